@@ -586,11 +586,6 @@ mod tests {
             ),
             (
                 "OTEL_EXPORTER_OTLP_ENDPOINT",
-                "http://user:pw@collector:4317",
-                "OTEL_EXPORTER_OTLP_HEADERS",
-            ),
-            (
-                "OTEL_EXPORTER_OTLP_ENDPOINT",
                 "http://collector:99999",
                 "http://host:port",
             ),
@@ -630,7 +625,7 @@ mod tests {
         let headers = |list| [("OTEL_EXPORTER_OTLP_HEADERS", list)];
         let error = resolve(
             &Config::default(),
-            &headers("authorization=Bearer hunter2\n"),
+            &headers("authorization=Bearer hunter2%0A"),
         )
         .unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
@@ -640,6 +635,16 @@ mod tests {
             settings
                 .report
                 .contains("headers=[REDACTED](OTEL_EXPORTER_OTLP_HEADERS)")
+        );
+        let in_url = resolve(
+            &Config::default(),
+            &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://user:hunter2@h:1")],
+        );
+        let error = in_url.unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        assert!(
+            error.to_string().contains("OTEL_EXPORTER_OTLP_HEADERS"),
+            "{error}"
         );
         let in_code = Config::default().header("authorization", "Bearer hunter2".to_owned());
         assert!(!format!("{in_code:?}").contains("hunter2"));

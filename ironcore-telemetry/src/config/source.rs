@@ -48,8 +48,8 @@ impl<'env> Source<'env> {
             "the default",
             default.to_owned(),
         ));
-        let parsed =
-            parse(&value).map_err(|allowed| InitError::invalid(name, value.as_str(), allowed))?;
+        let parsed = parse(&value)
+            .map_err(|allowed| InitError::invalid(name, without_password(&value), allowed))?;
         self.note(setting, &value, origin);
         Ok(parsed)
     }
@@ -66,6 +66,21 @@ impl<'env> Source<'env> {
 
     fn note(&mut self, setting: &str, value: &str, origin: &str) {
         self.record.push(format!("{setting}={value}({origin})"));
+    }
+}
+
+/// A value that is about to be shown, without the user name and password that a URL may hold.
+fn without_password(value: &str) -> String {
+    match (value.find("://"), value.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme < at => {
+            let (scheme, host) = (value.get(..scheme + 3), value.get(at..));
+            format!(
+                "{}{MASK}{}",
+                scheme.unwrap_or_default(),
+                host.unwrap_or_default()
+            )
+        }
+        _ => value.to_owned(),
     }
 }
 

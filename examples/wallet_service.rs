@@ -9,7 +9,7 @@ use std::time::Duration;
 use ironcore_telemetry as telemetry;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use wallet_service::{App, ChainNode, Settings, Store, router};
+use wallet_service::{App, ChainNode, Settings, Store, causes, router};
 
 /// How long requests that are under way may take after a signal.
 const GRACE: Duration = Duration::from_secs(10);
@@ -24,7 +24,7 @@ async fn main() -> ExitCode {
     let served = serve().await;
     if let Err(error) = &served {
         // Before the shutdown, so that the line still leaves the process.
-        tracing::error!(error = %error, "the service stopped");
+        tracing::error!(error = causes(error.as_ref()), "the service stopped");
     }
     let flushed = guard.shutdown(Duration::from_secs(5));
     match (served, flushed) {
@@ -36,12 +36,16 @@ async fn main() -> ExitCode {
 
 async fn serve() -> Result<(), Box<dyn Error>> {
     let settings = Settings::from_env()?;
-    let store = Store::open(&settings.database_url).await?;
+    let store = Store::open(&settings.database_url)
+        .await
+        .map_err(|error| format!("DATABASE_URL cannot be used: {}", causes(&error)))?;
     let app = App {
         store: store.clone(),
         chain: ChainNode::new(settings.chain),
     };
-    let listener = TcpListener::bind(settings.listen).await?;
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .map_err(|error| format!("LISTEN is {}: {error}", settings.listen))?;
     tracing::info!(address = %listener.local_addr()?, "listening");
 
     let server = axum::serve(listener, router(app)).with_graceful_shutdown(stop_signal());
@@ -72,6 +76,6 @@ async fn stop_signal() {
 
 /// On stderr for whoever started it: stdout carries the JSON log lines and nothing else.
 fn failure(what: &str, error: &dyn Error) -> ExitCode {
-    eprintln!("wallet_service: {what}: {error}");
+    eprintln!("wallet_service: {what}: {}", causes(error));
     ExitCode::FAILURE
 }

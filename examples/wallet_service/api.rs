@@ -71,7 +71,7 @@ async fn create_wallet(
 async fn create_wallet_batch(
     State(app): State<App>,
     Body(new): Body<NewWallets>,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
+) -> Result<(StatusCode, Json<Page<Wallet>>), ApiError> {
     checked_count(new.wallets.len())?;
     let wallets: Vec<_> = new
         .wallets
@@ -79,7 +79,11 @@ async fn create_wallet_batch(
         .map(wallet_from)
         .collect::<Result<_, _>>()?;
     app.store.insert_wallets(&wallets).await?;
-    Ok((StatusCode::CREATED, Json(json!({ "items": wallets }))))
+    let created = Page {
+        items: wallets,
+        next: None,
+    };
+    Ok((StatusCode::CREATED, Json(created)))
 }
 
 #[telemetry::instrument_business(domain = "transaction", name = "list")]

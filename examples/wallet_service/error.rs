@@ -137,7 +137,8 @@ impl From<StoreError> for ApiError {
 }
 
 /// The error and what led to it, in one line.
-fn causes(error: &dyn Error) -> String {
+#[must_use]
+pub fn causes(error: &dyn Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

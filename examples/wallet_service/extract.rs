@@ -5,7 +5,6 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::IntoResponse;
 use serde::de::DeserializeOwned;
 
 use crate::error::ApiError;
@@ -32,7 +31,7 @@ impl<S: Send + Sync, T: Shape> FromRequest<S> for Body<T> {
         let bytes =
             Bytes::from_request(request, state)
                 .await
-                .map_err(|rejection| match rejection.into_response().status() {
+                .map_err(|rejection| match rejection.status() {
                     StatusCode::PAYLOAD_TOO_LARGE => ApiError::BodyTooLarge,
                     _ => ApiError::BodyCutOff,
                 })?;

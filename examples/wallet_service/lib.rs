@@ -14,6 +14,7 @@ mod store;
 
 pub use api::router;
 pub use chain::{ChainNode, ChainSettings};
+pub use error::causes;
 pub use settings::{Settings, SettingsError};
 pub use store::{Store, StoreError};
 

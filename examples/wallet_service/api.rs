@@ -45,7 +45,7 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
-#[telemetry::instrument_business(domain = "wallet", name = "list")]
+#[telemetry::instrument_business]
 async fn list_wallets(
     State(app): State<App>,
     Params(query): Params<WalletPage>,
@@ -86,7 +86,7 @@ async fn create_wallet_batch(
     Ok((StatusCode::CREATED, Json(created)))
 }
 
-#[telemetry::instrument_business(domain = "transaction", name = "list")]
+#[telemetry::instrument_business]
 async fn list_transactions(
     State(app): State<App>,
     Params(query): Params<TransactionPage>,

@@ -1,1 +1,49 @@
-//! Stack.
+//! Runs the monitoring systems around the service from the configuration in this folder: Jaeger and Prometheus, built
+//! natively from their Go modules, on the usual ports or on free ones.
+//!
+//! `cargo stack` starts and stops them by hand, `cargo demo` and the tests use the same code, so what a user starts is
+//! what is tested.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use stack::{Options, Stack, query::{Jaeger, wait_until}};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let stack = Stack::start(&Options::free_ports("my_test"))?;
+//! // … run a service that exports to stack.otlp_grpc_url() …
+//! let jaeger = Jaeger::new(stack.jaeger_url());
+//! let trace = wait_until(Duration::from_secs(10), Duration::from_millis(100), "the trace in Jaeger", || {
+//!     jaeger.trace("4bf92f3577b34da6a3ce929d0e0e4736")
+//! })?;
+//! println!("{}", trace.tree());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | module | answers |
+//! |---|---|
+//! | [`Stack`] | how do I start Jaeger and Prometheus? |
+//! | [`query`], [`trace`] | what did they get? |
+//! | [`receiver`] | what exactly left the exporter? (in this process, without Jaeger) |
+//! | [`service`] | how do I run the example wallet service? |
+//! | [`native`] | where do the binaries come from? |
+//! | [`detached`] | what does `cargo stack up` remember? |
+//!
+//! Processes are found by the pid that was recorded when they were started, never by name. Linux is the tested
+//! platform: what a process is, is read from `/proc`.
+
+pub mod addresses;
+pub mod detached;
+pub mod native;
+pub mod paths;
+pub mod process;
+pub mod query;
+pub mod receiver;
+pub mod service;
+pub mod trace;
+
+mod run_config;
+mod stack;
+
+pub use addresses::Ports;
+pub use stack::{Error, Options, Stack};

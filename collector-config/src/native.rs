@@ -1,0 +1,357 @@
+//! Builds the servers from their Go modules, once for each version, into the user's cache folder.
+//!
+//! A binary in the cache is used as it is: Go is not called, nor is the network. The versions are those of the images in
+//! `compose.yaml`.
+
+mod go;
+
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use crate::{paths, process::ProcessError};
+
+/// The version of Jaeger.
+pub const JAEGER_VERSION: &str = "2.13.0";
+/// The version of Prometheus and promtool.
+pub const PROMETHEUS_VERSION: &str = "3.16.0";
+
+/// How often a build says that it is still at work.
+const PROGRESS: Duration = Duration::from_secs(10);
+
+/// Why a server could not be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// No place for the binaries.
+    #[error("no cache folder: set HOME, or XDG_CACHE_HOME to an absolute path")]
+    NoCacheDir,
+    /// Go is not installed.
+    #[error(
+        "{package} is built with Go, and there is no `go` on the PATH. Install Go {min} or newer from https://go.dev/doc/install \
+         (`apt-get install golang` of Debian 12 is too old), or start the images instead: \
+         `docker compose -f collector-config/compose.yaml up -d`",
+        min = go::MIN
+    )]
+    GoMissing {
+        /// What was to be built.
+        package: &'static str,
+    },
+    /// Go is too old.
+    #[error(
+        "{package} needs Go {min} or newer, `go` on the PATH is {found}. Install a newer one from https://go.dev/doc/install \
+         (`apt-get install golang` of Debian 12 is too old)",
+        min = go::MIN
+    )]
+    GoTooOld {
+        /// What was to be built.
+        package: &'static str,
+        /// What `go` says of itself.
+        found: String,
+    },
+    /// `go` ended with an error.
+    #[error("building {package} failed ({status}); the whole output is in {}, its end:\n{tail}", log.display())]
+    Failed {
+        /// What was to be built.
+        package: &'static str,
+        /// How `go` ended.
+        status: String,
+        /// The output of `go`.
+        log: PathBuf,
+        /// The last lines of it.
+        tail: String,
+    },
+    /// `go` could not be run.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// The cache folder could not be used.
+    #[error("cannot {what} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// The path of Jaeger, built if it is not in the cache.
+///
+/// # Errors
+/// See [`BuildError`].
+pub fn jaeger() -> Result<PathBuf, BuildError> {
+    ensure(&JAEGER, "jaeger")
+}
+
+/// The path of Prometheus, built if it is not in the cache.
+///
+/// # Errors
+/// See [`BuildError`].
+pub fn prometheus() -> Result<PathBuf, BuildError> {
+    ensure(&PROMETHEUS, "prometheus")
+}
+
+/// The path of promtool, built (with Prometheus) if it is not in the cache.
+///
+/// # Errors
+/// See [`BuildError`].
+pub fn promtool() -> Result<PathBuf, BuildError> {
+    ensure(&PROMETHEUS, "promtool")
+}
+
+/// Builds whatever is not in the cache and returns all paths.
+///
+/// # Errors
+/// See [`BuildError`].
+pub fn all() -> Result<Vec<PathBuf>, BuildError> {
+    Ok(vec![jaeger()?, prometheus()?, promtool()?])
+}
+
+/// What is built together.
+#[derive(Debug)]
+struct Package {
+    name: &'static str,
+    version: &'static str,
+    binaries: &'static [&'static str],
+    recipe: Recipe,
+    /// Said while one waits.
+    takes: &'static str,
+}
+
+/// How Go is asked.
+#[derive(Debug)]
+enum Recipe {
+    /// In the module's own folder, where its `replace` lines count; `go install` refuses such a module.
+    InModule {
+        module: &'static str,
+        package: &'static str,
+    },
+    /// With `go install`.
+    Install {
+        packages: &'static [&'static str],
+        tags: &'static str,
+    },
+}
+
+/// Jaeger 2.13.0 is tagged v1.76.0 in the module `jaegertracing/jaeger`: its path has no `/v2`.
+const JAEGER: Package = Package {
+    name: "jaeger",
+    version: JAEGER_VERSION,
+    binaries: &["jaeger"],
+    recipe: Recipe::InModule {
+        module: "github.com/jaegertracing/jaeger@v1.76.0",
+        package: "./cmd/jaeger",
+    },
+    takes: "about 4 min on two cores",
+};
+
+/// Prometheus 3.16.0 is tagged v0.316.0 as a module. Without service discovery of clouds: file, static and HTTP remain.
+const PROMETHEUS: Package = Package {
+    name: "prometheus",
+    version: PROMETHEUS_VERSION,
+    binaries: &["prometheus", "promtool"],
+    recipe: Recipe::Install {
+        packages: &[
+            "github.com/prometheus/prometheus/cmd/prometheus@v0.316.0",
+            "github.com/prometheus/prometheus/cmd/promtool@v0.316.0",
+        ],
+        tags: "remove_all_sd,netgo",
+    },
+    takes: "about 4 min on two cores",
+};
+
+impl Package {
+    fn folder(&self) -> String {
+        format!("{}-{}", self.name, self.version)
+    }
+}
+
+fn ensure(package: &Package, binary: &str) -> Result<PathBuf, BuildError> {
+    let cache = paths::cache_dir().ok_or(BuildError::NoCacheDir)?;
+    ensure_in(&cache, package, binary, |into, log| {
+        go::build(package, into, log)
+    })
+}
+
+/// The way to one binary: in the cache, else in the cache after somebody else's build, else built now.
+fn ensure_in(
+    cache: &Path,
+    package: &Package,
+    binary: &str,
+    build: impl FnOnce(&Path, &Path) -> Result<(), BuildError>,
+) -> Result<PathBuf, BuildError> {
+    let home = cache.join(package.folder());
+    let path = home.join(binary);
+    if path.is_file() {
+        return Ok(path);
+    }
+
+    fs::create_dir_all(cache).map_err(io_error("make the folder", cache))?;
+    let _lock = lock(&cache.join(format!("{}.lock", package.folder())), package)?;
+    if path.is_file() {
+        return Ok(path);
+    }
+
+    // Under the lock, so what an interrupted build has left is nobody's.
+    let building = cache.join(format!("{}.building", package.folder()));
+    remove_dir(&building)?;
+    fs::create_dir_all(&building).map_err(io_error("make the folder", &building))?;
+    build(&building, &cache.join(format!("{}.log", package.folder()))).inspect_err(|_| {
+        // The reason of the failed build says more than one about leftovers.
+        let _ = fs::remove_dir_all(&building);
+    })?;
+
+    // One rename: whoever looks without the lock sees all binaries or none.
+    remove_dir(&home)?;
+    fs::rename(&building, &home).map_err(io_error("put the binaries into", &home))?;
+    Ok(path)
+}
+
+/// Keeps other processes from building the same; they wait here and then find the binary. The system releases the lock
+/// however its holder ends.
+fn lock(path: &Path, package: &Package) -> Result<File, BuildError> {
+    let file = File::create(path).map_err(io_error("open the lock", path))?;
+    match file.try_lock() {
+        Ok(()) => return Ok(file),
+        Err(TryLockError::WouldBlock) => {}
+        Err(TryLockError::Error(source)) => return Err(io_error("lock", path)(source)),
+    }
+    eprintln!(
+        "waiting for another process that builds {} {}",
+        package.name, package.version
+    );
+    file.lock().map_err(io_error("lock", path))?;
+    Ok(file)
+}
+
+fn remove_dir(path: &Path) -> Result<(), BuildError> {
+    match fs::remove_dir_all(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(io_error("remove", path)(source))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BuildError {
+    let path = path.to_path_buf();
+    move |source| BuildError::Io { what, path, source }
+}
+
+/// Says on stderr, every ten seconds, that a build is at work.
+struct Progress<'a> {
+    package: &'a Package,
+    start: Instant,
+    next: Duration,
+}
+
+impl<'a> Progress<'a> {
+    fn start(package: &'a Package, log: &Path) -> Self {
+        let Package {
+            name,
+            version,
+            takes,
+            ..
+        } = package;
+        eprintln!(
+            "building {name} {version} from its Go module, once ({takes}; output in {})",
+            log.display()
+        );
+        Self {
+            package,
+            start: Instant::now(),
+            next: PROGRESS,
+        }
+    }
+
+    fn tick(&mut self) {
+        let elapsed = self.start.elapsed();
+        if elapsed >= self.next {
+            self.next = elapsed + PROGRESS;
+            let Package {
+                name,
+                version,
+                takes,
+                ..
+            } = self.package;
+            eprintln!(
+                "building {name} {version}, {} s so far ({takes})",
+                elapsed.as_secs()
+            );
+        }
+    }
+
+    fn finish(self) {
+        let Package { name, version, .. } = self.package;
+        eprintln!(
+            "built {name} {version} in {} s",
+            self.start.elapsed().as_secs()
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        thread,
+    };
+
+    use super::*;
+
+    fn cache(name: &str) -> PathBuf {
+        let cache =
+            std::env::temp_dir().join(format!("stack-native-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&cache);
+        cache
+    }
+
+    #[test]
+    fn a_cached_binary_is_used_without_a_build() {
+        let cache = cache("cached");
+        fs::create_dir_all(cache.join("prometheus-3.16.0")).unwrap();
+        fs::write(cache.join("prometheus-3.16.0/promtool"), "").unwrap();
+        let path = ensure_in(&cache, &PROMETHEUS, "promtool", |_, _| {
+            panic!("must not build")
+        })
+        .unwrap();
+        assert_eq!(path, cache.join("prometheus-3.16.0/promtool"));
+    }
+
+    #[test]
+    fn two_callers_build_once() {
+        let cache = cache("once");
+        let builds = AtomicUsize::new(0);
+        let call = || {
+            ensure_in(&cache, &JAEGER, "jaeger", |into, _| {
+                builds.fetch_add(1, Ordering::Relaxed);
+                thread::sleep(Duration::from_millis(100));
+                fs::write(into.join("jaeger"), "binary").unwrap();
+                Ok(())
+            })
+            .unwrap()
+        };
+        thread::scope(|scope| {
+            let other = scope.spawn(call);
+            assert_eq!(call(), other.join().unwrap());
+        });
+        assert_eq!(builds.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_failed_build_leaves_nothing_that_looks_like_a_binary() {
+        let cache = cache("failed");
+        let error = ensure_in(&cache, &JAEGER, "jaeger", |into, _| {
+            fs::write(into.join("jaeger"), "half").unwrap();
+            Err(BuildError::GoMissing { package: "jaeger" })
+        })
+        .unwrap_err();
+        assert!(error.to_string().contains("Go 1.26 or newer"), "{error}");
+        assert!(!cache.join("jaeger-2.13.0").exists());
+        assert!(!cache.join("jaeger-2.13.0.building").exists());
+    }
+}

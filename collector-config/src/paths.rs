@@ -1,0 +1,115 @@
+//! Where things are: the configuration, the run folders, the cache of binaries.
+
+use std::{
+    env,
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+/// The folder `collector-config/`, with the files that the servers are started from.
+#[must_use]
+pub fn config_dir() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The root of the workspace.
+#[must_use]
+pub fn workspace() -> PathBuf {
+    let mut root = config_dir();
+    root.pop();
+    root
+}
+
+/// The target folder of the workspace: `CARGO_TARGET_DIR`, else `target/` in its root.
+#[must_use]
+pub fn target_dir() -> PathBuf {
+    target_dir_from(env::var_os("CARGO_TARGET_DIR"), &workspace())
+}
+
+/// The folder of one run, for its data, logs and generated files: `target/stack/<name>/`.
+#[must_use]
+pub fn run_dir(name: &str) -> PathBuf {
+    target_dir().join("stack").join(name)
+}
+
+/// Whether `name` can be the name of a run folder. The folder is emptied at the start of a run, so a name must not lead
+/// anywhere else.
+#[must_use]
+pub fn is_run_name(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+}
+
+/// The user's cache folder of this project: `$XDG_CACHE_HOME/ironcore-telemetry`, else `~/.cache/ironcore-telemetry`.
+/// `None` if neither variable says where that is.
+#[must_use]
+pub fn cache_dir() -> Option<PathBuf> {
+    cache_dir_from(env::var_os("XDG_CACHE_HOME"), env::var_os("HOME"))
+}
+
+fn target_dir_from(cargo_target_dir: Option<OsString>, workspace: &Path) -> PathBuf {
+    let configured = cargo_target_dir
+        .filter(|dir| !dir.is_empty())
+        .map(PathBuf::from);
+    // Cargo reads a relative CARGO_TARGET_DIR from the current folder; servers get absolute paths, whatever their own is.
+    let dir = configured.unwrap_or_else(|| workspace.join("target"));
+    std::path::absolute(&dir).unwrap_or(dir)
+}
+
+fn cache_dir_from(xdg_cache_home: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
+    // The XDG specification: a relative path is invalid and to be ignored.
+    let absolute =
+        |value: Option<OsString>| value.map(PathBuf::from).filter(|path| path.is_absolute());
+    let base =
+        absolute(xdg_cache_home).or_else(|| absolute(home).map(|home| home.join(".cache")))?;
+    Some(base.join("ironcore-telemetry"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn os(value: &str) -> OsString {
+        value.into()
+    }
+
+    #[test]
+    fn the_cache_is_where_xdg_says_or_below_home() {
+        assert_eq!(
+            cache_dir_from(Some(os("/x")), Some(os("/home/u"))),
+            Some("/x/ironcore-telemetry".into())
+        );
+        assert_eq!(
+            cache_dir_from(None, Some(os("/home/u"))),
+            Some("/home/u/.cache/ironcore-telemetry".into())
+        );
+        assert_eq!(
+            cache_dir_from(Some(os("")), Some(os("/home/u"))),
+            Some("/home/u/.cache/ironcore-telemetry".into())
+        );
+        assert_eq!(cache_dir_from(Some(os("relative")), None), None);
+    }
+
+    #[test]
+    fn the_target_folder_is_the_one_cargo_uses() {
+        assert_eq!(
+            target_dir_from(None, Path::new("/w")),
+            Path::new("/w/target")
+        );
+        assert_eq!(
+            target_dir_from(Some(os("/t")), Path::new("/w")),
+            Path::new("/t")
+        );
+        assert!(target_dir_from(Some(os("t")), Path::new("/w")).is_absolute());
+    }
+
+    #[test]
+    fn a_run_name_cannot_lead_out_of_its_folder() {
+        assert!(is_run_name("trace_tree-2"));
+        for bad in ["", ".", "..", "a/b", "../up", "a b"] {
+            assert!(!is_run_name(bad), "{bad:?}");
+        }
+    }
+}

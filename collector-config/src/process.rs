@@ -1,0 +1,389 @@
+//! A child process that does not outlive its owner: output in a log file, stopped by the pid that was recorded.
+
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    sync::{OnceLock, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long a process may take to end after SIGTERM before it is killed.
+pub const GRACE: Duration = Duration::from_secs(10);
+
+/// How many of the last log lines an error shows.
+const TAIL_LINES: usize = 15;
+
+const POLL: Duration = Duration::from_millis(20);
+
+/// Why a process is not there.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProcessError {
+    /// The program could not be started at all.
+    #[error("cannot start {name} ({}): {source}", program.display())]
+    Spawn {
+        /// What it is called here.
+        name: String,
+        /// The program.
+        program: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The log file could not be made.
+    #[error("cannot write the log of {name} to {}: {source}", log.display())]
+    Log {
+        /// What it is called here.
+        name: String,
+        /// The file.
+        log: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The system does not say whether it runs.
+    #[error("cannot ask the system about {name}: {source}")]
+    Wait {
+        /// What it is called here.
+        name: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// It ended by itself.
+    #[error("{name} ended early ({status}); the end of {}:\n{tail}", log.display())]
+    Ended {
+        /// What it is called here.
+        name: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// Where its output is.
+        log: PathBuf,
+        /// The last lines of it.
+        tail: String,
+    },
+}
+
+impl ProcessError {
+    /// Whether it ended because somebody else took its port between our choice and its start.
+    #[must_use]
+    pub fn is_port_conflict(&self) -> bool {
+        matches!(self, Self::Ended { tail, .. } if tail.to_ascii_lowercase().contains("address already in use"))
+    }
+}
+
+/// Whether a process ends with the one that started it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetime {
+    /// It does, even if its owner is killed by SIGKILL (where `setpriv` of util-linux exists).
+    Scoped,
+    /// It stays when its owner ends; [`Process::leave`] gives it up.
+    Detached,
+}
+
+/// A running child. Dropping it stops it.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    log: PathBuf,
+    over: bool,
+}
+
+impl Process {
+    /// Starts what `command` (made by [`command`]) says. Standard error goes to `log`; standard output too, unless the
+    /// caller has piped it and takes it with [`Process::take_stdout`].
+    ///
+    /// # Errors
+    /// If the log cannot be written or the program cannot be started.
+    pub fn spawn(
+        name: &str,
+        command: Command,
+        log: &Path,
+        stdout: Output,
+    ) -> Result<Self, ProcessError> {
+        let open = || -> io::Result<(File, File)> {
+            if let Some(folder) = log.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            let file = File::create(log)?;
+            Ok((file.try_clone()?, file))
+        };
+        let (first, second) = open().map_err(|source| ProcessError::Log {
+            name: name.into(),
+            log: log.into(),
+            source,
+        })?;
+
+        let program = PathBuf::from(command.get_program());
+        let mut command = command;
+        command.stdin(Stdio::null()).stderr(first);
+        match stdout {
+            Output::Logged => command.stdout(second),
+            Output::Piped => command.stdout(Stdio::piped()),
+        };
+        let child = spawn_on_lasting_thread(command).map_err(|source| ProcessError::Spawn {
+            name: name.into(),
+            program,
+            source,
+        })?;
+        Ok(Self {
+            name: name.into(),
+            child,
+            log: log.into(),
+            over: false,
+        })
+    }
+
+    /// The process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it is called in messages.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The file with its output.
+    #[must_use]
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// Its standard output, once, if it was piped.
+    pub fn take_stdout(&mut self) -> Option<ChildStdout> {
+        self.child.stdout.take()
+    }
+
+    /// Whether it still runs.
+    ///
+    /// # Errors
+    /// [`ProcessError::Ended`], with the last lines of its log, if it does not.
+    pub fn check(&mut self) -> Result<(), ProcessError> {
+        match self.try_wait() {
+            Ok(None) => Ok(()),
+            Ok(Some(status)) => Err(self.ended(status)),
+            Err(source) => Err(ProcessError::Wait {
+                name: self.name.clone(),
+                source,
+            }),
+        }
+    }
+
+    /// How it ended, or `None` while it runs.
+    ///
+    /// # Errors
+    /// If the system does not say.
+    pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        let status = self.child.try_wait()?;
+        self.over |= status.is_some();
+        Ok(status)
+    }
+
+    /// Asks it to end (SIGTERM), waits for at most `grace`, then kills it. Returns how it ended.
+    ///
+    /// # Errors
+    /// If the system does not let us signal or wait.
+    pub fn stop(&mut self, grace: Duration) -> io::Result<ExitStatus> {
+        // The child is not reaped yet, so its pid cannot have been given to another process.
+        if let (None, Some(pid)) = (
+            self.try_wait()?,
+            Pid::from_raw(self.child.id().cast_signed()),
+        ) {
+            kill_process(pid, Signal::TERM)?;
+        }
+        let deadline = Instant::now() + grace;
+        while Instant::now() < deadline {
+            if let Some(status) = self.try_wait()? {
+                return Ok(status);
+            }
+            thread::sleep(POLL);
+        }
+        self.child.kill()?;
+        let status = self.child.wait()?;
+        self.over = true;
+        Ok(status)
+    }
+
+    /// Lets it run on without an owner.
+    pub fn leave(mut self) {
+        self.over = true;
+    }
+
+    fn ended(&self, status: ExitStatus) -> ProcessError {
+        ProcessError::Ended {
+            name: self.name.clone(),
+            status,
+            log: self.log.clone(),
+            tail: tail(&self.log),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if !self.over {
+            // Nobody is left to hear of a failure, and the bounded wait is over either way.
+            let _ = self.stop(GRACE);
+        }
+    }
+}
+
+/// Where the standard output of a process goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// To the log, with standard error.
+    Logged,
+    /// To [`Process::take_stdout`].
+    Piped,
+}
+
+/// A command for `program` that lives as long as `lifetime` says.
+#[must_use]
+pub fn command(program: &Path, lifetime: Lifetime) -> Command {
+    let mut command = match lifetime {
+        Lifetime::Scoped if setpriv_works() => {
+            let mut command = Command::new("setpriv");
+            command.args(["--pdeathsig", "TERM", "--"]).arg(program);
+            command
+        }
+        // Without setpriv it stays in our process group, so that at least Ctrl-C reaches it too.
+        Lifetime::Scoped => return Command::new(program),
+        Lifetime::Detached => Command::new(program),
+    };
+    // Out of the terminal's foreground group: Ctrl-C must not end it before its owner has said so, in the right order.
+    command.process_group(0);
+    command
+}
+
+/// The last lines of a log, for an error message.
+#[must_use]
+pub fn tail(log: &Path) -> String {
+    let text = fs::read(log)
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    let last = lines
+        .get(lines.len().saturating_sub(TAIL_LINES)..)
+        .unwrap_or_default();
+    if last.is_empty() {
+        "(it wrote nothing)".into()
+    } else {
+        last.join("\n")
+    }
+}
+
+/// Whether `setpriv` is there and knows `--pdeathsig` (the one of `BusyBox` does not).
+fn setpriv_works() -> bool {
+    static WORKS: OnceLock<bool> = OnceLock::new();
+    *WORKS.get_or_init(|| {
+        Command::new("setpriv")
+            .args(["--pdeathsig", "TERM", "--", "true"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    })
+}
+
+/// Linux sends the parent-death signal when the *thread* that forked ends, not the process. A test thread that starts a
+/// shared stack ends long before its users do; hence one thread that forks for everybody and never ends.
+fn spawn_on_lasting_thread(command: Command) -> io::Result<Child> {
+    type Order = (Command, mpsc::Sender<io::Result<Child>>);
+    static SPAWNER: OnceLock<mpsc::Sender<Order>> = OnceLock::new();
+
+    let spawner = SPAWNER.get_or_init(|| {
+        let (orders, inbox) = mpsc::channel::<Order>();
+        thread::spawn(move || {
+            for (mut command, reply) in inbox {
+                // Who ordered has gone: then the child, if any, is dropped with the reply.
+                let _ = reply.send(command.spawn());
+            }
+        });
+        orders
+    });
+    let (reply, answer) = mpsc::channel();
+    let gone = || io::Error::other("the thread that starts processes has ended");
+    spawner.send((command, reply)).map_err(|_| gone())?;
+    answer.recv().map_err(|_| gone())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(name: &str, script: &str) -> Process {
+        let mut command = command(Path::new("sh"), Lifetime::Scoped);
+        command.args(["-c", script]);
+        let log =
+            std::env::temp_dir().join(format!("stack-process-{name}-{}.log", std::process::id()));
+        Process::spawn(name, command, &log, Output::Logged).unwrap()
+    }
+
+    #[test]
+    fn a_process_ends_on_sigterm() {
+        let mut process = shell("polite", "sleep 30");
+        let status = process.stop(Duration::from_secs(5)).unwrap();
+        assert!(!status.success());
+        assert!(process.try_wait().unwrap().is_some());
+    }
+
+    #[test]
+    fn a_process_that_ignores_sigterm_is_killed() {
+        let mut process = shell(
+            "stubborn",
+            "trap '' TERM; echo ready; while true; do sleep 0.05; done",
+        );
+        while !tail(process.log()).contains("ready") {
+            thread::sleep(POLL);
+        }
+        let start = Instant::now();
+        process.stop(Duration::from_millis(200)).unwrap();
+        assert!(start.elapsed() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn an_early_end_is_reported_with_the_last_lines() {
+        let mut process = shell(
+            "short",
+            "echo one; echo bind: address already in use >&2; exit 3",
+        );
+        let error = loop {
+            match process.check() {
+                Ok(()) => thread::sleep(POLL),
+                Err(error) => break error,
+            }
+        };
+        let text = error.to_string();
+        assert!(
+            text.contains("short ended early (exit status: 3)"),
+            "{text}"
+        );
+        assert!(text.contains("one\nbind: address already in use"), "{text}");
+        assert!(error.is_port_conflict());
+    }
+
+    #[test]
+    fn a_process_outlives_the_thread_that_started_it() {
+        let mut process = thread::spawn(|| shell("shared", "sleep 30"))
+            .join()
+            .unwrap();
+        thread::sleep(Duration::from_millis(200));
+        process.check().unwrap();
+    }
+
+    #[test]
+    fn dropping_a_process_stops_it() {
+        let process = shell("dropped", "sleep 30");
+        let pid = Pid::from_raw(process.pid().cast_signed()).unwrap();
+        drop(process);
+        assert!(rustix::process::test_kill_process(pid).is_err());
+    }
+}

@@ -1,0 +1,164 @@
+//! Prometheus' HTTP API.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::{Http, QueryError, TIMEOUT};
+
+/// Prometheus' HTTP API.
+#[derive(Clone, Debug)]
+pub struct Prometheus {
+    http: Http,
+    base: String,
+}
+
+/// One element of an instant vector.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// With `__name__`, where the expression keeps it.
+    pub labels: BTreeMap<String, String>,
+    /// The value; may be NaN or infinite.
+    pub value: f64,
+}
+
+impl Prometheus {
+    /// For the server at `base`, such as `http://127.0.0.1:9090`.
+    #[must_use]
+    pub fn new(base: impl Into<String>) -> Self {
+        Self {
+            http: Http::new(TIMEOUT),
+            base: base.into(),
+        }
+    }
+
+    /// What a `PromQL` expression that gives a vector (or a scalar) says now.
+    ///
+    /// # Errors
+    /// See [`QueryError`]; a wrong expression is [`QueryError::Refused`].
+    pub fn instant(&self, query: &str) -> Result<Vec<Sample>, QueryError> {
+        let url = format!("{}/api/v1/query", self.base);
+        let PrometheusAnswer { data } = self
+            .http
+            .json::<PrometheusAnswer<Query>>(&url, &[("query", query)])?;
+        samples(data).map_err(|reason| QueryError::Unexpected {
+            url: format!("{url}?query={query}"),
+            reason,
+        })
+    }
+
+    /// How many targets of a job answered their last scrape.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub fn targets_up(&self, job: &str) -> Result<usize, QueryError> {
+        let answer: PrometheusAnswer<Targets> = self.http.json(
+            &format!("{}/api/v1/targets", self.base),
+            &[("state", "active")],
+        )?;
+        let up = |target: &&Target| {
+            target.health == "up" && target.labels.get("job").is_some_and(|name| name == job)
+        };
+        Ok(answer.data.active.iter().filter(up).count())
+    }
+}
+
+#[derive(Deserialize)]
+struct PrometheusAnswer<T> {
+    data: T,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Query {
+    result_type: String,
+    result: serde_json::Value,
+}
+
+#[derive(Deserialize)]
+struct Element {
+    metric: BTreeMap<String, String>,
+    value: (f64, String),
+}
+
+fn samples(query: Query) -> Result<Vec<Sample>, String> {
+    let elements: Vec<Element> = match query.result_type.as_str() {
+        "vector" => serde_json::from_value(query.result).map_err(|error| error.to_string())?,
+        "scalar" => {
+            let value = serde_json::from_value(query.result).map_err(|error| error.to_string())?;
+            vec![Element {
+                metric: BTreeMap::new(),
+                value,
+            }]
+        }
+        other => return Err(format!("a {other}, neither a vector nor a scalar")),
+    };
+    // The number is text, as JSON has no NaN.
+    let sample = |Element {
+                      metric,
+                      value: (_, number),
+                  }: Element| match number.parse() {
+        Ok(value) => Ok(Sample {
+            labels: metric,
+            value,
+        }),
+        Err(_) => Err(format!("`{number}` is not a number")),
+    };
+    elements.into_iter().map(sample).collect()
+}
+
+#[derive(Deserialize)]
+struct Targets {
+    #[serde(rename = "activeTargets")]
+    active: Vec<Target>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    health: String,
+    labels: BTreeMap<String, String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(answer: &str) -> Result<Vec<Sample>, String> {
+        samples(
+            serde_json::from_str::<PrometheusAnswer<Query>>(answer)
+                .unwrap()
+                .data,
+        )
+    }
+
+    #[test]
+    fn a_vector_becomes_samples_also_when_a_value_is_no_number_of_json() {
+        let samples = read(
+            r#"{"status":"success","data":{"resultType":"vector","result":[
+                {"metric":{"__name__":"up","job":"ironcore"},"value":[1.5,"1"]},{"metric":{},"value":[1.5,"NaN"]}]}}"#,
+        )
+        .unwrap();
+        assert_eq!(samples[0].labels["job"], "ironcore");
+        assert_eq!(
+            format!("{} {}", samples[0].value, samples[1].value),
+            "1 NaN"
+        );
+    }
+
+    #[test]
+    fn a_scalar_is_one_sample_and_a_matrix_is_refused() {
+        let scalar = read(r#"{"data":{"resultType":"scalar","result":[1.5,"+Inf"]}}"#).unwrap();
+        assert_eq!(
+            scalar,
+            [Sample {
+                labels: BTreeMap::new(),
+                value: f64::INFINITY
+            }]
+        );
+        assert!(
+            read(r#"{"data":{"resultType":"matrix","result":[]}}"#)
+                .unwrap_err()
+                .contains("a matrix")
+        );
+    }
+}

@@ -1,0 +1,377 @@
+//! OTLP messages as flat records of strings and numbers.
+
+use std::fmt::Write as _;
+
+use opentelemetry_proto::tonic::{
+    collector::{
+        logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
+        trace::v1::ExportTraceServiceRequest,
+    },
+    common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value},
+    metrics::v1::{Metric, metric::Data, number_data_point},
+    resource::v1::Resource,
+    trace::v1::{self as otlp, span::SpanKind, status::StatusCode},
+};
+
+use crate::trace;
+
+/// A span as it left the exporter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReceivedSpan {
+    /// 32 lower-case hex digits.
+    pub trace_id: String,
+    /// 16 lower-case hex digits.
+    pub span_id: String,
+    /// The parent's id; `None` for a root.
+    pub parent_span_id: Option<String>,
+    /// The name.
+    pub name: String,
+    /// `internal`, `server`, `client`, `producer`, `consumer` or `unspecified`.
+    pub kind: &'static str,
+    /// `unset`, `ok` or `error`.
+    pub status: &'static str,
+    /// The description of an error.
+    pub status_message: String,
+    /// Nanoseconds since the Unix epoch.
+    pub start_ns: u64,
+    /// Nanoseconds since the Unix epoch.
+    pub end_ns: u64,
+    /// The attributes as text.
+    pub attributes: Vec<(String, String)>,
+    /// The names of its events.
+    pub events: Vec<String>,
+    /// The trace and span ids of its links.
+    pub links: Vec<(String, String)>,
+    /// The instrumentation scope.
+    pub scope: String,
+    /// The attributes of the resource as text.
+    pub resource: Vec<(String, String)>,
+}
+
+impl ReceivedSpan {
+    /// The value of an attribute.
+    #[must_use]
+    pub fn attribute(&self, key: &str) -> Option<&str> {
+        find(&self.attributes, key)
+    }
+
+    /// The `service.name` of its resource; empty if there is none.
+    #[must_use]
+    pub fn service(&self) -> &str {
+        find(&self.resource, "service.name").unwrap_or_default()
+    }
+}
+
+impl From<&ReceivedSpan> for trace::Span {
+    /// With kind, status and scope among the tags, under the names that Jaeger gives them.
+    fn from(span: &ReceivedSpan) -> Self {
+        let mut tags = span.attributes.clone();
+        let mut tag = |key: &str, value: &str| tags.push((key.into(), value.into()));
+        tag("span.kind", span.kind);
+        match span.status {
+            "error" => tag("error", "true"),
+            "ok" => tag("otel.status_code", "OK"),
+            _ => {}
+        }
+        if !span.scope.is_empty() {
+            tag("otel.scope.name", &span.scope);
+        }
+        Self {
+            span_id: span.span_id.clone(),
+            parent_span_id: span.parent_span_id.clone(),
+            operation: span.name.clone(),
+            service: span.service().into(),
+            start_us: span.start_ns / 1_000,
+            duration_us: span.end_ns.saturating_sub(span.start_ns) / 1_000,
+            tags,
+            process_tags: span.resource.clone(),
+            events: span.events.clone(),
+        }
+    }
+}
+
+/// A metric as it left the exporter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReceivedMetric {
+    /// The name, with dots.
+    pub name: String,
+    /// The unit.
+    pub unit: String,
+    /// `gauge`, `sum`, `histogram`, `exponential_histogram`, `summary` or `empty`.
+    pub kind: &'static str,
+    /// One for each attribute set.
+    pub points: Vec<ReceivedPoint>,
+    /// The instrumentation scope.
+    pub scope: String,
+    /// The attributes of the resource as text.
+    pub resource: Vec<(String, String)>,
+}
+
+/// One point of a metric.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReceivedPoint {
+    /// The attributes as text.
+    pub attributes: Vec<(String, String)>,
+    /// The number; of a histogram or summary, the sum of what was measured.
+    pub value: f64,
+    /// Of a histogram or summary: how many were measured.
+    pub count: Option<u64>,
+}
+
+impl ReceivedPoint {
+    /// The value of an attribute.
+    #[must_use]
+    pub fn attribute(&self, key: &str) -> Option<&str> {
+        find(&self.attributes, key)
+    }
+}
+
+/// A log record as it left the exporter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReceivedLog {
+    /// 32 lower-case hex digits, if it was written inside a trace.
+    pub trace_id: Option<String>,
+    /// 16 lower-case hex digits, if it was written inside a span.
+    pub span_id: Option<String>,
+    /// Such as `WARN`.
+    pub severity: String,
+    /// The message as text.
+    pub body: String,
+    /// The attributes as text.
+    pub attributes: Vec<(String, String)>,
+    /// The instrumentation scope.
+    pub scope: String,
+    /// The attributes of the resource as text.
+    pub resource: Vec<(String, String)>,
+}
+
+pub(super) fn spans(request: ExportTraceServiceRequest) -> impl Iterator<Item = ReceivedSpan> {
+    request.resource_spans.into_iter().flat_map(|of_resource| {
+        let resource = resource(of_resource.resource);
+        of_resource
+            .scope_spans
+            .into_iter()
+            .flat_map(move |of_scope| {
+                let (resource, scope) = (resource.clone(), scope(of_scope.scope));
+                of_scope
+                    .spans
+                    .into_iter()
+                    .map(move |one| span(one, &scope, &resource))
+            })
+    })
+}
+
+pub(super) fn metrics(
+    request: ExportMetricsServiceRequest,
+) -> impl Iterator<Item = ReceivedMetric> {
+    request
+        .resource_metrics
+        .into_iter()
+        .flat_map(|of_resource| {
+            let resource = resource(of_resource.resource);
+            of_resource
+                .scope_metrics
+                .into_iter()
+                .flat_map(move |of_scope| {
+                    let (resource, scope) = (resource.clone(), scope(of_scope.scope));
+                    of_scope
+                        .metrics
+                        .into_iter()
+                        .map(move |one| metric(one, &scope, &resource))
+                })
+        })
+}
+
+pub(super) fn logs(request: ExportLogsServiceRequest) -> impl Iterator<Item = ReceivedLog> {
+    request.resource_logs.into_iter().flat_map(|of_resource| {
+        let resource = resource(of_resource.resource);
+        of_resource
+            .scope_logs
+            .into_iter()
+            .flat_map(move |of_scope| {
+                let (resource, scope) = (resource.clone(), scope(of_scope.scope));
+                of_scope
+                    .log_records
+                    .into_iter()
+                    .map(move |record| ReceivedLog {
+                        trace_id: id(&record.trace_id),
+                        span_id: id(&record.span_id),
+                        severity: record.severity_text,
+                        body: text(record.body),
+                        attributes: pairs(record.attributes),
+                        scope: scope.clone(),
+                        resource: resource.clone(),
+                    })
+            })
+    })
+}
+
+fn span(span: otlp::Span, scope: &str, resource: &[(String, String)]) -> ReceivedSpan {
+    let kind = match span.kind() {
+        SpanKind::Unspecified => "unspecified",
+        SpanKind::Internal => "internal",
+        SpanKind::Server => "server",
+        SpanKind::Client => "client",
+        SpanKind::Producer => "producer",
+        SpanKind::Consumer => "consumer",
+    };
+    let status = span.status.unwrap_or_default();
+    ReceivedSpan {
+        trace_id: hex(&span.trace_id),
+        span_id: hex(&span.span_id),
+        parent_span_id: id(&span.parent_span_id),
+        name: span.name,
+        kind,
+        status: match status.code() {
+            StatusCode::Unset => "unset",
+            StatusCode::Ok => "ok",
+            StatusCode::Error => "error",
+        },
+        status_message: status.message,
+        start_ns: span.start_time_unix_nano,
+        end_ns: span.end_time_unix_nano,
+        attributes: pairs(span.attributes),
+        events: span.events.into_iter().map(|event| event.name).collect(),
+        links: span
+            .links
+            .iter()
+            .map(|link| (hex(&link.trace_id), hex(&link.span_id)))
+            .collect(),
+        scope: scope.into(),
+        resource: resource.into(),
+    }
+}
+
+fn metric(metric: Metric, scope: &str, resource: &[(String, String)]) -> ReceivedMetric {
+    let (kind, points) = match metric.data {
+        None => ("empty", Vec::new()),
+        Some(Data::Gauge(gauge)) => ("gauge", gauge.data_points.into_iter().map(number).collect()),
+        Some(Data::Sum(sum)) => ("sum", sum.data_points.into_iter().map(number).collect()),
+        Some(Data::Histogram(histogram)) => {
+            let point = |p: opentelemetry_proto::tonic::metrics::v1::HistogramDataPoint| {
+                measured(p.attributes, p.sum.unwrap_or_default(), p.count)
+            };
+            (
+                "histogram",
+                histogram.data_points.into_iter().map(point).collect(),
+            )
+        }
+        Some(Data::ExponentialHistogram(histogram)) => {
+            let point =
+                |p: opentelemetry_proto::tonic::metrics::v1::ExponentialHistogramDataPoint| {
+                    measured(p.attributes, p.sum.unwrap_or_default(), p.count)
+                };
+            (
+                "exponential_histogram",
+                histogram.data_points.into_iter().map(point).collect(),
+            )
+        }
+        Some(Data::Summary(summary)) => (
+            "summary",
+            summary
+                .data_points
+                .into_iter()
+                .map(|p| measured(p.attributes, p.sum, p.count))
+                .collect(),
+        ),
+    };
+    let (scope, resource) = (scope.into(), resource.into());
+    ReceivedMetric {
+        name: metric.name,
+        unit: metric.unit,
+        kind,
+        points,
+        scope,
+        resource,
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "tests compare small counts; the exact integers are Prometheus' affair"
+)]
+fn number(point: opentelemetry_proto::tonic::metrics::v1::NumberDataPoint) -> ReceivedPoint {
+    let value = match point.value {
+        Some(number_data_point::Value::AsDouble(value)) => value,
+        Some(number_data_point::Value::AsInt(value)) => value as f64,
+        None => f64::NAN,
+    };
+    ReceivedPoint {
+        attributes: pairs(point.attributes),
+        value,
+        count: None,
+    }
+}
+
+fn measured(attributes: Vec<KeyValue>, sum: f64, count: u64) -> ReceivedPoint {
+    ReceivedPoint {
+        attributes: pairs(attributes),
+        value: sum,
+        count: Some(count),
+    }
+}
+
+fn resource(resource: Option<Resource>) -> Vec<(String, String)> {
+    pairs(resource.unwrap_or_default().attributes)
+}
+
+fn scope(scope: Option<InstrumentationScope>) -> String {
+    scope.unwrap_or_default().name
+}
+
+fn pairs(attributes: Vec<KeyValue>) -> Vec<(String, String)> {
+    attributes
+        .into_iter()
+        .map(|attribute| (attribute.key, text(attribute.value)))
+        .collect()
+}
+
+fn find<'a>(pairs: &'a [(String, String)], key: &str) -> Option<&'a str> {
+    pairs
+        .iter()
+        .find(|(name, _)| name == key)
+        .map(|(_, value)| value.as_str())
+}
+
+/// Strings as they are; lists and maps in the manner of JSON, without quotes.
+fn text(value: Option<AnyValue>) -> String {
+    match value.and_then(|value| value.value) {
+        // An index points into a table that only profiles have: to be taken as absent, says the specification.
+        None | Some(Value::StringValueStrindex(_)) => String::new(),
+        Some(Value::StringValue(value)) => value,
+        Some(Value::BoolValue(value)) => value.to_string(),
+        Some(Value::IntValue(value)) => value.to_string(),
+        Some(Value::DoubleValue(value)) => value.to_string(),
+        Some(Value::BytesValue(value)) => hex(&value),
+        Some(Value::ArrayValue(list)) => {
+            let values: Vec<String> = list
+                .values
+                .into_iter()
+                .map(|value| text(Some(value)))
+                .collect();
+            format!("[{}]", values.join(","))
+        }
+        Some(Value::KvlistValue(map)) => {
+            let values: Vec<String> = pairs(map.values)
+                .into_iter()
+                .map(|(key, value)| format!("{key}:{value}"))
+                .collect();
+            format!("{{{}}}", values.join(","))
+        }
+    }
+}
+
+/// An id that is there; OTLP leaves an absent one empty (or all zero).
+fn id(bytes: &[u8]) -> Option<String> {
+    bytes.iter().any(|byte| *byte != 0).then(|| hex(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}

@@ -1,0 +1,392 @@
+//! The example wallet service as a child process.
+
+use std::{
+    collections::VecDeque,
+    env,
+    ffi::OsStr,
+    fs::File,
+    io::{self, BufRead as _, BufReader, Write as _},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{ChildStdout, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    addresses::free_address,
+    paths,
+    process::{self, GRACE, Lifetime, Output, Process, ProcessError},
+    query::Http,
+};
+
+/// How long the service may take from its start to a healthy answer.
+const READY: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(30);
+const ATTEMPTS: usize = 4;
+
+/// How many log lines are kept in memory; the file has all.
+const KEPT_LINES: usize = 100_000;
+
+/// How the service exports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// OTLP over gRPC.
+    #[default]
+    Grpc,
+    /// OTLP over HTTP, protobuf.
+    HttpProtobuf,
+}
+
+impl Protocol {
+    /// The value of `OTEL_EXPORTER_OTLP_PROTOCOL`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Grpc => "grpc",
+            Self::HttpProtobuf => "http/protobuf",
+        }
+    }
+}
+
+/// How to run the service.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceOptions {
+    /// Its output goes to `target/stack/<name>/`; letters, digits, `_` and `-`. The same name as a
+    /// [`Stack`](crate::Stack) keeps one run together: start the stack first, as it empties the folder.
+    pub name: String,
+    /// Where spans and logs go; `None`: nowhere (`OTEL_TRACES_EXPORTER=none`, `OTEL_LOGS_EXPORTER=none`).
+    pub otlp_endpoint: Option<String>,
+    /// How they go there.
+    pub protocol: Protocol,
+    /// `DATABASE_URL`; `None`: the service's own default.
+    pub database_url: Option<String>,
+    /// Where it serves its API; `None`: on a free port.
+    pub listen: Option<SocketAddr>,
+    /// Where it serves `/metrics`; `None`: on a free port. To tell Prometheus first, choose one with
+    /// [`free_address`](crate::addresses::free_address).
+    pub metrics: Option<SocketAddr>,
+    /// More environment variables; they win over all of the above.
+    pub env: Vec<(String, String)>,
+    /// The binary, if it is built already; `None`: [`Service::build`].
+    pub program: Option<PathBuf>,
+}
+
+/// Why the service does not run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServiceError {
+    /// Cargo could not build it.
+    #[error("`cargo build -p examples --bin wallet_service` failed ({0}): its errors are above")]
+    Build(String),
+    /// The run name is not one.
+    #[error("`{0}` cannot name a run folder: use letters, digits, `_` and `-`")]
+    BadName(String),
+    /// It could not be started.
+    #[error(transparent)]
+    Process(ProcessError),
+    /// It ended before it was healthy.
+    #[error("{error}\nthe end of {}:\n{tail}", stdout.display())]
+    Ended {
+        /// How, with the end of its standard error.
+        error: Box<ProcessError>,
+        /// Its log lines.
+        stdout: PathBuf,
+        /// The last of them.
+        tail: String,
+    },
+    /// It runs but is not healthy.
+    #[error("{url} is not healthy after {} s ({last}); the end of {}:\n{tail}", READY.as_secs(), stdout.display())]
+    NotReady {
+        /// The health check.
+        url: String,
+        /// What it said last.
+        last: String,
+        /// Its log lines.
+        stdout: PathBuf,
+        /// The last of them.
+        tail: String,
+    },
+    /// A file or a port of the run.
+    #[error("cannot {what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// The running service. Dropping it ends it like [`Service::stop`], without the answer.
+#[derive(Debug)]
+pub struct Service {
+    process: Process,
+    address: SocketAddr,
+    metrics: SocketAddr,
+    stdout: PathBuf,
+    lines: Lines,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Service {
+    /// Builds the service with the Cargo that runs us (`CARGO`) and returns the path of its binary. Errors of the
+    /// compiler appear on standard error.
+    ///
+    /// # Errors
+    /// [`ServiceError::Build`].
+    pub fn build() -> Result<PathBuf, ServiceError> {
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = Command::new(cargo);
+        command
+            .args([
+                "build",
+                "-p",
+                "examples",
+                "--bin",
+                "wallet_service",
+                "--message-format=json-render-diagnostics",
+            ])
+            .current_dir(paths::workspace())
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit());
+        if env::var_os("CARGO_TARGET_DIR").is_some() {
+            // A relative one was meant from our folder, not from the workspace.
+            command.env("CARGO_TARGET_DIR", paths::target_dir());
+        }
+        let output = command
+            .output()
+            .map_err(|error| ServiceError::Build(error.to_string()))?;
+        if !output.status.success() {
+            return Err(ServiceError::Build(output.status.to_string()));
+        }
+        executable(&output.stdout)
+            .ok_or_else(|| ServiceError::Build("cargo named no executable".into()))
+    }
+
+    /// Starts the service and waits until `GET /health` answers 200.
+    ///
+    /// # Errors
+    /// See [`ServiceError`]; it shows the last lines of the output.
+    pub fn start(options: &ServiceOptions) -> Result<Self, ServiceError> {
+        if !paths::is_run_name(&options.name) {
+            return Err(ServiceError::BadName(options.name.clone()));
+        }
+        let program = options.program.clone().map_or_else(Self::build, Ok)?;
+        let mut attempt = 1;
+        loop {
+            match Self::start_once(&program, options) {
+                // Somebody else was faster on a port that we chose; one that the caller chose stays an error.
+                Err(ServiceError::Ended { error, .. })
+                    if error.is_port_conflict()
+                        && attempt < ATTEMPTS
+                        && (options.listen.is_none() || options.metrics.is_none()) =>
+                {
+                    attempt += 1;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Its API.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Its Prometheus page.
+    #[must_use]
+    pub fn metrics_url(&self) -> String {
+        format!("http://{}/metrics", self.metrics)
+    }
+
+    /// Where its Prometheus page is, for [`Options::scraping`](crate::Options::scraping).
+    #[must_use]
+    pub fn metrics_address(&self) -> SocketAddr {
+        self.metrics
+    }
+
+    /// The JSON log lines so far (the last 100,000).
+    #[must_use]
+    pub fn log_lines(&self) -> Vec<String> {
+        lock(&self.lines).iter().cloned().collect()
+    }
+
+    /// The file with all log lines.
+    #[must_use]
+    pub fn log_file(&self) -> &Path {
+        &self.stdout
+    }
+
+    /// The process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Whether it still runs.
+    ///
+    /// # Errors
+    /// [`ProcessError::Ended`] if not.
+    pub fn check(&mut self) -> Result<(), ProcessError> {
+        self.process.check()
+    }
+
+    /// Asks it to end (SIGTERM) and waits for it; after 10 s it is killed, which the status shows. All its log lines are
+    /// in [`log_file`](Self::log_file) then.
+    ///
+    /// # Errors
+    /// If the system does not let us signal or wait.
+    pub fn stop(mut self) -> io::Result<ExitStatus> {
+        let status = self.process.stop(GRACE)?;
+        if let Some(reader) = self.reader.take() {
+            // It ends with the pipe; if it has panicked, lines are missing but the status is right.
+            let _ = reader.join();
+        }
+        Ok(status)
+    }
+
+    fn start_once(program: &Path, options: &ServiceOptions) -> Result<Self, ServiceError> {
+        let free = |chosen: Option<SocketAddr>| {
+            chosen
+                .map_or_else(free_address, Ok)
+                .map_err(io_error("find a free port".into()))
+        };
+        let (address, metrics) = (free(options.listen)?, free(options.metrics)?);
+        let folder = paths::run_dir(&options.name);
+        let stdout = folder.join("wallet_service.jsonl");
+
+        let mut command = process::command(program, Lifetime::Scoped);
+        configure(&mut command, options, address, metrics);
+        let log = folder.join("wallet_service.stderr.log");
+        let mut process = Process::spawn("wallet_service", command, &log, Output::Piped)
+            .map_err(ServiceError::Process)?;
+        let lines = Lines::default();
+        let reader = match process.take_stdout() {
+            Some(pipe) => {
+                let what = format!("write {}", stdout.display());
+                let file = File::create(&stdout).map_err(io_error(what))?;
+                let lines = Arc::clone(&lines);
+                Some(thread::spawn(move || collect(pipe, file, &lines)))
+            }
+            None => None,
+        };
+        let mut service = Self {
+            process,
+            address,
+            metrics,
+            stdout,
+            lines,
+            reader,
+        };
+        service.wait_ready()?;
+        Ok(service)
+    }
+
+    fn wait_ready(&mut self) -> Result<(), ServiceError> {
+        let http = Http::new(Duration::from_secs(2));
+        let url = format!("{}/health", self.url());
+        let start = Instant::now();
+        loop {
+            if let Err(error) = self.process.check() {
+                // Its last words may still be in the pipe.
+                self.reader.take().map(JoinHandle::join);
+                return Err(ServiceError::Ended {
+                    error: Box::new(error),
+                    stdout: self.stdout.clone(),
+                    tail: process::tail(&self.stdout),
+                });
+            }
+            let last = match http.status(&url) {
+                Ok(200) => return Ok(()),
+                Ok(status) => format!("it answers {status}"),
+                Err(error) => error.to_string(),
+            };
+            if start.elapsed() >= READY {
+                return Err(ServiceError::NotReady {
+                    url,
+                    last,
+                    stdout: self.stdout.clone(),
+                    tail: process::tail(&self.stdout),
+                });
+            }
+            thread::sleep(POLL);
+        }
+    }
+}
+
+type Lines = Arc<Mutex<VecDeque<String>>>;
+
+fn configure(
+    command: &mut Command,
+    options: &ServiceOptions,
+    address: SocketAddr,
+    metrics: SocketAddr,
+) {
+    // Where it exports to is said here alone; sampling, limits and the like of the caller's environment stay.
+    for (name, _) in env::vars_os().filter(|(name, _)| is_exporter_variable(name)) {
+        command.env_remove(name);
+    }
+    command
+        .env("LISTEN", address.to_string())
+        .env("OTEL_EXPORTER_PROMETHEUS_HOST", metrics.ip().to_string())
+        .env("OTEL_EXPORTER_PROMETHEUS_PORT", metrics.port().to_string());
+    match &options.otlp_endpoint {
+        Some(endpoint) => command
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+            .env("OTEL_EXPORTER_OTLP_PROTOCOL", options.protocol.as_str()),
+        None => command
+            .env("OTEL_TRACES_EXPORTER", "none")
+            .env("OTEL_LOGS_EXPORTER", "none"),
+    };
+    if let Some(url) = &options.database_url {
+        command.env("DATABASE_URL", url);
+    }
+    command.envs(options.env.iter().map(|(name, value)| (name, value)));
+}
+
+fn is_exporter_variable(name: &OsStr) -> bool {
+    name.to_str()
+        .is_some_and(|name| name.starts_with("OTEL_EXPORTER_"))
+}
+
+/// The pipe must be read to its end, or the service blocks on its own log.
+fn collect(pipe: ChildStdout, mut file: File, lines: &Lines) {
+    let mut pipe = BufReader::new(pipe);
+    let mut bytes = Vec::new();
+    while pipe
+        .read_until(b'\n', &mut bytes)
+        .is_ok_and(|read| read > 0)
+    {
+        // A full disk must not stop the reading; the lines in memory are still there.
+        let _ = file.write_all(&bytes);
+        let line = String::from_utf8_lossy(&bytes).trim_end().to_owned();
+        let mut lines = lock(lines);
+        if lines.len() == KEPT_LINES {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+        bytes.clear();
+    }
+}
+
+fn lock(lines: &Lines) -> MutexGuard<'_, VecDeque<String>> {
+    lines.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The path that Cargo names in its messages, right for every target folder, profile and platform.
+fn executable(messages: &[u8]) -> Option<PathBuf> {
+    messages
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok())
+        .filter(|message| {
+            message["reason"] == "compiler-artifact"
+                && message["target"]["name"] == "wallet_service"
+        })
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+}
+
+fn io_error(what: String) -> impl FnOnce(io::Error) -> ServiceError {
+    move |source| ServiceError::Io { what, source }
+}

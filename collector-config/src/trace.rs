@@ -1,0 +1,236 @@
+//! A trace as data and as an indented text, from Jaeger's API or from the [`receiver`](crate::receiver).
+
+use std::{collections::HashSet, fmt::Write as _};
+
+/// One span of a [`Trace`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// 16 lower-case hex digits.
+    pub span_id: String,
+    /// The parent's id; `None` for a root.
+    pub parent_span_id: Option<String>,
+    /// The span's name.
+    pub operation: String,
+    /// The service of the process that made it.
+    pub service: String,
+    /// Microseconds since the Unix epoch.
+    pub start_us: u64,
+    /// Microseconds.
+    pub duration_us: u64,
+    /// Attributes as text. Jaeger puts kind, status and scope among them (`span.kind`, `otel.status_code`, `error`).
+    pub tags: Vec<(String, String)>,
+    /// Attributes of the process (the resource) as text.
+    pub process_tags: Vec<(String, String)>,
+    /// The names of its events.
+    pub events: Vec<String>,
+}
+
+impl Span {
+    /// The first value of a tag.
+    #[must_use]
+    pub fn tag(&self, key: &str) -> Option<&str> {
+        self.tags
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Whether its status is an error.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        self.tag("error") == Some("true") || self.tag("otel.status_code") == Some("ERROR")
+    }
+}
+
+/// All known spans of one trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// 32 lower-case hex digits.
+    pub trace_id: String,
+    /// In no particular order.
+    pub spans: Vec<Span>,
+}
+
+impl Trace {
+    /// The first span with this name.
+    #[must_use]
+    pub fn span(&self, operation: &str) -> Option<&Span> {
+        self.spans.iter().find(|span| span.operation == operation)
+    }
+
+    /// The parent of a span, if it is in the trace.
+    #[must_use]
+    pub fn parent(&self, span: &Span) -> Option<&Span> {
+        let id = span.parent_span_id.as_deref()?;
+        self.spans.iter().find(|other| other.span_id == id)
+    }
+
+    /// The spans as an indented text, children by start time:
+    ///
+    /// ```text
+    /// trace 4bf92f3577b34da6a3ce929d0e0e4736, 2 spans
+    /// POST /api/v1/wallets  12.3 ms  [wallet_service]
+    /// └─ wallet.create_wallet  10.0 ms  ERROR
+    /// ```
+    ///
+    /// A span whose parent is not (yet) there stands at the left edge, marked as such. The service is named where it
+    /// changes.
+    #[must_use]
+    pub fn tree(&self) -> String {
+        let mut text = format!(
+            "trace {}, {} span{}\n",
+            self.trace_id,
+            self.spans.len(),
+            plural(self.spans.len())
+        );
+        let mut printed = HashSet::new();
+        for root in self.sorted(|span| self.parent(span).is_none()) {
+            self.branch(root, "", "", &mut printed, &mut text);
+        }
+        // Spans that are each other's parents have no root; broken data is shown rather than lost.
+        for span in self.sorted(|_| true) {
+            self.branch(span, "", "", &mut printed, &mut text);
+        }
+        text
+    }
+
+    fn branch<'a>(
+        &'a self,
+        span: &'a Span,
+        own_indent: &str,
+        child_indent: &str,
+        printed: &mut HashSet<&'a str>,
+        text: &mut String,
+    ) {
+        if !printed.insert(&span.span_id) {
+            return;
+        }
+        text.push_str(own_indent);
+        text.push_str(&self.line(span));
+        text.push('\n');
+        let children = self.sorted(|other| other.parent_span_id.as_ref() == Some(&span.span_id));
+        for (n, child) in children.iter().enumerate() {
+            let (own, below) = if n + 1 == children.len() {
+                ("└─ ", "   ")
+            } else {
+                ("├─ ", "│  ")
+            };
+            self.branch(
+                child,
+                &format!("{child_indent}{own}"),
+                &format!("{child_indent}{below}"),
+                printed,
+                text,
+            );
+        }
+    }
+
+    fn line(&self, span: &Span) -> String {
+        let mut line = format!("{}  {}", span.operation, duration(span.duration_us));
+        let parent = self.parent(span);
+        if parent.is_none_or(|parent| parent.service != span.service) {
+            // Writing to a string cannot fail.
+            let _ = write!(line, "  [{}]", span.service);
+        }
+        if span.is_error() {
+            line.push_str("  ERROR");
+        }
+        if let (None, Some(id)) = (parent, &span.parent_span_id) {
+            let _ = write!(line, "  (parent {id} is not here)");
+        }
+        line
+    }
+
+    fn sorted(&self, keep: impl Fn(&Span) -> bool) -> Vec<&Span> {
+        let mut spans: Vec<&Span> = self.spans.iter().filter(|span| keep(span)).collect();
+        spans.sort_by_key(|span| (span.start_us, &span.span_id));
+        spans
+    }
+}
+
+fn plural(n: usize) -> &'static str {
+    if n == 1 { "" } else { "s" }
+}
+
+/// With one digit after the point: a tree is read for where the time goes.
+fn duration(us: u64) -> String {
+    match us {
+        0..1_000 => format!("{us} µs"),
+        1_000..1_000_000 => format!("{}.{} ms", us / 1_000, us % 1_000 / 100),
+        _ => format!("{}.{} s", us / 1_000_000, us % 1_000_000 / 100_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span(
+        id: &str,
+        parent: Option<&str>,
+        operation: &str,
+        start_us: u64,
+        duration_us: u64,
+    ) -> Span {
+        Span {
+            span_id: id.into(),
+            parent_span_id: parent.map(Into::into),
+            operation: operation.into(),
+            service: "wallet".into(),
+            start_us,
+            duration_us,
+            tags: Vec::new(),
+            process_tags: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    fn trace(spans: Vec<Span>) -> Trace {
+        Trace {
+            trace_id: "4bf9".into(),
+            spans,
+        }
+    }
+
+    #[test]
+    fn a_tree_shows_nesting_order_durations_services_and_errors() {
+        let mut chain = span("c", Some("b"), "GET /quote", 30, 900);
+        chain.service = "chain".into();
+        let mut insert = span("d", Some("a"), "INSERT", 50, 1_250_000);
+        insert.tags.push(("error".into(), "true".into()));
+        let tree = trace(vec![
+            insert,
+            chain,
+            span("b", Some("a"), "swap.quote", 20, 10_000),
+            span("a", None, "POST /swap", 10, 61_234_567),
+        ])
+        .tree();
+        assert_eq!(
+            tree,
+            "trace 4bf9, 4 spans\n\
+             POST /swap  61.2 s  [wallet]\n\
+             ├─ swap.quote  10.0 ms\n\
+             │  └─ GET /quote  900 µs  [chain]\n\
+             └─ INSERT  1.2 s  ERROR\n"
+        );
+    }
+
+    #[test]
+    fn a_span_without_its_parent_is_shown_and_marked() {
+        let tree = trace(vec![span("b", Some("lost"), "orphan", 0, 1)]).tree();
+        assert_eq!(
+            tree,
+            "trace 4bf9, 1 span\norphan  1 µs  [wallet]  (parent lost is not here)\n"
+        );
+    }
+
+    #[test]
+    fn spans_that_are_each_others_parents_do_not_hang_the_tree() {
+        let tree = trace(vec![
+            span("a", Some("b"), "one", 0, 1),
+            span("b", Some("a"), "two", 1, 1),
+        ])
+        .tree();
+        assert_eq!(tree.lines().count(), 3, "{tree}");
+    }
+}

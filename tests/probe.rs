@@ -26,6 +26,7 @@ fn main() {
         "endings" => multi_thread().block_on(endings()),
         "instruments" => instruments(),
         "log_lines" => log_lines(),
+        "span_events" => span_events(),
         "closed_stdout" => closed_stdout(),
         other => panic!("no scenario {other:?}"),
     };
@@ -47,11 +48,18 @@ fn start() -> TelemetryGuard {
 }
 
 fn current_thread() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
 }
 
 fn multi_thread() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime")
 }
 
 /// A hundred operations and a shutdown, wherever this is called.
@@ -65,7 +73,8 @@ fn spans_and_shutdown() -> Value {
 
 /// `PROBE_SHUTDOWN_MS`, 10 s when unset.
 fn shutdown(guard: TelemetryGuard) -> Value {
-    let limit = std::env::var("PROBE_SHUTDOWN_MS").map_or(10_000, |ms| ms.parse().expect("milliseconds"));
+    let limit =
+        std::env::var("PROBE_SHUTDOWN_MS").map_or(10_000, |ms| ms.parse().expect("milliseconds"));
     let started = Instant::now();
     let result = guard.shutdown(Duration::from_millis(limit));
     let took = started.elapsed().as_millis();
@@ -73,9 +82,16 @@ fn shutdown(guard: TelemetryGuard) -> Value {
 }
 
 fn single_worker_task() -> Value {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build();
     let runtime = runtime.expect("a runtime");
-    runtime.block_on(async { tokio::spawn(async { spans_and_shutdown() }).await.expect("the task ends") })
+    runtime.block_on(async {
+        tokio::spawn(async { spans_and_shutdown() })
+            .await
+            .expect("the task ends")
+    })
 }
 
 /// `init` from the environment alone, timed.
@@ -108,14 +124,20 @@ fn twice() -> Value {
 }
 
 fn race() -> Value {
-    let threads: Vec<_> = (0..64).map(|_| std::thread::spawn(telemetry::init)).collect();
-    let results: Vec<_> = threads.into_iter().map(|thread| thread.join().expect("no panic")).collect();
+    let threads: Vec<_> = (0..64)
+        .map(|_| std::thread::spawn(telemetry::init))
+        .collect();
+    let results: Vec<_> = threads
+        .into_iter()
+        .map(|thread| thread.join().expect("no panic"))
+        .collect();
     let started = results.iter().filter(|result| result.is_ok()).count();
     json!({ "started": started, "refused": results.len() - started })
 }
 
 fn foreign_subscriber() -> Value {
-    tracing::subscriber::set_global_default(tracing_subscriber::registry()).expect("the first subscriber");
+    tracing::subscriber::set_global_default(tracing_subscriber::registry())
+        .expect("the first subscriber");
     let threads = threads();
     let error = telemetry::init().err().map(|error| error.to_string());
     // The listener and the thread are gone with the error; the thread needs a moment to end.
@@ -132,7 +154,9 @@ fn disabled() -> Value {
     create_wallet();
     tracing::info!("nobody hears this");
     let report = json!({ "new_threads": self::threads() - threads, "new_sockets": self::sockets() - sockets });
-    guard.shutdown(Duration::from_secs(1)).expect("nothing to lose");
+    guard
+        .shutdown(Duration::from_secs(1))
+        .expect("nothing to lose");
     report
 }
 
@@ -143,7 +167,9 @@ fn threads() -> usize {
 fn sockets() -> usize {
     let links = std::fs::read_dir("/proc/self/fd").expect("Linux");
     let links = links.filter_map(|link| std::fs::read_link(link.ok()?.path()).ok());
-    links.filter(|target| target.to_string_lossy().starts_with("socket:")).count()
+    links
+        .filter(|target| target.to_string_lossy().starts_with("socket:"))
+        .count()
 }
 
 fn dropped_guard() -> Value {
@@ -158,7 +184,10 @@ fn dropped_guard() -> Value {
 fn idle() -> Value {
     let guard = start();
     create_wallet();
-    let idle = std::env::var("PROBE_IDLE_MS").expect("PROBE_IDLE_MS").parse().expect("milliseconds");
+    let idle = std::env::var("PROBE_IDLE_MS")
+        .expect("PROBE_IDLE_MS")
+        .parse()
+        .expect("milliseconds");
     std::thread::sleep(Duration::from_millis(idle));
     shutdown(guard)
 }
@@ -174,7 +203,9 @@ async fn nesting() -> Value {
     .instrument(tracing::info_span!("tracing_outer"))
     .await;
     neighbour.await.expect("it ends").expect("ok");
-    tokio::task::spawn_blocking(move || shutdown(guard)).await.expect("it ends")
+    tokio::task::spawn_blocking(move || shutdown(guard))
+        .await
+        .expect("it ends")
 }
 
 #[telemetry::instrument_business]
@@ -193,8 +224,17 @@ async fn outer_swap() {
 async fn unsampled() -> Value {
     use opentelemetry::trace::{FutureExt, SpanContext, TraceFlags, TraceState};
     let guard = start();
-    let (trace, span) = (0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c_u128, 0xb7ad_6b71_6920_3331_u64);
-    let caller = SpanContext::new(trace.into(), span.into(), TraceFlags::NOT_SAMPLED, true, TraceState::NONE);
+    let (trace, span) = (
+        0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c_u128,
+        0xb7ad_6b71_6920_3331_u64,
+    );
+    let caller = SpanContext::new(
+        trace.into(),
+        span.into(),
+        TraceFlags::NOT_SAMPLED,
+        true,
+        TraceState::NONE,
+    );
     let caller = opentelemetry::Context::new().with_remote_span_context(caller);
     let _ = send_transaction().with_context(caller).await;
     let page = telemetry::scrape::render();
@@ -211,7 +251,9 @@ async fn endings() -> Value {
     let _ = pay(1).await;
     let _ = pay(2).await;
     let panicked = tokio::spawn(pay(3)).await.is_err();
-    let cancelled = tokio::time::timeout(Duration::from_millis(20), pay(4)).await.is_err();
+    let cancelled = tokio::time::timeout(Duration::from_millis(20), pay(4))
+        .await
+        .is_err();
     let page = telemetry::scrape::render();
     let mut report = shutdown(guard);
     report["at_zero"] = json!(at_zero);
@@ -257,15 +299,33 @@ fn instruments() -> Value {
     use opentelemetry::KeyValue;
     let guard = start();
     let meter = opentelemetry::global::meter("users");
-    meter.u64_counter("orders_total").build().add(2, &[KeyValue::new("channel", "web")]);
+    meter
+        .u64_counter("orders_total")
+        .build()
+        .add(2, &[KeyValue::new("channel", "web")]);
     meter.u64_counter("orders.placed").build().add(3, &[]);
-    meter.f64_histogram("checkout.duration").with_unit("s").build().record(0.07, &[]);
-    meter.f64_histogram("request_duration_seconds").with_unit("s").build().record(0.2, &[KeyValue::new("le", "x")]);
-    let bad = [KeyValue::new("1digit", "a"), KeyValue::new("", "b"), KeyValue::new("a:b", "c"), KeyValue::new("a.b", "d")];
+    meter
+        .f64_histogram("checkout.duration")
+        .with_unit("s")
+        .build()
+        .record(0.07, &[]);
+    meter
+        .f64_histogram("request_duration_seconds")
+        .with_unit("s")
+        .build()
+        .record(0.2, &[KeyValue::new("le", "x")]);
+    let bad = [
+        KeyValue::new("1digit", "a"),
+        KeyValue::new("", "b"),
+        KeyValue::new("a:b", "c"),
+        KeyValue::new("a.b", "d"),
+    ];
     meter.u64_counter("bad.labels").build().add(1, &bad);
     meter.u64_counter("http_requests").build().add(7, &[]);
     let tracer = opentelemetry::global::tracer_provider().tracer("users");
-    tracer.in_span("users_span", |context| context.span().set_attribute(KeyValue::new("n", 1)));
+    tracer.in_span("users_span", |context| {
+        context.span().set_attribute(KeyValue::new("n", 1))
+    });
     let page = telemetry::scrape::render();
     let mut report = shutdown(guard);
     report["page"] = json!(page);
@@ -275,8 +335,19 @@ fn instruments() -> Value {
 /// Lines that a golden file shows, and lines that try to forge.
 fn log_lines() -> Value {
     let guard = start();
-    tracing::info!(count = 7_u64, ratio = 0.5, ok = true, who = "alice", "plain");
-    tracing::warn!(trace_id = "forged", level = "forged", service = "forged", "reserved keys");
+    tracing::info!(
+        count = 7_u64,
+        ratio = 0.5,
+        ok = true,
+        who = "alice",
+        "plain"
+    );
+    tracing::warn!(
+        trace_id = "forged",
+        level = "forged",
+        service = "forged",
+        "reserved keys"
+    );
     tracing::error!("two\nlines \u{1b}[31m and \u{202e}more");
     tracing::info!(nan = f64::NAN, big = u128::MAX, debug = ?["a"], "types");
     log::info!("by the log crate");
@@ -297,6 +368,20 @@ fn inside_wallet() {
     tracing::info!(value = ?Chatty, "in an operation");
 }
 
+/// One operation that logs at every level.
+fn span_events() -> Value {
+    let guard = start();
+    troubled_wallet();
+    shutdown(guard)
+}
+
+#[telemetry::instrument_business]
+fn troubled_wallet() {
+    tracing::info!("not an event of the span");
+    tracing::warn!(attempt = 2, "a warning");
+    tracing::error!("an error");
+}
+
 /// The reader of stdout has gone; the business goes on.
 fn closed_stdout() -> Value {
     let guard = start();
@@ -306,11 +391,17 @@ fn closed_stdout() -> Value {
     while Instant::now() < deadline {
         tracing::info!("nobody reads this");
         page = telemetry::scrape::render();
-        if page.lines().any(|line| line.starts_with(lost) && !line.ends_with(" 0")) {
+        if page
+            .lines()
+            .any(|line| line.starts_with(lost) && !line.ends_with(" 0"))
+        {
             break;
         }
     }
-    let counted = page.lines().find(|line| line.starts_with(lost)).map(ToOwned::to_owned);
+    let counted = page
+        .lines()
+        .find(|line| line.starts_with(lost))
+        .map(ToOwned::to_owned);
     let mut report = shutdown(guard);
     report["counted"] = json!(counted);
     report

@@ -68,7 +68,12 @@ impl Probe {
     /// When it cannot be started.
     #[must_use]
     pub fn run_without_reader(mut self) -> Report {
-        let mut child = self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the probe starts");
+        let mut child = self
+            .command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the probe starts");
         drop(child.stdout.take());
         Report::of(&child.wait_with_output().expect("the probe ends"))
     }
@@ -77,12 +82,23 @@ impl Probe {
 impl Report {
     fn of(output: &Output) -> Self {
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        let result = stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(|value| {
-            let result = value.get("probe")?;
-            Some(result.clone())
-        });
-        let lines = String::from_utf8_lossy(&output.stdout).lines().map(ToOwned::to_owned).collect();
-        Self { result: result.unwrap_or_default(), lines, stderr, succeeded: output.status.success() }
+        let result = stderr
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .find_map(|value| {
+                let result = value.get("probe")?;
+                Some(result.clone())
+            });
+        let lines = String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .map(ToOwned::to_owned)
+            .collect();
+        Self {
+            result: result.unwrap_or_default(),
+            lines,
+            stderr,
+            succeeded: output.status.success(),
+        }
     }
 
     /// The `/metrics` page that the scenario saw last.
@@ -91,7 +107,9 @@ impl Report {
     /// When it saw none.
     #[must_use]
     pub fn page(&self) -> &str {
-        self.result["page"].as_str().unwrap_or_else(|| panic!("no page: {self:?}"))
+        self.result["page"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no page: {self:?}"))
     }
 
     /// The log lines, parsed.
@@ -100,7 +118,9 @@ impl Report {
     /// When a line is not a JSON object.
     #[must_use]
     pub fn log(&self) -> Vec<Value> {
-        let parse = |line: &String| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let parse = |line: &String| {
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+        };
         self.lines.iter().map(parse).collect()
     }
 }
@@ -111,7 +131,13 @@ impl Report {
 /// When the page has no such series.
 #[must_use]
 pub fn sample(page: &str, series: &str) -> f64 {
-    let line = page.lines().find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')));
+    let line = page.lines().find(|line| {
+        line.strip_prefix(series)
+            .is_some_and(|rest| rest.starts_with(' '))
+    });
     let line = line.unwrap_or_else(|| panic!("no {series} on\n{page}"));
-    line.rsplit(' ').next().and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("not a number: {line}"))
+    line.rsplit(' ')
+        .next()
+        .and_then(|value| value.parse().ok())
+        .unwrap_or_else(|| panic!("not a number: {line}"))
 }

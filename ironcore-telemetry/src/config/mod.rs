@@ -1,11 +1,13 @@
 //! What can be set, in code and by environment. Code wins over the environment, the environment over the default.
 
 mod otlp;
+mod service;
 mod settings;
 mod source;
 
 pub(crate) use otlp::Otlp;
-pub(crate) use settings::{Filter, Propagator, Queue, Sampler, Service, Settings};
+pub(crate) use service::Service;
+pub(crate) use settings::{Filter, Propagator, Queue, Sampler, Settings};
 
 use crate::redact::Secret;
 use std::net::SocketAddr;

@@ -1,7 +1,8 @@
 //! The settings in force, from a [`Config`] and an environment.
 
 use super::otlp::{METRICS, Otlp, TRACES, otlp};
-use super::source::{NOT_IN_CODE, Source, one_of, pairs, whole};
+use super::service::{Service, service};
+use super::source::{NOT_IN_CODE, Source, one_of, whole};
 use super::{Config, MetricsListener, Sampling};
 use crate::error::InitError;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -28,15 +29,6 @@ pub(crate) struct Settings {
     pub(crate) trace_filter: Filter,
     /// What is in force and where each value came from, without secrets.
     pub(crate) report: String,
-}
-
-/// Who emits.
-#[derive(Debug, Clone)]
-pub(crate) struct Service {
-    pub(crate) name: String,
-    pub(crate) version: String,
-    pub(crate) environment: String,
-    pub(crate) attributes: Vec<(String, String)>,
 }
 
 /// The decision for traces that start here, and whether a caller's decision comes first.
@@ -152,79 +144,18 @@ impl Settings {
                 "log_filter",
                 ("Config::log_filter", &config.log_filter),
                 "RUST_LOG",
+                LOG_FILTER,
             )?,
             trace_filter: filter(
                 &mut source,
                 "trace_filter",
                 ("Config::trace_filter", &config.trace_filter),
                 "IRONCORE_TRACE_FILTER",
+                "info",
             )?,
             report: source.report(),
         })
     }
-}
-
-fn service(config: &Config, source: &mut Source<'_>) -> Result<Service, InitError> {
-    let mut attributes = resource_attributes(source)?;
-    attributes.extend(config.attributes.iter().cloned());
-    let take = |attributes: &mut Vec<(String, String)>, key: &str| {
-        let value = attributes
-            .iter()
-            .rev()
-            .find(|(name, _)| name == key)
-            .map(|(_, value)| value.clone());
-        attributes.retain(|(name, _)| name != key);
-        value
-    };
-    let (name, version, environment) = (
-        take(&mut attributes, "service.name"),
-        take(&mut attributes, "service.version"),
-        take(&mut attributes, "deployment.environment.name"),
-    );
-    let executable = std::env::current_exe().ok();
-    let executable = executable
-        .as_deref()
-        .and_then(|path| path.file_name())
-        .unwrap_or_default()
-        .to_string_lossy();
-    let default_name = name.unwrap_or_else(|| format!("unknown_service:{executable}"));
-    let code = |method, value: &Option<String>| value.clone().map(|value| (method, value));
-    let not_empty = |value: &str| match value {
-        "" => Err("give a name that is not empty".to_owned()),
-        name => Ok(name.to_owned()),
-    };
-    let unknown = || "unknown".to_owned();
-    Ok(Service {
-        name: source.pick(
-            "service.name",
-            code("Config::new", &config.service),
-            &["OTEL_SERVICE_NAME"],
-            &default_name,
-            not_empty,
-        )?,
-        version: config.version.clone().or(version).unwrap_or_else(unknown),
-        environment: config
-            .environment
-            .clone()
-            .or(environment)
-            .unwrap_or_else(unknown),
-        attributes,
-    })
-}
-
-/// `key=value` pairs, percent-encoded where they hold a comma or an equals sign.
-fn resource_attributes(source: &Source<'_>) -> Result<Vec<(String, String)>, InitError> {
-    const NAME: &str = "OTEL_RESOURCE_ATTRIBUTES";
-    let Some((_, list)) = source.variable(&[NAME]) else {
-        return Ok(Vec::new());
-    };
-    pairs(&list).ok_or_else(|| {
-        InitError::invalid(
-            NAME,
-            list,
-            "use key=value pairs with commas between them, as in team=wallet,region=eu",
-        )
-    })
 }
 
 /// A list of exporters out of those that this signal knows; `none` alone turns the signal off.
@@ -424,15 +355,19 @@ fn boolean(value: &str) -> Result<bool, String> {
         .ok_or_else(|| "use true or false".to_owned())
 }
 
+/// `info`, without what the OpenTelemetry SDK tells of its own life.
+const LOG_FILTER: &str = "info,opentelemetry=warn";
+
 fn filter(
     source: &mut Source<'_>,
     setting: &str,
     (method, code): (&'static str, &Option<String>),
     variable: &'static str,
+    default: &str,
 ) -> Result<Filter, InitError> {
     let origin = if code.is_some() { method } else { variable };
     let code = code.clone().map(|directives| (method, directives));
-    let directives = source.pick(setting, code, &[variable], "info", |directives| {
+    let directives = source.pick(setting, code, &[variable], default, |directives| {
         Ok(directives.to_owned())
     })?;
     Ok(Filter { origin, directives })

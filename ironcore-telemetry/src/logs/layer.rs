@@ -108,11 +108,12 @@ impl<W> JsonLines<W> {
     }
 }
 
-/// What the transports say about exports, on the telemetry thread, at a level that is only of use to their authors;
-/// it may quote request headers.
+/// What the transports say about exports on the telemetry thread: below `WARN` it is of use to their authors only and
+/// may quote request headers; and when an export has failed they say that its spans are lost, which they are not, as
+/// the queue keeps them and says so itself.
 fn is_about_transport(metadata: &Metadata<'_>) -> bool {
-    *metadata.level() > Level::WARN
-        && !metadata.target().starts_with(OWN_TARGET)
+    !metadata.target().starts_with(OWN_TARGET)
+        && (*metadata.level() > Level::WARN || metadata.name() == "Export.Failed.Exhausted")
         && Context::map_current(Context::is_telemetry_suppressed)
 }
 

@@ -9,7 +9,7 @@ use opentelemetry::global::BoxedTracer;
 use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, ContextGuard, KeyValue};
 use std::sync::OnceLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Bytes of the `User-Agent` that a span keeps.
 const USER_AGENT_LIMIT: usize = 256;
@@ -97,7 +97,7 @@ impl InFlight {
             method = self.method,
             route = self.route.name(),
             status,
-            duration_ms = duration.as_secs_f64() * 1_000.0,
+            duration_ms = milliseconds(duration),
             "request"
         );
         end_span(&self.context, end);
@@ -189,6 +189,12 @@ fn end_span(context: &Context, end: &End) {
         }
     }
     span.end();
+}
+
+/// To the microsecond, so that the line holds no more digits than the clock has.
+fn milliseconds(duration: Duration) -> f64 {
+    let micros = u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
+    f64::from(micros) / 1_000.0
 }
 
 /// The ten methods that are known; every other is `_OTHER`, so that no caller can make series.

@@ -22,9 +22,10 @@ fn steady(page: &str) -> String {
         }
         _ => line.to_owned(),
     };
-    page.lines()
-        .map(steady)
-        .fold(String::new(), |page, line| page + &line + "\n")
+    // One operation of the probe stands for all.
+    let shown = |line: &&str| !line.contains("domain=") || line.contains(r#"domain="payment""#);
+    let lines = page.lines().filter(shown).map(steady);
+    lines.fold(String::new(), |page, line| page + &line + "\n")
 }
 
 #[test]

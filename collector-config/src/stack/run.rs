@@ -163,6 +163,10 @@ impl<'a> Run<'a> {
                 "--enable-feature=exemplar-storage",
                 "--log.level=warn",
             ]);
+        if self.options.scrape_interval.is_some() {
+            // It looks for new targets every 5 s only, also at its start: too long for who scrapes every second.
+            command.arg("--scrape.discovery-reload-interval=1s");
+        }
         let process = Process::spawn(
             "prometheus",
             command,

@@ -1,21 +1,138 @@
-//! Stub, to be replaced: only the names are settled.
-#![allow(missing_docs, clippy::pedantic)]
-pub use ironcore_telemetry_macros::instrument_business;
-use std::time::Duration;
-pub struct Config;
-impl Config { pub fn new(_service: impl Into<String>) -> Self { Self } pub fn version(self, _v: impl Into<String>) -> Self { self } pub fn environment(self, _v: impl Into<String>) -> Self { self } }
-#[derive(Debug)] pub struct InitError;
-impl std::fmt::Display for InitError { fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { Ok(()) } }
-impl std::error::Error for InitError {}
-#[must_use] pub struct TelemetryGuard;
-impl TelemetryGuard { pub fn shutdown(self, _t: Duration) -> Result<(), InitError> { Ok(()) } }
-pub fn init() -> Result<TelemetryGuard, InitError> { Ok(TelemetryGuard) }
-pub fn init_with(_c: Config) -> Result<TelemetryGuard, InitError> { Ok(TelemetryGuard) }
-#[derive(Debug, Clone, Copy, PartialEq, Eq)] pub enum OutcomeClass { Ok, Rejected, Failed, Cancelled, Panicked }
-pub trait Outcome { fn class(&self) -> OutcomeClass; fn code(&self) -> &'static str { "" } }
-pub struct Secret<T>(T);
-impl<T> Secret<T> { pub fn new(t: T) -> Self { Self(t) } pub fn expose(&self) -> &T { &self.0 } }
-#[derive(Clone, Default)] pub struct HttpTelemetryLayer;
-impl HttpTelemetryLayer { pub fn new() -> Self { Self } }
+//! Traces, metrics and logs for wallet and payment services: one call to set up, one attribute per operation.
+//!
+//! ```no_run
+//! use ironcore_telemetry as telemetry;
+//! use std::time::Duration;
+//!
+//! #[telemetry::instrument_business]
+//! async fn create_wallet(owner: &str) -> Result<u64, std::io::Error> {
+//!     tracing::info!("creating a wallet");
+//!     Ok(1)
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let guard = telemetry::init()?;
+//!     create_wallet("alice").await?;
+//!     guard.shutdown(Duration::from_secs(5))?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! One call of `create_wallet` is then
+//! - a span `wallet.create` in Jaeger, a child of the request's span;
+//! - one more in `business_operations_total{domain="wallet",operation="create",outcome="ok"}` and one duration in
+//!   `business_operation_duration_seconds` on `/metrics`;
+//! - and the log line inside carries the span's `trace_id` and `span_id`.
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `otlp-grpc` | yes | OTLP over gRPC, the default protocol |
+//! | `otlp-http` | | OTLP over HTTP with protobuf bodies (`OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf`) |
+//! | `prometheus` | yes | the `/metrics` listener, and the OpenTelemetry instruments of libraries on the page |
+//! | `json-logs` | yes | JSON log lines on stdout |
+//! | `http` | yes | [`HttpTelemetryLayer`] and [`scrape::router`] |
+//!
+//! # Promises
+//!
+//! After [`init`] no function of this library returns an error, panics, or waits for the network. Nothing is recorded
+//! but what is named here. What is lost is counted, by reason, in `telemetry_dropped_total`.
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "a test that cannot go on should stop"
+    )
+)]
+
+// Vocabulary.
+mod config;
+mod error;
+mod names;
+mod redact;
+mod series;
+// Signals.
+mod export;
+#[cfg(feature = "json-logs")]
+mod logs;
+mod metrics;
+mod resource;
+mod traces;
+// Instrumentation.
+mod business;
 #[cfg(feature = "http")]
-impl<S> tower_layer::Layer<S> for HttpTelemetryLayer { type Service = S; fn layer(&self, s: S) -> S { s } }
+mod propagation;
+#[cfg(feature = "http")]
+mod server;
+// Wiring.
+mod guard;
+mod init;
+// Doors.
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+pub mod scrape;
+
+pub use business::{Outcome, OutcomeClass};
+pub use config::{Config, Protocol, Sampling};
+pub use error::{InitError, ShutdownError};
+pub use guard::TelemetryGuard;
+pub use init::{init, init_with};
+pub use redact::Secret;
+#[cfg(feature = "http")]
+pub use server::{HttpTelemetryFuture, HttpTelemetryLayer, HttpTelemetryService};
+
+/// Makes a function a business operation: each call is a span `{domain}.{operation}`, one more in
+/// `business_operations_total`, and one duration in `business_operation_duration_seconds`. Works on synchronous and
+/// `async` functions and methods; no argument is recorded.
+///
+/// The domain is read from the function's name when exactly one domain word stands in it (`wallet`; `transaction`,
+/// `tx`; `swap`; `payment`; `user`); the other words are the operation: `create_wallet` is `wallet.create`.
+///
+/// ```
+/// use ironcore_telemetry as telemetry;
+///
+/// #[telemetry::instrument_business]
+/// fn create_wallet() -> Result<(), std::num::ParseIntError> {
+///     Ok(())
+/// }
+/// # create_wallet().unwrap();
+/// ```
+///
+/// A domain of the list can be named, and any other be given with the operation's name:
+///
+/// ```
+/// use ironcore_telemetry as telemetry;
+///
+/// #[telemetry::instrument_business(swap)]
+/// async fn quote() -> u64 {
+///     7
+/// }
+///
+/// #[telemetry::instrument_business(domain = "custody", name = "rotate")]
+/// fn rotate_signing_keys() {}
+/// # rotate_signing_keys();
+/// ```
+///
+/// How a call ended is read from what it returns: an error that implements [`Outcome`] decides itself, any other `Err`
+/// is `failed` with the code `error`, everything else is `ok`. A future that is dropped before its end is `cancelled`,
+/// a panic is `panicked` and goes on unchanged.
+///
+/// A name without a domain, or with two, does not compile:
+///
+/// ```compile_fail
+/// #[ironcore_telemetry::instrument_business]
+/// fn do_something() {}
+/// ```
+pub use ironcore_telemetry_macros::instrument_business;

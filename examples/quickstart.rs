@@ -1,0 +1,26 @@
+//! What is the least that gives a trace, metrics and log lines?
+
+use std::time::Duration;
+
+use axum::{Router, http::StatusCode, routing::post};
+use ironcore_telemetry as telemetry;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let guard = telemetry::init()?;
+    let app = Router::new()
+        .route("/api/v1/wallets", post(create_wallet))
+        .layer(telemetry::HttpTelemetryLayer::new());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+    axum::serve(listener, app)
+        .with_graceful_shutdown(async { tokio::signal::ctrl_c().await.unwrap_or_default() })
+        .await?;
+    guard.shutdown(Duration::from_secs(5))?;
+    Ok(())
+}
+
+#[telemetry::instrument_business]
+async fn create_wallet() -> StatusCode {
+    tracing::info!("a wallet was created");
+    StatusCode::CREATED
+}

@@ -1,0 +1,287 @@
+//! Routes and business operations. The attribute stands on the function that *is* the operation: on the handler where only the route
+//! uses it, on an inner function where a swap uses it too, so that its span and its counters come once from either way.
+
+use std::time::{Duration, SystemTime};
+
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use ironcore_telemetry as telemetry;
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::App;
+use crate::chain::{GasEstimate, Prices};
+use crate::error::ApiError;
+use crate::extract::{Body, Params};
+use crate::mnemonic;
+use crate::model::{
+    Asset, GasQuery, MAX_AMOUNT, NewWallet, NewWallets, Page, QuoteQuery, Send, Swap, Transaction,
+    TransactionPage, Wallet, WalletPage, checked_amount, checked_count,
+};
+
+/// The most bytes of a body; a batch of 100 wallets with 24 words each fits.
+const BODY_LIMIT: usize = 65_536;
+
+/// Of what a swap yields, kept as a fee: 30 of 10 000.
+const SWAP_FEE: i64 = 30;
+
+/// The API; every request makes a server span, HTTP metrics and one access log line.
+pub fn router(app: App) -> Router {
+    Router::new()
+        .route("/api/v1/wallets", get(list_wallets).post(create_wallet))
+        .route("/api/v1/wallets/batch", post(create_wallet_batch))
+        .route("/api/v1/tx", get(list_transactions).post(post_transaction))
+        .route("/api/v1/gas/estimate", get(estimate_gas))
+        .route("/api/v1/swap/quote", get(get_quote))
+        .route("/api/v1/swap", post(execute_swap))
+        .route("/health", get(health))
+        .fallback(async || ApiError::UnknownRoute)
+        .method_not_allowed_fallback(async || ApiError::WrongMethod)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(telemetry::HttpTelemetryLayer::new())
+        .with_state(app)
+}
+
+#[telemetry::instrument_business]
+async fn list_wallets(
+    State(app): State<App>,
+    Params(query): Params<WalletPage>,
+) -> Result<Json<Page<Wallet>>, ApiError> {
+    let limit = checked_count(query.limit)?;
+    let wallets = app.store.wallets(query.after, limit + 1).await?;
+    Ok(Json(page(wallets, limit, |wallet| wallet.id)))
+}
+
+#[telemetry::instrument_business]
+async fn create_wallet(
+    State(app): State<App>,
+    Body(new): Body<NewWallet>,
+) -> Result<(StatusCode, Json<Wallet>), ApiError> {
+    let wallet = wallet_from(&new)?;
+    app.store
+        .insert_wallets(std::slice::from_ref(&wallet))
+        .await?;
+    Ok((StatusCode::CREATED, Json(wallet)))
+}
+
+#[telemetry::instrument_business]
+async fn create_wallet_batch(
+    State(app): State<App>,
+    Body(new): Body<NewWallets>,
+) -> Result<(StatusCode, Json<Page<Wallet>>), ApiError> {
+    checked_count(new.wallets.len())?;
+    let wallets: Vec<_> = new
+        .wallets
+        .iter()
+        .map(wallet_from)
+        .collect::<Result<_, _>>()?;
+    app.store.insert_wallets(&wallets).await?;
+    let created = Page {
+        items: wallets,
+        next: None,
+    };
+    Ok((StatusCode::CREATED, Json(created)))
+}
+
+#[telemetry::instrument_business]
+async fn list_transactions(
+    State(app): State<App>,
+    Params(query): Params<TransactionPage>,
+) -> Result<Json<Page<Transaction>>, ApiError> {
+    let limit = checked_count(query.limit)?;
+    let wallet = known_wallet(&app, "wallet", query.wallet).await?;
+    let transactions = app
+        .store
+        .transactions(wallet.id, query.after, limit + 1)
+        .await?;
+    Ok(Json(page(transactions, limit, |transaction| {
+        transaction.id
+    })))
+}
+
+async fn post_transaction(
+    State(app): State<App>,
+    Body(send): Body<Send>,
+) -> Result<(StatusCode, Json<Transaction>), ApiError> {
+    let transfer = Transfer {
+        from: send.from,
+        pays: (send.asset, send.amount),
+        to: send.to,
+        receives: (send.asset, send.amount),
+    };
+    let transaction = send_transaction(&app, &transfer).await?;
+    Ok((StatusCode::CREATED, Json(transaction)))
+}
+
+#[telemetry::instrument_business(domain = "gas", name = "estimate")]
+async fn estimate_gas(
+    State(app): State<App>,
+    Params(query): Params<GasQuery>,
+) -> Result<Json<GasEstimate>, ApiError> {
+    Ok(Json(app.chain.gas_price(query.chain).await?))
+}
+
+async fn get_quote(
+    State(app): State<App>,
+    Params(query): Params<QuoteQuery>,
+) -> Result<Json<Quote>, ApiError> {
+    Ok(Json(quote_swap(&app, query).await?))
+}
+
+#[telemetry::instrument_business]
+async fn execute_swap(
+    State(app): State<App>,
+    Body(swap): Body<Swap>,
+) -> Result<(StatusCode, Json<Transaction>), ApiError> {
+    let from = known_wallet(&app, "from", swap.from).await?;
+    let to = known_wallet(&app, "to", swap.to).await?;
+    let query = QuoteQuery {
+        from: from.asset,
+        to: to.asset,
+        amount: swap.amount,
+    };
+    let quote = quote_swap(&app, query).await?;
+    if quote.received < swap.min_received {
+        return Err(ApiError::PriceMoved);
+    }
+    let transfer = Transfer {
+        from: from.id,
+        pays: (quote.from, quote.amount),
+        to: to.id,
+        receives: (quote.to, quote.received),
+    };
+    let transaction = send_transaction(&app, &transfer).await?;
+    Ok((StatusCode::CREATED, Json(transaction)))
+}
+
+/// Answers whether this instance can serve; no business operation, so it stays out of the business metrics.
+async fn health(State(app): State<App>) -> Result<Json<Value>, ApiError> {
+    app.store.ping().await?;
+    Ok(Json(json!({ "status": "ok" })))
+}
+
+/// What leaves one wallet and what reaches the other; they differ in a swap.
+struct Transfer {
+    from: Uuid,
+    pays: (Asset, i64),
+    to: Uuid,
+    receives: (Asset, i64),
+}
+
+#[telemetry::instrument_business]
+async fn send_transaction(app: &App, transfer: &Transfer) -> Result<Transaction, ApiError> {
+    let (asset, amount) = transfer.pays;
+    let (received_asset, received) = transfer.receives;
+    checked_amount(amount)?;
+    if transfer.from == transfer.to {
+        return Err(ApiError::SameEnds("wallets"));
+    }
+    let from = known_wallet(app, "from", transfer.from).await?;
+    let to = known_wallet(app, "to", transfer.to).await?;
+    holds("from", &from, asset)?;
+    holds("to", &to, received_asset)?;
+    let transaction = Transaction {
+        id: Uuid::now_v7(),
+        from_wallet: from.id,
+        to_wallet: to.id,
+        asset,
+        amount,
+        received_asset,
+        received,
+        created_at: now(),
+    };
+    app.store.transfer(&transaction).await?;
+    Ok(transaction)
+}
+
+#[derive(Debug, Serialize)]
+struct Quote {
+    from: Asset,
+    to: Asset,
+    amount: i64,
+    received: i64,
+    /// Already taken off `received`; in ten-thousandths.
+    fee_bps: i64,
+}
+
+#[telemetry::instrument_business]
+async fn quote_swap(app: &App, query: QuoteQuery) -> Result<Quote, ApiError> {
+    checked_amount(query.amount)?;
+    if query.from == query.to {
+        return Err(ApiError::SameEnds("assets"));
+    }
+    let prices = app.chain.prices(query.from, query.to).await?;
+    Ok(Quote {
+        from: query.from,
+        to: query.to,
+        amount: query.amount,
+        received: exchanged(query, &prices)?,
+        fee_bps: SWAP_FEE,
+    })
+}
+
+/// Whole numbers all the way, rounded down: nobody is paid a fraction that does not exist.
+fn exchanged(query: QuoteQuery, prices: &Prices) -> Result<i64, ApiError> {
+    // The largest amount (2^53) of the dearest asset stays below 2^120 here.
+    let worth = i128::from(query.amount) * i128::from(prices.from) * query.to.minor_units();
+    let gross = worth / (i128::from(prices.to) * query.from.minor_units());
+    match i64::try_from(gross * i128::from(10_000 - SWAP_FEE) / 10_000) {
+        Ok(0) => Err(ApiError::AmountTooSmall),
+        Ok(received) if received <= MAX_AMOUNT => Ok(received),
+        _ => Err(ApiError::BalanceLimit),
+    }
+}
+
+fn wallet_from(new: &NewWallet) -> Result<Wallet, ApiError> {
+    let (chain, asset) = (new.chain, new.asset);
+    if !chain.carries(asset) {
+        return Err(ApiError::WrongChain { asset, chain });
+    }
+    if !(0..=MAX_AMOUNT).contains(&new.opening_balance) {
+        return Err(ApiError::BadAmount { least: 0 });
+    }
+    Ok(Wallet {
+        id: Uuid::now_v7(),
+        chain,
+        asset,
+        address: mnemonic::address(chain, asset, new.mnemonic.as_ref())?,
+        balance: new.opening_balance,
+        created_at: now(),
+    })
+}
+
+/// `end` is the name of the request's field, for the message.
+async fn known_wallet(app: &App, end: &'static str, id: Uuid) -> Result<Wallet, ApiError> {
+    let wallet = app.store.wallet(id).await?;
+    wallet.ok_or(ApiError::UnknownWallet(end))
+}
+
+fn holds(end: &'static str, wallet: &Wallet, asset: Asset) -> Result<(), ApiError> {
+    if wallet.asset == asset {
+        Ok(())
+    } else {
+        Err(ApiError::WrongAsset {
+            end,
+            holds: wallet.asset,
+        })
+    }
+}
+
+/// Cuts what was fetched, one more than `limit`, down to a page.
+fn page<T>(mut items: Vec<T>, limit: usize, id: impl Fn(&T) -> Uuid) -> Page<T> {
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next = items.last().filter(|_| more).map(id);
+    Page { items, next }
+}
+
+/// Milliseconds since 1970.
+fn now() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,154 @@
+use std::net::{Ipv4Addr, SocketAddr};
+use std::str::FromStr;
+
+use crate::chain::ChainSettings;
+
+/// What the environment says. Telemetry reads its own variables (`OTEL_*`) in `init`.
+#[derive(Clone, PartialEq)]
+pub struct Settings {
+    /// `LISTEN`: where to serve, default `127.0.0.1:8080`; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// `DATABASE_URL`: `sqlite:…` or `postgres://…`, default `sqlite::memory:`. May hold a password.
+    pub database_url: String,
+    /// `CHAIN_SEED`, `CHAIN_LATENCY_SCALE`, `CHAIN_FAILURE_RATE`.
+    pub chain: ChainSettings,
+}
+
+/// A variable whose value cannot be used.
+#[derive(Debug, thiserror::Error, PartialEq)]
+#[error("{name} is {value}; allowed: {allowed}")]
+pub struct SettingsError {
+    name: &'static str,
+    value: String,
+    allowed: &'static str,
+}
+
+impl Settings {
+    /// Reads the environment of the process.
+    ///
+    /// # Errors
+    ///
+    /// When a variable is set to a value that cannot be used.
+    pub fn from_env() -> Result<Self, SettingsError> {
+        Self::read(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+    }
+
+    /// Reads variables from `var`; an empty value counts as unset.
+    ///
+    /// # Errors
+    ///
+    /// When a variable is set to a value that cannot be used.
+    pub fn read(var: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let var = |name| var(name).filter(|value| !value.is_empty());
+        let chain = ChainSettings::default();
+        Ok(Self {
+            listen: parsed(
+                &var,
+                "LISTEN",
+                SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+                "an IP address with a port, such as 127.0.0.1:8080",
+                |_| true,
+            )?,
+            database_url: database_url(var("DATABASE_URL"))?,
+            chain: ChainSettings {
+                seed: parsed(
+                    &var,
+                    "CHAIN_SEED",
+                    chain.seed,
+                    "a whole number from 0 to 2^64 - 1",
+                    |_| true,
+                )?,
+                latency_scale: parsed(
+                    &var,
+                    "CHAIN_LATENCY_SCALE",
+                    chain.latency_scale,
+                    "a number from 0 (answer at once) to 100; 1 is realistic",
+                    |scale| (0.0..=100.0).contains(scale),
+                )?,
+                failure_rate: parsed(
+                    &var,
+                    "CHAIN_FAILURE_RATE",
+                    chain.failure_rate,
+                    "a share from 0 to 1",
+                    |rate| (0.0..=1.0).contains(rate),
+                )?,
+            },
+        })
+    }
+}
+
+fn parsed<T: FromStr>(
+    var: &impl Fn(&'static str) -> Option<String>,
+    name: &'static str,
+    default: T,
+    allowed: &'static str,
+    holds: impl Fn(&T) -> bool,
+) -> Result<T, SettingsError> {
+    let Some(value) = var(name) else {
+        return Ok(default);
+    };
+    match value.trim().parse() {
+        Ok(parsed) if holds(&parsed) => Ok(parsed),
+        _ => Err(SettingsError {
+            name,
+            value: format!("{value:?}"),
+            allowed,
+        }),
+    }
+}
+
+fn database_url(value: Option<String>) -> Result<String, SettingsError> {
+    const SCHEMES: [&str; 3] = ["sqlite:", "postgres://", "postgresql://"];
+    let url = value.unwrap_or_else(|| "sqlite::memory:".to_owned());
+    if SCHEMES.iter().any(|scheme| url.starts_with(scheme)) {
+        return Ok(url);
+    }
+    Err(SettingsError {
+        name: "DATABASE_URL",
+        // A connection string usually carries a password, and errors end up in logs.
+        value: "of another kind (not shown, it may hold a password)".to_owned(),
+        allowed: "sqlite::memory:, sqlite://PATH?mode=rwc or postgres://USER:PASSWORD@HOST:PORT/DATABASE",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(name: &'static str, value: &'static str) -> Result<Settings, SettingsError> {
+        Settings::read(|asked| (asked == name).then(|| value.to_owned()))
+    }
+
+    fn refusal(name: &'static str, value: &'static str) -> String {
+        with(name, value).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn an_empty_environment_gives_the_defaults() {
+        let settings = with("LISTEN", "").ok().unwrap();
+        assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(settings.database_url, "sqlite::memory:");
+        assert_eq!(settings.chain, ChainSettings::default());
+    }
+
+    #[test]
+    fn a_bad_value_is_named_with_what_is_allowed() {
+        assert_eq!(
+            refusal("LISTEN", "8080"),
+            r#"LISTEN is "8080"; allowed: an IP address with a port, such as 127.0.0.1:8080"#
+        );
+        assert_eq!(
+            refusal("CHAIN_FAILURE_RATE", "1.5"),
+            r#"CHAIN_FAILURE_RATE is "1.5"; allowed: a share from 0 to 1"#
+        );
+        assert!(refusal("CHAIN_LATENCY_SCALE", "NaN").contains("NaN"));
+        assert!(refusal("CHAIN_SEED", "-1").contains("-1"));
+    }
+
+    #[test]
+    fn a_bad_database_url_is_refused_without_its_password() {
+        let message = refusal("DATABASE_URL", "mysql://root:hunter2@db/wallets");
+        assert!(message.starts_with("DATABASE_URL is "));
+        assert!(!message.contains("hunter2"));
+    }
+}

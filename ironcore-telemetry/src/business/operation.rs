@@ -1,0 +1,156 @@
+//! One call of an instrumented function, from its start to whatever end.
+
+use super::outcome::OutcomeClass;
+use super::site::Site;
+use super::verdict::Verdict;
+use crate::names::attribute;
+use opentelemetry::global::BoxedTracer;
+use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt, Tracer};
+use opentelemetry::{Context, ContextGuard, KeyValue};
+use pin_project_lite::pin_project;
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+use std::time::Instant;
+
+/// A call that has begun. Dropped without [`finish`](Self::finish), it was cancelled or panicked.
+#[derive(Debug)]
+#[must_use = "an operation that is dropped at once counts as cancelled"]
+pub struct Operation(Option<Running>);
+
+#[derive(Debug)]
+struct Running {
+    site: &'static Site,
+    started: Instant,
+    /// Holds the call's span; `None` when the call has none.
+    context: Option<Context>,
+}
+
+impl Operation {
+    pub(super) const fn unrecorded() -> Self {
+        Self(None)
+    }
+
+    pub(super) fn start(site: &'static Site, tracer: Option<&BoxedTracer>) -> Self {
+        let context = tracer
+            .filter(|_| !under_unsampled_span())
+            .map(|tracer| span(site, tracer));
+        Self(Some(Running {
+            site,
+            started: Instant::now(),
+            context,
+        }))
+    }
+
+    /// Makes the call's span the current one until the guard is dropped, for synchronous calls.
+    #[must_use = "the span is current only while the guard lives"]
+    pub fn enter(&self) -> Option<ContextGuard> {
+        self.context().map(|context| context.clone().attach())
+    }
+
+    /// Makes the call's span the current one whenever the future is polled.
+    pub fn attach<F>(&self, future: F) -> Attached<F> {
+        Attached {
+            context: self.context().cloned(),
+            future,
+        }
+    }
+
+    /// Ends the call with this verdict.
+    pub fn finish(mut self, verdict: Verdict) {
+        self.end(verdict);
+    }
+
+    fn context(&self) -> Option<&Context> {
+        self.0.as_ref().and_then(|running| running.context.as_ref())
+    }
+
+    fn end(&mut self, verdict: Verdict) {
+        let Some(Running {
+            site,
+            started,
+            context,
+        }) = self.0.take()
+        else {
+            return;
+        };
+        site.record(verdict, started.elapsed());
+        if let Some(context) = context {
+            end_span(&context, verdict);
+        }
+    }
+}
+
+impl Drop for Operation {
+    fn drop(&mut self) {
+        self.end(if std::thread::panicking() {
+            Verdict::PANICKED
+        } else {
+            Verdict::CANCELLED
+        });
+    }
+}
+
+/// A child of a span that is not sampled would not be either: its parent's ids serve for logs and propagation.
+fn under_unsampled_span() -> bool {
+    Context::map_current(|context| {
+        let span = context.span();
+        span.span_context().is_valid() && !span.span_context().is_sampled()
+    })
+}
+
+fn span(site: &'static Site, tracer: &BoxedTracer) -> Context {
+    let attributes = vec![
+        KeyValue::new(attribute::DOMAIN, site.domain),
+        KeyValue::new(attribute::OPERATION, site.operation),
+        KeyValue::new(attribute::CODE_FUNCTION, site.function),
+    ];
+    let builder = SpanBuilder::from_name(site.name)
+        .with_kind(SpanKind::Internal)
+        .with_attributes(attributes);
+    let parent = Context::current();
+    let span = tracer.build_with_context(builder, &parent);
+    parent.with_span(span)
+}
+
+fn end_span(context: &Context, Verdict { class, code }: Verdict) {
+    let span = context.span();
+    if span.is_recording() {
+        span.set_attribute(KeyValue::new(attribute::OUTCOME, class.as_str()));
+        if class != OutcomeClass::Ok {
+            let kind = if code.is_empty() {
+                class.as_str()
+            } else {
+                code
+            };
+            span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, kind));
+        }
+        if matches!(class, OutcomeClass::Failed | OutcomeClass::Panicked) {
+            span.set_status(Status::error(""));
+        }
+    }
+    span.end();
+}
+
+pin_project! {
+    /// A future with a context that is current while it is polled.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Attached<F> {
+        context: Option<Context>,
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future> Future for Attached<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let _current = this
+            .context
+            .as_ref()
+            .map(|context| context.clone().attach());
+        this.future.poll(task)
+    }
+}

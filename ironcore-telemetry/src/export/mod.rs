@@ -1,0 +1,7 @@
+//! The way out: the telemetry thread and the OTLP transports.
+
+mod otlp;
+mod worker;
+
+pub(crate) use otlp::{MetricsSender, span_exporter};
+pub(crate) use worker::Worker;

@@ -1,0 +1,250 @@
+//! OTLP over gRPC and over HTTP. Everything here is built and used on the telemetry thread.
+
+use crate::config::{Otlp, Protocol};
+use crate::error::InitError;
+use opentelemetry_otlp::{RetryPolicy, SpanExporter};
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+
+/// The exporter of spans. It tries once: the queue keeps a batch until it was taken.
+///
+/// # Errors
+/// The endpoint or a header cannot be used.
+pub(crate) fn span_exporter(otlp: &Otlp) -> Result<SpanExporter, InitError> {
+    match otlp.protocol {
+        #[cfg(feature = "otlp-grpc")]
+        Protocol::Grpc => grpc::span_exporter(otlp),
+        #[cfg(feature = "otlp-http")]
+        Protocol::HttpProtobuf => http::span_exporter(otlp),
+        #[allow(
+            unreachable_patterns,
+            reason = "reached only when the feature of a protocol is off"
+        )]
+        protocol => Err(unavailable(protocol)),
+    }
+}
+
+/// Sends metrics, those of the SDK and our own in one request.
+pub(crate) enum MetricsSender {
+    #[cfg(feature = "otlp-grpc")]
+    Grpc(Box<grpc::Metrics>),
+    #[cfg(feature = "otlp-http")]
+    Http(Box<http::Metrics>),
+}
+
+impl MetricsSender {
+    /// A sender to the endpoint.
+    ///
+    /// # Errors
+    /// The endpoint or a header cannot be used.
+    pub(crate) fn new(otlp: &Otlp) -> Result<Self, InitError> {
+        match otlp.protocol {
+            #[cfg(feature = "otlp-grpc")]
+            Protocol::Grpc => grpc::Metrics::new(otlp).map(Box::new).map(Self::Grpc),
+            #[cfg(feature = "otlp-http")]
+            Protocol::HttpProtobuf => http::Metrics::new(otlp).map(Box::new).map(Self::Http),
+            #[allow(
+                unreachable_patterns,
+                reason = "reached only when the feature of a protocol is off"
+            )]
+            protocol => Err(unavailable(protocol)),
+        }
+    }
+
+    /// Sends one request.
+    ///
+    /// # Errors
+    /// What went wrong, without anything that the server said.
+    pub(crate) async fn send(&self, request: ExportMetricsServiceRequest) -> Result<(), String> {
+        match self {
+            #[cfg(feature = "otlp-grpc")]
+            Self::Grpc(metrics) => metrics.send(request).await,
+            #[cfg(feature = "otlp-http")]
+            Self::Http(metrics) => metrics.send(request).await,
+            #[cfg(not(any(feature = "otlp-grpc", feature = "otlp-http")))]
+            _ => Ok(drop(request)),
+        }
+    }
+}
+
+fn unavailable(protocol: Protocol) -> InitError {
+    let feature = if protocol == Protocol::Grpc {
+        "otlp-grpc"
+    } else {
+        "otlp-http"
+    };
+    InitError::MissingFeature {
+        name: "OTEL_EXPORTER_OTLP_PROTOCOL",
+        value: protocol.name().to_owned(),
+        feature,
+    }
+}
+
+fn failed(otlp: &Otlp, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> InitError {
+    InitError::Exporter {
+        endpoint: otlp.endpoint.clone(),
+        cause: cause.into(),
+    }
+}
+
+/// The exporter's own retries are off: they would sleep on the telemetry thread and give up within a second.
+fn try_once() -> RetryPolicy {
+    RetryPolicy::disabled()
+}
+
+#[cfg(feature = "otlp-grpc")]
+mod grpc {
+    use super::{Otlp, failed, try_once};
+    use crate::error::InitError;
+    use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithTonicConfig};
+    use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+    use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::MetricsServiceClient;
+    use std::time::Duration;
+    use tonic::metadata::{MetadataKey, MetadataMap};
+    use tonic::transport::{Channel, Endpoint};
+
+    pub(super) fn span_exporter(otlp: &Otlp) -> Result<SpanExporter, InitError> {
+        SpanExporter::builder()
+            .with_tonic()
+            .with_channel(channel(otlp)?)
+            .with_metadata(metadata(otlp)?)
+            .with_timeout(otlp.timeout)
+            .with_retry_policy(try_once())
+            .build()
+            .map_err(|cause| failed(otlp, cause))
+    }
+
+    pub(crate) struct Metrics {
+        client: MetricsServiceClient<Channel>,
+        metadata: MetadataMap,
+    }
+
+    impl Metrics {
+        pub(super) fn new(otlp: &Otlp) -> Result<Self, InitError> {
+            Ok(Self {
+                client: MetricsServiceClient::new(channel(otlp)?),
+                metadata: metadata(otlp)?,
+            })
+        }
+
+        pub(super) async fn send(
+            &self,
+            request: ExportMetricsServiceRequest,
+        ) -> Result<(), String> {
+            let mut request = tonic::Request::new(request);
+            *request.metadata_mut() = self.metadata.clone();
+            let answer = self.client.clone().export(request).await;
+            answer
+                .map(drop)
+                .map_err(|status| format!("gRPC code {:?}", status.code()))
+        }
+    }
+
+    /// A channel that connects when it is first used, and whose every step is bounded: the exporter's own channel
+    /// leaves the connect unbounded.
+    fn channel(otlp: &Otlp) -> Result<Channel, InitError> {
+        let connect = otlp.timeout.min(Duration::from_secs(5));
+        let endpoint =
+            Endpoint::from_shared(otlp.endpoint.clone()).map_err(|cause| failed(otlp, cause))?;
+        Ok(endpoint
+            .connect_timeout(connect)
+            .timeout(otlp.timeout)
+            .connect_lazy())
+    }
+
+    fn metadata(otlp: &Otlp) -> Result<MetadataMap, InitError> {
+        let mut metadata = MetadataMap::new();
+        for (name, value) in &otlp.headers {
+            let name = MetadataKey::from_bytes(name.to_ascii_lowercase().as_bytes())
+                .map_err(|cause| failed(otlp, cause))?;
+            let mut value: tonic::metadata::AsciiMetadataValue = value
+                .expose()
+                .parse()
+                .map_err(|_| failed(otlp, "a header's value is not printable ASCII"))?;
+            value.set_sensitive(true);
+            metadata.insert(name, value);
+        }
+        Ok(metadata)
+    }
+}
+
+#[cfg(feature = "otlp-http")]
+mod http {
+    use super::{Otlp, failed, try_once};
+    use crate::error::InitError;
+    use ::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+    use opentelemetry_http::{Bytes, HttpClient, Request, hyper::HyperClient};
+    use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
+    use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+    use prost::Message;
+
+    pub(super) fn span_exporter(otlp: &Otlp) -> Result<SpanExporter, InitError> {
+        let headers = otlp
+            .headers
+            .iter()
+            .map(|(name, value)| (name.clone(), value.expose().clone()));
+        SpanExporter::builder()
+            .with_http()
+            // Named, so that no feature of another crate can put a client in its place that wants another runtime.
+            .with_http_client(client(otlp))
+            .with_protocol(Protocol::HttpBinary)
+            .with_endpoint(&otlp.endpoint)
+            .with_headers(headers.collect())
+            .with_timeout(otlp.timeout)
+            .with_retry_policy(try_once())
+            .build()
+            .map_err(|cause| failed(otlp, cause))
+    }
+
+    pub(crate) struct Metrics {
+        client: HyperClient,
+        endpoint: String,
+        headers: HeaderMap,
+    }
+
+    impl Metrics {
+        pub(super) fn new(otlp: &Otlp) -> Result<Self, InitError> {
+            let mut headers = HeaderMap::new();
+            for (name, value) in &otlp.headers {
+                let name =
+                    HeaderName::from_bytes(name.as_bytes()).map_err(|cause| failed(otlp, cause))?;
+                let mut value =
+                    HeaderValue::from_str(value.expose()).map_err(|cause| failed(otlp, cause))?;
+                value.set_sensitive(true);
+                headers.insert(name, value);
+            }
+            headers.insert(
+                CONTENT_TYPE,
+                HeaderValue::from_static("application/x-protobuf"),
+            );
+            Ok(Self {
+                client: client(otlp),
+                endpoint: otlp.endpoint.clone(),
+                headers,
+            })
+        }
+
+        pub(super) async fn send(
+            &self,
+            request: ExportMetricsServiceRequest,
+        ) -> Result<(), String> {
+            let mut request = Request::post(&self.endpoint)
+                .body(Bytes::from(request.encode_to_vec()))
+                .map_err(|error| error.to_string())?;
+            request.headers_mut().extend(self.headers.clone());
+            let response = self
+                .client
+                .send_bytes(request)
+                .await
+                .map_err(|error| error.to_string())?;
+            let status = response.status();
+            status
+                .is_success()
+                .then_some(())
+                .ok_or_else(|| format!("HTTP status {}", status.as_u16()))
+        }
+    }
+
+    fn client(otlp: &Otlp) -> HyperClient {
+        HyperClient::with_default_connector(otlp.timeout, None)
+    }
+}

@@ -1,0 +1,168 @@
+//! The one background thread: a runtime of its own, so that telemetry works without, inside and beside any runtime of
+//! the application, and never waits for one.
+
+use opentelemetry::Context;
+use std::io;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+
+/// How long the thread may take to come up before `init` gives up: it only builds a runtime.
+const START_LIMIT: Duration = Duration::from_secs(5);
+
+/// The telemetry thread. Work is sent to it; dropping it stops it without waiting.
+pub(crate) struct Worker {
+    handle: Handle,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The operating system refused a thread or the runtime's file descriptors.
+    pub(crate) fn start() -> io::Result<Self> {
+        let (ready, started) = mpsc::sync_channel(1);
+        let (stop, stopped) = oneshot::channel();
+        let body = move || run(&ready, stopped);
+        let thread = std::thread::Builder::new()
+            .name("ironcore-telemetry".to_owned())
+            .spawn(body)?;
+        let handle = started
+            .recv_timeout(START_LIMIT)
+            .map_err(io::Error::other)??;
+        Ok(Self {
+            handle,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+
+    /// Runs a future on the thread and waits for its result, at most as long as `limit`; `None` when it took longer or
+    /// panicked. The future is dropped then.
+    pub(crate) fn run<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let (done, result) = mpsc::sync_channel(1);
+        self.handle.spawn(async move {
+            if let Ok(value) = tokio::time::timeout(limit, future).await {
+                // Nobody waits any more when the time was up just now.
+                let _ = done.send(value);
+            }
+        });
+        // The thread answers a little later than the limit when it was busy.
+        result.recv_timeout(limit + Duration::from_millis(50)).ok()
+    }
+
+    /// Keeps a task going on the thread: one that panics is started again.
+    pub(crate) fn keep_running<F>(&self, task: impl Fn() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.handle.spawn(async move {
+            while tokio::spawn(task())
+                .await
+                .is_err_and(|error| error.is_panic())
+            {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+    }
+
+    /// Stops the thread and waits for its end, at most as long as `limit`.
+    pub(crate) fn stop(mut self, limit: Duration) {
+        self.signal();
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        let deadline = std::time::Instant::now() + limit;
+        while !thread.is_finished() && std::time::Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if thread.is_finished() {
+            // It ended; whether by a panic no longer matters.
+            let _ = thread.join();
+        }
+    }
+
+    fn signal(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            // The thread is gone already when nobody receives.
+            let _ = stop.send(());
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.signal();
+    }
+}
+
+fn run(ready: &mpsc::SyncSender<io::Result<Handle>>, stopped: oneshot::Receiver<()>) {
+    // What the transports log or trace about themselves must not become telemetry.
+    let _suppressed = Context::enter_telemetry_suppressed_scope();
+    let runtime = match Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let _ = ready.send(Err(error));
+            return;
+        }
+    };
+    if ready.send(Ok(runtime.handle().clone())).is_ok() {
+        // Ends when asked to, and when the `Worker` is gone.
+        let _ = runtime.block_on(stopped);
+    }
+    runtime.shutdown_background();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_comes_back_to_a_thread_without_a_runtime() {
+        let worker = Worker::start().unwrap();
+        assert_eq!(worker.run(Duration::from_secs(5), async { 7 }), Some(7));
+        worker.stop(Duration::from_secs(5));
+    }
+
+    #[test]
+    fn waiting_is_bounded() {
+        let worker = Worker::start().unwrap();
+        assert_eq!(
+            worker.run(Duration::from_millis(10), std::future::pending::<()>()),
+            None
+        );
+    }
+
+    #[test]
+    fn a_task_that_panics_is_started_again() {
+        let worker = Worker::start().unwrap();
+        let (sender, runs) = mpsc::channel();
+        worker.keep_running(move || {
+            let sender = sender.clone();
+            async move {
+                sender.send(()).unwrap();
+                panic!("once more");
+            }
+        });
+        for _ in 0..2 {
+            runs.recv_timeout(Duration::from_secs(10)).unwrap();
+        }
+    }
+
+    #[test]
+    fn telemetry_is_suppressed_on_the_thread() {
+        let worker = Worker::start().unwrap();
+        let suppressed = worker.run(Duration::from_secs(5), async {
+            Context::current().is_telemetry_suppressed()
+        });
+        assert_eq!(suppressed, Some(true));
+    }
+}

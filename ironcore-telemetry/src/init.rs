@@ -1,0 +1,275 @@
+//! `init`: everything that can fail is built first, then the globals are set in one step.
+
+use crate::business;
+use crate::config::{Config, Propagator, Settings};
+use crate::error::InitError;
+use crate::export::{self, Worker};
+use crate::guard::{Running, TelemetryGuard};
+use crate::metrics::{self, Push};
+use crate::names;
+use crate::resource;
+use crate::traces::{self, SpanQueue};
+use opentelemetry::global;
+use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tracing_subscriber::Registry;
+use tracing_subscriber::layer::SubscriberExt;
+
+/// Building an exporter on the telemetry thread takes no time; this ends a wait that should not be.
+const BUILD_LIMIT: Duration = Duration::from_secs(5);
+
+/// Whether telemetry was started; held over the whole of `init`, so that of two callers one finds the other's work
+/// done.
+static INITIALIZED: Mutex<bool> = Mutex::new(false);
+
+/// Starts telemetry with what the environment says (`OTEL_*`) and safe defaults.
+///
+/// ```no_run
+/// use ironcore_telemetry as telemetry;
+/// use std::time::Duration;
+///
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let guard = telemetry::init()?;
+///     // … the service …
+///     guard.shutdown(Duration::from_secs(5))?;
+///     Ok(())
+/// }
+/// ```
+///
+/// # Errors
+/// As [`init_with`].
+pub fn init() -> Result<TelemetryGuard, InitError> {
+    init_with(Config::default())
+}
+
+/// Starts telemetry: spans over OTLP, metrics on `/metrics`, JSON log lines on stdout, W3C trace context.
+///
+/// It never waits for the collector: spans are kept until it can be reached. It works without, inside and beside any
+/// tokio runtime. With `OTEL_SDK_DISABLED=true` it does nothing: no thread, no socket, no subscriber.
+///
+/// # Errors
+/// A setting that cannot be used, a second call in the same process, a `tracing` subscriber that somebody else has
+/// set, or a port for `/metrics` that cannot be had. Nothing is left installed then.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a configuration is made for this one call"
+)]
+pub fn init_with(config: Config) -> Result<TelemetryGuard, InitError> {
+    let settings = Settings::resolve(&config, &|name| std::env::var(name).ok())?;
+    if settings.disabled {
+        return Ok(TelemetryGuard::disabled());
+    }
+    let mut initialized = INITIALIZED.lock().unwrap_or_else(PoisonError::into_inner);
+    if *initialized {
+        return Err(InitError::AlreadyInitialized);
+    }
+    let guard = Parts::build(&settings)?.install(&settings)?;
+    *initialized = true;
+    Ok(guard)
+}
+
+/// Everything that is built before anything global is set.
+struct Parts {
+    worker: Worker,
+    traces: Option<Traces>,
+    meters: Option<SdkMeterProvider>,
+    push: Option<Arc<Push>>,
+    #[cfg(feature = "prometheus")]
+    listener: Option<Arc<std::net::TcpListener>>,
+}
+
+struct Traces {
+    provider: SdkTracerProvider,
+    queue: Arc<SpanQueue>,
+    exporter: Arc<opentelemetry_otlp::SpanExporter>,
+}
+
+impl Parts {
+    fn build(settings: &Settings) -> Result<Self, InitError> {
+        #[cfg(feature = "prometheus")]
+        let listener = settings
+            .metrics_listener
+            .map(metrics::bind)
+            .transpose()?
+            .map(Arc::new);
+        let worker = Worker::start().map_err(|cause| InitError::Thread { cause })?;
+        let resource = resource::resource(&settings.service);
+        let traces = Traces::build(settings, &worker, &resource)?;
+        let (meters, push) = build_metrics(settings, &worker, &resource)?;
+        Ok(Self {
+            worker,
+            traces,
+            meters,
+            push,
+            #[cfg(feature = "prometheus")]
+            listener,
+        })
+    }
+
+    /// Sets the globals. The subscriber is the only one that can be refused, so it is the first.
+    fn install(self, settings: &Settings) -> Result<TelemetryGuard, InitError> {
+        set_subscriber(
+            settings,
+            self.traces.as_ref().map(|traces| &traces.provider),
+        )?;
+        set_propagator(&settings.propagators);
+        if let Some(meters) = self.meters {
+            global::set_meter_provider(meters);
+        }
+        if let Some(traces) = &self.traces {
+            global::set_tracer_provider(traces.provider.clone());
+        }
+        let make_tracer = || self.traces.as_ref().map(|_| global::tracer(names::SCOPE));
+        business::install(make_tracer());
+        #[cfg(feature = "http")]
+        if let Some(tracer) = make_tracer() {
+            crate::server::install(tracer);
+        }
+        #[cfg(feature = "prometheus")]
+        if let Some(listener) = self.listener {
+            self.worker
+                .keep_running(move || metrics::serve(Arc::clone(&listener)));
+        }
+        if let Some(push) = self.push.clone() {
+            self.worker.keep_running(move || Arc::clone(&push).pump());
+        }
+        if let Some(Traces {
+            queue, exporter, ..
+        }) = &self.traces
+        {
+            let (queue, exporter) = (Arc::clone(queue), Arc::clone(exporter));
+            self.worker
+                .keep_running(move || Arc::clone(&queue).pump(Arc::clone(&exporter)));
+        }
+        tracing::info!(target: "ironcore_telemetry", settings = settings.report.as_str(), "telemetry started");
+        let traces = self.traces.map(|traces| (traces.provider, traces.queue));
+        Ok(TelemetryGuard::running(Running {
+            worker: self.worker,
+            traces,
+            push: self.push,
+        }))
+    }
+}
+
+impl Traces {
+    fn build(
+        settings: &Settings,
+        worker: &Worker,
+        resource: &Resource,
+    ) -> Result<Option<Self>, InitError> {
+        let Some(otlp) = settings.traces.clone() else {
+            return Ok(None);
+        };
+        let queue = SpanQueue::new(settings.queue);
+        let provider = traces::provider(settings.sampler, resource.clone(), &queue);
+        let resource = resource.clone();
+        let exporter = build_on(worker, move || {
+            use opentelemetry_sdk::trace::SpanExporter;
+            let mut exporter = export::span_exporter(&otlp)?;
+            exporter.set_resource(&resource);
+            Ok(Arc::new(exporter))
+        })?;
+        Ok(Some(Self {
+            provider,
+            queue,
+            exporter,
+        }))
+    }
+}
+
+fn build_metrics(
+    settings: &Settings,
+    worker: &Worker,
+    resource: &Resource,
+) -> Result<(Option<SdkMeterProvider>, Option<Arc<Push>>), InitError> {
+    if !settings.prometheus && settings.metrics_push.is_none() {
+        return Ok((None, None));
+    }
+    let reader = settings
+        .metrics_push
+        .as_ref()
+        .map(|_| metrics::PushReader::new());
+    let readers = metrics::Readers {
+        page: settings.prometheus,
+        push: reader.clone(),
+    };
+    let provider = metrics::provider(resource.clone(), readers);
+    let push = match settings.metrics_push.clone().zip(reader) {
+        Some(((otlp, interval), reader)) => {
+            let resource = resource.clone();
+            Some(build_on(worker, move || {
+                Push::new(&otlp, interval, reader, &resource)
+            })?)
+        }
+        None => None,
+    };
+    Ok((Some(provider), push))
+}
+
+/// Builds on the telemetry thread: a transport belongs to the runtime that it was built in.
+fn build_on<T: Send + 'static>(
+    worker: &Worker,
+    build: impl FnOnce() -> Result<T, InitError> + Send + 'static,
+) -> Result<T, InitError> {
+    let result = worker.run(BUILD_LIMIT, async move { build() });
+    result.unwrap_or_else(|| {
+        let cause = std::io::Error::other("it did not build the exporter");
+        Err(InitError::Thread { cause })
+    })
+}
+
+fn set_subscriber(
+    settings: &Settings,
+    provider: Option<&SdkTracerProvider>,
+) -> Result<(), InitError> {
+    let spans = provider
+        .map(|provider| traces::layer(&settings.trace_filter, provider))
+        .transpose()?;
+    #[cfg(feature = "json-logs")]
+    let logs = settings
+        .logs
+        .then(|| {
+            crate::logs::layer(
+                &settings.log_filter,
+                &settings.service.name,
+                write_to_stdout,
+            )
+        })
+        .transpose()?;
+    #[cfg(not(feature = "json-logs"))]
+    let logs: Option<tracing_subscriber::layer::Identity> = None;
+    let nothing_to_do = spans.is_none() && logs.is_none();
+    let subscriber = Registry::default().with(spans).with(logs);
+    if nothing_to_do {
+        return Ok(());
+    }
+    tracing::subscriber::set_global_default(subscriber)
+        .map_err(|_| InitError::ForeignSubscriber)?;
+    #[cfg(feature = "json-logs")]
+    if settings.logs {
+        crate::logs::forward_log_crate();
+    }
+    Ok(())
+}
+
+/// One write for each line, so that the lines of different threads never mix.
+#[cfg(feature = "json-logs")]
+fn write_to_stdout(line: &[u8]) -> std::io::Result<()> {
+    std::io::Write::write_all(&mut std::io::stdout(), line)
+}
+
+fn set_propagator(propagators: &[Propagator]) {
+    let build = |propagator: &Propagator| -> Box<dyn TextMapPropagator + Send + Sync> {
+        match propagator {
+            Propagator::TraceContext => Box::new(TraceContextPropagator::new()),
+            Propagator::Baggage => Box::new(BaggagePropagator::new()),
+        }
+    };
+    let propagators = propagators.iter().map(build).collect();
+    global::set_text_map_propagator(TextMapCompositePropagator::new(propagators));
+}

@@ -1,0 +1,133 @@
+//! One JSON object, written key by key into a buffer.
+
+use std::fmt::{self, Write};
+
+/// Bytes of text that one value may hold; what follows is cut off at a character boundary.
+pub(super) const VALUE_LIMIT: usize = 8 * 1024;
+
+/// Writes members of one object.
+pub(super) struct Object<'buffer> {
+    buffer: &'buffer mut String,
+}
+
+impl<'buffer> Object<'buffer> {
+    /// Opens an object in an empty buffer.
+    pub(super) fn open(buffer: &'buffer mut String) -> Self {
+        buffer.push('{');
+        Self { buffer }
+    }
+
+    /// Closes the object and the line.
+    pub(super) fn close(self) {
+        self.buffer.push_str("}\n");
+    }
+
+    /// A member whose value is text.
+    pub(super) fn text(&mut self, key: &str, value: &dyn fmt::Display) {
+        self.key(key);
+        self.buffer.push('"');
+        let mut escaped = Escaped {
+            buffer: self.buffer,
+            left: VALUE_LIMIT,
+        };
+        // A value's own `Display` may fail half-way: what it wrote until then stays.
+        let _ = write!(escaped, "{value}");
+        self.buffer.push('"');
+    }
+
+    /// A member whose value is a number or a boolean, as `value` prints it.
+    pub(super) fn plain(&mut self, key: &str, value: &dyn fmt::Display) {
+        self.key(key);
+        let _ = write!(self.buffer, "{value}");
+    }
+
+    fn key(&mut self, key: &str) {
+        if !self.buffer.ends_with('{') {
+            self.buffer.push(',');
+        }
+        self.buffer.push('"');
+        let _ = Escaped {
+            buffer: self.buffer,
+            left: VALUE_LIMIT,
+        }
+        .write_str(key);
+        self.buffer.push_str("\":");
+    }
+}
+
+/// Escapes what would end the string or the line, and what would let a value change how a terminal or a person reads
+/// the line (control characters, line separators, bidirectional controls).
+struct Escaped<'buffer> {
+    buffer: &'buffer mut String,
+    left: usize,
+}
+
+impl Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut end = text.len().min(self.left);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.left = if end < text.len() { 0 } else { self.left - end };
+        for character in text.get(..end).unwrap_or_default().chars() {
+            match character {
+                '"' => self.buffer.push_str("\\\""),
+                '\\' => self.buffer.push_str("\\\\"),
+                '\n' => self.buffer.push_str("\\n"),
+                '\r' => self.buffer.push_str("\\r"),
+                '\t' => self.buffer.push_str("\\t"),
+                hidden if is_hidden(hidden) => write!(self.buffer, "\\u{:04x}", u32::from(hidden))?,
+                visible => self.buffer.push(visible),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Control characters (C0, DEL, C1), line and paragraph separator, and the bidirectional controls.
+fn is_hidden(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(write: impl FnOnce(&mut Object<'_>)) -> String {
+        let mut buffer = String::new();
+        let mut object = Object::open(&mut buffer);
+        write(&mut object);
+        object.close();
+        buffer
+    }
+
+    #[test]
+    fn members_are_separated_and_the_line_is_closed() {
+        let line = object(|object| {
+            object.text("a", &"x");
+            object.plain("b", &7);
+        });
+        assert_eq!(line, "{\"a\":\"x\",\"b\":7}\n");
+    }
+
+    #[test]
+    fn no_value_can_forge_a_line_or_steer_a_terminal() {
+        let line =
+            object(|object| object.text("a", &"\"}\n{\r\u{1b}[31m\u{2028}\u{202e}\u{7f}\u{9b}"));
+        assert_eq!(
+            line,
+            "{\"a\":\"\\\"}\\n{\\r\\u001b[31m\\u2028\\u202e\\u007f\\u009b\"}\n"
+        );
+    }
+
+    #[test]
+    fn a_long_value_is_cut_at_a_character_boundary() {
+        let line = object(|object| object.text("a", &"é".repeat(VALUE_LIMIT)));
+        assert_eq!(line.matches('é').count(), VALUE_LIMIT / 2);
+        let line =
+            object(|object| object.text("a", &format_args!("a{}z", "é".repeat(VALUE_LIMIT))));
+        assert_eq!(line.matches('é').count(), (VALUE_LIMIT - 1) / 2);
+        assert!(!line.contains('z'), "nothing follows what was cut");
+    }
+}

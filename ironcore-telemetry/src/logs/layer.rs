@@ -1,0 +1,345 @@
+//! The layer that turns events into log lines, and warnings and errors into events of the current span too.
+
+use super::json::{Object, VALUE_LIMIT};
+use crate::config::Filter;
+use crate::error::InitError;
+use crate::names::{self, RESERVED_LOG_KEYS};
+use crate::series::{self, Counter};
+use opentelemetry::trace::TraceContextExt;
+use opentelemetry::{Context, KeyValue, SpanId, TraceId};
+use std::cell::Cell;
+use std::fmt;
+use std::io;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_log::NormalizeEvent;
+use tracing_subscriber::layer::Context as LayerContext;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{EnvFilter, Layer};
+
+/// The target of this library's own messages.
+const OWN_TARGET: &str = "ironcore_telemetry";
+/// A buffer that grew beyond this for one long line is not kept.
+const KEPT_BUFFER: usize = 64 * 1024;
+
+/// The layer; `write` takes one whole line at a time.
+///
+/// # Errors
+/// The filter's directives cannot be parsed.
+pub(crate) fn layer<S, W>(
+    filter: &Filter,
+    service: &str,
+    write: W,
+) -> Result<impl Layer<S> + use<S, W>, InitError>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+    W: Fn(&[u8]) -> io::Result<()> + Send + Sync + 'static,
+{
+    let directives = EnvFilter::builder()
+        .parse(&filter.directives)
+        .map_err(|error| {
+            let allowed = format!("{error}; use directives as in info,my_crate=debug");
+            InitError::invalid(filter.origin, filter.directives.as_str(), allowed)
+        })?;
+    let lost = series::counter(&names::TELEMETRY_DROPPED, &["logs", "io_error"]);
+    Ok(JsonLines {
+        service: service.to_owned(),
+        write,
+        lost,
+    }
+    .with_filter(directives))
+}
+
+/// Makes the records of the `log` crate events too. Another logger that was set before stays.
+pub(crate) fn forward_log_crate() {
+    let _ = tracing_log::LogTracer::init();
+}
+
+struct JsonLines<W> {
+    service: String,
+    write: W,
+    lost: Counter,
+}
+
+impl<S, W> Layer<S> for JsonLines<W>
+where
+    S: Subscriber,
+    W: Fn(&[u8]) -> io::Result<()> + 'static,
+{
+    fn on_event(&self, event: &Event<'_>, _: LayerContext<'_, S>) {
+        let forwarded = event.normalized_metadata();
+        let metadata = forwarded.as_ref().unwrap_or_else(|| event.metadata());
+        if is_about_transport(metadata) {
+            return;
+        }
+        with_buffer(|line| {
+            self.write_line(line, event, metadata);
+            if (self.write)(line.as_bytes()).is_err() {
+                self.lost.add(1);
+            }
+        });
+        if *metadata.level() <= Level::WARN {
+            add_to_span(event, metadata);
+        }
+    }
+}
+
+impl<W> JsonLines<W> {
+    fn write_line(&self, line: &mut String, event: &Event<'_>, metadata: &Metadata<'_>) {
+        let mut object = Object::open(line);
+        object.text("timestamp", &Timestamp(SystemTime::now()));
+        object.text("level", metadata.level());
+        object.text("target", &metadata.target());
+        event.record(&mut Message(&mut object));
+        if let Some(Ids {
+            trace,
+            span,
+            sampled,
+        }) = Ids::current()
+        {
+            object.text("trace_id", &trace);
+            object.text("span_id", &span);
+            object.plain("sampled", &sampled);
+        }
+        object.text("service", &self.service);
+        event.record(&mut Fields(&mut object));
+        object.close();
+    }
+}
+
+/// What the transports say about exports on the telemetry thread: below `WARN` it is of use to their authors only and
+/// may quote request headers; and when an export has failed they say that its spans are lost, which they are not, as
+/// the queue keeps them and says so itself.
+fn is_about_transport(metadata: &Metadata<'_>) -> bool {
+    !metadata.target().starts_with(OWN_TARGET)
+        && (*metadata.level() > Level::WARN || metadata.name() == "Export.Failed.Exhausted")
+        && Context::map_current(Context::is_telemetry_suppressed)
+}
+
+struct Ids {
+    trace: TraceId,
+    span: SpanId,
+    sampled: bool,
+}
+
+impl Ids {
+    fn current() -> Option<Self> {
+        Context::map_current(|context| {
+            let span = context.span();
+            let ids = span.span_context();
+            let of = || Self {
+                trace: ids.trace_id(),
+                span: ids.span_id(),
+                sampled: ids.is_sampled(),
+            };
+            ids.is_valid().then(of)
+        })
+    }
+}
+
+/// Lends the thread's buffer. A value whose `Debug` logs itself finds it taken and gets one of its own.
+fn with_buffer(work: impl FnOnce(&mut String)) {
+    thread_local! {
+        static BUFFER: Cell<String> = const { Cell::new(String::new()) };
+    }
+    let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
+    work(&mut buffer);
+    buffer.clear();
+    if buffer.capacity() <= KEPT_BUFFER {
+        let _ = BUFFER.try_with(|kept| kept.set(buffer));
+    }
+}
+
+/// Warnings and errors belong to the story of the span that they happened in.
+fn add_to_span(event: &Event<'_>, metadata: &Metadata<'_>) {
+    let recording = Context::map_current(|context| context.span().is_recording());
+    if !recording {
+        return;
+    }
+    let mut collected = Collected::default();
+    event.record(&mut collected);
+    collected
+        .attributes
+        .push(KeyValue::new("level", metadata.level().as_str()));
+    collected
+        .attributes
+        .push(KeyValue::new("target", metadata.target().to_owned()));
+    Context::map_current(|context| {
+        context
+            .span()
+            .add_event(collected.message, collected.attributes);
+    });
+}
+
+/// Whether a field came with a record of the `log` crate and says where it was written, not what.
+fn is_origin_of_log_record(field: &Field) -> bool {
+    field.name().starts_with("log.")
+}
+
+/// Writes the message.
+struct Message<'object, 'buffer>(&'object mut Object<'buffer>);
+
+impl Visit for Message<'_, '_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            self.0.text("message", &format_args!("{value:?}"));
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" {
+            self.0.text("message", &value);
+        }
+    }
+}
+
+/// Writes every other field, with its type.
+struct Fields<'object, 'buffer>(&'object mut Object<'buffer>);
+
+impl Fields<'_, '_> {
+    fn text(&mut self, field: &Field, value: &dyn fmt::Display) {
+        self.member(field, |object, key| object.text(key, value));
+    }
+
+    fn plain(&mut self, field: &Field, value: &dyn fmt::Display) {
+        self.member(field, |object, key| object.plain(key, value));
+    }
+
+    fn member(&mut self, field: &Field, write: impl FnOnce(&mut Object<'_>, &str)) {
+        match field.name() {
+            "message" => {}
+            _ if is_origin_of_log_record(field) => {}
+            reserved if RESERVED_LOG_KEYS.contains(&reserved) => {
+                write(self.0, &format!("field.{reserved}"));
+            }
+            key => write(self.0, key),
+        }
+    }
+}
+
+impl Visit for Fields<'_, '_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.text(field, &format_args!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.text(field, &value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.plain(field, &value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.plain(field, &value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.plain(field, &value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        // JSON has no word for the others.
+        if value.is_finite() {
+            self.plain(field, &value);
+        } else {
+            self.text(field, &value);
+        }
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        self.text(field, &value);
+    }
+}
+
+/// An event's message and fields as an event of a span.
+#[derive(Default)]
+struct Collected {
+    message: String,
+    attributes: Vec<KeyValue>,
+}
+
+impl Visit for Collected {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.record_str(field, &format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        let mut end = value.len().min(VALUE_LIMIT);
+        while !value.is_char_boundary(end) {
+            end -= 1;
+        }
+        let value = value.get(..end).unwrap_or_default().to_owned();
+        if field.name() == "message" {
+            self.message = value;
+        } else if !is_origin_of_log_record(field) {
+            self.attributes.push(KeyValue::new(field.name(), value));
+        }
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.attributes.push(KeyValue::new(field.name(), value));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.attributes.push(KeyValue::new(field.name(), value));
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.attributes.push(KeyValue::new(field.name(), value));
+    }
+}
+
+/// A moment as RFC 3339 in UTC, to the microsecond.
+struct Timestamp(SystemTime);
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let since: Duration = self.0.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+        let (year, month, day) = civil(days);
+        let (hour, minute, second, micros) = (
+            second / 3600,
+            second / 60 % 60,
+            second % 60,
+            since.subsec_micros(),
+        );
+        write!(
+            formatter,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z"
+        )
+    }
+}
+
+/// The Gregorian date of a day counted from 1970-01-01, by counting in eras of 400 years that begin on 1 March
+/// (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`).
+fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_are_utc_to_the_microsecond() {
+        let at = |seconds, nanos| Timestamp(UNIX_EPOCH + Duration::new(seconds, nanos)).to_string();
+        assert_eq!(at(0, 0), "1970-01-01T00:00:00.000000Z");
+        assert_eq!(at(951_827_696, 123_456_789), "2000-02-29T12:34:56.123456Z");
+        assert_eq!(at(1_795_429_231, 999), "2026-11-23T10:20:31.000000Z");
+        assert_eq!(at(4_107_542_400, 0), "2100-03-01T00:00:00.000000Z");
+    }
+}

@@ -1,0 +1,6 @@
+//! Logs: one JSON object a line on stdout, with the ids of the current span.
+
+mod json;
+mod layer;
+
+pub(crate) use layer::{forward_log_crate, layer};

@@ -1,0 +1,105 @@
+//! The OpenTelemetry instruments of users and libraries on the `/metrics` page.
+//!
+//! `opentelemetry-prometheus` gathers them; what it lets through that would make Prometheus refuse the whole page is
+//! mended here.
+
+use crate::series;
+use opentelemetry_prometheus::PrometheusExporter;
+use prometheus::proto::{LabelPair, MetricFamily, MetricType};
+use prometheus::{Registry, TextEncoder};
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
+
+/// The registry of the process; set once, by the provider that `init` installs.
+static REGISTRY: OnceLock<Registry> = OnceLock::new();
+
+/// The reader that gathers for the page.
+pub(super) fn reader() -> Option<PrometheusExporter> {
+    let registry = REGISTRY.get_or_init(Registry::new).clone();
+    opentelemetry_prometheus::exporter()
+        .with_registry(registry)
+        .build()
+        .ok()
+}
+
+/// Appends the bridged families to the page.
+pub(super) fn render(page: &mut String) {
+    let Some(registry) = REGISTRY.get() else {
+        return;
+    };
+    // A callback of the user's may panic; that costs the bridged families, not the page.
+    let Ok(families) = catch_unwind(AssertUnwindSafe(|| registry.gather())) else {
+        tracing::warn!(target: "ironcore_telemetry", "a callback of an observable instrument panicked; its metrics are missing");
+        return;
+    };
+    let families: Vec<_> = families
+        .into_iter()
+        .filter(|family| !series::is_ours(family.name()))
+        .map(mended)
+        .collect();
+    // Fails only on a family without series, which the registry does not return.
+    let _ = TextEncoder::new().encode_utf8(&families, page);
+}
+
+/// The family with label names that Prometheus accepts, each at most once.
+fn mended(mut family: MetricFamily) -> MetricFamily {
+    let reserved = match family.get_field_type() {
+        MetricType::HISTOGRAM => "le",
+        MetricType::SUMMARY => "quantile",
+        _ => "",
+    };
+    for metric in family.mut_metric() {
+        let mut labels = BTreeMap::new();
+        for label in metric.take_label() {
+            labels
+                .entry(valid_label(label.name(), reserved))
+                .or_insert_with(|| label.value().to_owned());
+        }
+        let pair = |(name, value)| {
+            let mut label = LabelPair::default();
+            label.set_name(name);
+            label.set_value(value);
+            label
+        };
+        metric.set_label(labels.into_iter().map(pair).collect());
+    }
+    family
+}
+
+/// `[a-zA-Z_][a-zA-Z0-9_]*`, and none that the format itself uses.
+fn valid_label(name: &str, reserved: &str) -> String {
+    let valid = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '_' {
+            c
+        } else {
+            '_'
+        }
+    };
+    let mended: String = name.chars().map(valid).collect();
+    if mended.is_empty() || mended == reserved || mended.starts_with(|c: char| c.is_ascii_digit()) {
+        format!("_{mended}")
+    } else {
+        mended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::valid_label;
+
+    #[test]
+    fn no_label_name_can_break_the_page() {
+        for (given, mended) in [
+            ("a.b", "a_b"),
+            ("1digit", "_1digit"),
+            ("", "_"),
+            ("a:b", "a_b"),
+            ("le", "_le"),
+            ("métal", "m_tal"),
+            ("ok_1", "ok_1"),
+        ] {
+            assert_eq!(valid_label(given, "le"), mended, "{given}");
+        }
+    }
+}

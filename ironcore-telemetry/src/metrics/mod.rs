@@ -1,0 +1,15 @@
+//! Metrics: the `/metrics` page, the provider for the instruments of users and libraries, and OTLP on request.
+
+#[cfg(feature = "prometheus")]
+mod bridge;
+#[cfg(feature = "prometheus")]
+mod listener;
+mod page;
+mod provider;
+mod push;
+
+#[cfg(feature = "prometheus")]
+pub(crate) use listener::{bind, serve};
+pub(crate) use page::{CONTENT_TYPE, page};
+pub(crate) use provider::{PushReader, Readers, provider};
+pub(crate) use push::Push;

@@ -1,0 +1,116 @@
+//! The meter provider for the instruments of users and libraries.
+
+use crate::names::DURATION_BOUNDS;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::metrics::data::ResourceMetrics;
+use opentelemetry_sdk::metrics::reader::MetricReader;
+use opentelemetry_sdk::metrics::{
+    Aggregation, Instrument, InstrumentKind, ManualReader, Pipeline, SdkMeterProvider, Stream,
+    Temporality,
+};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// Series an instrument may have; the SDK allots memory for all of them when the instrument is made.
+const CARDINALITY_LIMIT: usize = 500;
+
+/// Who reads the instruments.
+pub(crate) struct Readers {
+    /// The `/metrics` page.
+    pub(crate) page: bool,
+    /// OTLP.
+    pub(crate) push: Option<PushReader>,
+}
+
+/// The provider, read by these.
+pub(crate) fn provider(resource: Resource, readers: Readers) -> SdkMeterProvider {
+    let mut provider = SdkMeterProvider::builder()
+        .with_resource(resource)
+        .with_view(shape);
+    #[cfg(feature = "prometheus")]
+    if readers.page
+        && let Some(reader) = super::bridge::reader()
+    {
+        provider = provider.with_reader(reader);
+    }
+    if let Some(reader) = readers.push {
+        provider = provider.with_reader(reader);
+    }
+    provider.build()
+}
+
+/// The one view, which decides everything, as views do not compose: bounds that suit seconds, no doubled suffix, a
+/// limit to the number of series.
+fn shape(instrument: &Instrument) -> Option<Stream> {
+    let (name, unit) = (instrument.name(), instrument.unit());
+    let mut stream = Stream::builder().with_cardinality_limit(CARDINALITY_LIMIT);
+    // The exporter appends the unit and `_total`; a name that has them already would carry them twice.
+    let base = match instrument.kind() {
+        InstrumentKind::Counter | InstrumentKind::ObservableCounter => {
+            name.strip_suffix("_total").unwrap_or(name)
+        }
+        _ => name,
+    };
+    let base = if unit == "s" {
+        base.strip_suffix("_seconds").unwrap_or(base)
+    } else {
+        base
+    };
+    if base != name && !base.is_empty() {
+        stream = stream.with_name(base.to_owned());
+    }
+    if instrument.kind() == InstrumentKind::Histogram && unit == "s" {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "the bounds are far below 2⁵³ ns"
+        )]
+        let boundaries = DURATION_BOUNDS
+            .iter()
+            .map(|nanos| *nanos as f64 / 1e9)
+            .collect();
+        stream = stream.with_aggregation(Aggregation::ExplicitBucketHistogram {
+            boundaries,
+            record_min_max: false,
+        });
+    }
+    // Cannot fail: the bounds rise and the limit is positive.
+    stream.build().ok()
+}
+
+/// A reader that the telemetry thread collects from; the SDK's periodic one has a thread of its own and flushes
+/// without a limit.
+#[derive(Clone, Debug)]
+pub(crate) struct PushReader(Arc<ManualReader>);
+
+impl PushReader {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(
+            ManualReader::builder()
+                .with_temporality(Temporality::Cumulative)
+                .build(),
+        ))
+    }
+}
+
+impl MetricReader for PushReader {
+    fn register_pipeline(&self, pipeline: Weak<Pipeline>) {
+        self.0.register_pipeline(pipeline);
+    }
+
+    fn collect(&self, metrics: &mut ResourceMetrics) -> OTelSdkResult {
+        self.0.collect(metrics)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.0.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.0.shutdown_with_timeout(timeout)
+    }
+
+    fn temporality(&self, kind: InstrumentKind) -> Temporality {
+        self.0.temporality(kind)
+    }
+}

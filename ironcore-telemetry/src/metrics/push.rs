@@ -1,0 +1,234 @@
+//! Metrics over OTLP, on request: the SDK's instruments and our own series in one message.
+
+use super::provider::PushReader;
+use crate::config::Otlp;
+use crate::error::InitError;
+use crate::export::MetricsSender;
+use crate::names;
+use crate::series::{self, Family, Kind, Reading, Series};
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
+use opentelemetry_proto::tonic::metrics::v1::{
+    AggregationTemporality, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint,
+    ResourceMetrics, ScopeMetrics, Sum, metric, number_data_point,
+};
+use opentelemetry_proto::tonic::resource::v1::Resource as ProtoResource;
+use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::data;
+use opentelemetry_sdk::metrics::reader::MetricReader;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Pushes all metrics at an interval.
+pub(crate) struct Push {
+    sender: MetricsSender,
+    reader: PushReader,
+    resource: ProtoResource,
+    interval: Duration,
+    started: u64,
+    failing: AtomicBool,
+}
+
+impl Push {
+    /// # Errors
+    /// The endpoint cannot be used.
+    pub(crate) fn new(
+        otlp: &Otlp,
+        interval: Duration,
+        reader: PushReader,
+        resource: &Resource,
+    ) -> Result<Arc<Self>, InitError> {
+        let resource = ProtoResource {
+            attributes: ResourceAttributesWithSchema::from(resource).attributes.0,
+            ..ProtoResource::default()
+        };
+        let sender = MetricsSender::new(otlp)?;
+        Ok(Arc::new(Self {
+            sender,
+            reader,
+            resource,
+            interval,
+            started: now(),
+            failing: AtomicBool::new(false),
+        }))
+    }
+
+    /// Pushes, for ever.
+    pub(crate) async fn pump(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(self.interval).await;
+            // Cumulative values: the next push carries what this one could not.
+            let failed = self.push().await.is_err();
+            if failed != self.failing.swap(failed, Ordering::Relaxed) && failed {
+                tracing::warn!(target: "ironcore_telemetry", "metrics cannot be delivered over OTLP; the next push carries them");
+            }
+        }
+    }
+
+    /// Pushes once.
+    ///
+    /// # Errors
+    /// What went wrong.
+    pub(crate) async fn push(&self) -> Result<(), String> {
+        self.sender.send(self.request()).await
+    }
+
+    fn request(&self) -> ExportMetricsServiceRequest {
+        let mut bridged = data::ResourceMetrics::default();
+        // A callback of the user's may panic, or the provider be shut down: then only our own series are sent.
+        let collected = catch_unwind(AssertUnwindSafe(|| self.reader.collect(&mut bridged)));
+        let bridged =
+            matches!(collected, Ok(Ok(()))).then(|| ExportMetricsServiceRequest::from(&bridged));
+        let mut scopes: Vec<_> = bridged
+            .into_iter()
+            .flat_map(|request| request.resource_metrics)
+            .flat_map(|resource| resource.scope_metrics)
+            .collect();
+        scopes.push(self.own_scope());
+        let resource = Some(self.resource.clone());
+        let metrics = ResourceMetrics {
+            resource,
+            scope_metrics: scopes,
+            ..ResourceMetrics::default()
+        };
+        ExportMetricsServiceRequest {
+            resource_metrics: vec![metrics],
+        }
+    }
+
+    fn own_scope(&self) -> ScopeMetrics {
+        let scope = InstrumentationScope {
+            name: names::SCOPE.to_owned(),
+            ..InstrumentationScope::default()
+        };
+        let now = now();
+        let metrics = series::families()
+            .iter()
+            .map(|family| self.metric(family, now))
+            .collect();
+        ScopeMetrics {
+            scope: Some(scope),
+            metrics,
+            ..ScopeMetrics::default()
+        }
+    }
+
+    fn metric(&self, Family { metric, series }: &Family, now: u64) -> Metric {
+        let temporality = AggregationTemporality::Cumulative.into();
+        let number = |value: i64, series: &Series| NumberDataPoint {
+            attributes: attributes(metric.labels, &series.labels),
+            start_time_unix_nano: self.started,
+            time_unix_nano: now,
+            value: Some(number_data_point::Value::AsInt(value)),
+            ..NumberDataPoint::default()
+        };
+        let numbers = || {
+            let value = |series: &Series| match series.reading {
+                Reading::Counter(value) => i64::try_from(value).unwrap_or(i64::MAX),
+                Reading::Gauge(value) => value,
+                Reading::Durations { .. } => 0,
+            };
+            series
+                .iter()
+                .map(|series| number(value(series), series))
+                .collect()
+        };
+        let (unit, data) = match metric.kind {
+            Kind::Counter => (
+                "",
+                metric::Data::Sum(Sum {
+                    data_points: numbers(),
+                    aggregation_temporality: temporality,
+                    is_monotonic: true,
+                }),
+            ),
+            Kind::Gauge => (
+                "",
+                metric::Data::Gauge(Gauge {
+                    data_points: numbers(),
+                }),
+            ),
+            Kind::Durations(bounds) => (
+                "s",
+                metric::Data::Histogram(Histogram {
+                    data_points: series
+                        .iter()
+                        .map(|series| self.histogram_point(metric.labels, bounds, series, now))
+                        .collect(),
+                    aggregation_temporality: temporality,
+                }),
+            ),
+        };
+        Metric {
+            name: otlp_name(metric.name).to_owned(),
+            description: metric.help.to_owned(),
+            unit: unit.to_owned(),
+            data: Some(data),
+            ..Metric::default()
+        }
+    }
+
+    fn histogram_point(
+        &self,
+        labels: &[&str],
+        bounds: &[u64],
+        series: &Series,
+        now: u64,
+    ) -> HistogramDataPoint {
+        let (buckets, sum) = match &series.reading {
+            Reading::Durations { buckets, sum } => (buckets.clone(), *sum),
+            Reading::Counter(_) | Reading::Gauge(_) => (Vec::new(), 0),
+        };
+        HistogramDataPoint {
+            attributes: attributes(labels, &series.labels),
+            start_time_unix_nano: self.started,
+            time_unix_nano: now,
+            count: buckets.iter().sum(),
+            sum: Some(seconds(sum)),
+            bucket_counts: buckets,
+            explicit_bounds: bounds.iter().map(|bound| seconds(*bound)).collect(),
+            ..HistogramDataPoint::default()
+        }
+    }
+}
+
+/// The name without the suffixes that a Prometheus receiver derives from unit and kind, so that both ways end in the
+/// same name.
+fn otlp_name(name: &str) -> &str {
+    let name = name.strip_suffix("_total").unwrap_or(name);
+    name.strip_suffix("_seconds").unwrap_or(name)
+}
+
+fn attributes(names: &[&str], values: &[String]) -> Vec<KeyValue> {
+    let pairs = names
+        .iter()
+        .zip(values)
+        .filter(|(_, value)| !value.is_empty());
+    pairs
+        .map(|(name, value)| KeyValue {
+            key: (*name).to_owned(),
+            value: Some(AnyValue {
+                value: Some(any_value::Value::StringValue(value.clone())),
+            }),
+            ..KeyValue::default()
+        })
+        .collect()
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a sum of nanoseconds in a float is exact to 15 digits"
+)]
+fn seconds(nanos: u64) -> f64 {
+    nanos as f64 / 1e9
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,200 @@
+//! Every metric, span attribute and log field name that this library emits, with unit, help text and labels.
+//!
+//! This file is the source: dashboards, rules and tests are compared with it.
+
+use crate::series::{Kind, Metric};
+
+/// Instrumentation scope of the spans that this library makes.
+pub(crate) const SCOPE: &str = "ironcore-telemetry";
+
+/// Value of a label whose real value is outside the label's closed set.
+pub(crate) const OTHER: &str = "_OTHER";
+/// Value of `route` for a request that no route matched.
+pub(crate) const UNMATCHED: &str = "_unmatched";
+
+/// Bucket bounds of durations in nanoseconds: 5 ms to 10 s, with each latency objective of the API as a bound, so
+/// that the share of requests within an objective is exact.
+pub(crate) const DURATION_BOUNDS: &[u64] = &[
+    5_000_000,
+    10_000_000,
+    15_000_000,
+    20_000_000,
+    30_000_000,
+    50_000_000,
+    80_000_000,
+    100_000_000,
+    120_000_000,
+    150_000_000,
+    200_000_000,
+    300_000_000,
+    500_000_000,
+    800_000_000,
+    1_000_000_000,
+    2_500_000_000,
+    5_000_000_000,
+    10_000_000_000,
+];
+
+/// Requests that the HTTP server layer has answered.
+pub(crate) static HTTP_REQUESTS: Metric = Metric {
+    name: "http_requests_total",
+    help: "HTTP requests answered, by method, route template and status code (499: the caller went away first).",
+    kind: Kind::Counter,
+    labels: &["method", "route", "status"],
+};
+
+/// Time from the arrival of a request to its response.
+pub(crate) static HTTP_REQUEST_DURATION: Metric = Metric {
+    name: "http_request_duration_seconds",
+    help: "Time from the arrival of an HTTP request to its response, in seconds.",
+    kind: Kind::Durations(DURATION_BOUNDS),
+    labels: &["method", "route", "status"],
+};
+
+/// Ended business operations.
+pub(crate) static BUSINESS_OPERATIONS: Metric = Metric {
+    name: "business_operations_total",
+    help: "Business operations that ended, by outcome (ok, rejected, failed, cancelled, panicked) and code.",
+    kind: Kind::Counter,
+    labels: &["domain", "operation", "outcome", "code"],
+};
+
+/// Duration of business operations.
+pub(crate) static BUSINESS_OPERATION_DURATION: Metric = Metric {
+    name: "business_operation_duration_seconds",
+    help: "Duration of business operations, in seconds.",
+    kind: Kind::Durations(DURATION_BOUNDS),
+    labels: &["domain", "operation", "outcome"],
+};
+
+/// Items that were offered for export.
+pub(crate) static TELEMETRY_ENDED: Metric = Metric {
+    name: "telemetry_ended_total",
+    help: "Telemetry items that were ready for export.",
+    kind: Kind::Counter,
+    labels: &["signal"],
+};
+
+/// Items that the collector acknowledged.
+pub(crate) static TELEMETRY_EXPORTED: Metric = Metric {
+    name: "telemetry_exported_total",
+    help: "Telemetry items that the collector acknowledged.",
+    kind: Kind::Counter,
+    labels: &["signal"],
+};
+
+/// Items that were lost.
+pub(crate) static TELEMETRY_DROPPED: Metric = Metric {
+    name: "telemetry_dropped_total",
+    help: "Telemetry items that were lost, by reason.",
+    kind: Kind::Counter,
+    labels: &["signal", "reason"],
+};
+
+/// Attempts to export that failed.
+pub(crate) static TELEMETRY_EXPORT_FAILURES: Metric = Metric {
+    name: "telemetry_export_failures_total",
+    help: "Attempts to deliver a batch that failed; the batch is kept and tried again.",
+    kind: Kind::Counter,
+    labels: &["signal"],
+};
+
+/// Items that wait for export.
+pub(crate) static TELEMETRY_QUEUED: Metric = Metric {
+    name: "telemetry_queued",
+    help: "Telemetry items that wait for export or for the collector's acknowledgement.",
+    kind: Kind::Gauge,
+    labels: &["signal"],
+};
+
+/// All metrics of this library.
+#[cfg(test)]
+pub(crate) static ALL: &[&Metric] = &[
+    &HTTP_REQUESTS,
+    &HTTP_REQUEST_DURATION,
+    &BUSINESS_OPERATIONS,
+    &BUSINESS_OPERATION_DURATION,
+    &TELEMETRY_ENDED,
+    &TELEMETRY_EXPORTED,
+    &TELEMETRY_DROPPED,
+    &TELEMETRY_EXPORT_FAILURES,
+    &TELEMETRY_QUEUED,
+];
+
+/// Span attributes of our own; the others are OpenTelemetry semantic conventions.
+pub(crate) mod attribute {
+    pub(crate) const DOMAIN: &str = "ironcore.domain";
+    pub(crate) const OPERATION: &str = "ironcore.operation";
+    pub(crate) const OUTCOME: &str = "ironcore.outcome";
+    pub(crate) const CODE_FUNCTION: &str = "code.function.name";
+    pub(crate) const ERROR_TYPE: &str = "error.type";
+    pub(crate) const HTTP_METHOD: &str = "http.request.method";
+    pub(crate) const HTTP_ROUTE: &str = "http.route";
+    pub(crate) const HTTP_STATUS: &str = "http.response.status_code";
+    pub(crate) const PROTOCOL_VERSION: &str = "network.protocol.version";
+    pub(crate) const URL_SCHEME: &str = "url.scheme";
+    pub(crate) const USER_AGENT: &str = "user_agent.original";
+}
+
+/// Keys of a log line that belong to the library; an event's field of the same name is written as `field.<key>`.
+pub(crate) const RESERVED_LOG_KEYS: &[&str] = &[
+    "timestamp",
+    "level",
+    "target",
+    "message",
+    "trace_id",
+    "span_id",
+    "sampled",
+    "service",
+    "operation",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn no_name_is_claimed_twice() {
+        let names: HashSet<_> = ALL.iter().map(|metric| metric.name).collect();
+        assert_eq!(names.len(), ALL.len());
+    }
+
+    #[test]
+    fn counters_end_in_total_and_durations_in_seconds() {
+        for metric in ALL {
+            match metric.kind {
+                Kind::Counter => assert!(metric.name.ends_with("_total"), "{}", metric.name),
+                Kind::Durations(_) => assert!(metric.name.ends_with("_seconds"), "{}", metric.name),
+                Kind::Gauge => assert!(!metric.name.ends_with("_total"), "{}", metric.name),
+            }
+        }
+    }
+
+    #[test]
+    fn names_and_labels_are_valid_in_prometheus() {
+        let valid = |name: &str| {
+            name.starts_with(|first: char| first.is_ascii_lowercase())
+                && name
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        };
+        for metric in ALL {
+            assert!(valid(metric.name), "{}", metric.name);
+            for label in metric.labels {
+                assert!(valid(label) && *label != "le", "{} {label}", metric.name);
+            }
+        }
+    }
+
+    #[test]
+    fn duration_bounds_rise_and_hold_every_latency_objective() {
+        assert!(DURATION_BOUNDS.windows(2).all(|pair| pair[0] < pair[1]));
+        for objective_ms in [15, 50, 80, 30, 100, 150, 20, 120, 200, 300, 500, 800] {
+            assert!(
+                DURATION_BOUNDS.contains(&(objective_ms * 1_000_000)),
+                "{objective_ms} ms"
+            );
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The few names that the expansion of `#[instrument_business]` may use. Not part of the public interface.
+
+pub use crate::business::{
+    Attached, ByDefault, ByOutcome, ByResult, Operation, Probe, SITES, Site, Verdict,
+};
+pub use ::core;
+pub use linkme;

@@ -1,0 +1,55 @@
+//! Values that must not leave the process.
+
+use std::fmt;
+use zeroize::Zeroize;
+
+/// What is shown in place of a secret.
+pub(crate) const MASK: &str = "[REDACTED]";
+
+/// A value that can be used but not shown: `Debug` and `Display` print a mask, and the memory is cleared on drop.
+///
+/// ```
+/// use ironcore_telemetry::Secret;
+///
+/// let mnemonic = Secret::new(String::from("abandon ability able"));
+/// assert_eq!(format!("{mnemonic} {mnemonic:?}"), "[REDACTED] [REDACTED]");
+/// assert_eq!(mnemonic.expose().split(' ').count(), 3);
+/// ```
+#[derive(Clone)]
+pub struct Secret<T: Zeroize>(T);
+
+impl<T: Zeroize> Secret<T> {
+    /// Takes a value into custody.
+    pub const fn new(value: T) -> Self {
+        Self(value)
+    }
+
+    /// The value itself. Each call is a place to review.
+    pub const fn expose(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Zeroize> From<T> for Secret<T> {
+    fn from(value: T) -> Self {
+        Self::new(value)
+    }
+}
+
+impl<T: Zeroize> fmt::Debug for Secret<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(MASK)
+    }
+}
+
+impl<T: Zeroize> fmt::Display for Secret<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(MASK)
+    }
+}
+
+impl<T: Zeroize> Drop for Secret<T> {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}

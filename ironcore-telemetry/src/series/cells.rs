@@ -1,0 +1,174 @@
+//! The cells that threads write to, and the handles on them.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+/// Words a cache line holds.
+const WORDS: usize = 8;
+
+/// A cache line of its own, so that threads of different shards never write to the same one.
+#[repr(align(64))]
+#[derive(Default)]
+struct Line([AtomicU64; WORDS]);
+
+/// Cells of one series: for each shard `words` words, rounded up to whole lines.
+pub(super) struct Cells {
+    lines: Box<[Line]>,
+    lines_per_shard: usize,
+}
+
+impl Cells {
+    /// Cells for the life of the process. Label sets are closed, so there is a bounded number of them.
+    pub(super) fn leak(words: usize) -> &'static Self {
+        let lines_per_shard = words.div_ceil(WORDS);
+        let lines = (0..lines_per_shard * shards())
+            .map(|_| Line::default())
+            .collect();
+        Box::leak(Box::new(Self {
+            lines,
+            lines_per_shard,
+        }))
+    }
+
+    /// Adds to a word of the calling thread's shard; wraps around at 2⁶⁴.
+    fn add(&self, word: usize, amount: u64) {
+        let line = shard() * self.lines_per_shard + word / WORDS;
+        if let Some(cell) = self
+            .lines
+            .get(line)
+            .and_then(|line| line.0.get(word % WORDS))
+        {
+            cell.fetch_add(amount, Relaxed);
+        }
+    }
+
+    /// The sum of a word over all shards.
+    pub(super) fn sum(&self, word: usize) -> u64 {
+        let of_shard = |shard: &[Line]| {
+            let cell = shard
+                .get(word / WORDS)
+                .and_then(|line| line.0.get(word % WORDS));
+            cell.map_or(0, |cell| cell.load(Relaxed))
+        };
+        self.lines
+            .chunks(self.lines_per_shard)
+            .fold(0, |sum, shard| sum.wrapping_add(of_shard(shard)))
+    }
+}
+
+/// A power of two, so that a thread's shard is found by a mask.
+fn shards() -> usize {
+    static SHARDS: OnceLock<usize> = OnceLock::new();
+    *SHARDS.get_or_init(|| {
+        std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .next_power_of_two()
+            .min(64)
+    })
+}
+
+/// The calling thread's shard. Threads are dealt out in turn; two threads of one shard stay correct, only slower.
+fn shard() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static SHARD: usize = NEXT.fetch_add(1, Relaxed) & (shards() - 1);
+    }
+    SHARD.try_with(|shard| *shard).unwrap_or(0)
+}
+
+/// A number that only rises.
+#[derive(Clone, Copy)]
+pub(crate) struct Counter(pub(super) &'static Cells);
+
+impl Counter {
+    /// Counts `amount` more.
+    pub(crate) fn add(self, amount: u64) {
+        self.0.add(0, amount);
+    }
+
+    /// What was counted so far, by all threads.
+    #[cfg(test)]
+    pub(crate) fn value(self) -> u64 {
+        self.0.sum(0)
+    }
+}
+
+/// A number that rises and falls.
+#[derive(Clone, Copy)]
+pub(crate) struct Gauge(pub(super) &'static Cells);
+
+impl Gauge {
+    /// Adds `amount`, which may be negative.
+    pub(crate) fn add(self, amount: i64) {
+        self.0.add(0, amount.cast_unsigned());
+    }
+}
+
+/// The distribution of durations.
+#[derive(Clone, Copy)]
+pub(crate) struct Durations {
+    pub(super) cells: &'static Cells,
+    pub(super) bounds: &'static [u64],
+}
+
+impl Durations {
+    /// Words that a histogram of these bounds takes: a bucket a bound, one above them, and the sum.
+    pub(super) const fn words(bounds: &[u64]) -> usize {
+        bounds.len() + 2
+    }
+
+    /// Records one duration; counts as 2⁶³ ns (292 years) when it is longer.
+    pub(crate) fn record(self, duration: Duration) {
+        let nanos = u64::try_from(duration.as_nanos())
+            .unwrap_or(u64::MAX)
+            .min(1 << 63);
+        let bucket = self
+            .bounds
+            .iter()
+            .take_while(|bound| nanos > **bound)
+            .count();
+        self.cells.add(bucket, 1);
+        self.cells.add(self.bounds.len() + 1, nanos);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_are_exact_with_sixteen_threads() {
+        let counter = Counter(Cells::leak(1));
+        let gauge = Gauge(Cells::leak(1));
+        std::thread::scope(|scope| {
+            for _ in 0..16 {
+                scope.spawn(move || {
+                    for _ in 0..10_000 {
+                        counter.add(1);
+                        gauge.add(3);
+                        gauge.add(-3);
+                    }
+                });
+            }
+        });
+        assert_eq!(counter.value(), 160_000);
+        assert_eq!(gauge.0.sum(0), 0);
+    }
+
+    #[test]
+    fn a_duration_on_a_bound_belongs_to_its_bucket() {
+        let bounds: &[u64] = &[10, 20];
+        let durations = Durations {
+            cells: Cells::leak(Durations::words(bounds)),
+            bounds,
+        };
+        for nanos in [0, 10, 11, 20, 21, 1_000] {
+            durations.record(Duration::from_nanos(nanos));
+        }
+        assert_eq!(
+            [0, 1, 2, 3].map(|word| durations.cells.sum(word)),
+            [2, 2, 2, 1_062]
+        );
+    }
+}

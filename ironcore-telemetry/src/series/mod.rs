@@ -1,0 +1,37 @@
+//! Counters, gauges and duration histograms of closed label sets, made for the calling thread.
+//!
+//! A handle points at cells that live as long as the process, one set of cells a shard, and each thread writes to its
+//! own shard: recording takes no lock, allocates nothing and does not meet other cores. The values are integers
+//! (durations in nanoseconds), so no value can poison a sum. Labels are rendered once, when a series is made.
+
+mod cells;
+mod registry;
+mod text;
+
+pub(crate) use cells::{Counter, Durations, Gauge};
+pub(crate) use registry::{Family, Reading, Series, counter, durations, families, gauge};
+pub(crate) use text::{is_ours, render};
+
+/// What a metric is. One static each, in [`names`](crate::names).
+#[derive(Debug)]
+pub(crate) struct Metric {
+    /// The name on `/metrics`, unit and `_total` suffix included.
+    pub(crate) name: &'static str,
+    /// One sentence for people.
+    pub(crate) help: &'static str,
+    /// How it counts.
+    pub(crate) kind: Kind,
+    /// The label names, in the order in which values are given.
+    pub(crate) labels: &'static [&'static str],
+}
+
+/// How a metric counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Only rises.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+    /// Distribution of durations; the upper bounds of its buckets in nanoseconds, rising.
+    Durations(&'static [u64]),
+}

@@ -1,0 +1,219 @@
+//! One request on its way through the service.
+
+use super::series::{self, Route};
+use crate::names::{UNMATCHED, attribute};
+use crate::propagation;
+use axum::extract::MatchedPath;
+use http::{Method, Request, StatusCode, Version, header};
+use opentelemetry::global::BoxedTracer;
+use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt, Tracer};
+use opentelemetry::{Context, ContextGuard, KeyValue};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// Bytes of the `User-Agent` that a span keeps.
+const USER_AGENT_LIMIT: usize = 256;
+/// What is counted when the caller went away before the answer (nginx' status for it).
+const CLIENT_CLOSED: u16 = 499;
+
+/// Makes the server spans; unset while traces are off.
+static TRACER: OnceLock<BoxedTracer> = OnceLock::new();
+
+/// Makes requests spans from here on.
+pub(crate) fn install(tracer: BoxedTracer) {
+    // Set once: `init` refuses a second call.
+    let _ = TRACER.set(tracer);
+}
+
+/// A request that was not answered yet.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    started: Instant,
+    method: &'static str,
+    route: &'static Route,
+    context: Context,
+    ended: bool,
+}
+
+/// What became of a request.
+enum End {
+    Answered(StatusCode),
+    Failed,
+    Cancelled,
+    Panicked,
+}
+
+impl InFlight {
+    pub(super) fn begin<Body>(request: &Request<Body>) -> Self {
+        let method = method_label(request.method());
+        let matched = request
+            .extensions()
+            .get::<MatchedPath>()
+            .map(MatchedPath::as_str);
+        let parent = propagation::extract(request.headers());
+        let context = match TRACER.get() {
+            Some(tracer) => span(tracer, &parent, request, method, matched),
+            // The caller's ids still reach the log lines.
+            None => parent,
+        };
+        let route = series::route(matched.unwrap_or(UNMATCHED));
+        Self {
+            started: Instant::now(),
+            method,
+            route,
+            context,
+            ended: false,
+        }
+    }
+
+    /// Makes the request's span the current one until the guard is dropped.
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "callers combine it with requests that have ended"
+    )]
+    pub(super) fn enter(&self) -> Option<ContextGuard> {
+        Some(self.context.clone().attach())
+    }
+
+    pub(super) fn answered(mut self, status: StatusCode) {
+        self.end(&End::Answered(status));
+    }
+
+    /// The inner service answered with an error of its own, which the server turns into a closed connection.
+    pub(super) fn failed(mut self) {
+        self.end(&End::Failed);
+    }
+
+    fn end(&mut self, end: &End) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        let duration = self.started.elapsed();
+        let status = end.status();
+        self.route.record(self.method, status, duration);
+        let _current = self.context.clone().attach();
+        tracing::info!(
+            target: "http_access",
+            method = self.method,
+            route = self.route.name(),
+            status,
+            duration_ms = milliseconds(duration),
+            "request"
+        );
+        end_span(&self.context, end);
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.end(if std::thread::panicking() {
+            &End::Panicked
+        } else {
+            &End::Cancelled
+        });
+    }
+}
+
+impl End {
+    fn status(&self) -> u16 {
+        match self {
+            Self::Answered(status) => status.as_u16(),
+            Self::Failed | Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR.as_u16(),
+            Self::Cancelled => CLIENT_CLOSED,
+        }
+    }
+}
+
+fn span<Body>(
+    tracer: &BoxedTracer,
+    parent: &Context,
+    request: &Request<Body>,
+    method: &'static str,
+    matched: Option<&str>,
+) -> Context {
+    let mut attributes = Vec::with_capacity(6);
+    attributes.push(KeyValue::new(attribute::HTTP_METHOD, method));
+    attributes.push(KeyValue::new(attribute::URL_SCHEME, "http"));
+    if let Some(version) = protocol_version(request.version()) {
+        attributes.push(KeyValue::new(attribute::PROTOCOL_VERSION, version));
+    }
+    if let Some(agent) = request
+        .headers()
+        .get(header::USER_AGENT)
+        .and_then(|agent| agent.to_str().ok())
+    {
+        // Visible ASCII only, as `to_str` has checked: every byte is a character.
+        let agent = agent
+            .get(..agent.len().min(USER_AGENT_LIMIT))
+            .unwrap_or_default();
+        attributes.push(KeyValue::new(attribute::USER_AGENT, agent.to_owned()));
+    }
+    let shown = if method == crate::names::OTHER {
+        "HTTP"
+    } else {
+        method
+    };
+    let name = match matched {
+        Some(route) => {
+            attributes.push(KeyValue::new(attribute::HTTP_ROUTE, route.to_owned()));
+            format!("{shown} {route}")
+        }
+        None => shown.to_owned(),
+    };
+    let builder = SpanBuilder::from_name(name)
+        .with_kind(SpanKind::Server)
+        .with_attributes(attributes);
+    let span = tracer.build_with_context(builder, parent);
+    parent.with_span(span)
+}
+
+fn end_span(context: &Context, end: &End) {
+    let span = context.span();
+    if span.is_recording() {
+        if let End::Answered(status) = end {
+            span.set_attribute(KeyValue::new(
+                attribute::HTTP_STATUS,
+                i64::from(status.as_u16()),
+            ));
+        }
+        let error = match end {
+            End::Answered(status) if status.is_server_error() => Some(status.as_u16().to_string()),
+            End::Answered(_) => None,
+            End::Failed => Some("service".to_owned()),
+            End::Cancelled => Some("cancelled".to_owned()),
+            End::Panicked => Some("panic".to_owned()),
+        };
+        if let Some(error) = error {
+            span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, error));
+            span.set_status(Status::error(""));
+        }
+    }
+    span.end();
+}
+
+/// To the microsecond, so that the line holds no more digits than the clock has.
+fn milliseconds(duration: Duration) -> f64 {
+    let micros = u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
+    f64::from(micros) / 1_000.0
+}
+
+/// The ten methods that are known; every other is `_OTHER`, so that no caller can make series.
+fn method_label(method: &Method) -> &'static str {
+    const KNOWN: [&str; 10] = [
+        "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE", "QUERY",
+    ];
+    KNOWN
+        .into_iter()
+        .find(|known| *known == method.as_str())
+        .unwrap_or(crate::names::OTHER)
+}
+
+fn protocol_version(version: Version) -> Option<&'static str> {
+    match version {
+        Version::HTTP_10 => Some("1.0"),
+        Version::HTTP_11 => Some("1.1"),
+        Version::HTTP_2 => Some("2"),
+        Version::HTTP_3 => Some("3"),
+        _ => None,
+    }
+}

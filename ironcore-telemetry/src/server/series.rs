@@ -1,0 +1,105 @@
+//! The series of HTTP requests, found by route, method and status.
+
+use crate::names::{self, OTHER};
+use crate::series::{self, Counter, Durations};
+use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+/// Routes that are told apart. A router has a fixed set; one that makes routes up at run time is stopped here.
+const ROUTES: usize = 200;
+
+static KNOWN: RwLock<BTreeMap<&'static str, &'static Route>> = RwLock::new(BTreeMap::new());
+
+/// A route template and its series by method and status. Lives as long as the process.
+#[derive(Debug)]
+pub(super) struct Route {
+    name: &'static str,
+    requests: RwLock<Vec<Requests>>,
+}
+
+struct Requests {
+    method: &'static str,
+    status: u16,
+    count: Counter,
+    duration: Durations,
+}
+
+impl std::fmt::Debug for Requests {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} {}", self.method, self.status)
+    }
+}
+
+/// The route of this name; `_OTHER` when there are too many already.
+pub(super) fn route(name: &str) -> &'static Route {
+    if let Some(route) = KNOWN
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get(name)
+    {
+        return route;
+    }
+    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+    let name = if known.len() < ROUTES { name } else { OTHER };
+    if let Some(route) = known.get(name) {
+        return route;
+    }
+    let name: &'static str = Box::leak(name.into());
+    let route: &'static Route = Box::leak(Box::new(Route {
+        name,
+        requests: RwLock::default(),
+    }));
+    known.insert(name, route);
+    route
+}
+
+impl Route {
+    pub(super) const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Counts an ended request.
+    pub(super) fn record(&self, method: &'static str, status: u16, duration: Duration) {
+        let of = |requests: &&Requests| requests.status == status && requests.method == method;
+        let known = self
+            .requests
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .find(of)
+            .map(Requests::handles);
+        let (count, durations) = known.unwrap_or_else(|| self.register(method, status));
+        count.add(1);
+        durations.record(duration);
+    }
+
+    fn register(&self, method: &'static str, status: u16) -> (Counter, Durations) {
+        let text = status.to_string();
+        let labels = [method, self.name, &text];
+        let count = series::counter(&names::HTTP_REQUESTS, &labels);
+        let duration = series::durations(&names::HTTP_REQUEST_DURATION, &labels);
+        let mut requests = self
+            .requests
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !requests
+            .iter()
+            .any(|known| known.status == status && known.method == method)
+        {
+            requests.push(Requests {
+                method,
+                status,
+                count,
+                duration,
+            });
+        }
+        (count, duration)
+    }
+}
+
+impl Requests {
+    const fn handles(&self) -> (Counter, Durations) {
+        (self.count, self.duration)
+    }
+}

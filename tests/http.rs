@@ -1,0 +1,199 @@
+//! The HTTP server layer on an axum router. One process, one telemetry: each test has a route of its own.
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use axum::routing::{get, post};
+use http_body_util::BodyExt;
+use ironcore_telemetry as telemetry;
+use std::sync::OnceLock;
+use support::{PATIENCE, ReceivedSpan, Receiver, sample};
+use telemetry::{Config, HttpTelemetryLayer, TelemetryGuard};
+use tower::ServiceExt;
+
+/// Telemetry of this process; it lives as long as the process.
+fn receiver() -> &'static Receiver {
+    static TELEMETRY: OnceLock<(Receiver, TelemetryGuard)> = OnceLock::new();
+    let start = || {
+        let receiver = Receiver::start().unwrap();
+        let config = Config::new("http_test")
+            .endpoint(receiver.grpc_url())
+            .metrics_listener(None)
+            .log_filter("off");
+        (receiver, telemetry::init_with(config).unwrap())
+    };
+    &TELEMETRY.get_or_init(start).0
+}
+
+fn app() -> Router {
+    Router::new()
+        .route("/fine/{id}", get(async || "fine"))
+        .route("/parent", get(async || "child"))
+        .route("/refuses", post(async || StatusCode::UNPROCESSABLE_ENTITY))
+        .route("/breaks", get(async || StatusCode::BAD_GATEWAY))
+        .route("/waits", get(std::future::pending::<&'static str>))
+        .route("/nested", get(async || create_wallet().await))
+        .merge(telemetry::scrape::router())
+        .layer(HttpTelemetryLayer::new())
+}
+
+#[telemetry::instrument_business]
+async fn create_wallet() -> &'static str {
+    "made"
+}
+
+fn request(method: &str, path: &str) -> Request<Body> {
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .body(Body::empty())
+        .unwrap()
+}
+
+async fn status(request: Request<Body>) -> StatusCode {
+    app().oneshot(request).await.unwrap().status()
+}
+
+/// The span of this name, as soon as it has arrived.
+fn span(name: &str) -> ReceivedSpan {
+    let found = || {
+        receiver()
+            .spans()
+            .into_iter()
+            .find(|span| span.name == name)
+    };
+    stack::query::wait_until(PATIENCE, std::time::Duration::from_millis(10), name, || {
+        Ok::<_, std::convert::Infallible>(found())
+    })
+    .unwrap()
+}
+
+fn count(method: &str, route: &str, status: u16) -> f64 {
+    let labels = format!(r#"{{method="{method}",route="{route}",status="{status}"}}"#);
+    let page = telemetry::scrape::render();
+    let timed = sample(
+        &page,
+        &format!("http_request_duration_seconds_count{labels}"),
+    );
+    let counted = sample(&page, &format!("http_requests_total{labels}"));
+    assert!(
+        (timed - counted).abs() < f64::EPSILON,
+        "each request is counted and timed"
+    );
+    counted
+}
+
+fn is(value: f64, expected: u32) -> bool {
+    (value - f64::from(expected)).abs() < f64::EPSILON
+}
+
+#[tokio::test]
+async fn a_request_is_a_server_span_named_by_method_and_route_and_a_count() {
+    let _ = receiver();
+    assert_eq!(
+        status(request("GET", "/fine/7?secret=hunter2")).await,
+        StatusCode::OK
+    );
+    let span = span("GET /fine/{id}");
+    assert_eq!(
+        (span.kind, span.status, span.parent_span_id.as_deref()),
+        ("server", "unset", None)
+    );
+    for (key, value) in [
+        ("http.request.method", "GET"),
+        ("http.route", "/fine/{id}"),
+        ("http.response.status_code", "200"),
+        ("url.scheme", "http"),
+        ("network.protocol.version", "1.1"),
+    ] {
+        assert_eq!(span.attribute(key), Some(value), "{key}");
+    }
+    assert!(is(count("GET", "/fine/{id}", 200), 1));
+    assert!(!format!("{span:?}{}", telemetry::scrape::render()).contains("hunter2"));
+}
+
+#[tokio::test]
+async fn the_callers_traceparent_is_continued() {
+    let _ = receiver();
+    let mut request = request("GET", "/parent");
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    request
+        .headers_mut()
+        .insert("traceparent", parent.parse().unwrap());
+    assert_eq!(status(request).await, StatusCode::OK);
+    let span = span("GET /parent");
+    assert_eq!(span.trace_id, "0af7651916cd43dd8448eb211c80319c");
+    assert_eq!(span.parent_span_id.as_deref(), Some("b7ad6b7169203331"));
+}
+
+#[tokio::test]
+async fn a_4xx_answer_is_no_error_of_the_service_and_a_5xx_is() {
+    let _ = receiver();
+    assert_eq!(
+        status(request("POST", "/refuses")).await,
+        StatusCode::UNPROCESSABLE_ENTITY
+    );
+    assert_eq!(
+        status(request("GET", "/breaks")).await,
+        StatusCode::BAD_GATEWAY
+    );
+    let (refused, broken) = (span("POST /refuses"), span("GET /breaks"));
+    assert_eq!(
+        (refused.status, refused.attribute("error.type")),
+        ("unset", None)
+    );
+    assert_eq!(
+        (broken.status, broken.attribute("error.type")),
+        ("error", Some("502"))
+    );
+}
+
+#[tokio::test]
+async fn unmatched_paths_and_unknown_methods_cannot_make_series() {
+    let _ = receiver();
+    for attempt in 0..100 {
+        let method = format!("JUNK{attempt}");
+        assert_eq!(
+            status(request(&method, &format!("/junk/{attempt}"))).await,
+            StatusCode::NOT_FOUND
+        );
+    }
+    assert!(is(count("_OTHER", "_unmatched", 404), 100));
+    assert!(!telemetry::scrape::render().to_lowercase().contains("junk"));
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_is_counted_and_its_span_ends() {
+    let _ = receiver();
+    let answer = tokio::time::timeout(
+        std::time::Duration::from_millis(20),
+        app().oneshot(request("GET", "/waits")),
+    );
+    assert!(answer.await.is_err());
+    assert!(is(count("GET", "/waits", 499), 1));
+    assert_eq!(
+        span("GET /waits").attribute("error.type"),
+        Some("cancelled")
+    );
+}
+
+#[tokio::test]
+async fn an_operation_in_a_handler_is_a_child_of_the_request() {
+    let _ = receiver();
+    assert_eq!(status(request("GET", "/nested")).await, StatusCode::OK);
+    let (outer, inner) = (span("GET /nested"), span("wallet.create"));
+    assert_eq!(inner.parent_span_id, Some(outer.span_id));
+    assert_eq!(inner.trace_id, outer.trace_id);
+}
+
+#[tokio::test]
+async fn the_page_can_be_mounted_on_a_router() {
+    let _ = receiver();
+    let answer = app().oneshot(request("GET", "/metrics")).await.unwrap();
+    assert_eq!(
+        answer.headers()["content-type"],
+        "text/plain; version=0.0.4; charset=utf-8"
+    );
+    let page = answer.into_body().collect().await.unwrap().to_bytes();
+    assert!(page.starts_with(b"# HELP "));
+}

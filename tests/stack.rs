@@ -1,0 +1,1 @@
+//! Real stack, to come.

@@ -21,13 +21,16 @@ pub use error::ServiceError;
 use crate::{
     addresses::free_address,
     paths,
-    process::{self, GRACE, Lifetime, Output, Process, ProcessError},
+    process::{self, Lifetime, Output, Process, ProcessError},
     query::Http,
 };
 
 /// How long the service may take from its start to a healthy answer.
 const READY: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(30);
+
+/// How long it may take to end: 10 s for requests under way, 5 s for telemetry, and some room.
+const STOP: Duration = Duration::from_secs(20);
 const ATTEMPTS: usize = 4;
 
 /// How many log lines are kept in memory; the file has all.
@@ -60,7 +63,7 @@ pub struct ServiceOptions {
     /// Its output goes to `target/stack/<name>/`; letters, digits, `_` and `-`. The same name as a
     /// [`Stack`](crate::Stack) keeps one run together: start the stack first, as it empties the folder.
     pub name: String,
-    /// Where spans and logs go; `None`: nowhere (`OTEL_TRACES_EXPORTER=none`, `OTEL_LOGS_EXPORTER=none`).
+    /// Where spans go; `None`: nowhere (`OTEL_TRACES_EXPORTER=none`). Log lines come on standard output either way.
     pub otlp_endpoint: Option<String>,
     /// How they go there.
     pub protocol: Protocol,
@@ -69,7 +72,7 @@ pub struct ServiceOptions {
     /// Where it serves its API; `None`: on a free port.
     pub listen: Option<SocketAddr>,
     /// Where it serves `/metrics`; `None`: on a free port. To tell Prometheus first, choose one with
-    /// [`free_address`](crate::addresses::free_address).
+    /// [`free_address`].
     pub metrics: Option<SocketAddr>,
     /// More environment variables; they win over all of the above.
     pub env: Vec<(String, String)>,
@@ -192,13 +195,13 @@ impl Service {
         self.process.check()
     }
 
-    /// Asks it to end (SIGTERM) and waits for it; after 10 s it is killed, which the status shows. All its log lines are
+    /// Asks it to end (SIGTERM) and waits for it; after 20 s it is killed, which the status shows. All its log lines are
     /// in [`log_file`](Self::log_file) then.
     ///
     /// # Errors
     /// If the system does not let us signal or wait.
     pub fn stop(mut self) -> io::Result<ExitStatus> {
-        let status = self.process.stop(GRACE)?;
+        let status = self.process.stop(STOP)?;
         if let Some(reader) = self.reader.take() {
             // It ends with the pipe; if it has panicked, lines are missing but the status is right.
             let _ = reader.join();
@@ -295,9 +298,7 @@ fn configure(
         Some(endpoint) => command
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
             .env("OTEL_EXPORTER_OTLP_PROTOCOL", options.protocol.as_str()),
-        None => command
-            .env("OTEL_TRACES_EXPORTER", "none")
-            .env("OTEL_LOGS_EXPORTER", "none"),
+        None => command.env("OTEL_TRACES_EXPORTER", "none"),
     };
     if let Some(url) = &options.database_url {
         command.env("DATABASE_URL", url);

@@ -304,8 +304,7 @@ mod tests {
     use super::*;
 
     fn cache(name: &str) -> PathBuf {
-        let cache =
-            std::env::temp_dir().join(format!("stack-native-{name}-{}", std::process::id()));
+        let cache = paths::run_dir("native_tests").join(name);
         let _ = fs::remove_dir_all(&cache);
         cache
     }

@@ -322,14 +322,13 @@ mod tests {
     fn shell(name: &str, script: &str) -> Process {
         let mut command = command(Path::new("sh"), Lifetime::Scoped);
         command.args(["-c", script]);
-        let log =
-            std::env::temp_dir().join(format!("stack-process-{name}-{}.log", std::process::id()));
+        let log = crate::paths::run_dir("process_tests").join(format!("{name}.log"));
         Process::spawn(name, command, &log, Output::Logged).unwrap()
     }
 
     #[test]
     fn a_process_ends_on_sigterm() {
-        let mut process = shell("polite", "sleep 30");
+        let mut process = shell("polite", "exec sleep 30");
         let status = process.stop(Duration::from_secs(5)).unwrap();
         assert!(!status.success());
         assert!(process.try_wait().unwrap().is_some());
@@ -372,7 +371,7 @@ mod tests {
 
     #[test]
     fn a_process_outlives_the_thread_that_started_it() {
-        let mut process = thread::spawn(|| shell("shared", "sleep 30"))
+        let mut process = thread::spawn(|| shell("shared", "exec sleep 30"))
             .join()
             .unwrap();
         thread::sleep(Duration::from_millis(200));
@@ -380,8 +379,58 @@ mod tests {
     }
 
     #[test]
+    fn a_killed_owner_takes_its_processes_along() {
+        const OWNER: &str = "STACK_TEST_OWNER";
+        if let Some(note) = std::env::var_os(OWNER) {
+            // In the second process, the owner: it notes whom it owns and waits for its end.
+            let process = shell("owned", "exec sleep 60");
+            fs::write(note, format!("{}\n", process.pid())).unwrap();
+            thread::sleep(Duration::from_mins(1));
+            return;
+        }
+        if !setpriv_works() {
+            return;
+        }
+        let note = crate::paths::run_dir("process_tests").join("owned.pid");
+        fs::create_dir_all(note.parent().unwrap()).unwrap();
+        let _ = fs::remove_file(&note);
+        let mut owner = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "process::tests::a_killed_owner_takes_its_processes_along",
+            ])
+            .env(OWNER, &note)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let pid = loop {
+            // The line end says that the number is whole.
+            let text = fs::read_to_string(&note).unwrap_or_default();
+            if let Some(pid) = text.strip_suffix('\n') {
+                break pid.parse().unwrap();
+            }
+            assert!(
+                owner.try_wait().unwrap().is_none(),
+                "the owner has ended by itself"
+            );
+            thread::sleep(POLL);
+        };
+        let child = crate::detached::ProcessId::of(pid).unwrap();
+        owner.kill().unwrap();
+        owner.wait().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while child.is_running() {
+            assert!(
+                Instant::now() < deadline,
+                "{child:?} has outlived its owner"
+            );
+            thread::sleep(POLL);
+        }
+    }
+
+    #[test]
     fn dropping_a_process_stops_it() {
-        let process = shell("dropped", "sleep 30");
+        let process = shell("dropped", "exec sleep 30");
         let pid = Pid::from_raw(process.pid().cast_signed()).unwrap();
         drop(process);
         assert!(rustix::process::test_kill_process(pid).is_err());

@@ -1,5 +1,7 @@
 //! The example wallet service as a child process.
 
+mod error;
+
 use std::{
     collections::VecDeque,
     env,
@@ -14,16 +16,21 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use error::ServiceError;
+
 use crate::{
     addresses::free_address,
     paths,
-    process::{self, GRACE, Lifetime, Output, Process, ProcessError},
+    process::{self, Lifetime, Output, Process, ProcessError},
     query::Http,
 };
 
 /// How long the service may take from its start to a healthy answer.
 const READY: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(30);
+
+/// How long it may take to end: 10 s for requests under way, 5 s for telemetry, and some room.
+const STOP: Duration = Duration::from_secs(20);
 const ATTEMPTS: usize = 4;
 
 /// How many log lines are kept in memory; the file has all.
@@ -56,7 +63,7 @@ pub struct ServiceOptions {
     /// Its output goes to `target/stack/<name>/`; letters, digits, `_` and `-`. The same name as a
     /// [`Stack`](crate::Stack) keeps one run together: start the stack first, as it empties the folder.
     pub name: String,
-    /// Where spans and logs go; `None`: nowhere (`OTEL_TRACES_EXPORTER=none`, `OTEL_LOGS_EXPORTER=none`).
+    /// Where spans go; `None`: nowhere (`OTEL_TRACES_EXPORTER=none`). Log lines come on standard output either way.
     pub otlp_endpoint: Option<String>,
     /// How they go there.
     pub protocol: Protocol,
@@ -65,57 +72,12 @@ pub struct ServiceOptions {
     /// Where it serves its API; `None`: on a free port.
     pub listen: Option<SocketAddr>,
     /// Where it serves `/metrics`; `None`: on a free port. To tell Prometheus first, choose one with
-    /// [`free_address`](crate::addresses::free_address).
+    /// [`free_address`].
     pub metrics: Option<SocketAddr>,
     /// More environment variables; they win over all of the above.
     pub env: Vec<(String, String)>,
     /// The binary, if it is built already; `None`: [`Service::build`].
     pub program: Option<PathBuf>,
-}
-
-/// Why the service does not run.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ServiceError {
-    /// Cargo could not build it.
-    #[error("`cargo build -p examples --bin wallet_service` failed ({0}): its errors are above")]
-    Build(String),
-    /// The run name is not one.
-    #[error("`{0}` cannot name a run folder: use letters, digits, `_` and `-`")]
-    BadName(String),
-    /// It could not be started.
-    #[error(transparent)]
-    Process(ProcessError),
-    /// It ended before it was healthy.
-    #[error("{error}\nthe end of {}:\n{tail}", stdout.display())]
-    Ended {
-        /// How, with the end of its standard error.
-        error: Box<ProcessError>,
-        /// Its log lines.
-        stdout: PathBuf,
-        /// The last of them.
-        tail: String,
-    },
-    /// It runs but is not healthy.
-    #[error("{url} is not healthy after {} s ({last}); the end of {}:\n{tail}", READY.as_secs(), stdout.display())]
-    NotReady {
-        /// The health check.
-        url: String,
-        /// What it said last.
-        last: String,
-        /// Its log lines.
-        stdout: PathBuf,
-        /// The last of them.
-        tail: String,
-    },
-    /// A file or a port of the run.
-    #[error("cannot {what}: {source}")]
-    Io {
-        /// What was tried.
-        what: String,
-        /// What the system says.
-        source: io::Error,
-    },
 }
 
 /// The running service. Dropping it ends it like [`Service::stop`], without the answer.
@@ -233,13 +195,13 @@ impl Service {
         self.process.check()
     }
 
-    /// Asks it to end (SIGTERM) and waits for it; after 10 s it is killed, which the status shows. All its log lines are
+    /// Asks it to end (SIGTERM) and waits for it; after 20 s it is killed, which the status shows. All its log lines are
     /// in [`log_file`](Self::log_file) then.
     ///
     /// # Errors
     /// If the system does not let us signal or wait.
     pub fn stop(mut self) -> io::Result<ExitStatus> {
-        let status = self.process.stop(GRACE)?;
+        let status = self.process.stop(STOP)?;
         if let Some(reader) = self.reader.take() {
             // It ends with the pipe; if it has panicked, lines are missing but the status is right.
             let _ = reader.join();
@@ -336,9 +298,7 @@ fn configure(
         Some(endpoint) => command
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
             .env("OTEL_EXPORTER_OTLP_PROTOCOL", options.protocol.as_str()),
-        None => command
-            .env("OTEL_TRACES_EXPORTER", "none")
-            .env("OTEL_LOGS_EXPORTER", "none"),
+        None => command.env("OTEL_TRACES_EXPORTER", "none"),
     };
     if let Some(url) = &options.database_url {
         command.env("DATABASE_URL", url);
@@ -389,4 +349,106 @@ fn executable(messages: &[u8]) -> Option<PathBuf> {
 
 fn io_error(what: String) -> impl FnOnce(io::Error) -> ServiceError {
     move |source| ServiceError::Io { what, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt as _};
+
+    use super::*;
+
+    /// A shell script in place of the service. It cannot serve HTTP, so the test answers for it where it says so.
+    fn stub(name: &str, script: &str) -> ServiceOptions {
+        let name = format!("service_stub_{name}");
+        let folder = paths::run_dir(&name);
+        fs::create_dir_all(&folder).unwrap();
+        let program = folder.join("stub.sh");
+        fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        ServiceOptions {
+            name,
+            program: Some(program),
+            ..ServiceOptions::default()
+        }
+    }
+
+    fn answer_everything_with_200() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let _ = io::Read::read(&mut stream, &mut [0; 1024]);
+                let _ = stream.write_all(
+                    b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+                );
+            }
+        });
+        address
+    }
+
+    #[test]
+    fn the_service_gets_its_environment_its_lines_are_kept_and_it_ends_on_sigterm() {
+        let options = ServiceOptions {
+            listen: Some(answer_everything_with_200()),
+            otlp_endpoint: Some("http://127.0.0.1:1".into()),
+            protocol: Protocol::HttpProtobuf,
+            env: vec![("EXTRA".into(), "more".into())],
+            ..stub(
+                "env",
+                "trap 'echo bye; exit 7' TERM
+                 echo $LISTEN $OTEL_EXPORTER_OTLP_ENDPOINT $OTEL_EXPORTER_OTLP_PROTOCOL $EXTRA
+                 echo metrics $OTEL_EXPORTER_PROMETHEUS_HOST:$OTEL_EXPORTER_PROMETHEUS_PORT
+                 while true; do sleep 0.05; done",
+            )
+        };
+        let service = Service::start(&options).unwrap();
+        while service.log_lines().len() < 2 {
+            thread::sleep(POLL);
+        }
+        let address = service.address;
+        assert_eq!(
+            service.log_lines(),
+            [
+                format!("{address} http://127.0.0.1:1 http/protobuf more"),
+                format!("metrics {}", service.metrics_address()),
+            ]
+        );
+        let file = service.log_file().to_path_buf();
+        assert_eq!(service.stop().unwrap().code(), Some(7));
+        assert!(fs::read_to_string(file).unwrap().ends_with("bye\n"));
+    }
+
+    #[test]
+    fn an_early_end_shows_the_last_lines_of_both_outputs() {
+        let options = stub(
+            "early",
+            "echo '{\"message\":\"no database\"}'; echo panicked >&2; exit 1",
+        );
+        let text = Service::start(&options).unwrap_err().to_string();
+        assert!(
+            text.contains("no database") && text.contains("panicked"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_path_of_the_binary_is_read_from_cargos_messages() {
+        let messages = br#"{"reason":"compiler-artifact","target":{"name":"serde"},"executable":null}
+{"reason":"compiler-artifact","target":{"name":"wallet_service"},"executable":"/t/debug/wallet_service"}
+{"reason":"build-finished","success":true}"#;
+        assert_eq!(executable(messages), Some("/t/debug/wallet_service".into()));
+        assert_eq!(executable(b"{}"), None);
+    }
+
+    #[test]
+    fn a_name_that_is_no_folder_is_refused() {
+        let options = ServiceOptions {
+            name: "../x".into(),
+            ..ServiceOptions::default()
+        };
+        assert!(matches!(
+            Service::start(&options),
+            Err(ServiceError::BadName(_))
+        ));
+    }
 }

@@ -166,7 +166,11 @@ impl From<JaegerTrace> for Trace {
                 }
             })
             .collect();
-        Self { trace_id, spans }
+        // Jaeger leaves the first half out when it is zero.
+        Self {
+            trace_id: format!("{trace_id:0>32}"),
+            spans,
+        }
     }
 }
 
@@ -205,6 +209,7 @@ mod tests {
             "total":0,"limit":0,"offset":0,"errors":null}"#;
         let answer: JaegerAnswer<JaegerTrace> = serde_json::from_str(answer).unwrap();
         let trace = Trace::from(answer.data.unwrap().remove(0));
+        assert_eq!(trace.trace_id, "000000000000000000000000000004bf9"[1..]);
         let span = trace.span("wallet.create").unwrap();
         assert_eq!(span.parent_span_id.as_deref(), Some("a"));
         assert_eq!(span.service, "wallet");

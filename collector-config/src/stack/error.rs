@@ -1,0 +1,78 @@
+//! Why a stack does not start.
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{native::BuildError, process::ProcessError, run_config::NoSuchText};
+
+/// Why the servers could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A binary is missing and could not be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// A server could not be started or ended early.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// The run name is not one.
+    #[error("`{0}` cannot name a run folder: use letters, digits, `_` and `-`")]
+    BadName(String),
+    /// Another process uses the run folder.
+    #[error("another process runs a stack named `{0}`: choose another name or end that one")]
+    NameInUse(String),
+    /// A usual port is not free.
+    #[error(
+        "{address} ({what}) is taken: end the program that listens there (`ss -ltnp 'sport = :{port}'` names it), \
+         run `cargo stack down` if it is an earlier stack, or use free ports",
+        port = address.port()
+    )]
+    PortTaken {
+        /// The address.
+        address: SocketAddr,
+        /// What we want it for.
+        what: &'static str,
+    },
+    /// A server runs but does not become healthy.
+    #[error("{name} is not ready after {} s ({last}); the end of {}:\n{tail}", waited.as_secs(), log.display())]
+    NotReady {
+        /// The server.
+        name: String,
+        /// How long it was given.
+        waited: Duration,
+        /// What its health check said last.
+        last: String,
+        /// Its output.
+        log: PathBuf,
+        /// The last lines of it.
+        tail: String,
+    },
+    /// `prometheus.yml` and the code that adapts it have drifted apart.
+    #[error(transparent)]
+    RunConfig(#[from] NoSuchText),
+    /// A file or folder of the run.
+    #[error("cannot {what} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    pub(super) fn is_port_conflict(&self) -> bool {
+        matches!(self, Self::Process(error) if error.is_port_conflict())
+    }
+}
+
+pub(super) fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_path_buf();
+    move |source| Error::Io { what, path, source }
+}

@@ -1,0 +1,233 @@
+//! The real servers. They are built (minutes, once) and started, so these tests run only when asked for:
+//! `cargo test -p stack -- --ignored`.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    process::Command,
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use opentelemetry_proto::tonic::{
+    collector::trace::v1::ExportTraceServiceRequest,
+    common::v1::{AnyValue, KeyValue, any_value::Value},
+    resource::v1::Resource,
+    trace::v1::{ResourceSpans, ScopeSpans, Span},
+};
+use prost::Message as _;
+use stack::{
+    Error, Options, Stack,
+    addresses::free_address,
+    native, paths,
+    query::{Jaeger, Prometheus, wait_until},
+};
+
+const WAIT: Duration = Duration::from_secs(20);
+const POLL: Duration = Duration::from_millis(100);
+
+/// Answers every request with a small page of metrics, as the service would.
+fn serve_metrics() -> SocketAddr {
+    const PAGE: &str = "# TYPE http_requests_total counter\n\
+                        http_requests_total{method=\"GET\",route=\"/w\",status=\"200\"} 3\n";
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let head =
+                "HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4\r\nconnection: close";
+            let _ = write!(
+                stream,
+                "{head}\r\ncontent-length: {}\r\n\r\n{PAGE}",
+                PAGE.len()
+            );
+        }
+    });
+    address
+}
+
+/// A root and its child, sent over OTLP/HTTP.
+fn send_trace(base: &str) -> String {
+    let nanos = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap()
+        .as_nanos();
+    let start = u64::try_from(nanos).unwrap();
+    let root = Span {
+        trace_id: nanos.to_be_bytes().to_vec(),
+        span_id: vec![1; 8],
+        name: "POST /api/v1/wallets".into(),
+        kind: 2,
+        start_time_unix_nano: start,
+        end_time_unix_nano: start + 12_345_678,
+        ..Span::default()
+    };
+    let child = Span {
+        span_id: vec![2; 8],
+        parent_span_id: vec![1; 8],
+        name: "wallet.create_wallet".into(),
+        kind: 1,
+        start_time_unix_nano: start + 1_000_000,
+        end_time_unix_nano: start + 11_000_000,
+        ..root.clone()
+    };
+    let name = Some(AnyValue {
+        value: Some(Value::StringValue("stack_test".into())),
+    });
+    let attributes = vec![KeyValue {
+        key: "service.name".into(),
+        value: name,
+        ..KeyValue::default()
+    }];
+    let resource = Some(Resource {
+        attributes,
+        ..Resource::default()
+    });
+    let scope_spans = vec![ScopeSpans {
+        spans: vec![root, child],
+        ..ScopeSpans::default()
+    }];
+    let resource_spans = vec![ResourceSpans {
+        resource,
+        scope_spans,
+        ..ResourceSpans::default()
+    }];
+    let body = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
+    let agent = ureq::Agent::config_builder()
+        .proxy(None)
+        .build()
+        .new_agent();
+    let request = agent
+        .post(format!("{base}/v1/traces"))
+        .header("content-type", "application/x-protobuf");
+    request.send(&body).unwrap();
+    format!("{nanos:032x}")
+}
+
+#[test]
+#[ignore = "runs Jaeger and Prometheus"]
+fn a_trace_and_a_metric_come_back_from_a_stack_on_free_ports() {
+    let mut stack =
+        Stack::start(&Options::free_ports("test_real").scraping(serve_metrics())).unwrap();
+
+    let id = send_trace(&stack.otlp_http_url());
+    let jaeger = Jaeger::new(stack.jaeger_url());
+    let trace = wait_until(WAIT, POLL, "both spans in Jaeger", || {
+        Ok::<_, stack::query::QueryError>(jaeger.trace(&id)?.filter(|trace| trace.spans.len() == 2))
+    })
+    .unwrap();
+    assert_eq!(
+        trace.tree(),
+        format!(
+            "trace {id}, 2 spans\nPOST /api/v1/wallets  12.3 ms  [stack_test]\n└─ wallet.create_wallet  10.0 ms\n"
+        )
+    );
+    assert!(
+        jaeger
+            .services()
+            .unwrap()
+            .contains(&"stack_test".to_owned())
+    );
+    assert_eq!(jaeger.traces("stack_test", 5).unwrap()[0].trace_id, id);
+    assert!(jaeger.trace(&"12".repeat(16)).unwrap().is_none());
+
+    let prometheus = Prometheus::new(stack.prometheus_url());
+    for job in ["ironcore", "jaeger", "prometheus"] {
+        wait_until(WAIT, POLL, format!("the scrape of {job}"), || {
+            Ok::<_, stack::query::QueryError>((prometheus.targets_up(job)? == 1).then_some(()))
+        })
+        .unwrap();
+    }
+    let samples = wait_until(WAIT, POLL, "the metric", || {
+        Ok::<_, stack::query::QueryError>(
+            Some(prometheus.instant("http_requests_total")?).filter(|s| !s.is_empty()),
+        )
+    })
+    .unwrap();
+    assert_eq!(
+        (
+            samples[0].labels["host"].as_str(),
+            samples[0].labels["route"].as_str()
+        ),
+        ("localhost", "/w")
+    );
+    // The rules were found from the run copy.
+    wait_until(WAIT, POLL, "a recorded rate", || {
+        Ok::<_, stack::query::QueryError>(prometheus.instant("job:http_requests:rate5m")?.pop())
+    })
+    .unwrap();
+    let refused = prometheus.instant("sum(").unwrap_err().to_string();
+    assert!(
+        refused.contains("400") && refused.contains("parse error"),
+        "{refused}"
+    );
+    stack.check().unwrap();
+}
+
+#[test]
+#[ignore = "runs Jaeger and Prometheus"]
+fn stacks_run_side_by_side_but_not_under_one_name_and_leave_no_listener() {
+    let one = Stack::start(&Options::free_ports("test_one")).unwrap();
+    let two = Stack::start(&Options::free_ports("test_two")).unwrap();
+    assert_ne!(one.otlp_grpc_url(), two.otlp_grpc_url());
+    assert!(matches!(
+        Stack::start(&Options::free_ports("test_one")),
+        Err(Error::NameInUse(_))
+    ));
+
+    let address = one
+        .prometheus_url()
+        .trim_start_matches("http://")
+        .to_owned();
+    one.stop();
+    TcpListener::bind(address).unwrap();
+    // The name is free again.
+    Stack::start(&Options::free_ports("test_one").scraping(free_address().unwrap())).unwrap();
+}
+
+#[test]
+#[ignore = "needs Jaeger, Prometheus and promtool"]
+fn the_shipped_configuration_is_accepted_by_the_tools_that_read_it() {
+    let config = paths::config_dir();
+    let promtool = native::promtool().unwrap();
+    let files = |folder: &str| -> Vec<PathBuf> {
+        fs::read_dir(config.join(folder))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect()
+    };
+    let run = |command: &mut Command, files: &[PathBuf]| {
+        let output = command.args(files).output().unwrap();
+        assert!(
+            output.status.success(),
+            "{command:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    };
+    let lint = ["--lint=all", "--lint-fatal"].map(OsStr::new);
+    let shipped = [config.join("prometheus/prometheus.yml")];
+    run(
+        Command::new(&promtool).args(["check", "config"]).args(lint),
+        &shipped,
+    );
+    run(
+        Command::new(&promtool).args(["check", "rules"]).args(lint),
+        &files("prometheus/rules"),
+    );
+    run(
+        Command::new(&promtool).args(["test", "rules"]),
+        &files("prometheus/tests"),
+    );
+    let mut jaeger_config = std::ffi::OsString::from("--config=");
+    jaeger_config.push(config.join("jaeger/config.yaml"));
+    run(
+        Command::new(native::jaeger().unwrap())
+            .arg("validate")
+            .arg(jaeger_config),
+        &[],
+    );
+}

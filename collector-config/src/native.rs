@@ -111,6 +111,23 @@ pub fn all() -> Result<Vec<PathBuf>, BuildError> {
     Ok(vec![jaeger()?, prometheus()?, promtool()?])
 }
 
+/// Whether everything is in the cache, so that nothing has to be built.
+#[must_use]
+pub fn all_cached() -> bool {
+    let cached = |cache: &Path, package: &Package| {
+        let home = cache.join(package.folder());
+        package
+            .binaries
+            .iter()
+            .all(|binary| home.join(binary).is_file())
+    };
+    paths::cache_dir().is_some_and(|cache| {
+        [&JAEGER, &PROMETHEUS]
+            .iter()
+            .all(|package| cached(&cache, package))
+    })
+}
+
 /// What is built together.
 #[derive(Debug)]
 struct Package {

@@ -1,5 +1,5 @@
 //! The real servers. They are built (minutes, once) and started, so these tests run only when asked for:
-//! `cargo test -p stack -- --ignored`.
+//! `cargo test -p stack --features real-stack`.
 
 use std::{
     ffi::OsStr,
@@ -109,7 +109,6 @@ fn send_trace(base: &str) -> String {
 }
 
 #[test]
-#[ignore = "runs Jaeger and Prometheus"]
 fn a_trace_and_a_metric_come_back_from_a_stack_on_free_ports() {
     let mut stack =
         Stack::start(&Options::free_ports("test_real").scraping(serve_metrics())).unwrap();
@@ -169,7 +168,6 @@ fn a_trace_and_a_metric_come_back_from_a_stack_on_free_ports() {
 }
 
 #[test]
-#[ignore = "runs Jaeger and Prometheus"]
 fn stacks_run_side_by_side_but_not_under_one_name_and_leave_no_listener() {
     let one = Stack::start(&Options::free_ports("test_one")).unwrap();
     let two = Stack::start(&Options::free_ports("test_two")).unwrap();
@@ -190,7 +188,6 @@ fn stacks_run_side_by_side_but_not_under_one_name_and_leave_no_listener() {
 }
 
 #[test]
-#[ignore = "needs Jaeger, Prometheus and promtool"]
 fn the_shipped_configuration_is_accepted_by_the_tools_that_read_it() {
     let config = paths::config_dir();
     let promtool = native::promtool().unwrap();

@@ -1,5 +1,5 @@
 //! The example wallet service as a child. It is compiled first, so these tests run only when asked for:
-//! `cargo test -p stack -- --ignored`.
+//! `cargo test -p stack --features real-stack`.
 
 use std::time::Duration;
 
@@ -18,7 +18,6 @@ fn get(url: &str) -> u16 {
 }
 
 #[test]
-#[ignore = "builds the wallet service"]
 fn the_trace_of_a_request_has_left_the_service_when_it_has_stopped() {
     let receiver = Receiver::start().unwrap();
     let service = Service::start(&ServiceOptions {
@@ -44,7 +43,6 @@ fn the_trace_of_a_request_has_left_the_service_when_it_has_stopped() {
 }
 
 #[test]
-#[ignore = "builds the wallet service"]
 fn a_service_without_an_endpoint_still_writes_its_log_lines() {
     let service = Service::start(&ServiceOptions {
         name: "test_wallet_service_alone".into(),

@@ -154,6 +154,7 @@ async fn execute_swap(
         receives: (quote.to, quote.received),
     };
     let transaction = send_transaction(&app, &transfer).await?;
+    tracing::info!(from = ?quote.from, to = ?quote.to, "swapped");
     Ok((StatusCode::CREATED, Json(transaction)))
 }
 

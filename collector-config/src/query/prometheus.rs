@@ -22,6 +22,22 @@ pub struct Sample {
     pub value: f64,
 }
 
+impl std::fmt::Display for Sample {
+    /// As on a metrics page: `name{label="value"} 1`, without the labels of the target.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let of_target = ["__name__", "host", "instance", "job"];
+        let labels = self
+            .labels
+            .iter()
+            .filter(|(name, _)| !of_target.contains(&name.as_str()));
+        let labels: Vec<_> = labels
+            .map(|(name, value)| format!("{name}={value:?}"))
+            .collect();
+        let name = self.labels.get("__name__").map_or("", String::as_str);
+        write!(formatter, "{name}{{{}}} {}", labels.join(","), self.value)
+    }
+}
+
 impl Prometheus {
     /// For the server at `base`, such as `http://127.0.0.1:9090`.
     #[must_use]
@@ -47,19 +63,35 @@ impl Prometheus {
         })
     }
 
+    /// Whether a job scrapes this address, well or not.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub fn knows_target(&self, job: &str, address: &str) -> Result<bool, QueryError> {
+        let of = |target: &Target, label, value| {
+            target.labels.get(label).is_some_and(|known| known == value)
+        };
+        let targets = self.targets()?;
+        Ok(targets
+            .iter()
+            .any(|target| of(target, "job", job) && of(target, "instance", address)))
+    }
+
     /// How many targets of a job answered their last scrape.
     ///
     /// # Errors
     /// See [`QueryError`].
     pub fn targets_up(&self, job: &str) -> Result<usize, QueryError> {
-        let answer: PrometheusAnswer<Targets> = self.http.json(
-            &format!("{}/api/v1/targets", self.base),
-            &[("state", "active")],
-        )?;
         let up = |target: &&Target| {
             target.health == "up" && target.labels.get("job").is_some_and(|name| name == job)
         };
-        Ok(answer.data.active.iter().filter(up).count())
+        Ok(self.targets()?.iter().filter(up).count())
+    }
+
+    fn targets(&self) -> Result<Vec<Target>, QueryError> {
+        let url = format!("{}/api/v1/targets", self.base);
+        let answer: PrometheusAnswer<Targets> = self.http.json(&url, &[("state", "active")])?;
+        Ok(answer.data.active)
     }
 }
 

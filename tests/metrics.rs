@@ -75,6 +75,10 @@ fn no_label_and_no_name_of_a_users_can_break_the_page_or_shadow_our_own() {
     for label in [r#"_1digit="a""#, r#"_="b""#, r#"_le="x""#] {
         assert!(page.contains(label), "{label}\n{page}");
     }
+    assert!(
+        !page.contains("http_requests_total{otel_scope_name"),
+        "{page}"
+    );
     let families: Vec<_> = page
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE "))

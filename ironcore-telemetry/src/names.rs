@@ -107,9 +107,15 @@ pub(crate) static TELEMETRY_QUEUED: Metric = Metric {
     labels: &["signal"],
 };
 
+/// Whether a metric of this name is one of ours, used yet or not.
+#[cfg(feature = "prometheus")]
+pub(crate) fn is_ours(name: &str) -> bool {
+    ALL.iter().any(|metric| metric.name == name)
+}
+
 /// All metrics of this library.
-#[cfg(test)]
-pub(crate) static ALL: &[&Metric] = &[
+#[cfg(any(feature = "prometheus", test))]
+static ALL: &[&Metric] = &[
     &HTTP_REQUESTS,
     &HTTP_REQUEST_DURATION,
     &BUSINESS_OPERATIONS,

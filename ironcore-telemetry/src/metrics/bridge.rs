@@ -3,13 +3,13 @@
 //! `opentelemetry-prometheus` gathers them; what it lets through that would make Prometheus refuse the whole page is
 //! mended here.
 
-use crate::series;
+use crate::names;
 use opentelemetry_prometheus::PrometheusExporter;
 use prometheus::proto::{LabelPair, MetricFamily, MetricType};
 use prometheus::{Registry, TextEncoder};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
 
 /// The registry of the process; set once, by the provider that `init` installs.
 static REGISTRY: OnceLock<Registry> = OnceLock::new();
@@ -33,13 +33,27 @@ pub(super) fn render(page: &mut String) {
         tracing::warn!(target: "ironcore_telemetry", "a callback of an observable instrument panicked; its metrics are missing");
         return;
     };
-    let families: Vec<_> = families
+    let (clashing, families): (Vec<_>, Vec<_>) = families
         .into_iter()
-        .filter(|family| !series::is_ours(family.name()))
-        .map(mended)
-        .collect();
+        .partition(|family| names::is_ours(family.name()));
+    warn_once(&clashing);
+    let families: Vec<_> = families.into_iter().map(mended).collect();
     // Fails only on a family without series, which the registry does not return.
     let _ = TextEncoder::new().encode_utf8(&families, page);
+}
+
+/// A family whose name is one of ours would make the page ambiguous: it is left out, and that is said.
+fn warn_once(clashing: &[MetricFamily]) {
+    static SAID: Once = Once::new();
+    if let Some(family) = clashing.first() {
+        SAID.call_once(|| {
+            tracing::warn!(
+                target: "ironcore_telemetry",
+                metric = family.name(),
+                "an OpenTelemetry instrument has the name of a metric of ironcore-telemetry and is left out of /metrics: rename it"
+            );
+        });
+    }
 }
 
 /// The family with label names that Prometheus accepts, each at most once.

@@ -10,7 +10,7 @@ mod text;
 
 pub(crate) use cells::{Counter, Durations, Gauge};
 pub(crate) use registry::{Family, Reading, Series, counter, durations, families, gauge};
-pub(crate) use text::{is_ours, render};
+pub(crate) use text::render;
 
 /// What a metric is. One static each, in [`names`](crate::names).
 #[derive(Debug)]

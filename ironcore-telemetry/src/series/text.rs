@@ -12,11 +12,6 @@ pub(crate) fn render(page: &mut String) {
     }
 }
 
-/// Whether a family of this name on the page would clash with one of ours.
-pub(crate) fn is_ours(name: &str) -> bool {
-    families().iter().any(|family| family.metric.name == name)
-}
-
 fn write_family(page: &mut String, Family { metric, series }: &Family) -> std::fmt::Result {
     let Metric {
         name,

@@ -1,6 +1,6 @@
 //! Data flows downhill: what each room of the library may use, by its `use` lines and paths.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -161,7 +161,7 @@ fn rooms() -> Vec<(String, PathBuf, Vec<String>)> {
         });
         found.push((room, file, uses));
     }
-    let by_room: BTreeMap<_, _> = found.iter().map(|(room, ..)| (room.clone(), ())).collect();
+    let by_room: BTreeSet<_> = found.iter().map(|(room, ..)| room).collect();
     assert!(
         by_room.len() >= FLOORS.iter().map(|(_, rooms)| rooms.len()).sum::<usize>(),
         "files were not found"

@@ -49,7 +49,7 @@ fn instruments_of_users_stand_on_the_page_without_doubled_suffixes() {
     let page = page_of("instruments");
     let scope = r#"otel_scope_name="users""#;
     let near = |series: String, value: f64| {
-        assert!((sample(&page, &series) - value).abs() < 1e-9, "{series}")
+        assert!((sample(&page, &series) - value).abs() < 1e-9, "{series}");
     };
     near(format!(r#"orders_total{{channel="web",{scope}}}"#), 2.0);
     near(format!("orders_placed_total{{{scope}}}"), 3.0);

@@ -324,7 +324,7 @@ fn instruments() -> Value {
     meter.u64_counter("http_requests").build().add(7, &[]);
     let tracer = opentelemetry::global::tracer_provider().tracer("users");
     tracer.in_span("users_span", |context| {
-        context.span().set_attribute(KeyValue::new("n", 1))
+        context.span().set_attribute(KeyValue::new("n", 1));
     });
     let page = telemetry::scrape::render();
     let mut report = shutdown(guard);

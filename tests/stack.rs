@@ -223,7 +223,7 @@ fn a_thousand_requests_are_a_thousand_spans_a_thousand_counts_and_a_thousand_lin
         &format!(r#"sum(http_request_duration_seconds_count{{route="{ROUTE}"}})"#),
         1_000.0,
     );
-    system.wait_for_value(r#"sum(telemetry_dropped_total)"#, 0.0);
+    system.wait_for_value("sum(telemetry_dropped_total)", 0.0);
 }
 
 #[test]

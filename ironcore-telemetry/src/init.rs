@@ -86,7 +86,7 @@ struct Parts {
 struct Traces {
     provider: SdkTracerProvider,
     queue: Arc<SpanQueue>,
-    exporter: Arc<opentelemetry_otlp::SpanExporter>,
+    exporter: Arc<export::SpanExporter>,
 }
 
 impl Parts {

@@ -46,6 +46,13 @@
     clippy::indexing_slicing
 )]
 #![cfg_attr(
+    not(all(feature = "http", feature = "json-logs", feature = "prometheus")),
+    allow(
+        dead_code,
+        reason = "names and settings are the same for every set of features"
+    )
+)]
+#![cfg_attr(
     test,
     allow(
         clippy::unwrap_used,

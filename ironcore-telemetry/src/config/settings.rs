@@ -82,11 +82,12 @@ impl Settings {
             boolean,
         )?;
         let service = service(config, &mut source)?;
+        let traces_default = if HAS_OTLP { "otlp" } else { "none" };
         let traces = exporters(
             &mut source,
             "traces",
             "OTEL_TRACES_EXPORTER",
-            "otlp",
+            traces_default,
             &["otlp"],
         )?;
         let metrics_default = if cfg!(feature = "prometheus") {
@@ -158,6 +159,9 @@ impl Settings {
     }
 }
 
+/// Whether this build can speak OTLP at all.
+const HAS_OTLP: bool = cfg!(any(feature = "otlp-grpc", feature = "otlp-http"));
+
 /// A list of exporters out of those that this signal knows; `none` alone turns the signal off.
 fn exporters(
     source: &mut Source<'_>,
@@ -177,6 +181,7 @@ fn exporters(
             .ok_or_else(|| format!("use {} or none", known.join(", ")))
     })?;
     for (exporter, available, feature) in [
+        ("otlp", HAS_OTLP, "otlp-grpc"),
         ("prometheus", cfg!(feature = "prometheus"), "prometheus"),
         ("console", cfg!(feature = "json-logs"), "json-logs"),
     ] {

@@ -3,5 +3,5 @@
 mod otlp;
 mod worker;
 
-pub(crate) use otlp::{MetricsSender, span_exporter};
+pub(crate) use otlp::{MetricsSender, SpanExporter, span_exporter};
 pub(crate) use worker::Worker;

@@ -2,7 +2,8 @@
 
 use crate::config::{Otlp, Protocol};
 use crate::error::InitError;
-use opentelemetry_otlp::{RetryPolicy, SpanExporter};
+#[cfg(any(feature = "otlp-grpc", feature = "otlp-http"))]
+pub(crate) use opentelemetry_otlp::SpanExporter;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 
 /// The exporter of spans. It tries once: the queue keeps a batch until it was taken.
@@ -29,6 +30,8 @@ pub(crate) enum MetricsSender {
     Grpc(Box<grpc::Metrics>),
     #[cfg(feature = "otlp-http")]
     Http(Box<http::Metrics>),
+    #[cfg(not(any(feature = "otlp-grpc", feature = "otlp-http")))]
+    Never(std::convert::Infallible),
 }
 
 impl MetricsSender {
@@ -54,6 +57,13 @@ impl MetricsSender {
     ///
     /// # Errors
     /// What went wrong, without anything that the server said.
+    #[cfg_attr(
+        not(any(feature = "otlp-grpc", feature = "otlp-http")),
+        expect(
+            clippy::unused_async,
+            reason = "there is nothing to wait for without a transport"
+        )
+    )]
     pub(crate) async fn send(&self, request: ExportMetricsServiceRequest) -> Result<(), String> {
         match self {
             #[cfg(feature = "otlp-grpc")]
@@ -61,7 +71,7 @@ impl MetricsSender {
             #[cfg(feature = "otlp-http")]
             Self::Http(metrics) => metrics.send(request).await,
             #[cfg(not(any(feature = "otlp-grpc", feature = "otlp-http")))]
-            _ => Ok(drop(request)),
+            Self::Never(never) => match (*never, request) {},
         }
     }
 }
@@ -87,8 +97,24 @@ fn failed(otlp: &Otlp, cause: impl Into<Box<dyn std::error::Error + Send + Sync>
 }
 
 /// The exporter's own retries are off: they would sleep on the telemetry thread and give up within a second.
-fn try_once() -> RetryPolicy {
-    RetryPolicy::disabled()
+#[cfg(any(feature = "otlp-grpc", feature = "otlp-http"))]
+fn try_once() -> opentelemetry_otlp::RetryPolicy {
+    opentelemetry_otlp::RetryPolicy::disabled()
+}
+
+/// Without a transport there is no exporter: settings that ask for one are refused.
+#[cfg(not(any(feature = "otlp-grpc", feature = "otlp-http")))]
+#[derive(Debug)]
+pub(crate) enum SpanExporter {}
+
+#[cfg(not(any(feature = "otlp-grpc", feature = "otlp-http")))]
+impl opentelemetry_sdk::trace::SpanExporter for SpanExporter {
+    async fn export(
+        &self,
+        _: Vec<opentelemetry_sdk::trace::SpanData>,
+    ) -> opentelemetry_sdk::error::OTelSdkResult {
+        match *self {}
+    }
 }
 
 #[cfg(feature = "otlp-grpc")]

@@ -10,6 +10,8 @@ mod push;
 
 #[cfg(feature = "prometheus")]
 pub(crate) use listener::{bind, serve};
-pub(crate) use page::{CONTENT_TYPE, page};
+#[cfg(feature = "http")]
+pub(crate) use page::CONTENT_TYPE;
+pub(crate) use page::page;
 pub(crate) use provider::{PushReader, Readers, provider};
 pub(crate) use push::Push;

@@ -47,7 +47,7 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
         #(#attrs)*
         #vis #sig {
             #site
-            let #operation = #private::Site::start(&SITE);
+            let #operation = #private::Operation::start(&SITE);
             #call
             #judge
         }

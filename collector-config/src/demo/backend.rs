@@ -1,16 +1,16 @@
 //! What receives the service's telemetry: Jaeger and Prometheus, or a receiver in this process.
 
 use crate::mode::Mode;
+use crate::usual;
 use stack::native;
 use stack::paths;
-use stack::query::{Jaeger, Prometheus};
+use stack::query::Jaeger;
 use stack::receiver::Receiver;
 use stack::trace::Trace;
 use stack::{Options, Stack};
 use std::error::Error;
 use std::net::SocketAddr;
 use std::process::Command;
-use std::time::Duration;
 
 /// Name of the run folder: `target/stack/demo/`.
 pub(crate) const RUN: &str = "demo";
@@ -38,60 +38,17 @@ enum Held {
     Containers,
 }
 
-/// Jaeger and Prometheus on their usual ports.
-pub(crate) struct Defaults;
-
-impl Defaults {
-    const OTLP: &str = "http://127.0.0.1:4317";
-    const JAEGER: &str = "http://127.0.0.1:16686";
-    const PROMETHEUS: &str = "http://127.0.0.1:9090";
-
-    /// Whether they answer and Prometheus scrapes the service's usual port.
-    ///
-    /// # Errors
-    /// Which of them does not, in words.
-    pub(crate) fn answer() -> Result<(), String> {
-        let otlp = SocketAddr::from(([127, 0, 0, 1], 4317));
-        std::net::TcpStream::connect_timeout(&otlp, Duration::from_millis(500))
-            .map_err(|_| "nothing listens on the OTLP port 4317".to_owned())?;
-        Jaeger::new(Self::JAEGER)
-            .services()
-            .map_err(|_| "no Jaeger answers on port 16686".to_owned())?;
-        let known = Prometheus::new(Self::PROMETHEUS).knows_target("ironcore", "127.0.0.1:9464");
-        match known {
-            Ok(true) => Ok(()),
-            Ok(false) => {
-                Err("the Prometheus on port 9090 does not scrape 127.0.0.1:9464".to_owned())
-            }
-            Err(_) => Err("no Prometheus answers on port 9090".to_owned()),
-        }
-    }
-
-    fn backend(held: Held) -> Backend {
-        let store = Store::Servers {
-            jaeger: Self::JAEGER.to_owned(),
-            prometheus: Self::PROMETHEUS.to_owned(),
-        };
-        Backend {
-            otlp: Self::OTLP.to_owned(),
-            metrics: ([127, 0, 0, 1], 9464).into(),
-            store,
-            held,
-        }
-    }
-}
-
 impl Backend {
     /// Starts what the mode asks for.
     pub(crate) fn start(mode: Mode) -> Result<Self, Box<dyn Error>> {
         match mode {
             Mode::External => {
-                Defaults::answer()?;
-                Ok(Defaults::backend(Held::Nothing))
+                usual::answer()?;
+                Ok(Self::usual(Held::Nothing))
             }
             Mode::Containers => {
                 compose(&["up", "--detach", "--wait"])?;
-                Ok(Defaults::backend(Held::Containers))
+                Ok(Self::usual(Held::Containers))
             }
             Mode::Native => Self::native(),
             Mode::Embedded => {
@@ -105,6 +62,17 @@ impl Backend {
                     held: Held::Nothing,
                 })
             }
+        }
+    }
+
+    fn usual(held: Held) -> Self {
+        let (jaeger, prometheus) = (usual::JAEGER.to_owned(), usual::PROMETHEUS.to_owned());
+        let store = Store::Servers { jaeger, prometheus };
+        Self {
+            otlp: usual::OTLP.to_owned(),
+            metrics: ([127, 0, 0, 1], 9464).into(),
+            store,
+            held,
         }
     }
 

@@ -3,6 +3,7 @@
 mod backend;
 mod mode;
 mod story;
+mod usual;
 
 use backend::Backend;
 use mode::Mode;

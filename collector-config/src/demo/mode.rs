@@ -1,6 +1,6 @@
 //! Where telemetry goes, and what can be had on this machine.
 
-use crate::backend::Defaults;
+use crate::usual;
 use std::fmt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -49,7 +49,7 @@ impl FromStr for Mode {
 /// The first mode that can be had, with the reason on standard error.
 pub(crate) fn choose() -> Mode {
     let (mode, why) = match (
-        Defaults::answer(),
+        usual::answer(),
         has_containers(),
         stack::native::all_cached(),
     ) {

@@ -1,7 +1,7 @@
 //! One call of an instrumented function, from its start to whatever end.
 
 use super::outcome::OutcomeClass;
-use super::site::Site;
+use super::site::{self, Site};
 use super::verdict::Verdict;
 use crate::names::attribute;
 use opentelemetry::global::BoxedTracer;
@@ -26,14 +26,13 @@ struct Running {
 }
 
 impl Operation {
-    pub(super) const fn unrecorded() -> Self {
-        Self(None)
-    }
-
-    pub(super) fn start(site: &'static Site, tracer: Option<&BoxedTracer>) -> Self {
-        let context = tracer
-            .filter(|_| !under_unsampled_span())
-            .map(|tracer| span(site, tracer));
+    /// Begins a call; before `init` it is not recorded.
+    pub fn start(site: &'static Site) -> Self {
+        if !site::is_recording() {
+            return Self(None);
+        }
+        let tracer = site::tracer().filter(|_| !under_unsampled_span());
+        let context = tracer.map(|tracer| span(site, tracer));
         Self(Some(Running {
             site,
             started: Instant::now(),

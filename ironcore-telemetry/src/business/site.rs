@@ -1,6 +1,5 @@
 //! The static behind each instrumented function.
 
-use super::operation::Operation;
 use super::outcome::OutcomeClass;
 use super::verdict::Verdict;
 use crate::names::{self, OTHER};
@@ -29,6 +28,16 @@ pub(crate) fn install(tracer: Option<BoxedTracer>) {
         let _ = site.series();
     }
     RECORDING.store(true, Ordering::Release);
+}
+
+/// How to make an operation's span; `None` while traces are off.
+pub(super) fn tracer() -> Option<&'static BoxedTracer> {
+    TRACER.get()
+}
+
+/// Whether operations are recorded.
+pub(super) fn is_recording() -> bool {
+    RECORDING.load(Ordering::Acquire)
 }
 
 /// One instrumented function: its names and its series, resolved once.
@@ -78,15 +87,6 @@ impl Site {
             name,
             function,
             series: OnceLock::new(),
-        }
-    }
-
-    /// Begins a call.
-    pub fn start(&'static self) -> Operation {
-        if RECORDING.load(Ordering::Acquire) {
-            Operation::start(self, TRACER.get())
-        } else {
-            Operation::unrecorded()
         }
     }
 

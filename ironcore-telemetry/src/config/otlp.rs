@@ -1,6 +1,6 @@
 //! How each signal reaches the collector: the OTLP variables, common and per signal.
 
-use super::source::{Source, one_of, pairs, whole};
+use super::source::{Source, milliseconds, one_of, pairs};
 use super::{Config, Protocol};
 use crate::error::InitError;
 use crate::redact::{MASK, Secret};
@@ -144,7 +144,7 @@ pub(super) fn otlp(
             timeout,
             &signal.timeout,
             "10000",
-            |value| whole(value, 1, super::settings::HOUR_MS).map(Duration::from_millis),
+            |value| milliseconds(value, 1),
         )?,
     })
 }

@@ -2,7 +2,7 @@
 
 use super::otlp::{METRICS, Otlp, TRACES, otlp};
 use super::service::{Service, service};
-use super::source::{NOT_IN_CODE, Source, one_of, whole};
+use super::source::{NOT_IN_CODE, Source, milliseconds, one_of, whole};
 use super::{Config, MetricsListener, Sampling};
 use crate::error::InitError;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -60,9 +60,6 @@ pub(crate) enum Propagator {
     TraceContext,
     Baggage,
 }
-
-/// One hour in milliseconds: no interval or timeout of telemetry is longer.
-pub(super) const HOUR_MS: u64 = 3_600_000;
 
 impl Settings {
     /// Reads what `config` leaves open from `env`.
@@ -203,7 +200,7 @@ fn metrics_push(config: &Config, source: &mut Source<'_>) -> Result<(Otlp, Durat
         NOT_IN_CODE,
         &["OTEL_METRIC_EXPORT_INTERVAL"],
         "60000",
-        |value| whole(value, 100, HOUR_MS).map(Duration::from_millis),
+        |value| milliseconds(value, 100),
     )?;
     Ok((otlp, interval))
 }
@@ -322,7 +319,7 @@ fn queue(source: &mut Source<'_>) -> Result<Queue, InitError> {
             NOT_IN_CODE,
             &["OTEL_BSP_SCHEDULE_DELAY"],
             "1000",
-            |value| whole(value, 1, HOUR_MS).map(Duration::from_millis),
+            |value| milliseconds(value, 1),
         )?,
     })
 }

@@ -2,6 +2,7 @@
 
 use crate::error::InitError;
 use crate::redact::MASK;
+use std::time::Duration;
 
 /// Reads settings by precedence and keeps a record for the start-up line.
 pub(super) struct Source<'env> {
@@ -109,6 +110,11 @@ pub(super) fn whole(value: &str, least: u64, most: u64) -> Result<u64, String> {
         .ok()
         .filter(|number| (least..=most).contains(number));
     number.ok_or_else(|| format!("use a whole number from {least} to {most}"))
+}
+
+/// A time in milliseconds, of at least `least` and at most an hour: nothing of telemetry takes longer.
+pub(super) fn milliseconds(value: &str, least: u64) -> Result<Duration, String> {
+    whole(value, least, 3_600_000).map(Duration::from_millis)
 }
 
 /// `key=value` pairs with commas between them, percent-decoded; `None` when the text is not of that form.

@@ -1,8 +1,7 @@
 //! The log lines: golden text, ids, and what no value can do to them.
 
 use serde_json::Value;
-use std::path::Path;
-use support::{Probe, Receiver, Report};
+use support::{Probe, Receiver, Report, assert_golden};
 
 fn run(scenario: &str) -> Report {
     Probe::new(env!("CARGO_BIN_EXE_probe"), scenario)
@@ -31,17 +30,7 @@ fn the_lines_read_like_the_golden_ones() {
         .iter()
         .filter(own)
         .fold(String::new(), |lines, line| lines + &steady(line) + "\n");
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/log_lines.txt");
-    if std::env::var_os("BLESS").is_some() {
-        std::fs::write(&path, &lines).unwrap();
-    }
-    let golden = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(
-        lines,
-        golden,
-        "if this is meant, run with BLESS=1 and read the change of {}",
-        path.display()
-    );
+    assert_golden("log_lines.txt", &lines);
 }
 
 #[test]

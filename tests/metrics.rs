@@ -1,8 +1,7 @@
 //! The `/metrics` page: golden text, bridged instruments, and the listener.
 
 use std::collections::HashSet;
-use std::path::Path;
-use support::{Probe, sample};
+use support::{Probe, assert_golden, sample};
 
 fn page_of(scenario: &str) -> String {
     Probe::new(env!("CARGO_BIN_EXE_probe"), scenario)
@@ -31,17 +30,7 @@ fn steady(page: &str) -> String {
 #[test]
 fn the_page_reads_like_the_golden_one() {
     let page = steady(&page_of("init"));
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/scrape.txt");
-    if std::env::var_os("BLESS").is_some() {
-        std::fs::write(&path, &page).unwrap();
-    }
-    let golden = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(
-        page,
-        golden,
-        "if this is meant, run with BLESS=1 and read the change of {}",
-        path.display()
-    );
+    assert_golden("scrape.txt", &page);
 }
 
 #[test]

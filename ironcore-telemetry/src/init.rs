@@ -5,14 +5,15 @@ use crate::config::{Config, Propagator, Settings};
 use crate::error::InitError;
 use crate::export::{self, Worker};
 use crate::guard::{Running, TelemetryGuard};
-use crate::metrics::{self, Push};
+#[cfg(feature = "prometheus")]
+use crate::metrics;
+use crate::metrics::{Meters, Push};
 use crate::names;
 use crate::resource;
 use crate::traces::{self, SpanQueue};
 use opentelemetry::global;
 use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -77,7 +78,7 @@ pub fn init_with(config: Config) -> Result<TelemetryGuard, InitError> {
 struct Parts {
     worker: Worker,
     traces: Option<Traces>,
-    meters: Option<SdkMeterProvider>,
+    meters: Option<Meters>,
     push: Option<Arc<Push>>,
     #[cfg(feature = "prometheus")]
     listener: Option<Arc<std::net::TcpListener>>,
@@ -100,7 +101,8 @@ impl Parts {
         let worker = Worker::start().map_err(|cause| InitError::Thread { cause })?;
         let resource = resource::resource(&settings.service);
         let traces = Traces::build(settings, &worker, &resource)?;
-        let (meters, push) = build_metrics(settings, &worker, &resource)?;
+        let meters = build_meters(settings, &resource);
+        let push = build_push(settings, &worker, &resource, meters.as_ref())?;
         Ok(Self {
             worker,
             traces,
@@ -119,7 +121,11 @@ impl Parts {
         )?;
         set_propagator(&settings.propagators);
         if let Some(meters) = self.meters {
-            global::set_meter_provider(meters);
+            global::set_meter_provider(meters.provider);
+            #[cfg(feature = "prometheus")]
+            if let Some(bridge) = meters.bridge {
+                bridge.install();
+            }
         }
         if let Some(traces) = &self.traces {
             global::set_tracer_provider(traces.provider.clone());
@@ -182,33 +188,26 @@ impl Traces {
     }
 }
 
-fn build_metrics(
+fn build_meters(settings: &Settings, resource: &Resource) -> Option<Meters> {
+    let (page, push) = (settings.prometheus, settings.metrics_push.is_some());
+    (page || push).then(|| Meters::new(resource.clone(), page, push))
+}
+
+fn build_push(
     settings: &Settings,
     worker: &Worker,
     resource: &Resource,
-) -> Result<(Option<SdkMeterProvider>, Option<Arc<Push>>), InitError> {
-    if !settings.prometheus && settings.metrics_push.is_none() {
-        return Ok((None, None));
-    }
-    let reader = settings
-        .metrics_push
-        .as_ref()
-        .map(|_| metrics::PushReader::new());
-    let readers = metrics::Readers {
-        page: settings.prometheus,
-        push: reader.clone(),
+    meters: Option<&Meters>,
+) -> Result<Option<Arc<Push>>, InitError> {
+    let reader = meters.and_then(|meters| meters.push.clone());
+    let Some(((otlp, interval), reader)) = settings.metrics_push.clone().zip(reader) else {
+        return Ok(None);
     };
-    let provider = metrics::provider(resource.clone(), readers);
-    let push = match settings.metrics_push.clone().zip(reader) {
-        Some(((otlp, interval), reader)) => {
-            let resource = resource.clone();
-            Some(build_on(worker, move || {
-                Push::new(&otlp, interval, reader, &resource)
-            })?)
-        }
-        None => None,
-    };
-    Ok((Some(provider), push))
+    let resource = resource.clone();
+    build_on(worker, move || {
+        Push::new(&otlp, interval, reader, &resource)
+    })
+    .map(Some)
 }
 
 /// Builds on the telemetry thread: a transport belongs to the runtime that it was built in.

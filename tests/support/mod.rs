@@ -1,6 +1,7 @@
 //! What the behaviour tests share: processes with telemetry of their own, and an OTLP receiver in this one.
 
 use serde_json::Value;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -140,4 +141,24 @@ pub fn sample(page: &str, series: &str) -> f64 {
         .next()
         .and_then(|value| value.parse().ok())
         .unwrap_or_else(|| panic!("not a number: {line}"))
+}
+
+/// Compares a text with a file of `tests/golden/`; with `BLESS=1` in the environment it writes the file instead.
+///
+/// # Panics
+/// When they differ.
+pub fn assert_golden(file: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("golden")
+        .join(file);
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, text).expect("the golden file can be written");
+    }
+    let golden = std::fs::read_to_string(&path).expect("the golden file");
+    assert_eq!(
+        text,
+        golden,
+        "if this is meant, run with BLESS=1 and read the change of {}",
+        path.display()
+    );
 }

@@ -54,6 +54,14 @@ pub(crate) struct Filter {
     pub(crate) directives: String,
 }
 
+impl Filter {
+    /// The error for directives that the layer could not parse.
+    pub(crate) fn refused(&self, error: &dyn std::fmt::Display) -> InitError {
+        let allowed = format!("{error}; use directives as in info,my_crate=debug");
+        InitError::invalid(self.origin, self.directives.as_str(), allowed)
+    }
+}
+
 /// How context crosses a process boundary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Propagator {

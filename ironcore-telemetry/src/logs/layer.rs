@@ -38,10 +38,7 @@ where
 {
     let directives = EnvFilter::builder()
         .parse(&filter.directives)
-        .map_err(|error| {
-            let allowed = format!("{error}; use directives as in info,my_crate=debug");
-            InitError::invalid(filter.origin, filter.directives.as_str(), allowed)
-        })?;
+        .map_err(|error| filter.refused(&error))?;
     let lost = series::counter(&names::TELEMETRY_DROPPED, &["logs", "io_error"]);
     Ok(JsonLines {
         service: service.to_owned(),

@@ -11,21 +11,34 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Once, OnceLock};
 
-/// The registry of the process; set once, by the provider that `init` installs.
-static REGISTRY: OnceLock<Registry> = OnceLock::new();
+/// The registry of the provider that was installed.
+static INSTALLED: OnceLock<Registry> = OnceLock::new();
 
-/// The reader that gathers for the page.
-pub(super) fn reader() -> Option<PrometheusExporter> {
-    let registry = REGISTRY.get_or_init(Registry::new).clone();
-    opentelemetry_prometheus::exporter()
-        .with_registry(registry)
-        .build()
-        .ok()
+/// What gathers for the page, before its provider is the global one.
+pub(crate) struct Bridge(Registry);
+
+impl Bridge {
+    /// A bridge and the reader that feeds it.
+    pub(super) fn new() -> Option<(Self, PrometheusExporter)> {
+        let registry = Registry::new();
+        // Fails only when the registry has a collector already.
+        let reader = opentelemetry_prometheus::exporter()
+            .with_registry(registry.clone())
+            .build()
+            .ok()?;
+        Some((Self(registry), reader))
+    }
+
+    /// Puts its families on the page from here on.
+    pub(crate) fn install(self) {
+        // Set once: `init` refuses a second call.
+        let _ = INSTALLED.set(self.0);
+    }
 }
 
 /// Appends the bridged families to the page.
 pub(super) fn render(page: &mut String) {
-    let Some(registry) = REGISTRY.get() else {
+    let Some(registry) = INSTALLED.get() else {
         return;
     };
     // A callback of the user's may panic; that costs the bridged families, not the page.

@@ -13,5 +13,5 @@ pub(crate) use listener::{bind, serve};
 #[cfg(feature = "http")]
 pub(crate) use page::CONTENT_TYPE;
 pub(crate) use page::page;
-pub(crate) use provider::{PushReader, Readers, provider};
+pub(crate) use provider::Meters;
 pub(crate) use push::Push;

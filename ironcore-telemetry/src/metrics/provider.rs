@@ -1,5 +1,7 @@
 //! The meter provider for the instruments of users and libraries.
 
+#[cfg(feature = "prometheus")]
+use super::bridge::Bridge;
 use crate::names::DURATION_BOUNDS;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -15,29 +17,39 @@ use std::time::Duration;
 /// Series an instrument may have; the SDK allots memory for all of them when the instrument is made.
 const CARDINALITY_LIMIT: usize = 500;
 
-/// Who reads the instruments.
-pub(crate) struct Readers {
+/// A provider and what reads it.
+pub(crate) struct Meters {
+    pub(crate) provider: SdkMeterProvider,
     /// The `/metrics` page.
-    pub(crate) page: bool,
+    #[cfg(feature = "prometheus")]
+    pub(crate) bridge: Option<Bridge>,
     /// OTLP.
     pub(crate) push: Option<PushReader>,
 }
 
-/// The provider, read by these.
-pub(crate) fn provider(resource: Resource, readers: Readers) -> SdkMeterProvider {
-    let mut provider = SdkMeterProvider::builder()
-        .with_resource(resource)
-        .with_view(shape);
-    #[cfg(feature = "prometheus")]
-    if readers.page
-        && let Some(reader) = super::bridge::reader()
-    {
-        provider = provider.with_reader(reader);
+impl Meters {
+    /// A provider that is read for the `/metrics` page, for OTLP, or for both.
+    pub(crate) fn new(resource: Resource, page: bool, push: bool) -> Self {
+        let mut provider = SdkMeterProvider::builder()
+            .with_resource(resource)
+            .with_view(shape);
+        #[cfg(feature = "prometheus")]
+        let (bridge, reader) = page.then(Bridge::new).flatten().unzip();
+        #[cfg(feature = "prometheus")]
+        if let Some(reader) = reader {
+            provider = provider.with_reader(reader);
+        }
+        let push = push.then(PushReader::new);
+        if let Some(reader) = push.clone() {
+            provider = provider.with_reader(reader);
+        }
+        Self {
+            provider: provider.build(),
+            #[cfg(feature = "prometheus")]
+            bridge,
+            push,
+        }
     }
-    if let Some(reader) = readers.push {
-        provider = provider.with_reader(reader);
-    }
-    provider.build()
 }
 
 /// The one view, which decides everything, as views do not compose: bounds that suit seconds, no doubled suffix, a
@@ -84,7 +96,7 @@ fn shape(instrument: &Instrument) -> Option<Stream> {
 pub(crate) struct PushReader(Arc<ManualReader>);
 
 impl PushReader {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         Self(Arc::new(
             ManualReader::builder()
                 .with_temporality(Temporality::Cumulative)

@@ -35,10 +35,7 @@ where
 {
     let directives = EnvFilter::builder()
         .parse(&filter.directives)
-        .map_err(|error| {
-            let allowed = format!("{error}; use directives as in info,my_crate=debug");
-            InitError::invalid(filter.origin, filter.directives.as_str(), allowed)
-        })?;
+        .map_err(|error| filter.refused(&error))?;
     let not_transport =
         filter::filter_fn(|metadata| metadata.is_span() && !is_transport(metadata.target()));
     let layer = tracing_opentelemetry::layer()

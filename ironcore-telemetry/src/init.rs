@@ -101,7 +101,7 @@ impl Parts {
         let worker = Worker::start().map_err(|cause| InitError::Thread { cause })?;
         let resource = resource::resource(&settings.service);
         let traces = Traces::build(settings, &worker, &resource)?;
-        let meters = build_meters(settings, &resource);
+        let meters = Meters::new(settings, &resource);
         let push = build_push(settings, &worker, &resource, meters.as_ref())?;
         Ok(Self {
             worker,
@@ -186,11 +186,6 @@ impl Traces {
             exporter,
         }))
     }
-}
-
-fn build_meters(settings: &Settings, resource: &Resource) -> Option<Meters> {
-    let (page, push) = (settings.prometheus, settings.metrics_push.is_some());
-    (page || push).then(|| Meters::new(resource.clone(), page, push))
 }
 
 fn build_push(

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "prometheus")]
 use super::bridge::Bridge;
+use crate::config::Settings;
 use crate::names::DURATION_BOUNDS;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -28,13 +29,17 @@ pub(crate) struct Meters {
 }
 
 impl Meters {
-    /// A provider that is read for the `/metrics` page, for OTLP, or for both.
-    pub(crate) fn new(resource: Resource, page: bool, push: bool) -> Self {
+    /// A provider that is read for the `/metrics` page, for OTLP, or for both; `None` when for neither.
+    pub(crate) fn new(settings: &Settings, resource: &Resource) -> Option<Self> {
+        let push = settings.metrics_push.is_some();
+        if !push && !settings.prometheus {
+            return None;
+        }
         let mut provider = SdkMeterProvider::builder()
-            .with_resource(resource)
+            .with_resource(resource.clone())
             .with_view(shape);
         #[cfg(feature = "prometheus")]
-        let (bridge, reader) = page.then(Bridge::new).flatten().unzip();
+        let (bridge, reader) = settings.prometheus.then(Bridge::new).flatten().unzip();
         #[cfg(feature = "prometheus")]
         if let Some(reader) = reader {
             provider = provider.with_reader(reader);
@@ -43,12 +48,12 @@ impl Meters {
         if let Some(reader) = push.clone() {
             provider = provider.with_reader(reader);
         }
-        Self {
+        Some(Self {
             provider: provider.build(),
             #[cfg(feature = "prometheus")]
             bridge,
             push,
-        }
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod layer;
 mod queue;
+mod verdict;
 
 pub(crate) use layer::layer;
 pub(crate) use queue::SpanQueue;

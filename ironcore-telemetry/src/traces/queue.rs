@@ -1,14 +1,14 @@
 //! The bounded queue between the threads that end spans and the telemetry thread that exports them.
 //!
-//! A batch belongs to the queue until the collector has acknowledged it, so that at every quiet moment
+//! A batch belongs to the queue until the collector has answered for it, so that at every moment
 //! `ended == exported + dropped + queued`.
 
+use super::verdict::{Verdict, judge};
 use crate::config::Queue;
 use crate::names;
 use crate::series::{self, Counter, Gauge};
-use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter, SpanProcessor};
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -21,8 +21,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// Pause between attempts while the queue is being drained for the end.
 const DRAINING_PAUSE: Duration = Duration::from_millis(100);
-/// A batch that could not be delivered for this long is dropped, so that one that is refused for ever cannot hold up
-/// the others.
+/// A batch that could not be delivered for this long is dropped, so that one that always fails cannot hold up the
+/// others for ever.
 const MAX_AGE: Duration = Duration::from_secs(300);
 
 /// Spans that wait for export.
@@ -38,10 +38,12 @@ pub(crate) struct SpanQueue {
 
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<SpanData>,
-    /// The batch that is on its way.
-    in_flight: Vec<SpanData>,
-    draining: bool,
+    waiting: Vec<SpanData>,
+    /// When the first of the waiting spans came.
+    waiting_since: Option<Instant>,
+    /// The batch that is on its way, and since when.
+    in_flight: Option<(Arc<Vec<SpanData>>, Instant)>,
+    /// No more spans are taken, and what is left is to go as fast as it can.
     closed: bool,
     last_failure: Option<String>,
 }
@@ -53,6 +55,7 @@ struct Ledger {
     queued: Gauge,
     failures: Counter,
     queue_full: Counter,
+    refused: Counter,
     expired: Counter,
     shutdown: Counter,
     after_shutdown: Counter,
@@ -60,32 +63,39 @@ struct Ledger {
 
 impl SpanQueue {
     pub(crate) fn new(bounds: Queue) -> Arc<Self> {
-        let (work, empty) = (Notify::new(), Notify::new());
+        let batch = bounds.batch.min(bounds.capacity);
         Arc::new(Self {
             state: Mutex::default(),
-            bounds,
-            work,
-            empty,
+            bounds: Queue { batch, ..bounds },
+            work: Notify::new(),
+            empty: Notify::new(),
             ledger: Ledger::new(),
         })
     }
 
-    /// Exports what comes in, for ever.
+    /// Exports what comes in, for ever. Started again after a panic, it goes on with the batch that was on its way.
     pub(crate) async fn pump<E: SpanExporter>(self: Arc<Self>, exporter: Arc<E>) {
+        let mut pause = FIRST_PAUSE;
         loop {
-            if self.form_batch() {
-                self.deliver(&*exporter).await;
+            let Some((batch, since)) = self.batch() else {
+                pause = FIRST_PAUSE;
+                let _ = tokio::time::timeout(self.until_due(), self.work.notified()).await;
+                continue;
+            };
+            let result = exporter.export(Vec::clone(&batch)).await;
+            if self.settle(&result, since) {
+                pause = FIRST_PAUSE;
             } else {
-                self.empty.notify_waiters();
-                // A batch is sent when it is full, when its first span has waited long enough, or when draining.
-                let _ = tokio::time::timeout(self.bounds.delay, self.work.notified()).await;
+                // Closing the queue cuts a long pause short.
+                let _ = tokio::time::timeout(pause, self.draining_pause()).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
     }
 
-    /// Waits until everything that ended before has been delivered or dropped.
+    /// Closes the queue and waits until everything that ended before has been delivered or dropped.
     pub(crate) async fn drained(&self) {
-        self.lock().draining = true;
+        self.lock().closed = true;
         self.work.notify_one();
         loop {
             let emptied = self.empty.notified();
@@ -98,81 +108,88 @@ impl SpanQueue {
         }
     }
 
-    /// Gives up what is left: how many spans that were, and what the last failed attempt ended with.
+    /// Closes the queue and gives up what is left: how many spans that were, and what the last failed attempt ended
+    /// with.
     pub(crate) fn abandon(&self) -> (u64, Option<String>) {
         let mut state = self.lock();
         state.closed = true;
         let left = state.len();
         state.waiting.clear();
-        state.in_flight.clear();
+        state.in_flight = None;
         self.ledger.left(left, self.ledger.shutdown);
         (count(left), state.last_failure.take())
     }
 
-    /// Puts a batch in flight when none is; says whether one is now.
-    fn form_batch(&self) -> bool {
+    /// The batch in flight. When there is none, a new one if it is due: full, or its first span has waited long
+    /// enough, or the queue is closed.
+    fn batch(&self) -> Option<(Arc<Vec<SpanData>>, Instant)> {
         let mut state = self.lock();
-        if state.in_flight.is_empty() {
-            let size = state.waiting.len().min(self.bounds.batch);
-            state.in_flight = state.waiting.drain(..size).collect();
+        if state.in_flight.is_none() && self.due_in(&state).is_some_and(|left| left.is_zero()) {
+            let rest = state.waiting.len().min(self.bounds.batch);
+            let rest = state.waiting.split_off(rest);
+            let batch = std::mem::replace(&mut state.waiting, rest);
+            let now = Instant::now();
+            // What is left came after what goes: to count it as new is at most one delay too late.
+            state.waiting_since = (!state.waiting.is_empty()).then_some(now);
+            state.in_flight = Some((Arc::new(batch), now));
         }
-        !state.in_flight.is_empty()
+        if state.len() == 0 {
+            self.empty.notify_waiters();
+        }
+        state.in_flight.clone()
     }
 
-    /// Tries until the batch in flight was taken or is too old.
-    async fn deliver<E: SpanExporter>(&self, exporter: &E) {
-        let born = Instant::now();
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let batch = self.lock().in_flight.clone();
-            if batch.is_empty() {
-                // Too old, or abandoned in the meantime.
-                return;
-            }
-            match exporter.export(batch).await {
-                Ok(()) => return self.delivered(),
-                Err(error) => self.failed(&error, born.elapsed() >= MAX_AGE),
-            }
-            // Draining cuts a long pause short.
-            let _ = tokio::time::timeout(pause, self.draining_pause()).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
+    /// When the waiting spans are to go: at once is zero, `None` when none waits.
+    fn due_in(&self, state: &State) -> Option<Duration> {
+        let since = state.waiting_since?;
+        let now = state.closed || state.waiting.len() >= self.bounds.batch;
+        let left = self.bounds.delay.saturating_sub(since.elapsed());
+        Some(if now { Duration::ZERO } else { left })
     }
 
-    /// The pause between attempts from the moment on that the queue is being drained.
+    fn until_due(&self) -> Duration {
+        let state = self.lock();
+        self.due_in(&state).unwrap_or(self.bounds.delay)
+    }
+
+    /// Takes note of an attempt; says whether the batch is done with, delivered or not.
+    fn settle(&self, result: &OTelSdkResult, since: Instant) -> bool {
+        let mut state = self.lock();
+        let size = state.in_flight.as_ref().map_or(0, |(batch, _)| batch.len());
+        let towards = match judge(result) {
+            Verdict::Delivered => self.ledger.exported,
+            Verdict::Refused => self.ledger.refused,
+            Verdict::Failed if since.elapsed() >= MAX_AGE => self.ledger.expired,
+            Verdict::Failed => {
+                note_failure(&mut state, result);
+                drop(state);
+                self.ledger.failures.add(1);
+                return false;
+            }
+        };
+        state.in_flight = None;
+        let recovered = match result {
+            Ok(()) => state.last_failure.take().is_some(),
+            Err(_) => {
+                note_failure(&mut state, result);
+                self.ledger.failures.add(1);
+                false
+            }
+        };
+        self.ledger.left(size, towards);
+        drop(state);
+        if recovered {
+            say(|| tracing::info!(target: "ironcore_telemetry", "spans are delivered again"));
+        }
+        true
+    }
+
+    /// The pause between attempts from the moment on that the queue is closed.
     async fn draining_pause(&self) {
-        while !self.lock().draining {
+        while !self.lock().closed {
             self.work.notified().await;
         }
         tokio::time::sleep(DRAINING_PAUSE).await;
-    }
-
-    fn delivered(&self) {
-        let mut state = self.lock();
-        let size = std::mem::take(&mut state.in_flight).len();
-        let recovered = state.last_failure.take().is_some();
-        drop(state);
-        self.ledger.left(size, self.ledger.exported);
-        if recovered {
-            tracing::info!(target: "ironcore_telemetry", "spans are delivered again");
-        }
-    }
-
-    fn failed(&self, error: &OTelSdkError, expired: bool) {
-        self.ledger.failures.add(1);
-        let mut state = self.lock();
-        let first = state.last_failure.replace(error.to_string()).is_none();
-        let size = if expired {
-            std::mem::take(&mut state.in_flight).len()
-        } else {
-            0
-        };
-        drop(state);
-        if first {
-            // Said once for each outage; the counters tell the rest.
-            tracing::warn!(target: "ironcore_telemetry", %error, "spans cannot be delivered; they are kept and tried again");
-        }
-        self.ledger.left(size, self.ledger.expired);
     }
 
     fn push(&self, span: SpanData) {
@@ -184,10 +201,14 @@ impl SpanQueue {
         if state.len() >= self.bounds.capacity {
             return self.ledger.queue_full.add(1);
         }
-        state.waiting.push_back(span);
-        let full = state.waiting.len().is_multiple_of(self.bounds.batch);
-        drop(state);
+        state.waiting.push(span);
+        let first = state.waiting_since.is_none();
+        if first {
+            state.waiting_since = Some(Instant::now());
+        }
         self.ledger.queued.add(1);
+        let full = state.waiting.len() == self.bounds.batch;
+        drop(state);
         if full {
             self.work.notify_one();
         }
@@ -199,9 +220,28 @@ impl SpanQueue {
     }
 }
 
+/// Remembers what an attempt ended with. Said once for each outage; the counters tell the rest.
+fn note_failure(state: &mut State, result: &OTelSdkResult) {
+    let Err(error) = result else { return };
+    let error = error.to_string();
+    if state.last_failure.replace(error.clone()).is_none() {
+        say(
+            move || tracing::warn!(target: "ironcore_telemetry", error, "spans cannot be delivered"),
+        );
+    }
+}
+
+/// Logs from a thread that may block: a stdout that nobody reads must not stop the exports.
+fn say(line: impl FnOnce() + Send + 'static) {
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn_blocking(line)),
+        Err(_) => line(),
+    }
+}
+
 impl State {
     fn len(&self) -> usize {
-        self.waiting.len() + self.in_flight.len()
+        self.waiting.len() + self.in_flight.as_ref().map_or(0, |(batch, _)| batch.len())
     }
 }
 
@@ -214,6 +254,7 @@ impl Ledger {
             queued: series::gauge(&names::TELEMETRY_QUEUED, &[TRACES]),
             failures: series::counter(&names::TELEMETRY_EXPORT_FAILURES, &[TRACES]),
             queue_full: dropped("queue_full"),
+            refused: dropped("refused"),
             expired: dropped("expired"),
             shutdown: dropped("shutdown"),
             after_shutdown: dropped("after_shutdown"),
@@ -261,7 +302,10 @@ impl SpanProcessor for Processor {
     }
 
     fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        self.0.lock().closed = true;
+        // As above. Spans that end later are still offered, so that they are counted.
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -219,6 +219,86 @@ fn disabled_telemetry_has_no_thread_no_socket_and_no_line() {
 }
 
 #[test]
+fn the_kill_switch_works_whatever_else_is_set() {
+    let report = probe("disabled")
+        .env("OTEL_SDK_DISABLED", "true")
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4317")
+        .env("OTEL_PROPAGATORS", "b3")
+        .run();
+    assert_eq!(report.result["new_threads"], 0, "{report:?}");
+}
+
+#[test]
+fn disabled_telemetry_records_no_request_and_no_operation() {
+    let report = probe("disabled_layer")
+        .env("OTEL_SDK_DISABLED", "true")
+        .run();
+    assert_eq!(report.page(), "", "{report:?}");
+}
+
+#[test]
+fn what_ends_after_the_shutdown_is_counted_as_lost() {
+    let receiver = Receiver::start().unwrap();
+    let report = probe("late_spans").exporting_to(&receiver).run();
+    for (series, value) in [
+        (r#"telemetry_ended_total{signal="traces"}"#, 11.0),
+        (r#"telemetry_exported_total{signal="traces"}"#, 1.0),
+        (
+            r#"telemetry_dropped_total{signal="traces",reason="after_shutdown"}"#,
+            10.0,
+        ),
+    ] {
+        assert!(
+            (sample(report.page(), series) - value).abs() < f64::EPSILON,
+            "{series}"
+        );
+    }
+}
+
+#[test]
+fn a_shutdown_without_a_limit_ends_when_everything_is_delivered() {
+    let receiver = Receiver::start().unwrap();
+    let report = probe("longest_shutdown").exporting_to(&receiver).run();
+    assert_eq!(report.result["ok"], true, "{report:?}");
+}
+
+#[test]
+fn a_collector_that_refuses_costs_the_batch_at_once_and_is_said_once() {
+    // Speaks HTTP, knows no path: every export is answered with 404, which OTLP forbids to try again.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            use std::io::{Read, Write};
+            let _ = stream.read(&mut [0; 8_192]);
+            let _ = stream.write_all(
+                b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+            );
+        }
+    });
+    let report = probe("idle")
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)
+        .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+        .env("OTEL_BSP_SCHEDULE_DELAY", "1")
+        .env("PROBE_IDLE_MS", "1000")
+        .run();
+    assert!(
+        report.result["shutdown"].get("Ok").is_some(),
+        "nothing is left to lose: {report:?}"
+    );
+    let warnings: Vec<_> = report
+        .log()
+        .into_iter()
+        .filter(|line| line["level"] == "WARN")
+        .collect();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0]["error"].as_str().unwrap().contains("404"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
 fn a_dropped_guard_still_delivers() {
     let receiver = Receiver::start().unwrap();
     let report = probe("dropped_guard").exporting_to(&receiver).run();

@@ -42,6 +42,7 @@ fn instruments_of_users_stand_on_the_page_without_doubled_suffixes() {
     };
     near(format!(r#"orders_total{{channel="web",{scope}}}"#), 2.0);
     near(format!("orders_placed_total{{{scope}}}"), 3.0);
+    near(format!("sent_bytes_total{{{scope}}}"), 1.0);
     assert!(
         !page.contains("_total_total") && !page.contains("_seconds_seconds"),
         "{page}"
@@ -66,6 +67,10 @@ fn no_label_and_no_name_of_a_users_can_break_the_page_or_shadow_our_own() {
     }
     assert!(
         !page.contains("http_requests_total{otel_scope_name"),
+        "{page}"
+    );
+    assert!(
+        !page.contains("http_request_duration_seconds_count"),
         "{page}"
     );
     let families: Vec<_> = page

@@ -22,6 +22,10 @@ fn main() {
         "dropped_guard" => dropped_guard(),
         "idle" => idle(),
         "nesting" => multi_thread().block_on(nesting()),
+        "disabled_layer" => multi_thread().block_on(disabled_layer()),
+        "dropped_in_span" => multi_thread().block_on(dropped_in_span()),
+        "late_spans" => late_spans(),
+        "longest_shutdown" => longest_shutdown(),
         "unsampled" => multi_thread().block_on(unsampled()),
         "endings" => multi_thread().block_on(endings()),
         "instruments" => instruments(),
@@ -158,6 +162,58 @@ fn disabled() -> Value {
         .shutdown(Duration::from_secs(1))
         .expect("nothing to lose");
     report
+}
+
+/// Requests and operations while telemetry is off leave no series.
+async fn disabled_layer() -> Value {
+    use tower::ServiceExt;
+    let guard = telemetry::init().expect("disabled telemetry starts");
+    let app = axum::Router::new().layer(telemetry::HttpTelemetryLayer::new());
+    let request = axum::http::Request::new(axum::body::Body::empty());
+    let _ = app.oneshot(request).await.expect("an answer");
+    let _ = send_transaction().await;
+    guard
+        .shutdown(Duration::from_secs(1))
+        .expect("nothing to lose");
+    json!({ "page": telemetry::scrape::render() })
+}
+
+/// A cancelled operation whose values log as they are dropped.
+async fn dropped_in_span() -> Value {
+    let guard = start();
+    let _ = tokio::time::timeout(Duration::from_millis(10), hold_wallet()).await;
+    tokio::task::spawn_blocking(move || shutdown(guard))
+        .await
+        .expect("it ends")
+}
+
+#[telemetry::instrument_business]
+async fn hold_wallet() {
+    struct LastWords;
+    impl Drop for LastWords {
+        fn drop(&mut self) {
+            tracing::info!("last words");
+        }
+    }
+    let _held = LastWords;
+    std::future::pending::<()>().await;
+}
+
+/// Operations that end before and after the shutdown.
+fn late_spans() -> Value {
+    let guard = start();
+    create_wallet();
+    let mut report = shutdown(guard);
+    (0..10).for_each(|_| create_wallet());
+    report["page"] = json!(telemetry::scrape::render());
+    report
+}
+
+/// No limit is a limit too.
+fn longest_shutdown() -> Value {
+    let guard = start();
+    create_wallet();
+    json!({ "ok": guard.shutdown(Duration::MAX).is_ok() })
 }
 
 fn threads() -> usize {
@@ -314,6 +370,18 @@ fn instruments() -> Value {
         .with_unit("s")
         .build()
         .record(0.2, &[KeyValue::new("le", "x")]);
+    meter
+        .u64_counter("sent_bytes")
+        .with_unit("By")
+        .build()
+        .add(1, &[]);
+    let same = meter.u64_counter("same.labels").build();
+    same.add(1, &[KeyValue::new("a.b", "x")]);
+    same.add(1, &[KeyValue::new("a_b", "x")]);
+    meter
+        .u64_gauge("http_request_duration_seconds_count")
+        .build()
+        .record(1, &[]);
     let bad = [
         KeyValue::new("1digit", "a"),
         KeyValue::new("", "b"),

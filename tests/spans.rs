@@ -156,3 +156,29 @@ fn counters_stand_at_zero_before_the_first_call() {
         assert!(sample(page, &series).abs() < f64::EPSILON);
     }
 }
+
+#[test]
+fn a_sampler_that_ignores_the_caller_is_asked_for_operations_too() {
+    let receiver = Receiver::start().unwrap();
+    let report = probe("unsampled", &receiver)
+        .env("OTEL_TRACES_SAMPLER", "always_on")
+        .run();
+    assert!(report.succeeded, "{report:?}");
+    let span = receiver.spans().pop().unwrap();
+    assert_eq!(span.trace_id, "0af7651916cd43dd8448eb211c80319c");
+    assert_eq!(span.parent_span_id.as_deref(), Some("b7ad6b7169203331"));
+}
+
+#[test]
+fn what_a_cancelled_operation_says_as_it_is_dropped_carries_its_ids() {
+    let receiver = Receiver::start().unwrap();
+    let report = probe("dropped_in_span", &receiver).run();
+    let span = receiver.spans().pop().unwrap();
+    assert_eq!(span.attribute("ironcore.outcome"), Some("cancelled"));
+    let line = report
+        .log()
+        .into_iter()
+        .find(|line| line["message"] == "last words")
+        .unwrap();
+    assert_eq!(line["span_id"], span.span_id);
+}

@@ -1,9 +1,10 @@
 //! From the model to tokens. The expansion names only the library's hidden private module.
 
-use crate::model::Model;
+use crate::model::{Body, BoxedBody, Model};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
-use syn::{ItemFn, ReturnType, Type};
+use syn::visit_mut::{VisitMut, visit_type_mut};
+use syn::{AttrStyle, ItemFn, ReturnType, Type, parse_quote};
 
 pub(crate) fn expand(model: &Model) -> TokenStream {
     let Model {
@@ -14,60 +15,94 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
                 sig,
                 block,
             },
-        library,
+        body,
         ..
     } = model;
+    let (outer, inner): (Vec<_>, Vec<_>) = attrs
+        .iter()
+        .partition(|attr| matches!(attr.style, AttrStyle::Outer));
+    let body = match body {
+        Body::Sync => recorded(model, &sync_call(model)),
+        Body::Async => {
+            let hint = return_hint(&sig.output);
+            recorded(
+                model,
+                &async_call(
+                    model,
+                    &quote!(async move { #hint #[allow(unused_braces)] #block }),
+                ),
+            )
+        }
+        Body::Boxed(boxed) => {
+            let BoxedBody {
+                before,
+                pin,
+                attrs,
+                block,
+            } = &**boxed;
+            let work = recorded(
+                model,
+                &async_call(model, &quote!(#(#attrs)* async move #block)),
+            );
+            quote!(#(#before)* #pin(async move { #work }))
+        }
+    };
+    quote! {
+        #(#outer)*
+        #vis #sig {
+            #(#inner)*
+            #body
+        }
+    }
+}
+
+/// The static of the function, the start of the operation, the call, its verdict and its value.
+fn recorded(model: &Model, call: &TokenStream) -> TokenStream {
+    let private = private(model);
     let site = site(model);
-    let private = quote!(#library::__private);
-    let [operation, result] = ["operation", "result"].map(hygienic);
-    let judge = quote! {
+    let [operation, result] = [operation(), result()];
+    quote! {
+        #site
+        let #operation = #private::Operation::start(&__IRONCORE_TELEMETRY_SITE);
+        let #result = #call;
         #[allow(unused_imports, clippy::needless_borrow)]
         {
             use #private::{ByDefault as _, ByOutcome as _, ByResult as _};
             #private::Operation::finish(#operation, (&&&#private::Probe(&#result)).verdict());
         }
         #result
-    };
-    let call = if sig.asyncness.is_some() {
-        let hint = return_hint(&sig.output);
-        quote! {
-            let #result = #private::Operation::attach(&#operation, async move { #hint #block }).await;
-        }
-    } else {
-        let output = closure_output(&sig.output);
-        quote! {
-            let #result = {
-                let _current = #private::Operation::enter(&#operation);
-                #[allow(clippy::redundant_closure_call)]
-                (move || #output #block)()
-            };
-        }
-    };
-    quote! {
-        #(#attrs)*
-        #vis #sig {
-            #site
-            let #operation = #private::Operation::start(&SITE);
-            #call
-            #judge
-        }
     }
 }
 
-/// The static of this function, and its entry in the list of all.
-fn site(
-    Model {
+fn async_call(model: &Model, future: &TokenStream) -> TokenStream {
+    let (private, operation) = (private(model), operation());
+    quote!(#private::Operation::attach(&#operation, #future).await)
+}
+
+fn sync_call(model: &Model) -> TokenStream {
+    let (private, operation, current) = (private(model), operation(), hygienic("current"));
+    let ItemFn { sig, block, .. } = &model.function;
+    let output = closure_output(&sig.output);
+    quote! {{
+        let #current = #private::Operation::enter(&#operation);
+        #private::call(move || #output #block)
+    }}
+}
+
+/// The static of this function, and its entry in the list of all. Items are not hygienic: the name is one that nobody
+/// else uses.
+fn site(model: &Model) -> TokenStream {
+    let Model {
         domain,
         operation,
-        library,
         function,
-    }: &Model,
-) -> TokenStream {
-    let private = quote!(#library::__private);
+        ..
+    } = model;
+    let private = private(model);
     let name = format!("{domain}.{operation}");
     let ident = function.sig.ident.to_string();
     quote! {
-        static SITE: #private::Site = #private::Site::new(
+        static __IRONCORE_TELEMETRY_SITE: #private::Site = #private::Site::new(
             #domain,
             #operation,
             #name,
@@ -76,7 +111,7 @@ fn site(
         const _: () = {
             #[#private::linkme::distributed_slice(#private::SITES)]
             #[linkme(crate = #private::linkme)]
-            static ENTRY: &#private::Site = &SITE;
+            static ENTRY: &#private::Site = &__IRONCORE_TELEMETRY_SITE;
         };
     }
 }
@@ -84,44 +119,61 @@ fn site(
 /// A return that is never taken: it fixes the type of an async block, which `?` and `into` need, and lets the
 /// compiler report a mismatch at the user's own expression.
 fn return_hint(output: &ReturnType) -> TokenStream {
-    match known_type(output) {
-        Some(output) => quote! {
-            #[allow(unreachable_code, clippy::diverging_sub_expression, clippy::let_unit_value, clippy::empty_loop)]
-            if false {
-                let never: #output = loop {};
-                return never;
-            }
-        },
-        None => TokenStream::new(),
+    let output = match output {
+        ReturnType::Default => quote!(()),
+        // Nothing is known of it here.
+        ReturnType::Type(_, output) if matches!(**output, Type::ImplTrait(_)) => {
+            return TokenStream::new();
+        }
+        ReturnType::Type(_, output) => inferred(output),
+    };
+    quote! {
+        #[allow(unreachable_code, clippy::diverging_sub_expression, clippy::let_unit_value, clippy::empty_loop)]
+        if false {
+            let never: #output = loop {};
+            return never;
+        }
     }
 }
 
 fn closure_output(output: &ReturnType) -> TokenStream {
-    match known_type(output) {
-        Some(output) => quote!(-> #output),
-        None => TokenStream::new(),
-    }
-}
-
-/// The return type, when it can be written in a position other than that of a function's return: `impl Trait` cannot.
-fn known_type(output: &ReturnType) -> Option<TokenStream> {
     match output {
-        ReturnType::Default => Some(quote!(())),
-        ReturnType::Type(_, output) if holds_impl_trait(output) => None,
-        ReturnType::Type(_, output) => Some(quote!(#output)),
-    }
-}
-
-fn holds_impl_trait(output: &Type) -> bool {
-    struct Finder(bool);
-    impl<'ast> syn::visit::Visit<'ast> for Finder {
-        fn visit_type_impl_trait(&mut self, _: &'ast syn::TypeImplTrait) {
-            self.0 = true;
+        ReturnType::Default => quote!(-> ()),
+        ReturnType::Type(_, output) => {
+            let output = inferred(output);
+            quote!(-> #output)
         }
     }
-    let mut finder = Finder(false);
-    syn::visit::Visit::visit_type(&mut finder, output);
-    finder.0
+}
+
+/// The return type with `_` for each `impl Trait`, which may stand only in the signature itself.
+fn inferred(output: &Type) -> TokenStream {
+    struct Inferred;
+    impl VisitMut for Inferred {
+        fn visit_type_mut(&mut self, part: &mut Type) {
+            if matches!(part, Type::ImplTrait(_)) {
+                *part = parse_quote!(_);
+            } else {
+                visit_type_mut(self, part);
+            }
+        }
+    }
+    let mut output = output.clone();
+    Inferred.visit_type_mut(&mut output);
+    quote!(#output)
+}
+
+fn private(model: &Model) -> TokenStream {
+    let library = &model.library;
+    quote!(#library::__private)
+}
+
+fn operation() -> Ident {
+    hygienic("operation")
+}
+
+fn result() -> Ident {
+    hygienic("result")
 }
 
 /// A name that the user's code cannot see.

@@ -1,4 +1,4 @@
-//! What can go wrong while telemetry starts and stops. After `init` nothing in this library returns an error.
+//! What can go wrong while telemetry starts and stops. In between nothing in this library returns an error.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub enum InitError {
     InvalidSetting {
         /// The variable, or the `Config` method, that holds the value.
         name: &'static str,
-        /// The value as given; `***` where it may hold a secret.
+        /// The value as given; `[REDACTED]` where it may hold a secret.
         value: String,
         /// What is allowed.
         allowed: String,
@@ -119,14 +119,5 @@ pub enum ShutdownError {
     MetricsUndelivered {
         /// What the attempt ended with.
         reason: String,
-    },
-
-    /// The telemetry thread no longer answers, so it is not known what was delivered.
-    #[error(
-        "the telemetry thread did not answer within {timeout:?}; spans that were queued may be lost"
-    )]
-    Unresponsive {
-        /// The time that was allowed.
-        timeout: Duration,
     },
 }

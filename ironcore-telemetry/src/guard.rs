@@ -4,12 +4,15 @@ use crate::error::ShutdownError;
 use crate::export::Worker;
 use crate::metrics::Push;
 use crate::traces::SpanQueue;
-use opentelemetry_sdk::trace::SdkTracerProvider;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 /// How long a guard that is merely dropped tries to deliver what is left.
 const DROP_LIMIT: Duration = Duration::from_secs(2);
+/// How long a dropped guard waits for its last line to be written.
+const SAY_LIMIT: Duration = Duration::from_millis(500);
+/// A limit for callers that want none: the clock cannot count to `Duration::MAX`.
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 /// How long the thread may take to end once everything is delivered: it only closes its sockets.
 const STOP_LIMIT: Duration = Duration::from_millis(100);
 
@@ -22,7 +25,9 @@ pub struct TelemetryGuard(Option<Running>);
 /// What has to be brought to an end. Nothing of it exists when telemetry is disabled.
 pub(crate) struct Running {
     pub(crate) worker: Worker,
-    pub(crate) traces: Option<(SdkTracerProvider, Arc<SpanQueue>)>,
+    /// The provider itself is never shut down: the SDK would then drop what ends later without a word, where the closed
+    /// queue counts it.
+    pub(crate) spans: Option<Arc<SpanQueue>>,
     pub(crate) push: Option<Arc<Push>>,
 }
 
@@ -42,7 +47,8 @@ impl TelemetryGuard {
     }
 
     /// Delivers what is left, first spans, then metrics, and stops the telemetry thread. Blocks the calling thread, at
-    /// most about as long as `timeout`, and needs no runtime: the telemetry thread does the work.
+    /// most as long as `timeout`, and needs no runtime: the telemetry thread does the work. Spans that end from the call
+    /// on are no longer taken; they are counted as dropped (`after_shutdown`).
     ///
     /// # Errors
     /// What could not be delivered in time.
@@ -54,21 +60,33 @@ impl TelemetryGuard {
 impl Drop for TelemetryGuard {
     fn drop(&mut self) {
         if let Some(Err(error)) = self.0.take().map(|running| running.end(DROP_LIMIT)) {
-            tracing::error!(target: "ironcore_telemetry", %error, "telemetry was lost at the end");
+            say(&error);
         }
+    }
+}
+
+/// Says what was lost, on a thread of its own: a stdout that nobody reads must not hold up the end of the process.
+fn say(error: &ShutdownError) {
+    let error = error.to_string();
+    let (done, said) = mpsc::channel::<()>();
+    let line = move || {
+        tracing::error!(target: "ironcore_telemetry", error, "telemetry was lost at the end");
+        drop(done);
+    };
+    if std::thread::Builder::new().spawn(line).is_ok() {
+        // Ends with an error in any case: the sender goes without sending.
+        let _ = said.recv_timeout(SAY_LIMIT);
     }
 }
 
 impl Running {
     fn end(self, timeout: Duration) -> Result<(), ShutdownError> {
-        let deadline = Instant::now() + timeout;
+        let deadline = Instant::now() + timeout.min(LONGEST);
         let left = || deadline.saturating_duration_since(Instant::now());
-        let spans = self.traces.as_ref().map_or(Ok(()), |(provider, queue)| {
-            let result = drain(&self.worker, queue, left(), timeout);
-            // Closes the queue: spans that end from now on are counted as dropped.
-            let _ = provider.shutdown_with_timeout(Duration::ZERO);
-            result
-        });
+        let spans = self
+            .spans
+            .as_ref()
+            .map_or(Ok(()), |queue| drain(&self.worker, queue, left(), timeout));
         let metrics = self
             .push
             .as_ref()

@@ -61,10 +61,10 @@ pub fn init() -> Result<TelemetryGuard, InitError> {
     reason = "a configuration is made for this one call"
 )]
 pub fn init_with(config: Config) -> Result<TelemetryGuard, InitError> {
-    let settings = Settings::resolve(&config, &|name| std::env::var(name).ok())?;
-    if settings.disabled {
+    if Settings::is_disabled(&variable)? {
         return Ok(TelemetryGuard::disabled());
     }
+    let settings = Settings::resolve(&config, &variable)?;
     let mut initialized = INITIALIZED.lock().unwrap_or_else(PoisonError::into_inner);
     if *initialized {
         return Err(InitError::AlreadyInitialized);
@@ -72,6 +72,12 @@ pub fn init_with(config: Config) -> Result<TelemetryGuard, InitError> {
     let guard = Parts::build(&settings)?.install(&settings)?;
     *initialized = true;
     Ok(guard)
+}
+
+/// A variable of the environment. What is not UTF-8 is shown with replacement characters, and so refused by name where
+/// the value matters.
+fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
 /// Everything that is built before anything global is set.
@@ -130,12 +136,10 @@ impl Parts {
         if let Some(traces) = &self.traces {
             global::set_tracer_provider(traces.provider.clone());
         }
-        let make_tracer = || self.traces.as_ref().map(|_| global::tracer(names::SCOPE));
-        business::install(make_tracer());
+        let tracer = || self.traces.as_ref().map(|_| global::tracer(names::SCOPE));
+        business::install(tracer(), settings.sampler.follows_parent);
         #[cfg(feature = "http")]
-        if let Some(tracer) = make_tracer() {
-            crate::server::install(tracer);
-        }
+        crate::server::install(tracer());
         #[cfg(feature = "prometheus")]
         if let Some(listener) = self.listener {
             self.worker
@@ -153,10 +157,10 @@ impl Parts {
                 .keep_running(move || Arc::clone(&queue).pump(Arc::clone(&exporter)));
         }
         tracing::info!(target: "ironcore_telemetry", settings = settings.report.as_str(), "telemetry started");
-        let traces = self.traces.map(|traces| (traces.provider, traces.queue));
+        let spans = self.traces.map(|traces| traces.queue);
         Ok(TelemetryGuard::running(Running {
             worker: self.worker,
-            traces,
+            spans,
             push: self.push,
         }))
     }

@@ -37,8 +37,9 @@
 //!
 //! # Promises
 //!
-//! After [`init`] no function of this library returns an error, panics, or waits for the network. Nothing is recorded
-//! but what is named here. What is lost is counted, by reason, in `telemetry_dropped_total`.
+//! Between [`init`] and [`TelemetryGuard::shutdown`] no function of this library returns an error, panics, or waits for
+//! the network. Nothing is recorded but what is named here. What is lost is counted, by reason, in
+//! `telemetry_dropped_total`. Log lines are written to stdout by the thread that logs: keep it read.
 #![deny(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -107,10 +107,16 @@ pub(crate) static TELEMETRY_QUEUED: Metric = Metric {
     labels: &["signal"],
 };
 
-/// Whether a metric of this name is one of ours, used yet or not.
+/// Whether a metric of this name is one of ours, used yet or not, or would be taken for a part of one.
 #[cfg(feature = "prometheus")]
 pub(crate) fn is_ours(name: &str) -> bool {
-    ALL.iter().any(|metric| metric.name == name)
+    let base = ["_bucket", "_sum", "_count"]
+        .iter()
+        .find_map(|suffix| name.strip_suffix(suffix));
+    ALL.iter().any(|metric| {
+        metric.name == name
+            || (matches!(metric.kind, Kind::Durations(_)) && base == Some(metric.name))
+    })
 }
 
 /// All metrics of this library.

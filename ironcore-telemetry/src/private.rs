@@ -5,3 +5,8 @@ pub use crate::business::{
 };
 pub use ::core;
 pub use linkme;
+
+/// Calls a closure once: as an argument it is inferred to be `FnOnce`, so that it may give away what it holds.
+pub fn call<R>(body: impl FnOnce() -> R) -> R {
+    body()
+}

@@ -25,9 +25,12 @@ pub fn render() -> String {
 #[cfg(feature = "http")]
 pub fn router<S: Clone + Send + Sync + 'static>() -> axum::Router<S> {
     let page = async || {
+        let page = tokio::task::spawn_blocking(render)
+            .await
+            .unwrap_or_default();
         (
             [(http::header::CONTENT_TYPE, crate::metrics::CONTENT_TYPE)],
-            render(),
+            page,
         )
     };
     axum::Router::new().route("/metrics", axum::routing::get(page))

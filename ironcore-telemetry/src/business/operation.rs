@@ -43,14 +43,14 @@ impl Operation {
     /// Makes the call's span the current one until the guard is dropped, for synchronous calls.
     #[must_use = "the span is current only while the guard lives"]
     pub fn enter(&self) -> Option<ContextGuard> {
-        self.context().map(|context| context.clone().attach())
+        attached(self.context())
     }
 
     /// Makes the call's span the current one whenever the future is polled.
     pub fn attach<F>(&self, future: F) -> Attached<F> {
         Attached {
             context: self.context().cloned(),
-            future,
+            future: Some(future),
         }
     }
 
@@ -89,11 +89,13 @@ impl Drop for Operation {
     }
 }
 
-/// A child of a span that is not sampled would not be either: its parent's ids serve for logs and propagation.
+/// A child of a span that is not sampled would not be either: its parent's ids serve for logs and propagation. A
+/// remote parent decides only where the sampler follows it.
 fn under_unsampled_span() -> bool {
     Context::map_current(|context| {
         let span = context.span();
-        span.span_context().is_valid() && !span.span_context().is_sampled()
+        let parent = span.span_context();
+        parent.is_valid() && !parent.is_sampled() && (!parent.is_remote() || site::follows_parent())
     })
 }
 
@@ -131,13 +133,27 @@ fn end_span(context: &Context, Verdict { class, code }: Verdict) {
 }
 
 pin_project! {
-    /// A future with a context that is current while it is polled.
-    #[derive(Debug)]
+    /// A future with a context that is current while it is polled, and while it is dropped.
     #[must_use = "futures do nothing unless polled"]
     pub struct Attached<F> {
         context: Option<Context>,
+        // Empty only while it is dropped.
         #[pin]
-        future: F,
+        future: Option<F>,
+    }
+
+    impl<F> PinnedDrop for Attached<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            let _current = attached(this.context.as_ref());
+            this.future.set(None);
+        }
+    }
+}
+
+impl<F> std::fmt::Debug for Attached<F> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Attached")
     }
 }
 
@@ -146,10 +162,14 @@ impl<F: Future> Future for Attached<F> {
 
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let _current = this
-            .context
-            .as_ref()
-            .map(|context| context.clone().attach());
-        this.future.poll(task)
+        let _current = attached(this.context.as_ref());
+        match this.future.as_pin_mut() {
+            Some(future) => future.poll(task),
+            None => Poll::Pending,
+        }
     }
+}
+
+fn attached(context: Option<&Context>) -> Option<ContextGuard> {
+    context.map(|context| context.clone().attach())
 }

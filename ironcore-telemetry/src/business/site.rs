@@ -15,11 +15,14 @@ pub static SITES: [&'static Site];
 
 /// Whether operations are recorded: from `init` on.
 static RECORDING: AtomicBool = AtomicBool::new(false);
+/// Whether the sampler keeps a caller's decision; else it has to be asked for each call.
+static FOLLOWS_PARENT: AtomicBool = AtomicBool::new(true);
 /// Makes the spans; unset while traces are off.
 static TRACER: OnceLock<BoxedTracer> = OnceLock::new();
 
 /// Starts recording: every site's series stand at zero from here on.
-pub(crate) fn install(tracer: Option<BoxedTracer>) {
+pub(crate) fn install(tracer: Option<BoxedTracer>, follows_parent: bool) {
+    FOLLOWS_PARENT.store(follows_parent, Ordering::Relaxed);
     if let Some(tracer) = tracer {
         // Set once: `init` refuses a second call.
         let _ = TRACER.set(tracer);
@@ -33,6 +36,11 @@ pub(crate) fn install(tracer: Option<BoxedTracer>) {
 /// How to make an operation's span; `None` while traces are off.
 pub(super) fn tracer() -> Option<&'static BoxedTracer> {
     TRACER.get()
+}
+
+/// Whether a call whose caller in another process is not sampled is not sampled either.
+pub(super) fn follows_parent() -> bool {
+    FOLLOWS_PARENT.load(Ordering::Relaxed)
 }
 
 /// Whether operations are recorded.

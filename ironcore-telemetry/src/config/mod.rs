@@ -32,7 +32,8 @@ pub struct Config {
     version: Option<String>,
     environment: Option<String>,
     attributes: Vec<(String, String)>,
-    endpoint: Option<String>,
+    /// A secret until it is checked: it may hold a password, which is then refused.
+    endpoint: Option<Secret<String>>,
     protocol: Option<Protocol>,
     headers: Vec<(String, Secret<String>)>,
     export_timeout: Option<Duration>,
@@ -105,7 +106,7 @@ impl Config {
 
     /// The collector, such as `http://127.0.0.1:4317` (`OTEL_EXPORTER_OTLP_ENDPOINT`).
     pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
-        self.endpoint = Some(endpoint.into());
+        self.endpoint = Some(Secret::new(endpoint.into()));
         self
     }
 

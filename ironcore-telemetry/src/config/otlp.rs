@@ -1,6 +1,6 @@
 //! How each signal reaches the collector: the OTLP variables, common and per signal.
 
-use super::source::{Source, milliseconds, one_of, pairs};
+use super::source::{NOT_IN_CODE, Source, milliseconds, one_of, pairs};
 use super::{Config, Protocol};
 use crate::error::InitError;
 use crate::redact::{MASK, Secret};
@@ -22,6 +22,7 @@ pub(super) struct Signal {
     protocol: [&'static str; 2],
     headers: [&'static str; 2],
     timeout: [&'static str; 2],
+    compression: [&'static str; 2],
     path: &'static str,
 }
 
@@ -42,6 +43,10 @@ pub(super) const TRACES: Signal = Signal {
         "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
         "OTEL_EXPORTER_OTLP_TIMEOUT",
     ],
+    compression: [
+        "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
+        "OTEL_EXPORTER_OTLP_COMPRESSION",
+    ],
     path: "/v1/traces",
 };
 
@@ -61,6 +66,10 @@ pub(super) const METRICS: Signal = Signal {
     timeout: [
         "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT",
         "OTEL_EXPORTER_OTLP_TIMEOUT",
+    ],
+    compression: [
+        "OTEL_EXPORTER_OTLP_METRICS_COMPRESSION",
+        "OTEL_EXPORTER_OTLP_COMPRESSION",
     ],
     path: "/v1/metrics",
 };
@@ -124,7 +133,14 @@ pub(super) fn otlp(
     let code = config
         .endpoint
         .clone()
-        .map(|endpoint| ("Config::endpoint", endpoint));
+        .map(|endpoint| ("Config::endpoint", endpoint.expose().clone()));
+    source.pick(
+        "compression",
+        NOT_IN_CODE,
+        &signal.compression,
+        "none",
+        |value| one_of(&[("none", ())], value),
+    )?;
     let [own_endpoint, _] = signal.endpoint;
     // A signal's own endpoint is taken as it stands; the common one is the base of the signals' paths.
     let verbatim = code.is_none() && source.variable(&[own_endpoint]).is_some();
@@ -177,23 +193,24 @@ fn headers(
     source: &mut Source<'_>,
     signal: &Signal,
 ) -> Result<Vec<(String, Secret<String>)>, InitError> {
-    let (name, origin, headers) = if config.headers.is_empty() {
-        let Some((name, list)) = source.variable(&signal.headers) else {
-            return Ok(Vec::new());
-        };
-        // The list may hold a credential: it is never shown.
-        let headers =
-            pairs(&list).ok_or_else(|| InitError::invalid(name, MASK, HEADERS_ALLOWED))?;
-        (
-            name,
-            name,
-            headers
+    let variable = source.variable(&signal.headers);
+    let (name, origin, headers) = match (config.headers.as_slice(), variable) {
+        ([], None) => return Ok(Vec::new()),
+        ([], Some((name, list))) => {
+            // The list may hold a credential: it is never shown.
+            let headers =
+                pairs(&list).ok_or_else(|| InitError::invalid(name, MASK, HEADERS_ALLOWED))?;
+            let headers = headers
                 .into_iter()
-                .map(|(key, value)| (key, Secret::new(value)))
-                .collect(),
-        )
-    } else {
-        ("Config::header", "code", config.headers.clone())
+                .map(|(key, value)| (key, Secret::new(value)));
+            (name, name, headers.collect())
+        }
+        (headers, None) => ("Config::header", "code", headers.to_vec()),
+        // The exporter reads the variable by itself and would send both.
+        (_, Some((name, _))) => {
+            let allowed = "use either the variable or Config::header, not both";
+            return Err(InitError::invalid(name, MASK, allowed));
+        }
     };
     let valid_name = |name: &str| {
         !name.is_empty()

@@ -4,6 +4,8 @@ use super::Config;
 use super::source::{Source, pairs};
 use crate::error::InitError;
 
+const RESOURCE_ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
+
 /// Who emits.
 #[derive(Debug, Clone)]
 pub(crate) struct Service {
@@ -34,10 +36,18 @@ pub(super) fn service(config: &Config, source: &mut Source<'_>) -> Result<Servic
     let executable = executable
         .as_deref()
         .and_then(|path| path.file_name())
-        .unwrap_or_default()
-        .to_string_lossy();
-    let default_name = name.unwrap_or_else(|| format!("unknown_service:{executable}"));
-    let code = |method, value: &Option<String>| value.clone().map(|value| (method, value));
+        .unwrap_or_default();
+    let default_name = format!("unknown_service:{}", executable.to_string_lossy());
+    let code = config.service.clone().map(|name| ("Config::new", name));
+    // `OTEL_SERVICE_NAME` wins over the attribute of the list.
+    let listed = || name.map(|name| (RESOURCE_ATTRIBUTES, name));
+    let code = code.or_else(|| {
+        if source.variable(&["OTEL_SERVICE_NAME"]).is_none() {
+            listed()
+        } else {
+            None
+        }
+    });
     let not_empty = |value: &str| match value {
         "" => Err("give a name that is not empty".to_owned()),
         name => Ok(name.to_owned()),
@@ -46,7 +56,7 @@ pub(super) fn service(config: &Config, source: &mut Source<'_>) -> Result<Servic
     Ok(Service {
         name: source.pick(
             "service.name",
-            code("Config::new", &config.service),
+            code,
             &["OTEL_SERVICE_NAME"],
             &default_name,
             not_empty,
@@ -63,13 +73,12 @@ pub(super) fn service(config: &Config, source: &mut Source<'_>) -> Result<Servic
 
 /// `key=value` pairs, percent-encoded where they hold a comma or an equals sign.
 fn resource_attributes(source: &Source<'_>) -> Result<Vec<(String, String)>, InitError> {
-    const NAME: &str = "OTEL_RESOURCE_ATTRIBUTES";
-    let Some((_, list)) = source.variable(&[NAME]) else {
+    let Some((_, list)) = source.variable(&[RESOURCE_ATTRIBUTES]) else {
         return Ok(Vec::new());
     };
     pairs(&list).ok_or_else(|| {
         InitError::invalid(
-            NAME,
+            RESOURCE_ATTRIBUTES,
             list,
             "use key=value pairs with commas between them, as in team=wallet,region=eu",
         )

@@ -11,7 +11,6 @@ use std::time::Duration;
 /// Everything that wiring needs, checked.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    pub(crate) disabled: bool,
     pub(crate) service: Service,
     /// Where spans go; `None` when traces are off.
     pub(crate) traces: Option<Otlp>,
@@ -70,6 +69,21 @@ pub(crate) enum Propagator {
 }
 
 impl Settings {
+    /// Whether telemetry is switched off. Looked at before anything else: a bad setting must not keep the switch from
+    /// working.
+    ///
+    /// # Errors
+    /// The switch itself is neither on nor off.
+    pub(crate) fn is_disabled(env: &dyn Fn(&str) -> Option<String>) -> Result<bool, InitError> {
+        Source::new(env).pick(
+            "disabled",
+            NOT_IN_CODE,
+            &["OTEL_SDK_DISABLED"],
+            "false",
+            boolean,
+        )
+    }
+
     /// Reads what `config` leaves open from `env`.
     ///
     /// # Errors
@@ -79,13 +93,6 @@ impl Settings {
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, InitError> {
         let mut source = Source::new(env);
-        let disabled = source.pick(
-            "disabled",
-            NOT_IN_CODE,
-            &["OTEL_SDK_DISABLED"],
-            "false",
-            boolean,
-        )?;
         let service = service(config, &mut source)?;
         let traces_default = if HAS_OTLP { "otlp" } else { "none" };
         let traces = exporters(
@@ -130,12 +137,17 @@ impl Settings {
             .transpose()?;
         let metrics_listener = if prometheus {
             metrics_listener(config, &mut source)?
+        } else if let MetricsListener::At(address) = config.metrics_listener {
+            let allowed = "add prometheus to OTEL_METRICS_EXPORTER, or open no listener";
+            return Err(InitError::invalid(
+                "Config::metrics_listener",
+                address.to_string(),
+                allowed,
+            ));
         } else {
             None
         };
-
         Ok(Self {
-            disabled,
             service,
             traces,
             sampler: sampler(config, &mut source)?,
@@ -220,7 +232,10 @@ fn metrics_listener(
     match config.metrics_listener {
         MetricsListener::ByEnvironment => {}
         MetricsListener::Off => return Ok(None),
-        MetricsListener::At(address) => return Ok(Some(address)),
+        MetricsListener::At(address) => {
+            source.note("metrics_listener", &address.to_string(), "code");
+            return Ok(Some(address));
+        }
     }
     let host = source.pick(
         "metrics_host",
@@ -511,7 +526,7 @@ mod tests {
     #[test]
     fn a_bad_variable_names_itself_its_value_and_what_is_allowed() {
         for (name, value, allowed) in [
-            ("OTEL_SDK_DISABLED", "yes", "true or false"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip", "none"),
             ("OTEL_TRACES_EXPORTER", "jaeger", "otlp or none"),
             (
                 "OTEL_METRICS_EXPORTER",
@@ -593,5 +608,37 @@ mod tests {
         );
         let in_code = Config::default().header("authorization", "Bearer hunter2".to_owned());
         assert!(!format!("{in_code:?}").contains("hunter2"));
+    }
+    #[test]
+    fn the_switch_is_on_or_off_and_nothing_else() {
+        let is_disabled = |value: &str| Settings::is_disabled(&|_| Some(value.to_owned()));
+        assert!(is_disabled("TRUE").unwrap() && !is_disabled("false").unwrap());
+        let error = is_disabled("yes").unwrap_err().to_string();
+        assert!(
+            error.contains("OTEL_SDK_DISABLED") && error.contains("true or false"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn headers_come_from_code_or_from_the_environment_but_not_from_both() {
+        let config = Config::default().header("authorization", "Bearer hunter2");
+        assert_eq!(
+            resolve(&config, &[]).unwrap().traces.unwrap().headers.len(),
+            1
+        );
+        let error = resolve(&config, &[("OTEL_EXPORTER_OTLP_HEADERS", "a=b")]).unwrap_err();
+        assert!(error.to_string().contains("not both"), "{error}");
+    }
+
+    #[test]
+    fn a_listener_without_a_page_is_refused() {
+        let config =
+            Config::default().metrics_listener("127.0.0.1:1".parse::<SocketAddr>().unwrap());
+        let error = resolve(&config, &[("OTEL_METRICS_EXPORTER", "none")]).unwrap_err();
+        assert!(
+            error.to_string().contains("Config::metrics_listener"),
+            "{error}"
+        );
     }
 }

@@ -39,7 +39,15 @@ impl<'env> Source<'env> {
         default: &str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<T, InitError> {
-        let from_code = code.map(|(method, value)| ("code", method, value));
+        let from_code = code.map(|(method, value)| {
+            // A variable that was read before counts as what it is.
+            let origin = if method.starts_with("OTEL_") {
+                method
+            } else {
+                "code"
+            };
+            (origin, method, value)
+        });
         let from_environment = || {
             self.variable(variables)
                 .map(|(name, value)| (name, name, value))
@@ -50,7 +58,7 @@ impl<'env> Source<'env> {
             default.to_owned(),
         ));
         let parsed = parse(&value)
-            .map_err(|allowed| InitError::invalid(name, without_password(&value), allowed))?;
+            .map_err(|allowed| InitError::invalid(name, without_credentials(&value), allowed))?;
         self.note(setting, &value, origin);
         Ok(parsed)
     }
@@ -65,24 +73,24 @@ impl<'env> Source<'env> {
         self.record.join(" ")
     }
 
-    fn note(&mut self, setting: &str, value: &str, origin: &str) {
+    pub(super) fn note(&mut self, setting: &str, value: &str, origin: &str) {
         self.record.push(format!("{setting}={value}({origin})"));
     }
 }
 
-/// A value that is about to be shown, without the user name and password that a URL may hold.
-fn without_password(value: &str) -> String {
-    match (value.find("://"), value.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme < at => {
-            let (scheme, host) = (value.get(..scheme + 3), value.get(at..));
-            format!(
-                "{}{MASK}{}",
-                scheme.unwrap_or_default(),
-                host.unwrap_or_default()
-            )
-        }
-        _ => value.to_owned(),
-    }
+/// A value that is about to be shown, without the credentials that a URL may hold before its `@` and behind its `?`.
+fn without_credentials(value: &str) -> String {
+    let (value, query) = match value.split_once('?') {
+        Some((value, _)) => (value, format!("?{MASK}")),
+        None => (value, String::new()),
+    };
+    let Some((before, host)) = value.rsplit_once('@') else {
+        return format!("{value}{query}");
+    };
+    let scheme = before
+        .split_once("://")
+        .map_or(String::new(), |(scheme, _)| format!("{scheme}://"));
+    format!("{scheme}{MASK}@{host}{query}")
 }
 
 /// A value out of a closed list.
@@ -142,4 +150,22 @@ fn percent_decoded(text: &str) -> Option<String> {
         }
     }
     String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_credential_of_a_url_is_shown() {
+        for (value, shown) in [
+            ("http://user:pw@h:1/p", "http://[REDACTED]@h:1/p"),
+            ("user:pw@h:1", "[REDACTED]@h:1"),
+            ("http://h:1?token=pw", "http://h:1?[REDACTED]"),
+            ("http://u:p@w@h?x=y@z", "http://[REDACTED]@h?[REDACTED]"),
+            ("http://h:1", "http://h:1"),
+        ] {
+            assert_eq!(without_credentials(value), shown);
+        }
+    }
 }

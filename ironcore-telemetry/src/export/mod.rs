@@ -4,4 +4,4 @@ mod otlp;
 mod worker;
 
 pub(crate) use otlp::{MetricsSender, SpanExporter, span_exporter};
-pub(crate) use worker::Worker;
+pub(crate) use worker::{Worker, is_own_thread};

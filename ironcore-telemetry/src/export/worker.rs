@@ -2,6 +2,7 @@
 //! the application, and never waits for one.
 
 use opentelemetry::Context;
+use std::cell::Cell;
 use std::io;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -11,6 +12,23 @@ use tokio::sync::oneshot;
 
 /// How long the thread may take to come up before `init` gives up: it only builds a runtime.
 const START_LIMIT: Duration = Duration::from_secs(5);
+
+thread_local! {
+    static OWN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the calling thread is one of telemetry's own. What the transports log or trace there must not become
+/// telemetry. The SDK's suppression alone does not do it: a `tracing` span that is entered there brings a context
+/// without it.
+pub(crate) fn is_own_thread() -> bool {
+    OWN.try_with(Cell::get).unwrap_or(false)
+}
+
+/// Marks the calling thread for as long as it lives.
+fn own_thread() {
+    OWN.set(true);
+    std::mem::forget(Context::enter_telemetry_suppressed_scope());
+}
 
 /// The telemetry thread. Work is sent to it; dropping it stops it without waiting.
 pub(crate) struct Worker {
@@ -55,8 +73,7 @@ impl Worker {
                 let _ = done.send(value);
             }
         });
-        // The thread answers a little later than the limit when it was busy.
-        result.recv_timeout(limit + Duration::from_millis(50)).ok()
+        result.recv_timeout(limit).ok()
     }
 
     /// Keeps a task going on the thread: one that panics is started again.
@@ -105,9 +122,14 @@ impl Drop for Worker {
 }
 
 fn run(ready: &mpsc::SyncSender<io::Result<Handle>>, stopped: oneshot::Receiver<()>) {
-    // What the transports log or trace about themselves must not become telemetry.
-    let _suppressed = Context::enter_telemetry_suppressed_scope();
-    let runtime = match Builder::new_current_thread().enable_all().build() {
+    own_thread();
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        // Look-ups of names and scrapes.
+        .max_blocking_threads(4)
+        .on_thread_start(own_thread)
+        .build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             let _ = ready.send(Err(error));
@@ -158,11 +180,23 @@ mod tests {
     }
 
     #[test]
-    fn telemetry_is_suppressed_on_the_thread() {
+    fn its_threads_are_marked_and_suppressed_and_others_are_not() {
         let worker = Worker::start().unwrap();
-        let suppressed = worker.run(Duration::from_secs(5), async {
-            Context::current().is_telemetry_suppressed()
+        let marks = || {
+            (
+                is_own_thread(),
+                Context::current().is_telemetry_suppressed(),
+            )
+        };
+        let limit = Duration::from_secs(5);
+        let blocking = worker.run(limit, async move {
+            tokio::task::spawn_blocking(marks).await.unwrap()
         });
-        assert_eq!(suppressed, Some(true));
+        assert_eq!(blocking, Some((true, true)));
+        assert_eq!(
+            worker.run(limit, async move { marks() }),
+            Some((true, true))
+        );
+        assert_eq!(marks(), (false, false));
     }
 }

@@ -3,6 +3,7 @@
 use super::json::{Object, VALUE_LIMIT};
 use crate::config::Filter;
 use crate::error::InitError;
+use crate::export;
 use crate::names::{self, RESERVED_LOG_KEYS};
 use crate::series::{self, Counter};
 use opentelemetry::trace::TraceContextExt;
@@ -105,13 +106,16 @@ impl<W> JsonLines<W> {
     }
 }
 
+/// What the exporter says of a failed attempt: that the spans are lost. The queue keeps or counts them.
+const FALSE_ALARMS: [&str; 2] = ["Export.Failed.Exhausted", "Export.Failed.NonRetryable"];
+
 /// What the transports say about exports on the telemetry thread: below `WARN` it is of use to their authors only and
 /// may quote request headers; and when an export has failed they say that its spans are lost, which they are not, as
 /// the queue keeps them and says so itself.
 fn is_about_transport(metadata: &Metadata<'_>) -> bool {
     !metadata.target().starts_with(OWN_TARGET)
-        && (*metadata.level() > Level::WARN || metadata.name() == "Export.Failed.Exhausted")
-        && Context::map_current(Context::is_telemetry_suppressed)
+        && (*metadata.level() > Level::WARN || FALSE_ALARMS.contains(&metadata.name()))
+        && export::is_own_thread()
 }
 
 struct Ids {
@@ -171,7 +175,10 @@ fn add_to_span(event: &Event<'_>, metadata: &Metadata<'_>) {
 
 /// Whether a field came with a record of the `log` crate and says where it was written, not what.
 fn is_origin_of_log_record(field: &Field) -> bool {
-    field.name().starts_with("log.")
+    matches!(
+        field.name(),
+        "log.target" | "log.module_path" | "log.file" | "log.line"
+    )
 }
 
 /// Writes the message.
@@ -277,6 +284,13 @@ impl Visit for Collected {
 
     fn record_i64(&mut self, field: &Field, value: i64) {
         self.attributes.push(KeyValue::new(field.name(), value));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        match i64::try_from(value) {
+            Ok(value) => self.record_i64(field, value),
+            Err(_) => self.record_str(field, &value.to_string()),
+        }
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {

@@ -4,10 +4,11 @@
 //! mended here.
 
 use crate::names;
+use crate::series;
 use opentelemetry_prometheus::PrometheusExporter;
 use prometheus::proto::{LabelPair, MetricFamily, MetricType};
 use prometheus::{Registry, TextEncoder};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Once, OnceLock};
 
@@ -42,10 +43,11 @@ pub(super) fn render(page: &mut String) {
         return;
     };
     // A callback of the user's may panic; that costs the bridged families, not the page.
-    let Ok(families) = catch_unwind(AssertUnwindSafe(|| registry.gather())) else {
-        tracing::warn!(target: "ironcore_telemetry", "a callback of an observable instrument panicked; its metrics are missing");
-        return;
-    };
+    let families = catch_unwind(AssertUnwindSafe(|| registry.gather())).unwrap_or_default();
+    if families.is_empty() {
+        // `target_info` is always among them: only a panic in a callback, now or before, leaves none.
+        return broken();
+    }
     let (clashing, families): (Vec<_>, Vec<_>) = families
         .into_iter()
         .partition(|family| names::is_ours(family.name()));
@@ -53,6 +55,19 @@ pub(super) fn render(page: &mut String) {
     let families: Vec<_> = families.into_iter().map(mended).collect();
     // Fails only on a family without series, which the registry does not return.
     let _ = TextEncoder::new().encode_utf8(&families, page);
+}
+
+/// The SDK does not gather again once a callback has panicked: that is counted at each scrape and said once.
+fn broken() {
+    static SAID: Once = Once::new();
+    series::counter(&names::TELEMETRY_EXPORT_FAILURES, &["metrics"]).add(1);
+    SAID.call_once(|| {
+        tracing::error!(
+            target: "ironcore_telemetry",
+            "a callback of an observable instrument panicked: OpenTelemetry instruments are missing on /metrics until \
+             the service is started anew; catch panics inside the callback"
+        );
+    });
 }
 
 /// A family whose name is one of ours would make the page ambiguous: it is left out, and that is said.
@@ -69,7 +84,7 @@ fn warn_once(clashing: &[MetricFamily]) {
     }
 }
 
-/// The family with label names that Prometheus accepts, each at most once.
+/// The family with label names that Prometheus accepts, each at most once, and each series at most once.
 fn mended(mut family: MetricFamily) -> MetricFamily {
     let reserved = match family.get_field_type() {
         MetricType::HISTOGRAM => "le",
@@ -91,6 +106,18 @@ fn mended(mut family: MetricFamily) -> MetricFamily {
         };
         metric.set_label(labels.into_iter().map(pair).collect());
     }
+    // Series that became the same would make Prometheus refuse the page: the first one stays.
+    let mut seen = HashSet::new();
+    let mut kept = family.take_metric();
+    kept.retain(|metric| {
+        let labels = metric.get_label().iter();
+        seen.insert(
+            labels
+                .map(|label| (label.name().to_owned(), label.value().to_owned()))
+                .collect::<Vec<_>>(),
+        )
+    });
+    family.set_metric(kept);
     family
 }
 

@@ -70,33 +70,34 @@ async fn connection(stream: TcpStream) {
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_LIMIT)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(
-            TokioIo::new(stream),
-            service_fn(|request| async move { answer(&request) }),
-        );
+        .serve_connection(TokioIo::new(stream), service_fn(answer));
     // A client that misbehaves or goes away is its own problem.
     let _ = served.await;
 }
 
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "the signature that a hyper service must have"
-)]
-fn answer(request: &Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let (status, body) = match (request.method(), request.uri().path()) {
-        (&Method::GET | &Method::HEAD, "/metrics") => (StatusCode::OK, page()),
+        (&Method::GET | &Method::HEAD, "/metrics") => gathered().await,
         (_, "/metrics") => (StatusCode::METHOD_NOT_ALLOWED, "use GET\n".to_owned()),
         _ => (StatusCode::NOT_FOUND, "only /metrics is here\n".to_owned()),
     };
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
     if status == StatusCode::METHOD_NOT_ALLOWED {
-        response
-            .headers_mut()
-            .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
     }
     Ok(response)
+}
+
+/// The page, gathered beside the telemetry thread: a callback of the user's may be slow, and must not hold up the spans.
+async fn gathered() -> (StatusCode, String) {
+    match tokio::task::spawn_blocking(page).await {
+        Ok(page) => (StatusCode::OK, page),
+        Err(_) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the page could not be gathered\n".to_owned(),
+        ),
+    }
 }

@@ -57,6 +57,18 @@ impl Meters {
     }
 }
 
+/// Units in use and the suffix that the Prometheus exporter makes of each.
+const UNITS: &[(&str, &str)] = &[
+    ("s", "_seconds"),
+    ("ms", "_milliseconds"),
+    ("us", "_microseconds"),
+    ("ns", "_nanoseconds"),
+    ("By", "_bytes"),
+    ("KiBy", "_kibibytes"),
+    ("MiBy", "_mebibytes"),
+    ("%", "_percent"),
+];
+
 /// The one view, which decides everything, as views do not compose: bounds that suit seconds, no doubled suffix, a
 /// limit to the number of series.
 fn shape(instrument: &Instrument) -> Option<Stream> {
@@ -69,11 +81,13 @@ fn shape(instrument: &Instrument) -> Option<Stream> {
         }
         _ => name,
     };
-    let base = if unit == "s" {
-        base.strip_suffix("_seconds").unwrap_or(base)
-    } else {
-        base
-    };
+    let suffix = UNITS
+        .iter()
+        .find(|(known, _)| *known == unit)
+        .map(|(_, suffix)| *suffix);
+    let base = suffix
+        .and_then(|suffix| base.strip_suffix(suffix))
+        .unwrap_or(base);
     if base != name && !base.is_empty() {
         stream = stream.with_name(base.to_owned());
     }

@@ -5,7 +5,7 @@ use crate::config::Otlp;
 use crate::error::InitError;
 use crate::export::MetricsSender;
 use crate::names;
-use crate::series::{self, Family, Kind, Reading, Series};
+use crate::series::{self, Counter, Family, Kind, Reading, Series};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{
@@ -30,6 +30,7 @@ pub(crate) struct Push {
     interval: Duration,
     started: u64,
     failing: AtomicBool,
+    failures: Counter,
 }
 
 impl Push {
@@ -53,6 +54,7 @@ impl Push {
             interval,
             started: now(),
             failing: AtomicBool::new(false),
+            failures: series::counter(&names::TELEMETRY_EXPORT_FAILURES, &["metrics"]),
         }))
     }
 
@@ -61,7 +63,7 @@ impl Push {
         loop {
             tokio::time::sleep(self.interval).await;
             // Cumulative values: the next push carries what this one could not.
-            let failed = self.push().await.is_err();
+            let failed = Arc::clone(&self).push().await.is_err();
             if failed != self.failing.swap(failed, Ordering::Relaxed) && failed {
                 tracing::warn!(target: "ironcore_telemetry", "metrics cannot be delivered over OTLP; the next push carries them");
             }
@@ -72,8 +74,16 @@ impl Push {
     ///
     /// # Errors
     /// What went wrong.
-    pub(crate) async fn push(&self) -> Result<(), String> {
-        self.sender.send(self.request()).await
+    pub(crate) async fn push(self: Arc<Self>) -> Result<(), String> {
+        // A callback of the user's may be slow: it must not hold up the spans.
+        let collecting = Arc::clone(&self);
+        let request = tokio::task::spawn_blocking(move || collecting.request()).await;
+        let request = request.map_err(|_| "the metrics could not be collected".to_owned())?;
+        let result = self.sender.send(request).await;
+        if result.is_err() {
+            self.failures.add(1);
+        }
+        result
     }
 
     fn request(&self) -> ExportMetricsServiceRequest {

@@ -8,21 +8,36 @@ use std::task::{Context, Poll, ready};
 
 pin_project! {
     /// Future of the answer to a recorded request.
-    #[derive(Debug)]
     pub struct HttpTelemetryFuture<F> {
+        // Empty only while it is dropped.
         #[pin]
-        inner: F,
+        inner: Option<F>,
         // Dropped without an answer, it ends the request as cancelled.
         in_flight: Option<InFlight>,
+    }
+
+    impl<F> PinnedDrop for HttpTelemetryFuture<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            // What a cancelled handler says as it is dropped belongs to its request.
+            let _current = this.in_flight.as_ref().map(InFlight::enter);
+            this.inner.set(None);
+        }
     }
 }
 
 impl<F> HttpTelemetryFuture<F> {
-    pub(super) const fn new(inner: F, in_flight: InFlight) -> Self {
+    pub(super) const fn new(inner: F, in_flight: Option<InFlight>) -> Self {
         Self {
-            inner,
-            in_flight: Some(in_flight),
+            inner: Some(inner),
+            in_flight,
         }
+    }
+}
+
+impl<F> std::fmt::Debug for HttpTelemetryFuture<F> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("HttpTelemetryFuture")
     }
 }
 
@@ -34,8 +49,11 @@ where
 
     fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let current = this.in_flight.as_ref().and_then(InFlight::enter);
-        let result = ready!(this.inner.poll(task));
+        let Some(inner) = this.inner.as_pin_mut() else {
+            return Poll::Pending;
+        };
+        let current = this.in_flight.as_ref().map(InFlight::enter);
+        let result = ready!(inner.poll(task));
         drop(current);
         if let Some(in_flight) = this.in_flight.take() {
             match &result {

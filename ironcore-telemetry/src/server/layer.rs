@@ -66,7 +66,7 @@ where
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         let in_flight = InFlight::begin(&request);
-        let _current = in_flight.enter();
+        let _current = in_flight.as_ref().map(InFlight::enter);
         HttpTelemetryFuture::new(self.inner.call(request), in_flight)
     }
 }

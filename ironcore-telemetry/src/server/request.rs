@@ -9,6 +9,7 @@ use opentelemetry::global::BoxedTracer;
 use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, ContextGuard, KeyValue};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Bytes of the `User-Agent` that a span keeps.
@@ -19,10 +20,16 @@ const CLIENT_CLOSED: u16 = 499;
 /// Makes the server spans; unset while traces are off.
 static TRACER: OnceLock<BoxedTracer> = OnceLock::new();
 
-/// Makes requests spans from here on.
-pub(crate) fn install(tracer: BoxedTracer) {
-    // Set once: `init` refuses a second call.
-    let _ = TRACER.set(tracer);
+/// Whether requests are recorded: from `init` on.
+static RECORDING: AtomicBool = AtomicBool::new(false);
+
+/// Records requests from here on.
+pub(crate) fn install(tracer: Option<BoxedTracer>) {
+    if let Some(tracer) = tracer {
+        // Set once: `init` refuses a second call.
+        let _ = TRACER.set(tracer);
+    }
+    RECORDING.store(true, Ordering::Release);
 }
 
 /// A request that was not answered yet.
@@ -44,7 +51,11 @@ enum End {
 }
 
 impl InFlight {
-    pub(super) fn begin<Body>(request: &Request<Body>) -> Self {
+    /// The request's record; `None` before `init` and when telemetry is disabled.
+    pub(super) fn begin<Body>(request: &Request<Body>) -> Option<Self> {
+        if !RECORDING.load(Ordering::Acquire) {
+            return None;
+        }
         let method = method_label(request.method());
         let matched = request
             .extensions()
@@ -57,22 +68,18 @@ impl InFlight {
             None => parent,
         };
         let route = series::route(matched.unwrap_or(UNMATCHED));
-        Self {
+        Some(Self {
             started: Instant::now(),
             method,
             route,
             context,
             ended: false,
-        }
+        })
     }
 
     /// Makes the request's span the current one until the guard is dropped.
-    #[expect(
-        clippy::unnecessary_wraps,
-        reason = "callers combine it with requests that have ended"
-    )]
-    pub(super) fn enter(&self) -> Option<ContextGuard> {
-        Some(self.context.clone().attach())
+    pub(super) fn enter(&self) -> ContextGuard {
+        self.context.clone().attach()
     }
 
     pub(super) fn answered(mut self, status: StatusCode) {
@@ -185,7 +192,10 @@ fn end_span(context: &Context, end: &End) {
         };
         if let Some(error) = error {
             span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, error));
-            span.set_status(Status::error(""));
+            if !matches!(end, End::Cancelled) {
+                // Who went away did not find an error of the service.
+                span.set_status(Status::error(""));
+            }
         }
     }
     span.end();

@@ -155,32 +155,22 @@ impl SpanQueue {
     /// Takes note of an attempt; says whether the batch is done with, delivered or not.
     fn settle(&self, result: &OTelSdkResult, since: Instant) -> bool {
         let mut state = self.lock();
-        let size = state.in_flight.as_ref().map_or(0, |(batch, _)| batch.len());
+        match result {
+            Ok(()) => note_success(&mut state),
+            Err(error) => {
+                self.ledger.failures.add(1);
+                note_failure(&mut state, &error.to_string());
+            }
+        }
         let towards = match judge(result) {
             Verdict::Delivered => self.ledger.exported,
             Verdict::Refused => self.ledger.refused,
             Verdict::Failed if since.elapsed() >= MAX_AGE => self.ledger.expired,
-            Verdict::Failed => {
-                note_failure(&mut state, result);
-                drop(state);
-                self.ledger.failures.add(1);
-                return false;
-            }
+            Verdict::Failed => return false,
         };
-        state.in_flight = None;
-        let recovered = match result {
-            Ok(()) => state.last_failure.take().is_some(),
-            Err(_) => {
-                note_failure(&mut state, result);
-                self.ledger.failures.add(1);
-                false
-            }
-        };
+        // `None` when it was abandoned in the meantime, and counted then.
+        let size = state.in_flight.take().map_or(0, |(batch, _)| batch.len());
         self.ledger.left(size, towards);
-        drop(state);
-        if recovered {
-            say(|| tracing::info!(target: "ironcore_telemetry", "spans are delivered again"));
-        }
         true
     }
 
@@ -221,13 +211,18 @@ impl SpanQueue {
 }
 
 /// Remembers what an attempt ended with. Said once for each outage; the counters tell the rest.
-fn note_failure(state: &mut State, result: &OTelSdkResult) {
-    let Err(error) = result else { return };
-    let error = error.to_string();
+fn note_failure(state: &mut State, error: &str) {
+    let error = error.to_owned();
     if state.last_failure.replace(error.clone()).is_none() {
         say(
             move || tracing::warn!(target: "ironcore_telemetry", error, "spans cannot be delivered"),
         );
+    }
+}
+
+fn note_success(state: &mut State) {
+    if state.last_failure.take().is_some() {
+        say(|| tracing::info!(target: "ironcore_telemetry", "spans are delivered again"));
     }
 }
 

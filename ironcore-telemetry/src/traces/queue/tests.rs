@@ -142,9 +142,9 @@ fn changes(bounds: Queue, scenario: impl AsyncFnOnce(Arc<SpanQueue>)) -> BTreeMa
     runtime.block_on(timed).unwrap();
     runtime.shutdown_background();
     let mut changes = counts();
-    changes
-        .iter_mut()
-        .for_each(|(name, value)| *value -= before.get(name).unwrap_or(&0));
+    for (name, value) in &mut changes {
+        *value -= before.get(name).unwrap_or(&0);
+    }
     let dropped: i64 = [
         "queue_full",
         "refused",

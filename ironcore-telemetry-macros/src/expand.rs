@@ -63,7 +63,7 @@ fn recorded(model: &Model, call: &TokenStream) -> TokenStream {
     let [operation, result] = [operation(), result()];
     quote! {
         #site
-        let #operation = #private::Operation::start(&__IRONCORE_TELEMETRY_SITE);
+        let #operation = #private::Operation::start(&__IRONCORE_TELEMETRY_SITE, &(), 0);
         let #result = #call;
         #[allow(unused_imports, clippy::needless_borrow)]
         {
@@ -102,12 +102,15 @@ fn site(model: &Model) -> TokenStream {
     let name = format!("{domain}.{operation}");
     let ident = function.sig.ident.to_string();
     quote! {
-        static __IRONCORE_TELEMETRY_SITE: #private::Site = #private::Site::new(
-            #domain,
-            #operation,
-            #name,
-            #private::core::concat!(#private::core::module_path!(), "::", #ident),
-        );
+        static __IRONCORE_TELEMETRY_SITE: #private::Site = #private::Site::new(#private::Spec {
+            domain: #domain,
+            operation: #operation,
+            name: #name,
+            function: #private::core::concat!(#private::core::module_path!(), "::", #ident),
+            file: #private::core::file!(),
+            line: #private::core::line!(),
+            labels: &[],
+        });
         const _: () = {
             #[#private::linkme::distributed_slice(#private::SITES)]
             #[linkme(crate = #private::linkme)]

@@ -13,6 +13,7 @@ use crate::resource;
 use crate::traces::{self, SpanQueue};
 use opentelemetry::global;
 use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
+use opentelemetry::trace::{TraceContextExt, Tracer, TracerProvider};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -136,10 +137,14 @@ impl Parts {
         if let Some(traces) = &self.traces {
             global::set_tracer_provider(traces.provider.clone());
         }
-        let tracer = || self.traces.as_ref().map(|_| global::tracer(names::SCOPE));
-        business::install(tracer(), settings.sampler.follows_parent);
+        let start_span = || {
+            self.traces
+                .as_ref()
+                .map(|traces| start_span(&traces.provider))
+        };
+        business::install(start_span(), settings.sampler.follows_parent);
         #[cfg(feature = "http")]
-        crate::server::install(tracer());
+        crate::server::install(start_span());
         #[cfg(feature = "prometheus")]
         if let Some(listener) = self.listener {
             self.worker
@@ -164,6 +169,12 @@ impl Parts {
             push: self.push,
         }))
     }
+}
+
+/// Spans by the SDK's own tracer: no lock, no second box.
+fn start_span(provider: &SdkTracerProvider) -> business::StartSpan {
+    let tracer = provider.tracer(names::SCOPE);
+    Box::new(move |builder, parent| parent.with_span(tracer.build_with_context(builder, parent)))
 }
 
 impl Traces {

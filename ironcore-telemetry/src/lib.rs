@@ -92,7 +92,7 @@ mod init;
 pub mod __private;
 pub mod scrape;
 
-pub use business::{Outcome, OutcomeClass};
+pub use business::{Catalog, Label, Outcome, OutcomeClass, catalog};
 pub use config::{Config, Protocol, Sampling};
 pub use error::{InitError, ShutdownError};
 pub use guard::TelemetryGuard;

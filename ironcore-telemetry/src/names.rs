@@ -67,6 +67,14 @@ pub(crate) static BUSINESS_OPERATION_DURATION: Metric = Metric {
     labels: &["domain", "operation", "outcome"],
 };
 
+/// Business operations that have begun and not ended.
+pub(crate) static BUSINESS_OPERATIONS_IN_FLIGHT: Metric = Metric {
+    name: "business_operations_in_flight",
+    help: "Business operations that have begun and not ended yet.",
+    kind: Kind::Gauge,
+    labels: &["domain", "operation"],
+};
+
 /// Items that were offered for export.
 pub(crate) static TELEMETRY_ENDED: Metric = Metric {
     name: "telemetry_ended_total",
@@ -126,6 +134,7 @@ static ALL: &[&Metric] = &[
     &HTTP_REQUEST_DURATION,
     &BUSINESS_OPERATIONS,
     &BUSINESS_OPERATION_DURATION,
+    &BUSINESS_OPERATIONS_IN_FLIGHT,
     &TELEMETRY_ENDED,
     &TELEMETRY_EXPORTED,
     &TELEMETRY_DROPPED,

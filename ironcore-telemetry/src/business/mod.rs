@@ -1,13 +1,19 @@
 //! Business operations: what the attribute expands to.
 
+mod field;
+mod label;
 mod operation;
 mod outcome;
 mod site;
+mod span;
 mod verdict;
 
+pub use field::{AsDebug, AsDisplay, Field, FieldValue, Refused, Shown, value};
+pub use label::{Label, LabelSet};
 pub use operation::{Attached, Operation};
 pub use outcome::{Outcome, OutcomeClass};
-pub use site::{SITES, Site};
-pub use verdict::{ByDefault, ByOutcome, ByResult, Probe, Verdict};
+pub use site::{Catalog, SITES, Site, Spec, catalog};
+pub use verdict::{ByDefault, ByOutcome, ByResult, IntoVerdict, Probe, Verdict};
 
 pub(crate) use site::install;
+pub(crate) use span::StartSpan;

@@ -1,13 +1,14 @@
 //! The static behind each instrumented function.
 
+use super::label::LabelSet;
 use super::outcome::OutcomeClass;
+use super::span::StartSpan;
 use super::verdict::Verdict;
 use crate::names::{self, OTHER};
-use crate::series::{self, Counter, Durations};
-use opentelemetry::global::BoxedTracer;
+use crate::series::{self, Counter, Durations, Gauge, Ids, Registry};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Every instrumented function of the program, found by the linker.
 #[linkme::distributed_slice]
@@ -18,24 +19,25 @@ static RECORDING: AtomicBool = AtomicBool::new(false);
 /// Whether the sampler keeps a caller's decision; else it has to be asked for each call.
 static FOLLOWS_PARENT: AtomicBool = AtomicBool::new(true);
 /// Makes the spans; unset while traces are off.
-static TRACER: OnceLock<BoxedTracer> = OnceLock::new();
+static START_SPAN: OnceLock<StartSpan> = OnceLock::new();
 
-/// Starts recording: every site's series stand at zero from here on.
-pub(crate) fn install(tracer: Option<BoxedTracer>, follows_parent: bool) {
+/// Starts recording: the series of every site stand at zero from here on, those with labels from its first call on, when
+/// the labels' types are known.
+pub(crate) fn install(start_span: Option<StartSpan>, follows_parent: bool) {
     FOLLOWS_PARENT.store(follows_parent, Ordering::Relaxed);
-    if let Some(tracer) = tracer {
+    if let Some(start_span) = start_span {
         // Set once: `init` refuses a second call.
-        let _ = TRACER.set(tracer);
+        let _ = START_SPAN.set(start_span);
     }
-    for site in SITES {
-        let _ = site.series();
+    for site in SITES.iter().filter(|site| site.spec.labels.is_empty()) {
+        let _ = site.series(&());
     }
     RECORDING.store(true, Ordering::Release);
 }
 
-/// How to make an operation's span; `None` while traces are off.
-pub(super) fn tracer() -> Option<&'static BoxedTracer> {
-    TRACER.get()
+/// Makes an operation's span; `None` while traces are off.
+pub(super) fn start_span() -> Option<&'static StartSpan> {
+    START_SPAN.get()
 }
 
 /// Whether a call whose caller in another process is not sampled is not sampled either.
@@ -44,28 +46,125 @@ pub(super) fn follows_parent() -> bool {
 }
 
 /// Whether operations are recorded.
+#[inline]
 pub(super) fn is_recording() -> bool {
     RECORDING.load(Ordering::Acquire)
 }
 
-/// One instrumented function: its names and its series, resolved once.
+/// What is known of an instrumented function when it is compiled.
+#[derive(Debug)]
+pub struct Spec {
+    /// `wallet`, `transaction`, …
+    pub domain: &'static str,
+    /// `create`, `send`, …
+    pub operation: &'static str,
+    /// `{domain}.{operation}`, the name of the span.
+    pub name: &'static str,
+    /// Path of the function, module included.
+    pub function: &'static str,
+    /// The source file.
+    pub file: &'static str,
+    /// The line in it.
+    pub line: u32,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+}
+
+/// One instrumented function and its series, resolved once.
 #[derive(Debug)]
 pub struct Site {
+    pub(super) spec: Spec,
+    sets: OnceLock<Box<[Series]>>,
+}
+
+/// One instrumented function, as [`catalog`] lists it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Catalog {
     /// `wallet`, `transaction`, …
-    pub(super) domain: &'static str,
+    pub domain: &'static str,
     /// `create`, `send`, …
-    pub(super) operation: &'static str,
-    /// `{domain}.{operation}`, the name of the span.
-    pub(super) name: &'static str,
+    pub operation: &'static str,
     /// Path of the function, module included.
-    pub(super) function: &'static str,
-    series: OnceLock<SiteSeries>,
+    pub function: &'static str,
+    /// The source file.
+    pub file: &'static str,
+    /// The line in it.
+    pub line: u32,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+}
+
+/// Every instrumented function of this program, sorted by domain and operation: for documentation, and for tests that
+/// compare dashboards with what the code emits. Needs no `init`.
+///
+/// ```
+/// use ironcore_telemetry as telemetry;
+///
+/// #[telemetry::instrument_business]
+/// fn create_wallet() {}
+///
+/// let catalog = telemetry::catalog();
+/// assert!(catalog.iter().any(|entry| (entry.domain, entry.operation) == ("wallet", "create")));
+/// ```
+#[must_use]
+pub fn catalog() -> Vec<Catalog> {
+    let entry = |Spec {
+                     domain,
+                     operation,
+                     function,
+                     file,
+                     line,
+                     labels,
+                     ..
+                 }: &'static Spec| Catalog {
+        domain,
+        operation,
+        function,
+        file,
+        line: *line,
+        labels,
+    };
+    let mut catalog: Vec<_> = SITES.iter().map(|site| entry(&site.spec)).collect();
+    catalog.sort_unstable_by_key(|entry| (entry.domain, entry.operation, entry.function));
+    catalog
+}
+
+impl Site {
+    /// For the expansion of the attribute.
+    #[must_use]
+    pub const fn new(spec: Spec) -> Self {
+        Self {
+            spec,
+            sets: OnceLock::new(),
+        }
+    }
+
+    /// The series of a combination of labels.
+    #[inline]
+    pub(super) fn series<S: LabelSet>(&'static self, labels: &S) -> Option<&'static Series> {
+        self.sets
+            .get_or_init(|| self.resolve::<S>(series::process()))
+            .get(labels.index())
+    }
+
+    #[cold]
+    fn resolve<S: LabelSet>(&'static self, registry: &'static Registry) -> Box<[Series]> {
+        (0..S::SIZE)
+            .map(|set| Series::new(&self.spec, &S::values(set), registry))
+            .collect()
+    }
 }
 
 /// Codes a site can tell apart; more are counted as `_OTHER`.
 const CODES: usize = 16;
 
-struct SiteSeries {
+/// The series of a site with one combination of labels.
+pub(super) struct Series {
+    registry: &'static Registry,
+    spec: &'static Spec,
+    labels: Box<[(&'static str, &'static str)]>,
+    pub(super) in_flight: Gauge,
     ok: Counter,
     cancelled: Counter,
     panicked: Counter,
@@ -74,94 +173,108 @@ struct SiteSeries {
     durations: [OnceLock<Durations>; 5],
 }
 
-impl std::fmt::Debug for SiteSeries {
+impl std::fmt::Debug for Series {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("SiteSeries")
+        formatter.write_str("Series")
     }
 }
 
-impl Site {
-    /// For the expansion of the attribute.
-    #[must_use]
-    pub const fn new(
-        domain: &'static str,
-        operation: &'static str,
-        name: &'static str,
-        function: &'static str,
+impl Series {
+    pub(super) fn new(
+        spec: &'static Spec,
+        values: &[&'static str],
+        registry: &'static Registry,
     ) -> Self {
-        Self {
-            domain,
-            operation,
-            name,
-            function,
-            series: OnceLock::new(),
-        }
-    }
-
-    /// Counts an ended call.
-    pub(super) fn record(&self, verdict: Verdict, duration: Duration) {
-        self.series().counter(self, verdict).add(1);
-        self.series()
-            .durations(self, verdict.class)
-            .record(duration);
-    }
-
-    fn series(&self) -> &SiteSeries {
-        self.series.get_or_init(|| SiteSeries::new(self))
-    }
-
-    fn counter(&self, Verdict { class, code }: Verdict) -> Counter {
-        series::counter(
-            &names::BUSINESS_OPERATIONS,
-            &[self.domain, self.operation, class.as_str(), code],
-        )
-    }
-}
-
-impl SiteSeries {
-    fn new(site: &Site) -> Self {
+        let labels: Box<[_]> = spec
+            .labels
+            .iter()
+            .copied()
+            .zip(values.iter().copied())
+            .collect();
+        let counter = |verdict| counter(registry, spec, &labels, verdict);
         let series = Self {
-            ok: site.counter(Verdict::OK),
-            cancelled: site.counter(Verdict::CANCELLED),
-            panicked: site.counter(Verdict::PANICKED),
+            registry,
+            spec,
+            in_flight: registry.gauge(
+                &names::BUSINESS_OPERATIONS_IN_FLIGHT,
+                &[spec.domain, spec.operation],
+            ),
+            ok: counter(Verdict::OK),
+            cancelled: counter(Verdict::CANCELLED),
+            panicked: counter(Verdict::PANICKED),
             coded: [const { OnceLock::new() }; CODES],
             durations: [const { OnceLock::new() }; 5],
+            labels,
         };
-        let _ = series.counter(site, Verdict::ERROR);
-        let _ = series.durations(site, OutcomeClass::Ok);
+        let _ = series.counter(Verdict::ERROR);
+        let _ = series.durations(OutcomeClass::Ok);
         series
     }
 
-    fn counter(&self, site: &Site, verdict: Verdict) -> Counter {
+    /// Counts an ended call.
+    #[inline]
+    pub(super) fn record(
+        &self,
+        verdict: Verdict,
+        duration: Duration,
+        sampled: Option<Ids>,
+        now: Instant,
+    ) {
+        self.counter(verdict).add(1);
+        self.durations(verdict.class).record(duration, sampled, now);
+    }
+
+    #[inline]
+    fn counter(&self, verdict: Verdict) -> Counter {
         match verdict.class {
             OutcomeClass::Ok => self.ok,
             OutcomeClass::Cancelled => self.cancelled,
             OutcomeClass::Panicked => self.panicked,
-            OutcomeClass::Rejected | OutcomeClass::Failed => self
-                .coded
-                .iter()
-                .map(|slot| slot.get_or_init(|| (verdict, site.counter(verdict))))
-                .find(|(known, _)| *known == verdict)
-                .map_or_else(
-                    || {
-                        site.counter(Verdict {
-                            code: OTHER,
-                            ..verdict
-                        })
-                    },
-                    |(_, counter)| *counter,
-                ),
+            OutcomeClass::Rejected | OutcomeClass::Failed => self.coded(verdict),
         }
     }
 
-    fn durations(&self, site: &Site, class: OutcomeClass) -> Durations {
+    fn coded(&self, verdict: Verdict) -> Counter {
+        let resolve = |verdict| counter(self.registry, self.spec, &self.labels, verdict);
+        let known = self
+            .coded
+            .iter()
+            .map(|slot| slot.get_or_init(|| (verdict, resolve(verdict))))
+            .find(|(known, _)| *known == verdict);
+        known.map_or_else(
+            || {
+                resolve(Verdict {
+                    code: OTHER,
+                    ..verdict
+                })
+            },
+            |(_, counter)| *counter,
+        )
+    }
+
+    #[inline]
+    fn durations(&self, class: OutcomeClass) -> Durations {
+        let Spec {
+            domain, operation, ..
+        } = *self.spec;
         let resolve = || {
-            let labels = [site.domain, site.operation, class.as_str()];
-            series::durations(&names::BUSINESS_OPERATION_DURATION, &labels)
+            let values = [domain, operation, class.as_str()];
+            self.registry
+                .durations(&names::BUSINESS_OPERATION_DURATION, &values, &self.labels)
         };
         // The array has a place for each class.
         self.durations
             .get(class as usize)
             .map_or_else(resolve, |slot| *slot.get_or_init(resolve))
     }
+}
+
+fn counter(
+    registry: &Registry,
+    spec: &Spec,
+    labels: &[(&'static str, &'static str)],
+    Verdict { class, code }: Verdict,
+) -> Counter {
+    let values = [spec.domain, spec.operation, class.as_str(), code];
+    registry.counter(&names::BUSINESS_OPERATIONS, &values, labels)
 }

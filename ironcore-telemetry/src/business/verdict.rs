@@ -31,6 +31,30 @@ impl Verdict {
     };
 }
 
+/// What a function given as `err = …` or `ok = …` may answer with.
+pub trait IntoVerdict {
+    /// The verdict.
+    fn into_verdict(self) -> Verdict;
+}
+
+impl IntoVerdict for OutcomeClass {
+    fn into_verdict(self) -> Verdict {
+        Verdict {
+            class: self,
+            code: "",
+        }
+    }
+}
+
+impl IntoVerdict for (OutcomeClass, &'static str) {
+    fn into_verdict(self) -> Verdict {
+        Verdict {
+            class: self.0,
+            code: self.1,
+        }
+    }
+}
+
 /// A value that is about to be judged.
 #[derive(Debug)]
 pub struct Probe<'value, T>(pub &'value T);

@@ -5,12 +5,13 @@ use crate::config::Otlp;
 use crate::error::InitError;
 use crate::export::MetricsSender;
 use crate::names;
-use crate::series::{self, Counter, Family, Kind, Reading, Series};
+use crate::series::{self, Counter, Distribution, Exemplar, Family, Kind, Labels, Reading, Series};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{
-    AggregationTemporality, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint,
-    ResourceMetrics, ScopeMetrics, Sum, metric, number_data_point,
+    AggregationTemporality, Exemplar as ProtoExemplar, Gauge, Histogram, HistogramDataPoint,
+    Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, exemplar, metric,
+    number_data_point,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource as ProtoResource;
 use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
@@ -129,7 +130,7 @@ impl Push {
     fn metric(&self, Family { metric, series }: &Family, now: u64) -> Metric {
         let temporality = AggregationTemporality::Cumulative.into();
         let number = |value: i64, series: &Series| NumberDataPoint {
-            attributes: attributes(metric.labels, &series.labels),
+            attributes: attributes(&series.labels),
             start_time_unix_nano: self.started,
             time_unix_nano: now,
             value: Some(number_data_point::Value::AsInt(value)),
@@ -139,7 +140,7 @@ impl Push {
             let value = |series: &Series| match series.reading {
                 Reading::Counter(value) => i64::try_from(value).unwrap_or(i64::MAX),
                 Reading::Gauge(value) => value,
-                Reading::Durations { .. } => 0,
+                Reading::Durations(_) => 0,
             };
             series
                 .iter()
@@ -166,7 +167,7 @@ impl Push {
                 metric::Data::Histogram(Histogram {
                     data_points: series
                         .iter()
-                        .map(|series| self.histogram_point(metric.labels, bounds, series, now))
+                        .filter_map(|series| self.histogram_point(bounds, series, now))
                         .collect(),
                     aggregation_temporality: temporality,
                 }),
@@ -183,25 +184,39 @@ impl Push {
 
     fn histogram_point(
         &self,
-        labels: &[&str],
         bounds: &[u64],
         series: &Series,
         now: u64,
-    ) -> HistogramDataPoint {
-        let (buckets, sum) = match &series.reading {
-            Reading::Durations { buckets, sum } => (buckets.clone(), *sum),
-            Reading::Counter(_) | Reading::Gauge(_) => (Vec::new(), 0),
+    ) -> Option<HistogramDataPoint> {
+        let Reading::Durations(Distribution {
+            buckets,
+            sum,
+            exemplars,
+        }) = &series.reading
+        else {
+            return None;
         };
-        HistogramDataPoint {
-            attributes: attributes(labels, &series.labels),
+        Some(HistogramDataPoint {
+            attributes: attributes(&series.labels),
             start_time_unix_nano: self.started,
             time_unix_nano: now,
             count: buckets.iter().sum(),
-            sum: Some(seconds(sum)),
-            bucket_counts: buckets,
+            sum: Some(seconds(*sum)),
+            bucket_counts: buckets.clone(),
             explicit_bounds: bounds.iter().map(|bound| seconds(*bound)).collect(),
+            exemplars: exemplars.iter().map(exemplar).collect(),
             ..HistogramDataPoint::default()
-        }
+        })
+    }
+}
+
+fn exemplar(Exemplar { ids, value, at }: &Exemplar) -> ProtoExemplar {
+    ProtoExemplar {
+        time_unix_nano: unix_nanos(*at),
+        span_id: ids.span.to_be_bytes().to_vec(),
+        trace_id: ids.trace.to_be_bytes().to_vec(),
+        value: Some(exemplar::Value::AsDouble(seconds(*value))),
+        ..ProtoExemplar::default()
     }
 }
 
@@ -212,16 +227,13 @@ fn otlp_name(name: &str) -> &str {
     name.strip_suffix("_seconds").unwrap_or(name)
 }
 
-fn attributes(names: &[&str], values: &[String]) -> Vec<KeyValue> {
-    let pairs = names
-        .iter()
-        .zip(values)
-        .filter(|(_, value)| !value.is_empty());
+fn attributes(labels: &Labels) -> Vec<KeyValue> {
+    let pairs = labels.iter().filter(|(_, value)| !value.is_empty());
     pairs
         .map(|(name, value)| KeyValue {
             key: (*name).to_owned(),
             value: Some(AnyValue {
-                value: Some(any_value::Value::StringValue(value.clone())),
+                value: Some(any_value::Value::StringValue(value.clone().into_owned())),
             }),
             ..KeyValue::default()
         })
@@ -237,8 +249,10 @@ fn seconds(nanos: u64) -> f64 {
 }
 
 fn now() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    unix_nanos(SystemTime::now())
+}
+
+fn unix_nanos(at: SystemTime) -> u64 {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,8 +1,9 @@
 //! The cells that threads write to, and the handles on them.
 
+use super::exemplar::{Exemplars, Ids};
+use super::sync::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Words a cache line holds.
 const WORDS: usize = 8;
@@ -109,6 +110,7 @@ impl Gauge {
 #[derive(Clone, Copy)]
 pub(crate) struct Durations {
     pub(super) cells: &'static Cells,
+    pub(super) exemplars: &'static Exemplars,
     pub(super) bounds: &'static [u64],
 }
 
@@ -118,8 +120,10 @@ impl Durations {
         bounds.len() + 2
     }
 
-    /// Records one duration; counts as 2⁶³ ns (292 years) when it is longer.
-    pub(crate) fn record(self, duration: Duration) {
+    /// Records one duration; counts as 2⁶³ ns (292 years) when it is longer. With the ids of a sampled span it may
+    /// become the bucket's example.
+    #[inline]
+    pub(crate) fn record(self, duration: Duration, sampled: Option<Ids>, now: Instant) {
         let nanos = u64::try_from(duration.as_nanos())
             .unwrap_or(u64::MAX)
             .min(1 << 63);
@@ -130,6 +134,9 @@ impl Durations {
             .count();
         self.cells.add(bucket, 1);
         self.cells.add(self.bounds.len() + 1, nanos);
+        if let Some(ids) = sampled {
+            self.exemplars.offer(bucket, ids, nanos, now);
+        }
     }
 }
 

@@ -5,11 +5,17 @@
 //! (durations in nanoseconds), so no value can poison a sum. Labels are rendered once, when a series is made.
 
 mod cells;
+mod exemplar;
 mod registry;
+mod sync;
 mod text;
 
 pub(crate) use cells::{Counter, Durations, Gauge};
-pub(crate) use registry::{Family, Reading, Series, counter, durations, families, gauge};
+pub(crate) use exemplar::{Exemplar, Ids};
+pub(crate) use registry::{
+    Distribution, Family, Labels, Reading, Registry, Series, counter, durations, families, gauge,
+    process,
+};
 pub(crate) use text::render;
 
 /// What a metric is. One static each, in [`names`](crate::names).
@@ -34,4 +40,14 @@ pub(crate) enum Kind {
     Gauge,
     /// Distribution of durations; the upper bounds of its buckets in nanoseconds, rising.
     Durations(&'static [u64]),
+}
+
+impl Kind {
+    /// The bounds of its buckets; none when it has no buckets.
+    pub(crate) const fn bounds(self) -> &'static [u64] {
+        match self {
+            Self::Durations(bounds) => bounds,
+            Self::Counter | Self::Gauge => &[],
+        }
+    }
 }

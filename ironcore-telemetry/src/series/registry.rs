@@ -1,45 +1,144 @@
-//! All series of the process, by metric.
+//! All series, by metric and labels.
 
 use super::cells::{Cells, Counter, Durations, Gauge};
+use super::exemplar::{Exemplar, Exemplars};
 use super::{Kind, Metric};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// All series, by metric name, in the order of the page.
-static REGISTRY: Mutex<BTreeMap<&'static str, Entry>> = Mutex::new(BTreeMap::new());
+/// Names and values of a series, in the order of the page.
+pub(crate) type Labels = Vec<(&'static str, Cow<'static, str>)>;
 
-struct Entry {
-    metric: &'static Metric,
-    series: BTreeMap<Vec<String>, &'static Cells>,
-}
+/// The series of this process.
+static PROCESS: Registry = Registry::new();
 
 /// The counter of this metric with these label values: the same cells for the same values, zero when new.
 pub(crate) fn counter(metric: &'static Metric, values: &[&str]) -> Counter {
-    debug_assert_eq!(metric.kind, Kind::Counter, "{}", metric.name);
-    Counter(cells(metric, values))
+    PROCESS.counter(metric, values, &[])
 }
 
 /// The gauge of this metric with these label values.
 pub(crate) fn gauge(metric: &'static Metric, values: &[&str]) -> Gauge {
-    debug_assert_eq!(metric.kind, Kind::Gauge, "{}", metric.name);
-    Gauge(cells(metric, values))
+    PROCESS.gauge(metric, values)
 }
 
 /// The histogram of this metric with these label values.
 pub(crate) fn durations(metric: &'static Metric, values: &[&str]) -> Durations {
-    let bounds = match metric.kind {
-        Kind::Durations(bounds) => bounds,
-        Kind::Counter | Kind::Gauge => &[],
-    };
-    Durations {
-        cells: cells(metric, values),
-        bounds,
+    PROCESS.durations(metric, values, &[])
+}
+
+/// What all series of this process hold now, by metric name and labels.
+pub(crate) fn families() -> Vec<Family> {
+    PROCESS.families()
+}
+
+/// The registry of this process.
+pub(crate) fn process() -> &'static Registry {
+    &PROCESS
+}
+
+/// Series by metric name. There is one for the process, and one for each capture of a test.
+pub(crate) struct Registry(Mutex<BTreeMap<&'static str, Entry>>);
+
+struct Entry {
+    metric: &'static Metric,
+    series: BTreeMap<Labels, Slot>,
+}
+
+/// Where a series keeps its values.
+#[derive(Clone, Copy)]
+struct Slot {
+    cells: &'static Cells,
+    exemplars: &'static Exemplars,
+}
+
+impl Registry {
+    pub(crate) const fn new() -> Self {
+        Self(Mutex::new(BTreeMap::new()))
+    }
+
+    /// The counter of this metric with these values of its labels, and `more` labels of its own.
+    pub(crate) fn counter(
+        &self,
+        metric: &'static Metric,
+        values: &[&str],
+        more: &[(&'static str, &'static str)],
+    ) -> Counter {
+        debug_assert_eq!(metric.kind, Kind::Counter, "{}", metric.name);
+        Counter(self.slot(metric, values, more).cells)
+    }
+
+    /// The gauge of this metric with these values of its labels.
+    pub(crate) fn gauge(&self, metric: &'static Metric, values: &[&str]) -> Gauge {
+        debug_assert_eq!(metric.kind, Kind::Gauge, "{}", metric.name);
+        Gauge(self.slot(metric, values, &[]).cells)
+    }
+
+    /// The histogram of this metric with these values of its labels, and `more` labels of its own.
+    pub(crate) fn durations(
+        &self,
+        metric: &'static Metric,
+        values: &[&str],
+        more: &[(&'static str, &'static str)],
+    ) -> Durations {
+        let Slot { cells, exemplars } = self.slot(metric, values, more);
+        Durations {
+            cells,
+            exemplars,
+            bounds: metric.kind.bounds(),
+        }
+    }
+
+    /// What all series hold now, by metric name and labels.
+    pub(crate) fn families(&self) -> Vec<Family> {
+        self.lock().values().map(Family::read).collect()
+    }
+
+    fn slot(
+        &self,
+        metric: &'static Metric,
+        values: &[&str],
+        more: &[(&'static str, &'static str)],
+    ) -> Slot {
+        debug_assert_eq!(metric.labels.len(), values.len(), "{}", metric.name);
+        let own = metric
+            .labels
+            .iter()
+            .zip(values)
+            .map(|(name, value)| (*name, Cow::Owned((*value).to_owned())));
+        let more = more
+            .iter()
+            .map(|(name, value)| (*name, Cow::Borrowed(*value)));
+        let labels = own.chain(more).collect();
+        let mut entries = self.lock();
+        let entry = entries.entry(metric.name).or_insert_with(|| Entry {
+            metric,
+            series: BTreeMap::new(),
+        });
+        *entry
+            .series
+            .entry(labels)
+            .or_insert_with(|| Slot::new(metric.kind))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Entry>> {
+        // A panic while the map was locked leaves it whole: every change is one insertion.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What all series hold now, by metric name and label values.
-pub(crate) fn families() -> Vec<Family> {
-    registry().values().map(Family::read).collect()
+impl Slot {
+    fn new(kind: Kind) -> Self {
+        let (words, exemplars) = match kind {
+            Kind::Counter | Kind::Gauge => (1, 0),
+            Kind::Durations(bounds) => (Durations::words(bounds), bounds.len() + 1),
+        };
+        Self {
+            cells: Cells::leak(words),
+            exemplars: Exemplars::leak(exemplars),
+        }
+    }
 }
 
 /// One metric and its series at one moment.
@@ -50,62 +149,49 @@ pub(crate) struct Family {
 
 /// One series at one moment.
 pub(crate) struct Series {
-    /// In the order of the metric's label names.
-    pub(crate) labels: Vec<String>,
+    pub(crate) labels: Labels,
     pub(crate) reading: Reading,
 }
 
 /// What a series holds.
+#[derive(Debug, PartialEq)]
 pub(crate) enum Reading {
     Counter(u64),
     Gauge(i64),
-    /// Counts a bucket (not cumulated; the last one is above all bounds) and the sum in nanoseconds.
-    Durations {
-        buckets: Vec<u64>,
-        sum: u64,
-    },
+    Durations(Distribution),
+}
+
+/// What a histogram holds.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Distribution {
+    /// Counts a bucket (not cumulated; the last one is above all bounds).
+    pub(crate) buckets: Vec<u64>,
+    /// In nanoseconds.
+    pub(crate) sum: u64,
+    /// At most one a bucket.
+    pub(crate) exemplars: Vec<Exemplar>,
 }
 
 impl Family {
     fn read(entry: &Entry) -> Self {
-        let read = |cells: &Cells| match entry.metric.kind {
-            Kind::Counter => Reading::Counter(cells.sum(0)),
-            Kind::Gauge => Reading::Gauge(cells.sum(0).cast_signed()),
-            Kind::Durations(bounds) => Reading::Durations {
-                buckets: (0..=bounds.len()).map(|bucket| cells.sum(bucket)).collect(),
-                sum: cells.sum(bounds.len() + 1),
-            },
+        let read = |slot: &Slot| match entry.metric.kind {
+            Kind::Counter => Reading::Counter(slot.cells.sum(0)),
+            Kind::Gauge => Reading::Gauge(slot.cells.sum(0).cast_signed()),
+            Kind::Durations(bounds) => Reading::Durations(Distribution {
+                buckets: (0..=bounds.len())
+                    .map(|bucket| slot.cells.sum(bucket))
+                    .collect(),
+                sum: slot.cells.sum(bounds.len() + 1),
+                exemplars: slot.exemplars.read(),
+            }),
         };
-        let series = entry.series.iter().map(|(labels, cells)| Series {
+        let series = entry.series.iter().map(|(labels, slot)| Series {
             labels: labels.clone(),
-            reading: read(cells),
+            reading: read(slot),
         });
         Self {
             metric: entry.metric,
             series: series.collect(),
         }
     }
-}
-
-fn cells(metric: &'static Metric, values: &[&str]) -> &'static Cells {
-    debug_assert_eq!(metric.labels.len(), values.len(), "{}", metric.name);
-    let words = match metric.kind {
-        Kind::Counter | Kind::Gauge => 1,
-        Kind::Durations(bounds) => Durations::words(bounds),
-    };
-    let labels = values.iter().map(ToString::to_string).collect();
-    let mut registry = registry();
-    let entry = registry.entry(metric.name).or_insert_with(|| Entry {
-        metric,
-        series: BTreeMap::new(),
-    });
-    entry
-        .series
-        .entry(labels)
-        .or_insert_with(|| Cells::leak(words))
-}
-
-fn registry() -> MutexGuard<'static, BTreeMap<&'static str, Entry>> {
-    // A panic while the map was locked leaves it whole: every change is one insertion.
-    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,6 +1,6 @@
 //! The Prometheus text format, version 0.0.4.
 
-use super::registry::{Family, Reading, families};
+use super::registry::{Distribution, Family, Labels, Reading, families};
 use super::{Kind, Metric};
 use std::fmt::Write;
 
@@ -14,10 +14,7 @@ pub(crate) fn render(page: &mut String) {
 
 fn write_family(page: &mut String, Family { metric, series }: &Family) -> std::fmt::Result {
     let Metric {
-        name,
-        help,
-        kind,
-        labels,
+        name, help, kind, ..
     } = metric;
     let type_name = match kind {
         Kind::Counter => "counter",
@@ -26,16 +23,11 @@ fn write_family(page: &mut String, Family { metric, series }: &Family) -> std::f
     };
     writeln!(page, "# HELP {name} {help}\n# TYPE {name} {type_name}")?;
     for series in series {
-        let labels = render_labels(labels, &series.labels);
+        let labels = render_labels(&series.labels);
         match &series.reading {
             Reading::Counter(value) => writeln!(page, "{name}{} {value}", braced(&labels))?,
             Reading::Gauge(value) => writeln!(page, "{name}{} {value}", braced(&labels))?,
-            Reading::Durations { buckets, sum } => {
-                let Kind::Durations(bounds) = kind else {
-                    continue;
-                };
-                write_histogram(page, name, &labels, bounds, buckets, *sum)?;
-            }
+            Reading::Durations(read) => write_histogram(page, name, &labels, kind.bounds(), read)?,
         }
     }
     Ok(())
@@ -46,8 +38,7 @@ fn write_histogram(
     name: &str,
     labels: &str,
     bounds: &[u64],
-    buckets: &[u64],
-    sum: u64,
+    Distribution { buckets, sum, .. }: &Distribution,
 ) -> std::fmt::Result {
     let comma = if labels.is_empty() { "" } else { "," };
     let mut below = 0_u64;
@@ -63,26 +54,22 @@ fn write_histogram(
         .iter()
         .fold(0_u64, |count, bucket| count.wrapping_add(*bucket));
     writeln!(page, "{name}_bucket{{{labels}{comma}le=\"+Inf\"}} {count}")?;
-    writeln!(page, "{name}_sum{} {}", braced(labels), Seconds(sum))?;
+    writeln!(page, "{name}_sum{} {}", braced(labels), Seconds(*sum))?;
     writeln!(page, "{name}_count{} {count}", braced(labels))
 }
 
 /// `name="value"` pairs; an empty value means the same as no label and is left out.
-fn render_labels(names: &[&str], values: &[String]) -> String {
-    let mut labels = String::new();
-    for (name, value) in names
-        .iter()
-        .zip(values)
-        .filter(|(_, value)| !value.is_empty())
-    {
-        let comma = if labels.is_empty() { "" } else { "," };
+fn render_labels(labels: &Labels) -> String {
+    let mut text = String::new();
+    for (name, value) in labels.iter().filter(|(_, value)| !value.is_empty()) {
+        let comma = if text.is_empty() { "" } else { "," };
         let value = value
             .replace('\\', "\\\\")
             .replace('"', "\\\"")
             .replace('\n', "\\n");
-        let _ = write!(labels, "{comma}{name}=\"{value}\"");
+        let _ = write!(text, "{comma}{name}=\"{value}\"");
     }
-    labels
+    text
 }
 
 fn braced(labels: &str) -> String {
@@ -114,7 +101,7 @@ impl std::fmt::Display for Seconds {
 mod tests {
     use super::super::{counter, durations, gauge};
     use super::*;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     static COUNTER: Metric = Metric {
         name: "text_test_total",
@@ -172,8 +159,8 @@ mod tests {
     #[test]
     fn a_histogram_has_cumulative_buckets_a_sum_in_seconds_and_a_count() {
         let lasts = durations(&DURATIONS, &["a"]);
-        lasts.record(Duration::from_millis(5));
-        lasts.record(Duration::from_millis(1_500));
+        lasts.record(Duration::from_millis(5), None, Instant::now());
+        lasts.record(Duration::from_millis(1_500), None, Instant::now());
         assert_eq!(
             lines_of("text_test_seconds")[2..],
             [

@@ -3,10 +3,10 @@
 use super::series::{self, Route};
 use crate::names::{UNMATCHED, attribute};
 use crate::propagation;
+use crate::series::Ids;
 use axum::extract::MatchedPath;
 use http::{Method, Request, StatusCode, Version, header};
-use opentelemetry::global::BoxedTracer;
-use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt, Tracer};
+use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt};
 use opentelemetry::{Context, ContextGuard, KeyValue};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,20 +14,23 @@ use std::time::{Duration, Instant};
 
 /// Bytes of the `User-Agent` that a span keeps.
 const USER_AGENT_LIMIT: usize = 256;
+/// Starts a span under a parent and returns a context that holds it; made by `init`.
+type StartSpan = Box<dyn Fn(SpanBuilder, &Context) -> Context + Send + Sync>;
+
 /// What is counted when the caller went away before the answer (nginx' status for it).
 const CLIENT_CLOSED: u16 = 499;
 
 /// Makes the server spans; unset while traces are off.
-static TRACER: OnceLock<BoxedTracer> = OnceLock::new();
+static START_SPAN: OnceLock<StartSpan> = OnceLock::new();
 
 /// Whether requests are recorded: from `init` on.
 static RECORDING: AtomicBool = AtomicBool::new(false);
 
 /// Records requests from here on.
-pub(crate) fn install(tracer: Option<BoxedTracer>) {
-    if let Some(tracer) = tracer {
+pub(crate) fn install(start_span: Option<StartSpan>) {
+    if let Some(start_span) = start_span {
         // Set once: `init` refuses a second call.
-        let _ = TRACER.set(tracer);
+        let _ = START_SPAN.set(start_span);
     }
     RECORDING.store(true, Ordering::Release);
 }
@@ -62,8 +65,8 @@ impl InFlight {
             .get::<MatchedPath>()
             .map(MatchedPath::as_str);
         let parent = propagation::extract(request.headers());
-        let context = match TRACER.get() {
-            Some(tracer) => span(tracer, &parent, request, method, matched),
+        let context = match START_SPAN.get() {
+            Some(start_span) => span(start_span, &parent, request, method, matched),
             // The caller's ids still reach the log lines.
             None => parent,
         };
@@ -95,9 +98,11 @@ impl InFlight {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        let duration = self.started.elapsed();
+        let now = Instant::now();
+        let duration = now.saturating_duration_since(self.started);
         let status = end.status();
-        self.route.record(self.method, status, duration);
+        self.route
+            .record(self.method, status, duration, sampled(&self.context), now);
         let _current = self.context.clone().attach();
         tracing::info!(
             target: "http_access",
@@ -131,8 +136,19 @@ impl End {
     }
 }
 
+/// The ids of a sampled span: such a trace can be looked at.
+fn sampled(context: &Context) -> Option<Ids> {
+    let span = context.span();
+    let ids = span.span_context();
+    let of = || Ids {
+        trace: u128::from_be_bytes(ids.trace_id().to_bytes()),
+        span: u64::from_be_bytes(ids.span_id().to_bytes()),
+    };
+    ids.is_sampled().then(of)
+}
+
 fn span<Body>(
-    tracer: &BoxedTracer,
+    start_span: &StartSpan,
     parent: &Context,
     request: &Request<Body>,
     method: &'static str,
@@ -170,8 +186,7 @@ fn span<Body>(
     let builder = SpanBuilder::from_name(name)
         .with_kind(SpanKind::Server)
         .with_attributes(attributes);
-    let span = tracer.build_with_context(builder, parent);
-    parent.with_span(span)
+    start_span(builder, parent)
 }
 
 fn end_span(context: &Context, end: &End) {

@@ -1,10 +1,10 @@
 //! The series of HTTP requests, found by route, method and status.
 
 use crate::names::{self, OTHER};
-use crate::series::{self, Counter, Durations};
+use crate::series::{self, Counter, Durations, Ids};
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Routes that are told apart. A router has a fixed set; one that makes routes up at run time is stopped here.
 const ROUTES: usize = 200;
@@ -60,7 +60,14 @@ impl Route {
     }
 
     /// Counts an ended request.
-    pub(super) fn record(&self, method: &'static str, status: u16, duration: Duration) {
+    pub(super) fn record(
+        &self,
+        method: &'static str,
+        status: u16,
+        duration: Duration,
+        sampled: Option<Ids>,
+        now: Instant,
+    ) {
         let of = |requests: &&Requests| requests.status == status && requests.method == method;
         let known = self
             .requests
@@ -71,7 +78,7 @@ impl Route {
             .map(Requests::handles);
         let (count, durations) = known.unwrap_or_else(|| self.register(method, status));
         count.add(1);
-        durations.record(duration);
+        durations.record(duration, sampled, now);
     }
 
     fn register(&self, method: &'static str, status: u16) -> (Counter, Durations) {

@@ -107,12 +107,12 @@ fn counts() -> BTreeMap<String, i64> {
         for series in family
             .series
             .iter()
-            .filter(|series| series.labels[0] == TRACES)
+            .filter(|series| series.labels[0].1 == TRACES)
         {
             let value = match series.reading {
                 Reading::Counter(value) => i64::try_from(value).unwrap(),
                 Reading::Gauge(value) => value,
-                Reading::Durations { .. } => continue,
+                Reading::Durations(_) => continue,
             };
             let name = family
                 .metric
@@ -120,7 +120,11 @@ fn counts() -> BTreeMap<String, i64> {
                 .trim_start_matches("telemetry_")
                 .trim_end_matches("_total");
             counts.insert(
-                series.labels.get(1).map_or(name, String::as_str).to_owned(),
+                series
+                    .labels
+                    .get(1)
+                    .map_or(name, |(_, reason)| reason)
+                    .to_owned(),
                 value,
             );
         }

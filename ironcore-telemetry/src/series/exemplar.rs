@@ -1,0 +1,219 @@
+//! One recent example of each bucket of a histogram: which trace to look at.
+
+use super::sync::{AtomicU64, Ordering};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime};
+
+/// The trace and the span that a value was measured in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ids {
+    pub(crate) trace: u128,
+    pub(crate) span: u64,
+}
+
+/// One measured value and where it was measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Exemplar {
+    pub(crate) ids: Ids,
+    /// In nanoseconds.
+    pub(crate) value: u64,
+    pub(crate) at: SystemTime,
+}
+
+/// A slot for each bucket. Writers take a slot at most once a second, without waiting for each other or for readers.
+pub(crate) struct Exemplars(Box<[Slot]>);
+
+/// A sequence lock: odd while a writer is at it. A reader that saw the number change looks again.
+#[derive(Default)]
+struct Slot {
+    version: AtomicU64,
+    /// Nanoseconds since [`anchor`], plus one; zero while the slot is empty.
+    at: AtomicU64,
+    value: AtomicU64,
+    trace_high: AtomicU64,
+    trace_low: AtomicU64,
+    span: AtomicU64,
+}
+
+/// How often a reader looks at a slot that is being written before it leaves it out.
+const LOOKS: usize = 8;
+
+impl Exemplars {
+    /// Slots for the life of the process, as the cells beside them.
+    pub(super) fn leak(slots: usize) -> &'static Self {
+        Box::leak(Box::new(Self::new(slots)))
+    }
+
+    fn new(slots: usize) -> Self {
+        Self((0..slots).map(|_| Slot::default()).collect())
+    }
+
+    /// Offers an example for a bucket; kept unless the bucket had one within the last second.
+    pub(super) fn offer(&self, bucket: usize, ids: Ids, value: u64, now: Instant) {
+        if let Some(slot) = self.0.get(bucket) {
+            slot.offer(ids, value, since_anchor(now));
+        }
+    }
+
+    /// The examples that there are.
+    pub(super) fn read(&self) -> Vec<Exemplar> {
+        self.0.iter().filter_map(Slot::read).collect()
+    }
+}
+
+impl Slot {
+    fn offer(&self, ids: Ids, value: u64, at: u64) {
+        let last = self.at.load(Ordering::Relaxed);
+        if last != 0 && at.saturating_sub(last) < 1_000_000_000 {
+            return;
+        }
+        let version = self.version.load(Ordering::Relaxed);
+        let is_free = version.is_multiple_of(2);
+        let taken = self.version.compare_exchange(
+            version,
+            version + 1,
+            Ordering::Acquire,
+            Ordering::Relaxed,
+        );
+        if !is_free || taken.is_err() {
+            // Another thread has just offered one: that will do.
+            return;
+        }
+        // Release: whoever sees one of these sees the odd number too.
+        self.at.store(at, Ordering::Release);
+        self.value.store(value, Ordering::Release);
+        self.trace_high.store(high(ids.trace), Ordering::Release);
+        self.trace_low.store(low(ids.trace), Ordering::Release);
+        self.span.store(ids.span, Ordering::Release);
+        self.version.store(version + 2, Ordering::Release);
+    }
+
+    fn read(&self) -> Option<Exemplar> {
+        (0..LOOKS).find_map(|_| self.look()).flatten()
+    }
+
+    /// What the slot holds; `None` when it was being written.
+    fn look(&self) -> Option<Option<Exemplar>> {
+        let before = self.version.load(Ordering::Acquire);
+        // Acquire: none of these is read after the second look at the number.
+        let at = self.at.load(Ordering::Acquire);
+        let value = self.value.load(Ordering::Acquire);
+        let (high, low) = (
+            self.trace_high.load(Ordering::Acquire),
+            self.trace_low.load(Ordering::Acquire),
+        );
+        let span = self.span.load(Ordering::Acquire);
+        if !before.is_multiple_of(2) || self.version.load(Ordering::Relaxed) != before {
+            return None;
+        }
+        let ids = Ids {
+            trace: u128::from(high) << 64 | u128::from(low),
+            span,
+        };
+        Some((at != 0).then(|| Exemplar {
+            ids,
+            value,
+            at: anchor().1 + Duration::from_nanos(at - 1),
+        }))
+    }
+}
+
+fn high(trace: u128) -> u64 {
+    u64::try_from(trace >> 64).unwrap_or_default()
+}
+
+fn low(trace: u128) -> u64 {
+    u64::try_from(trace & u128::from(u64::MAX)).unwrap_or_default()
+}
+
+/// One moment on both clocks, so that a monotonic reading can be told as a date.
+fn anchor() -> &'static (Instant, SystemTime) {
+    static ANCHOR: OnceLock<(Instant, SystemTime)> = OnceLock::new();
+    ANCHOR.get_or_init(|| (Instant::now(), SystemTime::now()))
+}
+
+fn since_anchor(now: Instant) -> u64 {
+    let nanos = now.saturating_duration_since(anchor().0).as_nanos();
+    u64::try_from(nanos)
+        .unwrap_or(u64::MAX - 1)
+        .saturating_add(1)
+}
+
+#[cfg(all(test, not(ironcore_loom)))]
+mod tests {
+    use super::*;
+
+    const FIRST: Ids = Ids {
+        trace: 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c,
+        span: 7,
+    };
+    const SECOND: Ids = Ids { trace: 1, span: 2 };
+
+    #[test]
+    fn an_empty_slot_has_no_example() {
+        assert_eq!(Exemplars::new(3).read(), []);
+    }
+
+    #[test]
+    fn an_example_is_kept_for_a_second_and_then_replaced() {
+        let exemplars = Exemplars::new(1);
+        let start = Instant::now();
+        exemplars.offer(0, FIRST, 5, start);
+        exemplars.offer(0, SECOND, 6, start + Duration::from_millis(999));
+        assert_eq!(
+            exemplars
+                .read()
+                .iter()
+                .map(|kept| (kept.ids, kept.value))
+                .collect::<Vec<_>>(),
+            [(FIRST, 5)]
+        );
+        exemplars.offer(0, SECOND, 6, start + Duration::from_millis(1_001));
+        assert_eq!(exemplars.read()[0].ids, SECOND);
+    }
+
+    #[test]
+    fn the_moment_is_told_as_a_date() {
+        let exemplars = Exemplars::new(1);
+        exemplars.offer(0, FIRST, 5, Instant::now());
+        let age = SystemTime::now()
+            .duration_since(exemplars.read()[0].at)
+            .unwrap_or_default();
+        assert!(age < Duration::from_secs(60), "{age:?}");
+    }
+}
+
+#[cfg(all(test, ironcore_loom))]
+mod loom_tests {
+    use super::*;
+    use loom::sync::Arc;
+    use loom::thread;
+
+    #[test]
+    fn a_reader_never_sees_half_of_one_example_and_half_of_another() {
+        loom::model(|| {
+            let slot = Arc::new(Slot::default());
+            let writers = [1_u64, 2].map(|number| {
+                let slot = Arc::clone(&slot);
+                let ids = Ids {
+                    trace: u128::from(number) << 64 | u128::from(number),
+                    span: number,
+                };
+                // So far apart that neither keeps the other out.
+                thread::spawn(move || slot.offer(ids, number, number * 2_000_000_000))
+            });
+            if let Some(Some(seen)) = slot.look() {
+                let number = seen.ids.span;
+                assert!((1..=2).contains(&number));
+                assert_eq!(
+                    (seen.value, seen.ids.trace),
+                    (number, u128::from(number) << 64 | u128::from(number))
+                );
+            }
+            for writer in writers {
+                writer.join().unwrap();
+            }
+            assert!(slot.look().unwrap().is_some());
+        });
+    }
+}

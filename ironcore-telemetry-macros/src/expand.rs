@@ -56,37 +56,48 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
     }
 }
 
-/// The static of the function, the start of the operation, the call, its verdict and its value.
+/// The static of the function, and the call with its verdict.
 fn recorded(model: &Model, call: &TokenStream) -> TokenStream {
-    let private = private(model);
     let site = site(model);
-    let [operation, result] = [operation(), result()];
     quote! {
         #site
-        let #operation = #private::Operation::start(&__IRONCORE_TELEMETRY_SITE, &(), 0);
-        let #result = #call;
-        #[allow(unused_imports, clippy::needless_borrow)]
-        {
+        #call
+    }
+}
+
+/// How the value is judged: a closure, so that it is done where the value's type is known.
+fn judge(model: &Model) -> TokenStream {
+    let (private, value) = (private(model), hygienic("value"));
+    quote! {
+        |#value| {
+            #[allow(unused_imports)]
             use #private::{ByDefault as _, ByOutcome as _, ByResult as _};
-            #private::Operation::finish(#operation, (&&&#private::Probe(&#result)).verdict());
+            #[allow(clippy::needless_borrow)]
+            (&&&#private::Probe(#value)).verdict()
         }
-        #result
     }
 }
 
 fn async_call(model: &Model, future: &TokenStream) -> TokenStream {
-    let (private, operation) = (private(model), operation());
-    quote!(#private::Operation::attach(&#operation, #future).await)
+    let (private, judge) = (private(model), judge(model));
+    let work = hygienic("work");
+    quote! {
+        let #work = #future;
+        if #private::Operation::is_off() {
+            return #work.await;
+        }
+        #private::Operation::record(&__IRONCORE_TELEMETRY_SITE, #work, #judge).await
+    }
 }
 
 fn sync_call(model: &Model) -> TokenStream {
-    let (private, operation, current) = (private(model), operation(), hygienic("current"));
+    let (private, operation, judge) = (private(model), operation(), judge(model));
     let ItemFn { sig, block, .. } = &model.function;
     let output = closure_output(&sig.output);
-    quote! {{
-        let #current = #private::Operation::enter(&#operation);
-        #private::call(move || #output #block)
-    }}
+    quote! {
+        let #operation = #private::Operation::start(&__IRONCORE_TELEMETRY_SITE, &(), 0);
+        #private::Operation::call(#operation, move || #output #block, #judge)
+    }
 }
 
 /// The static of this function, and its entry in the list of all. Items are not hygienic: the name is one that nobody
@@ -173,10 +184,6 @@ fn private(model: &Model) -> TokenStream {
 
 fn operation() -> Ident {
     hygienic("operation")
-}
-
-fn result() -> Ident {
-    hygienic("result")
 }
 
 /// A name that the user's code cannot see.

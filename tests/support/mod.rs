@@ -155,10 +155,16 @@ pub fn assert_golden(file: &str, text: &str) {
         std::fs::write(&path, text).expect("the golden file can be written");
     }
     let golden = std::fs::read_to_string(&path).expect("the golden file");
-    assert_eq!(
-        text,
-        golden,
-        "if this is meant, run with BLESS=1 and read the change of {}",
-        path.display()
-    );
+    let (mut expected, mut found) = (golden.lines(), text.lines());
+    for number in 1.. {
+        match (expected.next(), found.next()) {
+            (None, None) => break,
+            (expected, found) => assert_eq!(
+                found,
+                expected,
+                "line {number}; if this is meant, run with BLESS=1 and read the change of {}",
+                path.display()
+            ),
+        }
+    }
 }

@@ -10,7 +10,7 @@ mod verdict;
 
 pub use field::{AsDebug, AsDisplay, Field, FieldValue, Refused, Shown, value};
 pub use label::{Label, LabelSet};
-pub use operation::{Attached, Operation};
+pub use operation::Operation;
 pub use outcome::{Outcome, OutcomeClass};
 pub use site::{Catalog, SITES, Site, Spec, catalog};
 pub use verdict::{ByDefault, ByOutcome, ByResult, IntoVerdict, Probe, Verdict};

@@ -9,10 +9,10 @@ use super::verdict::Verdict;
 use opentelemetry::{Context, ContextGuard};
 use pin_project_lite::pin_project;
 use std::pin::Pin;
-use std::task::{Context as TaskContext, Poll};
-use std::time::Instant;
+use std::task::{Context as TaskContext, Poll, ready};
+use std::time::{Duration, Instant};
 
-/// A call that has begun. Dropped without [`finish`](Self::finish), it was cancelled or panicked.
+/// A call that has begun. Dropped before its end, it was cancelled or panicked.
 #[derive(Debug)]
 #[must_use = "an operation that is dropped at once counts as cancelled"]
 pub struct Operation(Option<Running>);
@@ -27,6 +27,13 @@ struct Running {
 }
 
 impl Operation {
+    /// Whether nothing is recorded: before `init`, and when telemetry is disabled.
+    #[must_use]
+    #[inline]
+    pub fn is_off() -> bool {
+        !site::is_recording()
+    }
+
     /// Begins a call with these labels, and room for so many fields; before `init` it is not recorded.
     #[inline]
     pub fn start<S: LabelSet>(site: &'static Site, labels: &S, fields: usize) -> Self {
@@ -60,27 +67,45 @@ impl Operation {
         }
     }
 
-    /// Makes the call's span the current one until the guard is dropped, for synchronous calls.
-    #[must_use = "the span is current only while the guard lives"]
+    /// Runs a synchronous call to its end and judges what it returned.
     #[inline]
-    pub fn enter(&self) -> Option<ContextGuard> {
-        attached(self.context())
+    pub fn call<R>(mut self, body: impl FnOnce() -> R, judge: impl FnOnce(&R) -> Verdict) -> R {
+        let current = attached(self.context());
+        let value = body();
+        drop(current);
+        if let Some(running) = self.0.take() {
+            running.end(judge(&value));
+        }
+        value
     }
 
-    /// Makes the call's span the current one whenever the future is polled.
+    /// Runs an asynchronous call to its end and judges what it returned.
     #[inline]
-    pub fn attach<F>(&self, future: F) -> Attached<F> {
-        Attached {
-            context: self.context().cloned(),
+    pub fn run<F: Future, J: FnOnce(&F::Output) -> Verdict>(
+        mut self,
+        future: F,
+        judge: J,
+    ) -> Recorded<F, J> {
+        Recorded {
             future: Some(future),
+            judge: Some(judge),
+            begins: None,
+            running: self.0.take(),
         }
     }
 
-    /// Ends the call with this verdict.
+    /// Runs an asynchronous call of a site without labels and fields: begun when it is first polled, in its place.
     #[inline]
-    pub fn finish(mut self, verdict: Verdict) {
-        if let Some(running) = self.0.take() {
-            running.end(verdict);
+    pub fn record<F: Future, J: FnOnce(&F::Output) -> Verdict>(
+        site: &'static Site,
+        future: F,
+        judge: J,
+    ) -> Recorded<F, J> {
+        Recorded {
+            future: Some(future),
+            judge: Some(judge),
+            begins: Some(site),
+            running: None,
         }
     }
 
@@ -101,7 +126,7 @@ impl Drop for Operation {
 
 impl Running {
     fn begin(spec: &'static Spec, series: &'static Series, fields: usize) -> Self {
-        series.in_flight.add(1);
+        series.begin();
         let start_span = site::start_span().filter(|_| !span::is_left_out(site::follows_parent()));
         let context = start_span.map(|start_span| span::start(start_span, spec, fields));
         Self {
@@ -115,11 +140,10 @@ impl Running {
     fn end(self, verdict: Verdict) {
         let now = Instant::now();
         let duration = now.saturating_duration_since(self.started);
-        self.series.in_flight.add(-1);
         let sampled = self.context.as_ref().and_then(span::sampled);
-        self.series.record(verdict, duration, sampled, now);
-        self.say(verdict, duration.as_micros());
-        if let Some(context) = &self.context {
+        self.series.end(verdict, duration, sampled, now);
+        self.say(verdict, duration);
+        if let (Some(context), Some(_)) = (&self.context, sampled) {
             span::end(context, verdict);
         }
     }
@@ -134,22 +158,23 @@ impl Running {
     }
 
     /// The closing line; its level is the verdict's.
-    fn say(&self, Verdict { class, code }: Verdict, micros: u128) {
+    #[inline]
+    fn say(&self, Verdict { class, code }: Verdict, duration: Duration) {
         macro_rules! line {
-            ($level:ident) => {{
+            ($level:ident) => {
                 if tracing::event_enabled!(target: "business", tracing::Level::$level) {
                     let _current = attached(self.context.as_ref());
                     tracing::event!(
                         target: "business",
                         tracing::Level::$level,
-                        operation = self.spec.name,
+                        business.operation = self.spec.name,
                         outcome = class.as_str(),
                         code,
-                        duration_ms = milliseconds(micros),
+                        duration_ms = milliseconds(duration),
                         "ended"
                     );
                 }
-            }};
+            };
         }
         match class {
             OutcomeClass::Ok => line!(DEBUG),
@@ -160,46 +185,69 @@ impl Running {
     }
 }
 
-fn milliseconds(micros: u128) -> f64 {
-    f64::from(u32::try_from(micros).unwrap_or(u32::MAX)) / 1_000.0
+fn milliseconds(duration: Duration) -> f64 {
+    f64::from(u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)) / 1_000.0
 }
 
 pin_project! {
-    /// A future with a context that is current while it is polled, and while it is dropped.
+    /// An asynchronous call: its span is current while it is polled, and while it is dropped. Dropped before it is ready,
+    /// it was cancelled or panicked.
     #[must_use = "futures do nothing unless polled"]
-    pub struct Attached<F> {
-        context: Option<Context>,
+    pub struct Recorded<F, J> {
         // Empty only while it is dropped.
         #[pin]
         future: Option<F>,
+        judge: Option<J>,
+        // The site of a call that begins with the first poll.
+        begins: Option<&'static Site>,
+        // `None` once the call has ended, and when it is not recorded.
+        running: Option<Running>,
     }
 
-    impl<F> PinnedDrop for Attached<F> {
+    impl<F, J> PinnedDrop for Recorded<F, J> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            let _current = attached(this.context.as_ref());
-            this.future.set(None);
+            if let Some(running) = this.running.take() {
+                let current = attached(running.context.as_ref());
+                this.future.set(None);
+                drop(current);
+                running.abandon();
+            }
         }
     }
 }
 
-impl<F> std::fmt::Debug for Attached<F> {
+impl<F, J> std::fmt::Debug for Recorded<F, J> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Attached")
+        formatter.write_str("Recorded")
     }
 }
 
-impl<F: Future> Future for Attached<F> {
+impl<F: Future, J: FnOnce(&F::Output) -> Verdict> Future for Recorded<F, J> {
     type Output = F::Output;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let _current = attached(this.context.as_ref());
-        match this.future.as_pin_mut() {
-            Some(future) => future.poll(task),
-            None => Poll::Pending,
+        let Some(future) = this.future.as_pin_mut() else {
+            return Poll::Pending;
+        };
+        if let Some(site) = this.begins.take()
+            && site::is_recording()
+        {
+            *this.running = Operation::begin(site, &(), 0).0.take();
         }
+        let context = this
+            .running
+            .as_ref()
+            .and_then(|running| running.context.as_ref());
+        let current = attached(context);
+        let value = ready!(future.poll(task));
+        drop(current);
+        if let (Some(running), Some(judge)) = (this.running.take(), this.judge.take()) {
+            running.end(judge(&value));
+        }
+        Poll::Ready(value)
     }
 }
 

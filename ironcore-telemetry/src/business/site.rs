@@ -5,7 +5,7 @@ use super::outcome::OutcomeClass;
 use super::span::StartSpan;
 use super::verdict::Verdict;
 use crate::names::{self, OTHER};
-use crate::series::{self, Counter, Durations, Gauge, Ids, Registry};
+use crate::series::{self, Counter, Durations, Gauge, Ids, Registry, Shard};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -164,7 +164,7 @@ pub(super) struct Series {
     registry: &'static Registry,
     spec: &'static Spec,
     labels: Box<[(&'static str, &'static str)]>,
-    pub(super) in_flight: Gauge,
+    in_flight: Gauge,
     ok: Counter,
     cancelled: Counter,
     panicked: Counter,
@@ -211,17 +211,26 @@ impl Series {
         series
     }
 
+    /// Counts a call that begins.
+    #[inline]
+    pub(super) fn begin(&self) {
+        self.in_flight.add(1);
+    }
+
     /// Counts an ended call.
     #[inline]
-    pub(super) fn record(
+    pub(super) fn end(
         &self,
         verdict: Verdict,
         duration: Duration,
         sampled: Option<Ids>,
         now: Instant,
     ) {
-        self.counter(verdict).add(1);
-        self.durations(verdict.class).record(duration, sampled, now);
+        let shard = Shard::here();
+        self.in_flight.add_at(shard, -1);
+        self.counter(verdict).add_at(shard, 1);
+        self.durations(verdict.class)
+            .record(shard, duration, sampled, now);
     }
 
     #[inline]

@@ -7,6 +7,7 @@ use crate::names::attribute;
 use crate::series::Ids;
 use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue, Value};
+use std::borrow::Cow;
 
 /// Starts a span under a parent and returns a context that holds it. Made by `init`, which knows the SDK's own tracer: the
 /// API's global one would box each span once more.
@@ -22,9 +23,13 @@ pub(super) fn start(start: &StartSpan, spec: &'static Spec, fields: usize) -> Co
     attributes.push(KeyValue::new(attribute::DOMAIN, spec.domain));
     attributes.push(KeyValue::new(attribute::OPERATION, spec.operation));
     attributes.push(KeyValue::new(attribute::CODE_FUNCTION, spec.function));
-    let builder = SpanBuilder::from_name(spec.name)
-        .with_kind(SpanKind::Internal)
-        .with_attributes(attributes);
+    // Written out: the builder's methods would copy it for each part.
+    let builder = SpanBuilder {
+        name: Cow::Borrowed(spec.name),
+        span_kind: Some(SpanKind::Internal),
+        attributes: Some(attributes),
+        ..SpanBuilder::default()
+    };
     start(builder, &Context::current())
 }
 
@@ -33,22 +38,20 @@ pub(super) fn add(context: &Context, key: &'static str, value: Value) {
     context.span().set_attribute(KeyValue::new(key, value));
 }
 
-/// Ends the span with a verdict.
+/// Ends a sampled span with a verdict.
 pub(super) fn end(context: &Context, Verdict { class, code }: Verdict) {
     let span = context.span();
-    if span.is_recording() {
-        span.set_attribute(KeyValue::new(attribute::OUTCOME, class.as_str()));
-        if class != OutcomeClass::Ok {
-            let kind = if code.is_empty() {
-                class.as_str()
-            } else {
-                code
-            };
-            span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, kind));
-        }
-        if matches!(class, OutcomeClass::Failed | OutcomeClass::Panicked) {
-            span.set_status(Status::error(""));
-        }
+    span.set_attribute(KeyValue::new(attribute::OUTCOME, class.as_str()));
+    if class != OutcomeClass::Ok {
+        let kind = if code.is_empty() {
+            class.as_str()
+        } else {
+            code
+        };
+        span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, kind));
+    }
+    if matches!(class, OutcomeClass::Failed | OutcomeClass::Panicked) {
+        span.set_status(Status::error(""));
     }
     span.end();
 }

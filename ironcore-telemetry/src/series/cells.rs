@@ -32,9 +32,10 @@ impl Cells {
         }))
     }
 
-    /// Adds to a word of the calling thread's shard; wraps around at 2⁶⁴.
-    fn add(&self, word: usize, amount: u64) {
-        let line = shard() * self.lines_per_shard + word / WORDS;
+    /// Adds to a word of a shard; wraps around at 2⁶⁴.
+    #[inline]
+    fn add(&self, Shard(shard): Shard, word: usize, amount: u64) {
+        let line = shard * self.lines_per_shard + word / WORDS;
         if let Some(cell) = self
             .lines
             .get(line)
@@ -69,13 +70,20 @@ fn shards() -> usize {
     })
 }
 
-/// The calling thread's shard. Threads are dealt out in turn; two threads of one shard stay correct, only slower.
-fn shard() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static SHARD: usize = NEXT.fetch_add(1, Relaxed) & (shards() - 1);
+/// Where a thread writes. Looked up once for all that one event counts.
+#[derive(Clone, Copy)]
+pub(crate) struct Shard(usize);
+
+impl Shard {
+    /// The calling thread's. Threads are dealt out in turn; two threads of one shard stay correct, only slower.
+    #[inline]
+    pub(crate) fn here() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        thread_local! {
+            static SHARD: usize = NEXT.fetch_add(1, Relaxed) & (shards() - 1);
+        }
+        Self(SHARD.try_with(|shard| *shard).unwrap_or(0))
     }
-    SHARD.try_with(|shard| *shard).unwrap_or(0)
 }
 
 /// A number that only rises.
@@ -85,7 +93,13 @@ pub(crate) struct Counter(pub(super) &'static Cells);
 impl Counter {
     /// Counts `amount` more.
     pub(crate) fn add(self, amount: u64) {
-        self.0.add(0, amount);
+        self.add_at(Shard::here(), amount);
+    }
+
+    /// The same for a thread that has looked up its shard.
+    #[inline]
+    pub(crate) fn add_at(self, shard: Shard, amount: u64) {
+        self.0.add(shard, 0, amount);
     }
 
     /// What was counted so far, by all threads.
@@ -102,7 +116,13 @@ pub(crate) struct Gauge(pub(super) &'static Cells);
 impl Gauge {
     /// Adds `amount`, which may be negative.
     pub(crate) fn add(self, amount: i64) {
-        self.0.add(0, amount.cast_unsigned());
+        self.add_at(Shard::here(), amount);
+    }
+
+    /// The same for a thread that has looked up its shard.
+    #[inline]
+    pub(crate) fn add_at(self, shard: Shard, amount: i64) {
+        self.0.add(shard, 0, amount.cast_unsigned());
     }
 }
 
@@ -123,24 +143,32 @@ impl Durations {
     /// Records one duration; counts as 2⁶³ ns (292 years) when it is longer. With the ids of a sampled span it may
     /// become the bucket's example.
     #[inline]
-    pub(crate) fn record(self, duration: Duration, sampled: Option<Ids>, now: Instant) {
-        let nanos = u64::try_from(duration.as_nanos())
-            .unwrap_or(u64::MAX)
-            .min(1 << 63);
+    pub(crate) fn record(
+        self,
+        shard: Shard,
+        duration: Duration,
+        sampled: Option<Ids>,
+        now: Instant,
+    ) {
+        let nanos = duration
+            .as_secs()
+            .saturating_mul(1_000_000_000)
+            .saturating_add(duration.subsec_nanos().into());
+        let nanos = nanos.min(1 << 63);
         let bucket = self
             .bounds
             .iter()
             .take_while(|bound| nanos > **bound)
             .count();
-        self.cells.add(bucket, 1);
-        self.cells.add(self.bounds.len() + 1, nanos);
+        self.cells.add(shard, bucket, 1);
+        self.cells.add(shard, self.bounds.len() + 1, nanos);
         if let Some(ids) = sampled {
             self.exemplars.offer(bucket, ids, nanos, now);
         }
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(ironcore_loom)))]
 mod tests {
     use super::*;
 
@@ -166,12 +194,22 @@ mod tests {
     #[test]
     fn a_duration_on_a_bound_belongs_to_its_bucket() {
         let bounds: &[u64] = &[10, 20];
+        let (cells, exemplars) = (
+            Cells::leak(Durations::words(bounds)),
+            Exemplars::leak(bounds.len() + 1),
+        );
         let durations = Durations {
-            cells: Cells::leak(Durations::words(bounds)),
+            cells,
+            exemplars,
             bounds,
         };
         for nanos in [0, 10, 11, 20, 21, 1_000] {
-            durations.record(Duration::from_nanos(nanos));
+            durations.record(
+                Shard::here(),
+                Duration::from_nanos(nanos),
+                None,
+                Instant::now(),
+            );
         }
         assert_eq!(
             [0, 1, 2, 3].map(|word| durations.cells.sum(word)),

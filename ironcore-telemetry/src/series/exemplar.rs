@@ -35,6 +35,16 @@ struct Slot {
     span: AtomicU64,
 }
 
+/// What a reader saw of a slot.
+#[derive(Debug, PartialEq, Eq)]
+enum Look {
+    /// Nothing was written yet.
+    Empty,
+    Seen(Exemplar),
+    /// A writer was at it.
+    Busy,
+}
+
 /// How often a reader looks at a slot that is being written before it leaves it out.
 const LOOKS: usize = 8;
 
@@ -44,7 +54,7 @@ impl Exemplars {
         Box::leak(Box::new(Self::new(slots)))
     }
 
-    fn new(slots: usize) -> Self {
+    pub(super) fn new(slots: usize) -> Self {
         Self((0..slots).map(|_| Slot::default()).collect())
     }
 
@@ -89,11 +99,17 @@ impl Slot {
     }
 
     fn read(&self) -> Option<Exemplar> {
-        (0..LOOKS).find_map(|_| self.look()).flatten()
+        let seen = (0..LOOKS)
+            .map(|_| self.look())
+            .find(|seen| *seen != Look::Busy);
+        if let Some(Look::Seen(exemplar)) = seen {
+            Some(exemplar)
+        } else {
+            None
+        }
     }
 
-    /// What the slot holds; `None` when it was being written.
-    fn look(&self) -> Option<Option<Exemplar>> {
+    fn look(&self) -> Look {
         let before = self.version.load(Ordering::Acquire);
         // Acquire: none of these is read after the second look at the number.
         let at = self.at.load(Ordering::Acquire);
@@ -104,17 +120,17 @@ impl Slot {
         );
         let span = self.span.load(Ordering::Acquire);
         if !before.is_multiple_of(2) || self.version.load(Ordering::Relaxed) != before {
-            return None;
+            return Look::Busy;
         }
+        let Some(at) = at.checked_sub(1) else {
+            return Look::Empty;
+        };
         let ids = Ids {
             trace: u128::from(high) << 64 | u128::from(low),
             span,
         };
-        Some((at != 0).then(|| Exemplar {
-            ids,
-            value,
-            at: anchor().1 + Duration::from_nanos(at - 1),
-        }))
+        let at = anchor().1 + Duration::from_nanos(at);
+        Look::Seen(Exemplar { ids, value, at })
     }
 }
 
@@ -202,7 +218,7 @@ mod loom_tests {
                 // So far apart that neither keeps the other out.
                 thread::spawn(move || slot.offer(ids, number, number * 2_000_000_000))
             });
-            if let Some(Some(seen)) = slot.look() {
+            if let Look::Seen(seen) = slot.look() {
                 let number = seen.ids.span;
                 assert!((1..=2).contains(&number));
                 assert_eq!(
@@ -213,7 +229,7 @@ mod loom_tests {
             for writer in writers {
                 writer.join().unwrap();
             }
-            assert!(slot.look().unwrap().is_some());
+            assert!(matches!(slot.look(), Look::Seen(_)));
         });
     }
 }

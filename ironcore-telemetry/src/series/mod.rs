@@ -10,11 +10,12 @@ mod registry;
 mod sync;
 mod text;
 
-pub(crate) use cells::{Counter, Durations, Gauge};
+pub(crate) use cells::{Counter, Durations, Gauge, Shard};
 pub(crate) use exemplar::{Exemplar, Ids};
+#[cfg(any(feature = "http", test))]
+pub(crate) use registry::durations;
 pub(crate) use registry::{
-    Distribution, Family, Labels, Reading, Registry, Series, counter, durations, families, gauge,
-    process,
+    Distribution, Family, Labels, Reading, Registry, Series, counter, families, gauge, process,
 };
 pub(crate) use text::render;
 

@@ -99,7 +99,7 @@ impl std::fmt::Display for Seconds {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{counter, durations, gauge};
+    use super::super::{Shard, counter, durations, gauge};
     use super::*;
     use std::time::{Duration, Instant};
 
@@ -159,8 +159,18 @@ mod tests {
     #[test]
     fn a_histogram_has_cumulative_buckets_a_sum_in_seconds_and_a_count() {
         let lasts = durations(&DURATIONS, &["a"]);
-        lasts.record(Duration::from_millis(5), None, Instant::now());
-        lasts.record(Duration::from_millis(1_500), None, Instant::now());
+        lasts.record(
+            Shard::here(),
+            Duration::from_millis(5),
+            None,
+            Instant::now(),
+        );
+        lasts.record(
+            Shard::here(),
+            Duration::from_millis(1_500),
+            None,
+            Instant::now(),
+        );
         assert_eq!(
             lines_of("text_test_seconds")[2..],
             [

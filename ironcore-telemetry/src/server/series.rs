@@ -1,7 +1,7 @@
 //! The series of HTTP requests, found by route, method and status.
 
 use crate::names::{self, OTHER};
-use crate::series::{self, Counter, Durations, Ids};
+use crate::series::{self, Counter, Durations, Ids, Shard};
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -77,8 +77,9 @@ impl Route {
             .find(of)
             .map(Requests::handles);
         let (count, durations) = known.unwrap_or_else(|| self.register(method, status));
-        count.add(1);
-        durations.record(duration, sampled, now);
+        let shard = Shard::here();
+        count.add_at(shard, 1);
+        durations.record(shard, duration, sampled, now);
     }
 
     fn register(&self, method: &'static str, status: u16) -> (Counter, Durations) {

@@ -65,7 +65,11 @@ impl SpanQueue {
     pub(crate) fn new(bounds: Queue) -> Arc<Self> {
         let batch = bounds.batch.min(bounds.capacity);
         Arc::new(Self {
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                // Grown at once: to grow while spans end would copy them all.
+                waiting: Vec::with_capacity(batch.saturating_mul(4).min(bounds.capacity)),
+                ..State::default()
+            }),
             bounds: Queue { batch, ..bounds },
             work: Notify::new(),
             empty: Notify::new(),
@@ -125,9 +129,8 @@ impl SpanQueue {
     fn batch(&self) -> Option<(Arc<Vec<SpanData>>, Instant)> {
         let mut state = self.lock();
         if state.in_flight.is_none() && self.due_in(&state).is_some_and(|left| left.is_zero()) {
-            let rest = state.waiting.len().min(self.bounds.batch);
-            let rest = state.waiting.split_off(rest);
-            let batch = std::mem::replace(&mut state.waiting, rest);
+            let size = state.waiting.len().min(self.bounds.batch);
+            let batch = state.waiting.drain(..size).collect();
             let now = Instant::now();
             // What is left came after what goes: to count it as new is at most one delay too late.
             state.waiting_since = (!state.waiting.is_empty()).then_some(now);
@@ -182,6 +185,7 @@ impl SpanQueue {
         tokio::time::sleep(DRAINING_PAUSE).await;
     }
 
+    #[inline]
     fn push(&self, span: SpanData) {
         self.ledger.ended.add(1);
         let mut state = self.lock();

@@ -14,9 +14,12 @@ const FLOORS: &[(&str, &[&str])] = &[
         "signals",
         &["resource", "traces", "metrics", "logs", "export"],
     ),
-    ("instrumentation", &["business", "propagation", "server"]),
+    (
+        "instrumentation",
+        &["business", "propagation", "recorder", "server"],
+    ),
     ("wiring", &["init", "guard"]),
-    ("doors", &["scrape", "private"]),
+    ("doors", &["scrape", "private", "testing"]),
 ];
 
 /// Crates that a floor must not name.
@@ -111,14 +114,19 @@ fn may_use(room: &str, used: &str) -> bool {
         ("signals", "vocabulary") => true,
         ("signals", "signals") => matches!(used, "resource" | "export"),
         ("instrumentation", "vocabulary") => matches!(used, "names" | "series" | "redact"),
-        ("instrumentation", "instrumentation") => room == "server" && used == "propagation",
+        ("instrumentation", "instrumentation") => {
+            (room == "server" && used == "propagation")
+                || (matches!(room, "business" | "server") && used == "recorder")
+        }
         ("wiring", floor) => {
             floor != "doors" && (floor != "wiring" || (room, used) == ("init", "guard"))
         }
-        ("doors", _) => matches!(
-            (room, used),
-            ("scrape", "metrics") | ("private", "business")
-        ),
+        ("doors", floor) => {
+            matches!(
+                (room, used),
+                ("scrape", "metrics") | ("private", "business")
+            ) || (room == "testing" && floor != "doors")
+        }
         _ => false,
     }
 }

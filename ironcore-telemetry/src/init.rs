@@ -8,12 +8,11 @@ use crate::guard::{Running, TelemetryGuard};
 #[cfg(feature = "prometheus")]
 use crate::metrics;
 use crate::metrics::{Meters, Push};
-use crate::names;
+use crate::recorder;
 use crate::resource;
 use crate::traces::{self, SpanQueue};
 use opentelemetry::global;
 use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
-use opentelemetry::trace::{TraceContextExt, Tracer, TracerProvider};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -137,14 +136,12 @@ impl Parts {
         if let Some(traces) = &self.traces {
             global::set_tracer_provider(traces.provider.clone());
         }
-        let start_span = || {
-            self.traces
-                .as_ref()
-                .map(|traces| start_span(&traces.provider))
+        business::install();
+        let start_span = |traces: &Traces| -> recorder::StartSpan {
+            Box::new(traces::start_span(&traces.provider))
         };
-        business::install(start_span(), settings.sampler.follows_parent);
-        #[cfg(feature = "http")]
-        crate::server::install(start_span());
+        let start_span = self.traces.as_ref().map(start_span);
+        recorder::install(start_span, settings.sampler.follows_parent);
         #[cfg(feature = "prometheus")]
         if let Some(listener) = self.listener {
             self.worker
@@ -169,12 +166,6 @@ impl Parts {
             push: self.push,
         }))
     }
-}
-
-/// Spans by the SDK's own tracer: no lock, no second box.
-fn start_span(provider: &SdkTracerProvider) -> business::StartSpan {
-    let tracer = provider.tracer(names::SCOPE);
-    Box::new(move |builder, parent| parent.with_span(tracer.build_with_context(builder, parent)))
 }
 
 impl Traces {

@@ -33,6 +33,7 @@
 //! | `otlp-http` | | OTLP over HTTP with protobuf bodies (`OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf`) |
 //! | `prometheus` | yes | the `/metrics` listener, and the OpenTelemetry instruments of libraries on the page |
 //! | `json-logs` | yes | JSON log lines on stdout |
+//! | `testing` | | [`testing::Capture`], for the tests of your service |
 //! | `http` | yes | [`HttpTelemetryLayer`] and [`scrape::router`] |
 //!
 //! # Promises
@@ -81,6 +82,7 @@ mod traces;
 mod business;
 #[cfg(feature = "http")]
 mod propagation;
+mod recorder;
 #[cfg(feature = "http")]
 mod server;
 // Wiring.
@@ -91,6 +93,8 @@ mod init;
 #[path = "private.rs"]
 pub mod __private;
 pub mod scrape;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use business::{Catalog, Label, Outcome, OutcomeClass, catalog};
 pub use config::{Config, Protocol, Sampling};

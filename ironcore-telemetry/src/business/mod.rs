@@ -16,4 +16,3 @@ pub use site::{Catalog, SITES, Site, Spec, catalog};
 pub use verdict::{ByDefault, ByOutcome, ByResult, IntoVerdict, Probe, Verdict};
 
 pub(crate) use site::install;
-pub(crate) use span::StartSpan;

@@ -3,9 +3,10 @@
 use super::field::Field;
 use super::label::{self, LabelSet};
 use super::outcome::OutcomeClass;
-use super::site::{self, Series, Site, Spec};
+use super::site::{Series, Site, Spec};
 use super::span;
 use super::verdict::Verdict;
+use crate::recorder;
 use opentelemetry::{Context, ContextGuard};
 use pin_project_lite::pin_project;
 use std::pin::Pin;
@@ -31,25 +32,17 @@ impl Operation {
     #[must_use]
     #[inline]
     pub fn is_off() -> bool {
-        !site::is_recording()
+        recorder::is_off()
     }
 
     /// Begins a call with these labels, and room for so many fields; before `init` it is not recorded.
     #[inline]
     pub fn start<S: LabelSet>(site: &'static Site, labels: &S, fields: usize) -> Self {
         const { label::check::<S>() };
-        if !site::is_recording() {
+        if recorder::is_off() {
             return Self(None);
         }
-        Self::begin(site, labels, fields)
-    }
-
-    fn begin<S: LabelSet>(site: &'static Site, labels: &S, fields: usize) -> Self {
-        let Some(series) = site.series(labels) else {
-            // The labels' types are those that the site was resolved with: every combination is there.
-            return Self(None);
-        };
-        Self(Some(Running::begin(&site.spec, series, fields)))
+        Self(Running::begin(site, labels, fields))
     }
 
     /// Whether fields are worth evaluating: the call has a span, and it is sampled.
@@ -57,7 +50,7 @@ impl Operation {
     #[inline]
     pub fn takes_fields(&self) -> bool {
         self.context()
-            .is_some_and(|context| span::sampled(context).is_some())
+            .is_some_and(|context| recorder::sampled(context).is_some())
     }
 
     /// Adds a field to the call's span.
@@ -125,22 +118,26 @@ impl Drop for Operation {
 }
 
 impl Running {
-    fn begin(spec: &'static Spec, series: &'static Series, fields: usize) -> Self {
+    /// `None` when no recorder is in charge.
+    fn begin<S: LabelSet>(site: &'static Site, labels: &S, fields: usize) -> Option<Self> {
+        let recorder = recorder::current()?;
+        let series = site.series(labels, recorder)?;
         series.begin();
-        let start_span = site::start_span().filter(|_| !span::is_left_out(site::follows_parent()));
-        let context = start_span.map(|start_span| span::start(start_span, spec, fields));
-        Self {
-            spec,
+        let context = recorder
+            .inner_spans()
+            .map(|start_span| span::start(start_span, &site.spec, fields));
+        Some(Self {
+            spec: &site.spec,
             series,
             started: Instant::now(),
             context,
-        }
+        })
     }
 
     fn end(self, verdict: Verdict) {
         let now = Instant::now();
         let duration = now.saturating_duration_since(self.started);
-        let sampled = self.context.as_ref().and_then(span::sampled);
+        let sampled = self.context.as_ref().and_then(recorder::sampled);
         self.series.end(verdict, duration, sampled, now);
         self.say(verdict, duration);
         if let (Some(context), Some(_)) = (&self.context, sampled) {
@@ -233,9 +230,9 @@ impl<F: Future, J: FnOnce(&F::Output) -> Verdict> Future for Recorded<F, J> {
             return Poll::Pending;
         };
         if let Some(site) = this.begins.take()
-            && site::is_recording()
+            && !recorder::is_off()
         {
-            *this.running = Operation::begin(site, &(), 0).0.take();
+            *this.running = Running::begin(site, &(), 0);
         }
         let context = this
             .running

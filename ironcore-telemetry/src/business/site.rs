@@ -2,53 +2,23 @@
 
 use super::label::LabelSet;
 use super::outcome::OutcomeClass;
-use super::span::StartSpan;
 use super::verdict::Verdict;
 use crate::names::{self, OTHER};
+use crate::recorder::Recorder;
 use crate::series::{self, Counter, Durations, Gauge, Ids, Registry, Shard};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Every instrumented function of the program, found by the linker.
 #[linkme::distributed_slice]
 pub static SITES: [&'static Site];
 
-/// Whether operations are recorded: from `init` on.
-static RECORDING: AtomicBool = AtomicBool::new(false);
-/// Whether the sampler keeps a caller's decision; else it has to be asked for each call.
-static FOLLOWS_PARENT: AtomicBool = AtomicBool::new(true);
-/// Makes the spans; unset while traces are off.
-static START_SPAN: OnceLock<StartSpan> = OnceLock::new();
-
-/// Starts recording: the series of every site stand at zero from here on, those with labels from its first call on, when
-/// the labels' types are known.
-pub(crate) fn install(start_span: Option<StartSpan>, follows_parent: bool) {
-    FOLLOWS_PARENT.store(follows_parent, Ordering::Relaxed);
-    if let Some(start_span) = start_span {
-        // Set once: `init` refuses a second call.
-        let _ = START_SPAN.set(start_span);
-    }
+/// Puts the series of every site on the page at zero; those with labels come with the first call, when the labels' types
+/// are known.
+pub(crate) fn install() {
     for site in SITES.iter().filter(|site| site.spec.labels.is_empty()) {
-        let _ = site.series(&());
+        let _ = site.process_series(&());
     }
-    RECORDING.store(true, Ordering::Release);
-}
-
-/// Makes an operation's span; `None` while traces are off.
-pub(super) fn start_span() -> Option<&'static StartSpan> {
-    START_SPAN.get()
-}
-
-/// Whether a call whose caller in another process is not sampled is not sampled either.
-pub(super) fn follows_parent() -> bool {
-    FOLLOWS_PARENT.load(Ordering::Relaxed)
-}
-
-/// Whether operations are recorded.
-#[inline]
-pub(super) fn is_recording() -> bool {
-    RECORDING.load(Ordering::Acquire)
 }
 
 /// What is known of an instrumented function when it is compiled.
@@ -142,16 +112,34 @@ impl Site {
 
     /// The series of a combination of labels.
     #[inline]
-    pub(super) fn series<S: LabelSet>(&'static self, labels: &S) -> Option<&'static Series> {
+    pub(super) fn series<S: LabelSet>(
+        &'static self,
+        labels: &S,
+        recorder: &'static Recorder,
+    ) -> Option<&'static Series> {
+        if recorder.is_process() {
+            return self.process_series(labels);
+        }
+        let values = S::values(labels.index());
+        // As long as the process, like the capture that it is for.
+        Some(Box::leak(Box::new(Series::new(
+            &self.spec,
+            &values,
+            recorder.registry,
+        ))))
+    }
+
+    #[inline]
+    fn process_series<S: LabelSet>(&'static self, labels: &S) -> Option<&'static Series> {
         self.sets
-            .get_or_init(|| self.resolve::<S>(series::process()))
+            .get_or_init(|| self.resolve::<S>())
             .get(labels.index())
     }
 
     #[cold]
-    fn resolve<S: LabelSet>(&'static self, registry: &'static Registry) -> Box<[Series]> {
+    fn resolve<S: LabelSet>(&'static self) -> Box<[Series]> {
         (0..S::SIZE)
-            .map(|set| Series::new(&self.spec, &S::values(set), registry))
+            .map(|set| Series::new(&self.spec, &S::values(set), series::process()))
             .collect()
     }
 }

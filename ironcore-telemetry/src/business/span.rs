@@ -4,14 +4,10 @@ use super::outcome::OutcomeClass;
 use super::site::Spec;
 use super::verdict::Verdict;
 use crate::names::attribute;
-use crate::series::Ids;
+use crate::recorder::StartSpan;
 use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue, Value};
 use std::borrow::Cow;
-
-/// Starts a span under a parent and returns a context that holds it. Made by `init`, which knows the SDK's own tracer: the
-/// API's global one would box each span once more.
-pub(crate) type StartSpan = Box<dyn Fn(SpanBuilder, &Context) -> Context + Send + Sync>;
 
 /// Attributes that an operation has besides its fields: three at its start, two at its end.
 const ATTRIBUTES: usize = 5;
@@ -54,28 +50,4 @@ pub(super) fn end(context: &Context, Verdict { class, code }: Verdict) {
         span.set_status(Status::error(""));
     }
     span.end();
-}
-
-/// The ids of a sampled span: such a trace can be looked at.
-pub(super) fn sampled(context: &Context) -> Option<Ids> {
-    let span = context.span();
-    let ids = span.span_context();
-    let of = || Ids {
-        trace: u128::from_be_bytes(ids.trace_id().to_bytes()),
-        span: u64::from_be_bytes(ids.span_id().to_bytes()),
-    };
-    ids.is_sampled().then(of)
-}
-
-/// A child of a span that is not sampled would not be either: its parent's ids serve for logs and propagation. A remote
-/// parent decides only where the sampler follows it.
-pub(super) fn is_left_out(follows_parent: bool) -> bool {
-    Context::map_current(|context| {
-        if !context.has_active_span() {
-            return false;
-        }
-        let span = context.span();
-        let parent = span.span_context();
-        parent.is_valid() && !parent.is_sampled() && (!parent.is_remote() || follows_parent)
-    })
 }

@@ -1,8 +1,9 @@
 //! The cells that threads write to, and the handles on them.
 
 use super::exemplar::{Exemplars, Ids};
-use super::sync::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use super::sync::{AtomicU64, Ordering::Relaxed};
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 /// Words a cache line holds.
@@ -215,5 +216,30 @@ mod tests {
             [0, 1, 2, 3].map(|word| durations.cells.sum(word)),
             [2, 2, 2, 1_062]
         );
+    }
+}
+
+#[cfg(all(test, ironcore_loom))]
+mod loom_tests {
+    use super::*;
+    use loom::thread;
+
+    #[test]
+    fn a_reader_beside_two_writers_never_sees_too_much_and_in_the_end_all() {
+        loom::model(|| {
+            let counter = Counter(Cells::leak(1));
+            let writers = [0, 1].map(|shard| {
+                thread::spawn(move || {
+                    counter.add_at(Shard(shard % shards()), 1);
+                    counter.add_at(Shard(shard % shards()), 1);
+                })
+            });
+            let (first, second) = (counter.0.sum(0), counter.0.sum(0));
+            assert!(first <= second && second <= 4, "{first} {second}");
+            for writer in writers {
+                writer.join().unwrap();
+            }
+            assert_eq!(counter.0.sum(0), 4);
+        });
     }
 }

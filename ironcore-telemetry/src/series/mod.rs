@@ -12,7 +12,7 @@ mod text;
 
 pub(crate) use cells::{Counter, Durations, Gauge, Shard};
 pub(crate) use exemplar::{Exemplar, Ids};
-#[cfg(any(feature = "http", test))]
+#[cfg(test)]
 pub(crate) use registry::durations;
 pub(crate) use registry::{
     Distribution, Family, Labels, Reading, Registry, Series, counter, families, gauge, process,

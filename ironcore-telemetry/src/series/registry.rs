@@ -24,6 +24,7 @@ pub(crate) fn gauge(metric: &'static Metric, values: &[&str]) -> Gauge {
 }
 
 /// The histogram of this metric with these label values.
+#[cfg(test)]
 pub(crate) fn durations(metric: &'static Metric, values: &[&str]) -> Durations {
     PROCESS.durations(metric, values, &[])
 }

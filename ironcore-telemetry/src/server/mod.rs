@@ -7,5 +7,3 @@ mod series;
 
 pub use future::HttpTelemetryFuture;
 pub use layer::{HttpTelemetryLayer, HttpTelemetryService};
-
-pub(crate) use request::install;

@@ -3,44 +3,24 @@
 use super::series::{self, Route};
 use crate::names::{UNMATCHED, attribute};
 use crate::propagation;
-use crate::series::Ids;
+use crate::recorder::{self, Recorder, StartSpan};
 use axum::extract::MatchedPath;
 use http::{Method, Request, StatusCode, Version, header};
 use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt};
 use opentelemetry::{Context, ContextGuard, KeyValue};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Bytes of the `User-Agent` that a span keeps.
 const USER_AGENT_LIMIT: usize = 256;
-/// Starts a span under a parent and returns a context that holds it; made by `init`.
-type StartSpan = Box<dyn Fn(SpanBuilder, &Context) -> Context + Send + Sync>;
-
 /// What is counted when the caller went away before the answer (nginx' status for it).
 const CLIENT_CLOSED: u16 = 499;
 
-/// Makes the server spans; unset while traces are off.
-static START_SPAN: OnceLock<StartSpan> = OnceLock::new();
-
-/// Whether requests are recorded: from `init` on.
-static RECORDING: AtomicBool = AtomicBool::new(false);
-
-/// Records requests from here on.
-pub(crate) fn install(start_span: Option<StartSpan>) {
-    if let Some(start_span) = start_span {
-        // Set once: `init` refuses a second call.
-        let _ = START_SPAN.set(start_span);
-    }
-    RECORDING.store(true, Ordering::Release);
-}
-
 /// A request that was not answered yet.
-#[derive(Debug)]
 pub(super) struct InFlight {
     started: Instant,
     method: &'static str,
     route: &'static Route,
+    recorder: &'static Recorder,
     context: Context,
     ended: bool,
 }
@@ -56,16 +36,17 @@ enum End {
 impl InFlight {
     /// The request's record; `None` before `init` and when telemetry is disabled.
     pub(super) fn begin<Body>(request: &Request<Body>) -> Option<Self> {
-        if !RECORDING.load(Ordering::Acquire) {
+        if recorder::is_off() {
             return None;
         }
+        let recorder = recorder::current()?;
         let method = method_label(request.method());
         let matched = request
             .extensions()
             .get::<MatchedPath>()
             .map(MatchedPath::as_str);
         let parent = propagation::extract(request.headers());
-        let context = match START_SPAN.get() {
+        let context = match recorder.spans() {
             Some(start_span) => span(start_span, &parent, request, method, matched),
             // The caller's ids still reach the log lines.
             None => parent,
@@ -75,6 +56,7 @@ impl InFlight {
             started: Instant::now(),
             method,
             route,
+            recorder,
             context,
             ended: false,
         })
@@ -101,8 +83,9 @@ impl InFlight {
         let now = Instant::now();
         let duration = now.saturating_duration_since(self.started);
         let status = end.status();
+        let sampled = recorder::sampled(&self.context);
         self.route
-            .record(self.method, status, duration, sampled(&self.context), now);
+            .record(self.recorder, (self.method, status), duration, sampled, now);
         let _current = self.context.clone().attach();
         tracing::info!(
             target: "http_access",
@@ -134,17 +117,6 @@ impl End {
             Self::Cancelled => CLIENT_CLOSED,
         }
     }
-}
-
-/// The ids of a sampled span: such a trace can be looked at.
-fn sampled(context: &Context) -> Option<Ids> {
-    let span = context.span();
-    let ids = span.span_context();
-    let of = || Ids {
-        trace: u128::from_be_bytes(ids.trace_id().to_bytes()),
-        span: u64::from_be_bytes(ids.span_id().to_bytes()),
-    };
-    ids.is_sampled().then(of)
 }
 
 fn span<Body>(

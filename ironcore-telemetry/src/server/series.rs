@@ -1,7 +1,8 @@
 //! The series of HTTP requests, found by route, method and status.
 
 use crate::names::{self, OTHER};
-use crate::series::{self, Counter, Durations, Ids, Shard};
+use crate::recorder::Recorder;
+use crate::series::{self, Counter, Durations, Ids, Registry, Shard};
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -62,31 +63,31 @@ impl Route {
     /// Counts an ended request.
     pub(super) fn record(
         &self,
-        method: &'static str,
-        status: u16,
+        recorder: &Recorder,
+        (method, status): (&'static str, u16),
         duration: Duration,
         sampled: Option<Ids>,
         now: Instant,
     ) {
-        let of = |requests: &&Requests| requests.status == status && requests.method == method;
-        let known = self
-            .requests
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .find(of)
-            .map(Requests::handles);
-        let (count, durations) = known.unwrap_or_else(|| self.register(method, status));
+        let (count, durations) = if recorder.is_process() {
+            self.known(method, status)
+                .unwrap_or_else(|| self.register(method, status))
+        } else {
+            self.resolve(recorder.registry, method, status)
+        };
         let shard = Shard::here();
         count.add_at(shard, 1);
         durations.record(shard, duration, sampled, now);
     }
 
+    fn known(&self, method: &'static str, status: u16) -> Option<(Counter, Durations)> {
+        let of = |requests: &&Requests| requests.status == status && requests.method == method;
+        let requests = self.requests.read().unwrap_or_else(PoisonError::into_inner);
+        requests.iter().find(of).map(Requests::handles)
+    }
+
     fn register(&self, method: &'static str, status: u16) -> (Counter, Durations) {
-        let text = status.to_string();
-        let labels = [method, self.name, &text];
-        let count = series::counter(&names::HTTP_REQUESTS, &labels);
-        let duration = series::durations(&names::HTTP_REQUEST_DURATION, &labels);
+        let (count, duration) = self.resolve(series::process(), method, status);
         let mut requests = self
             .requests
             .write()
@@ -103,6 +104,20 @@ impl Route {
             });
         }
         (count, duration)
+    }
+
+    fn resolve(
+        &self,
+        registry: &Registry,
+        method: &'static str,
+        status: u16,
+    ) -> (Counter, Durations) {
+        let text = status.to_string();
+        let labels = [method, self.name, &text];
+        (
+            registry.counter(&names::HTTP_REQUESTS, &labels, &[]),
+            registry.durations(&names::HTTP_REQUEST_DURATION, &labels, &[]),
+        )
     }
 }
 

@@ -8,6 +8,9 @@ pub(crate) use layer::layer;
 pub(crate) use queue::SpanQueue;
 
 use crate::config::{Sampler, Sampling};
+use crate::names;
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanBuilder, TraceContextExt, Tracer, TracerProvider};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler as SdkSampler, SdkTracerProvider, SpanLimits};
 use std::sync::Arc;
@@ -35,7 +38,15 @@ pub(crate) fn provider(
         .build()
 }
 
-fn sdk_sampler(
+/// Makes spans by the SDK's own tracer: no lock, no second box.
+pub(crate) fn start_span(
+    provider: &SdkTracerProvider,
+) -> impl Fn(SpanBuilder, &Context) -> Context + Send + Sync + use<> {
+    let tracer = provider.tracer(names::SCOPE);
+    move |builder, parent| parent.with_span(tracer.build_with_context(builder, parent))
+}
+
+pub(crate) fn sdk_sampler(
     Sampler {
         root,
         follows_parent,

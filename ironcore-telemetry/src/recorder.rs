@@ -1,0 +1,122 @@
+//! Where operations and requests are recorded: in the process from `init` on, or in the capture of a test.
+
+use crate::series::{self, Ids, Registry};
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanBuilder, TraceContextExt};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Starts a span under a parent and returns a context that holds it. Made by those who know the SDK's own tracer: the
+/// API's global one would box each span once more.
+pub(crate) type StartSpan = Box<dyn Fn(SpanBuilder, &Context) -> Context + Send + Sync>;
+
+/// How many recorders there are; while there is none, nothing is recorded.
+static RECORDERS: AtomicUsize = AtomicUsize::new(0);
+/// The recorder of the process.
+static PROCESS: OnceLock<Recorder> = OnceLock::new();
+
+/// Where something is recorded.
+pub(crate) struct Recorder {
+    pub(crate) registry: &'static Registry,
+    /// `None` while traces are off.
+    start_span: Option<StartSpan>,
+    /// Whether the sampler keeps a caller's decision; else it has to be asked for each call.
+    follows_parent: bool,
+    is_process: bool,
+}
+
+/// Records in the process from here on.
+pub(crate) fn install(start_span: Option<StartSpan>, follows_parent: bool) {
+    let registry = series::process();
+    let recorder = Recorder {
+        registry,
+        start_span,
+        follows_parent,
+        is_process: true,
+    };
+    // Set once: `init` refuses a second call.
+    if PROCESS.set(recorder).is_ok() {
+        RECORDERS.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// Whether nothing is recorded: before `init`, and when telemetry is disabled.
+#[inline]
+pub(crate) fn is_off() -> bool {
+    RECORDERS.load(Ordering::Acquire) == 0
+}
+
+/// The recorder that is in charge here.
+#[inline]
+pub(crate) fn current() -> Option<&'static Recorder> {
+    #[cfg(feature = "testing")]
+    if let Some(captured) = Context::map_current(|context| context.get::<Captured>().copied()) {
+        return Some(captured.0);
+    }
+    PROCESS.get()
+}
+
+impl Recorder {
+    /// Whether this is the recorder of the process, whose series are resolved once.
+    #[inline]
+    pub(crate) const fn is_process(&self) -> bool {
+        self.is_process
+    }
+
+    /// Makes spans; `None` while traces are off.
+    #[inline]
+    pub(crate) const fn spans(&self) -> Option<&StartSpan> {
+        self.start_span.as_ref()
+    }
+
+    /// Makes the spans of calls inside the service; `None` also where the current span is not sampled. A child of such
+    /// a span would not be either: its parent's ids serve for logs and propagation. A remote parent decides only where
+    /// the sampler follows it.
+    #[inline]
+    pub(crate) fn inner_spans(&self) -> Option<&StartSpan> {
+        let start_span = self.start_span.as_ref()?;
+        let left_out = Context::map_current(|context| {
+            if !context.has_active_span() {
+                return false;
+            }
+            let span = context.span();
+            let parent = span.span_context();
+            parent.is_valid()
+                && !parent.is_sampled()
+                && (!parent.is_remote() || self.follows_parent)
+        });
+        (!left_out).then_some(start_span)
+    }
+}
+
+/// The ids of a sampled span: such a trace can be looked at.
+#[inline]
+pub(crate) fn sampled(context: &Context) -> Option<Ids> {
+    let span = context.span();
+    let ids = span.span_context();
+    let of = || Ids {
+        trace: u128::from_be_bytes(ids.trace_id().to_bytes()),
+        span: u64::from_be_bytes(ids.span_id().to_bytes()),
+    };
+    ids.is_sampled().then(of)
+}
+
+/// The mark of a capture in a context.
+#[cfg(feature = "testing")]
+#[derive(Clone, Copy)]
+struct Captured(&'static Recorder);
+
+/// A context in which everything is recorded apart from the process.
+#[cfg(feature = "testing")]
+pub(crate) fn capture(registry: &'static Registry, start_span: StartSpan) -> Context {
+    let start_span = Some(start_span);
+    let recorder = Recorder {
+        registry,
+        start_span,
+        follows_parent: true,
+        is_process: false,
+    };
+    RECORDERS.fetch_add(1, Ordering::Release);
+    // As long as the process: a test has few captures, and what it started may outlive it.
+    Context::new().with_value(Captured(Box::leak(Box::new(recorder))))
+}

@@ -1,0 +1,342 @@
+//! What one test recorded: spans, metrics and log lines of the code that it ran, apart from those of every other test.
+//!
+//! ```
+//! use ironcore_telemetry as telemetry;
+//! use telemetry::testing::Capture;
+//!
+//! #[telemetry::instrument_business]
+//! fn create_wallet(owner: &str) -> Result<(), String> {
+//!     if owner.is_empty() { Err("no owner".to_owned()) } else { Ok(()) }
+//! }
+//!
+//! let capture = Capture::new();
+//! capture.run(|| create_wallet("alice")).unwrap();
+//! capture.assert_operation("wallet.create", "ok");
+//! capture.assert_absent("alice");
+//! ```
+
+mod secrets;
+
+use crate::config::{Filter, Sampler, Sampling};
+use crate::recorder;
+use crate::series::{Reading, Registry};
+use crate::{logs, traces};
+use opentelemetry::trace::{FutureExt, Status};
+use opentelemetry::{Context, trace};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanProcessor};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tracing::Dispatch;
+use tracing::instrument::WithSubscriber;
+use tracing_subscriber::Registry as Subscriber;
+use tracing_subscriber::layer::SubscriberExt;
+
+/// Records what the code that it runs emits. It touches nothing global, so that tests may run beside each other, and
+/// needs no `init`. What that code spawns is recorded when it is given through
+/// [`run_async`](Self::run_async) too.
+pub struct Capture {
+    registry: &'static Registry,
+    context: Context,
+    dispatch: Dispatch,
+    spans: Arc<Mutex<Vec<SpanData>>>,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+/// A span that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Span {
+    /// `{domain}.{operation}`, `{METHOD} {route}`, or the name of a `tracing` span.
+    pub name: String,
+    /// Which trace it belongs to, as 32 hexadecimal digits.
+    pub trace_id: String,
+    /// Its own id, as 16 hexadecimal digits.
+    pub span_id: String,
+    /// The id of its parent; `None` for the first span of a trace.
+    pub parent_id: Option<String>,
+    /// Whether its status is an error.
+    pub is_error: bool,
+    /// Its attributes as text, in the order in which they were set.
+    pub attributes: Vec<(String, String)>,
+    /// The names of its events.
+    pub events: Vec<String>,
+}
+
+impl Span {
+    /// The value of an attribute.
+    #[must_use]
+    pub fn attribute(&self, key: &str) -> Option<&str> {
+        let found = self.attributes.iter().find(|(name, _)| name == key);
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
+impl std::fmt::Debug for Capture {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Capture")
+            .field("spans", &self.spans())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for Capture {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Capture {
+    /// A capture that takes every span, every metric, and log lines of every level.
+    #[must_use]
+    pub fn new() -> Self {
+        let (spans, lines) = (Arc::default(), Arc::<Mutex<Vec<String>>>::default());
+        // As long as the process, like the series in it.
+        let registry: &'static Registry = Box::leak(Box::new(Registry::new()));
+        let sampler = Sampler {
+            root: Sampling::Always,
+            follows_parent: true,
+        };
+        let provider = SdkTracerProvider::builder()
+            .with_sampler(traces::sdk_sampler(sampler))
+            .with_span_processor(Keep(Arc::clone(&spans)))
+            .build();
+        let context = recorder::capture(registry, Box::new(traces::start_span(&provider)));
+        let all = Filter {
+            origin: "Capture",
+            directives: "trace".to_owned(),
+        };
+        let kept = Arc::clone(&lines);
+        let keep = move |line: &[u8]| {
+            let line = String::from_utf8_lossy(line).trim_end().to_owned();
+            kept.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(line);
+            Ok(())
+        };
+        // `trace` is a filter that can be parsed.
+        let (spans_layer, lines_layer) = (
+            traces::layer(&all, &provider).ok(),
+            logs::layer(&all, "capture", keep).ok(),
+        );
+        let dispatch = Dispatch::new(Subscriber::default().with(spans_layer).with(lines_layer));
+        Self {
+            registry,
+            context,
+            dispatch,
+            spans,
+            lines,
+        }
+    }
+
+    /// Runs code and records what it emits on this thread.
+    pub fn run<R>(&self, code: impl FnOnce() -> R) -> R {
+        let _current = self.context.clone().attach();
+        tracing::dispatcher::with_default(&self.dispatch, code)
+    }
+
+    /// Runs a future and records what it emits, on whatever threads it is polled.
+    pub async fn run_async<F: Future>(&self, future: F) -> F::Output {
+        future
+            .with_context(self.context.clone())
+            .with_subscriber(self.dispatch.clone())
+            .await
+    }
+
+    /// The spans that have ended, in the order of their ends.
+    #[must_use]
+    pub fn spans(&self) -> Vec<Span> {
+        self.spans
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .map(Span::of)
+            .collect()
+    }
+
+    /// The log lines, one JSON object each.
+    #[must_use]
+    pub fn log_lines(&self) -> Vec<String> {
+        self.lines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The sum of a counter, a gauge, or the number of values of a histogram, over all series that have these labels.
+    /// Zero when there is none.
+    #[must_use]
+    pub fn value(&self, metric: &str, labels: &[(&str, &str)]) -> i64 {
+        let families = self.registry.families();
+        let series = families
+            .iter()
+            .filter(|family| family.metric.name == metric)
+            .flat_map(|family| &family.series);
+        let wanted = series.filter(|series| {
+            labels.iter().all(|(name, value)| {
+                series
+                    .labels
+                    .iter()
+                    .any(|(known, has)| known == name && has == value)
+            })
+        });
+        let read = |reading: &Reading| match reading {
+            Reading::Counter(count) => i64::try_from(*count).unwrap_or(i64::MAX),
+            Reading::Gauge(value) => *value,
+            Reading::Durations(read) => {
+                i64::try_from(read.buckets.iter().sum::<u64>()).unwrap_or(i64::MAX)
+            }
+        };
+        wanted.map(|series| read(&series.reading)).sum()
+    }
+
+    /// Asserts that exactly one operation of this name ended, and so: as a span, as a count and as a duration.
+    ///
+    /// # Panics
+    /// When it did not.
+    #[track_caller]
+    pub fn assert_operation(&self, name: &str, outcome: &str) {
+        let spans: Vec<_> = self
+            .spans()
+            .into_iter()
+            .filter(|span| span.name == name)
+            .collect();
+        let outcomes: Vec<_> = spans
+            .iter()
+            .filter_map(|span| span.attribute("ironcore.outcome"))
+            .collect();
+        assert!(
+            outcomes == [outcome],
+            "expected one operation {name} that ended {outcome}; found {outcomes:?} among {:#?}",
+            self.spans()
+        );
+        let (domain, operation) = name.split_once('.').unwrap_or((name, ""));
+        let labels = [
+            ("domain", domain),
+            ("operation", operation),
+            ("outcome", outcome),
+        ];
+        for metric in [
+            "business_operations_total",
+            "business_operation_duration_seconds",
+        ] {
+            let value = self.value(metric, &labels);
+            assert!(
+                value == 1,
+                "expected 1 in {metric} of {name} that ended {outcome}; found {value}"
+            );
+        }
+    }
+
+    /// Asserts that a label of a metric took no value but these.
+    ///
+    /// # Panics
+    /// When it did.
+    #[track_caller]
+    pub fn assert_label_within(&self, metric: &str, label: &str, allowed: &[&str]) {
+        let families = self.registry.families();
+        let series = families
+            .iter()
+            .filter(|family| family.metric.name == metric)
+            .flat_map(|family| &family.series);
+        for (_, value) in series
+            .flat_map(|series| &series.labels)
+            .filter(|(name, _)| *name == label)
+        {
+            assert!(
+                allowed.contains(&value.as_ref()),
+                "{metric} has {label}={value:?}; allowed: {allowed:?}"
+            );
+        }
+    }
+
+    /// Asserts that a text, such as the value of a secret, is in no span, no metric and no log line.
+    ///
+    /// # Panics
+    /// When it is.
+    #[track_caller]
+    pub fn assert_absent(&self, text: &str) {
+        for (place, emitted) in self.everything() {
+            assert!(!emitted.contains(text), "{text:?} is in {place}: {emitted}");
+        }
+    }
+
+    /// Asserts that nothing that was emitted looks like a secret: a private key in PEM, an extended private key, a JSON web
+    /// token, a bearer token, a card number, or a mnemonic of 12 words.
+    ///
+    /// # Panics
+    /// When something does.
+    #[track_caller]
+    #[expect(clippy::panic, reason = "an assertion for tests")]
+    pub fn assert_no_secrets(&self) {
+        for (place, emitted) in self.everything() {
+            if let Some(kind) = secrets::found(&emitted) {
+                panic!("{place} holds what looks like {kind}");
+            }
+        }
+    }
+
+    fn everything(&self) -> Vec<(&'static str, String)> {
+        let spans = self
+            .spans()
+            .into_iter()
+            .map(|span| ("a span", format!("{span:?}")));
+        let lines = self
+            .log_lines()
+            .into_iter()
+            .map(|line| ("a log line", line));
+        let families = self.registry.families();
+        let labels = families
+            .iter()
+            .flat_map(|family| &family.series)
+            .map(|series| ("a metric", format!("{:?}", series.labels)));
+        spans.chain(lines).chain(labels).collect()
+    }
+}
+
+impl Span {
+    fn of(span: &SpanData) -> Self {
+        let parent = span.parent_span_id;
+        Self {
+            name: span.name.to_string(),
+            trace_id: span.span_context.trace_id().to_string(),
+            span_id: span.span_context.span_id().to_string(),
+            parent_id: (parent != trace::SpanId::INVALID).then(|| parent.to_string()),
+            is_error: matches!(span.status, Status::Error { .. }),
+            attributes: span
+                .attributes
+                .iter()
+                .map(|pair| (pair.key.to_string(), pair.value.to_string()))
+                .collect(),
+            events: span
+                .events
+                .iter()
+                .map(|event| event.name.to_string())
+                .collect(),
+        }
+    }
+}
+
+/// Keeps the spans of a capture.
+#[derive(Debug)]
+struct Keep(Arc<Mutex<Vec<SpanData>>>);
+
+impl SpanProcessor for Keep {
+    fn on_start(&self, _: &mut opentelemetry_sdk::trace::Span, _: &Context) {}
+
+    fn on_end(&self, span: SpanData) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(span);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+//! `telemetry::testing::Capture`: what one test recorded, apart from all others.
+
+use ironcore_telemetry as telemetry;
+use telemetry::testing::Capture;
+
+#[telemetry::instrument_business]
+async fn send_payment(amount: i64) -> Result<i64, String> {
+    tracing::info!(amount, "sending");
+    tokio::task::yield_now().await;
+    if amount < 0 {
+        Err("refused".to_owned())
+    } else {
+        Ok(amount)
+    }
+}
+
+#[telemetry::instrument_business]
+fn create_user(name: &str) {
+    tracing::warn!(name, "created");
+}
+
+#[tokio::test]
+async fn an_operation_is_seen_as_span_metrics_and_log() {
+    let capture = Capture::new();
+    capture.run_async(send_payment(7)).await.unwrap();
+    capture.assert_operation("payment.send", "ok");
+    capture.assert_label_within("business_operations_total", "domain", &["payment"]);
+    let span = &capture.spans()[0];
+    assert_eq!(
+        (span.attribute("ironcore.domain"), span.is_error),
+        (Some("payment"), false)
+    );
+    let line = &capture.log_lines()[0];
+    assert!(
+        line.contains(&span.trace_id) && line.contains(r#""amount":7"#),
+        "{line}"
+    );
+    assert_eq!(capture.value("business_operations_in_flight", &[]), 0);
+}
+
+#[tokio::test]
+async fn captures_beside_each_other_see_only_their_own() {
+    let tasks = (0..50_i64).map(|amount| {
+        tokio::spawn(async move {
+            let capture = Capture::new();
+            let amount = if amount % 2 == 0 { amount } else { -amount };
+            let _ = capture.run_async(send_payment(amount)).await;
+            capture.assert_operation("payment.send", if amount < 0 { "failed" } else { "ok" });
+            assert_eq!(capture.spans().len(), 1);
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    assert!(
+        !telemetry::scrape::render().contains("payment"),
+        "the process has recorded nothing"
+    );
+}
+
+#[test]
+fn what_runs_outside_is_not_recorded() {
+    let capture = Capture::new();
+    create_user("outside");
+    capture.run(|| create_user("inside"));
+    create_user("outside");
+    capture.assert_operation("user.create", "ok");
+    assert_eq!(capture.spans()[0].events, ["created"]);
+    capture.assert_absent("outside");
+}
+
+#[test]
+fn a_secret_in_a_line_is_found() {
+    let capture = Capture::new();
+    capture.run(|| create_user("-----BEGIN PRIVATE KEY-----"));
+    let found =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| capture.assert_no_secrets()));
+    assert!(found.is_err());
+    let capture = Capture::new();
+    capture.run(|| create_user("alice"));
+    capture.assert_no_secrets();
+}
+
+#[test]
+#[should_panic(expected = "expected one operation user.create that ended failed")]
+fn a_wrong_expectation_says_what_was_found() {
+    let capture = Capture::new();
+    capture.run(|| create_user("alice"));
+    capture.assert_operation("user.create", "failed");
+}

@@ -33,6 +33,7 @@
 //! | `otlp-http` | | OTLP over HTTP with protobuf bodies (`OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf`) |
 //! | `prometheus` | yes | the `/metrics` listener, and the OpenTelemetry instruments of libraries on the page |
 //! | `json-logs` | yes | JSON log lines on stdout |
+//! | `grpc` | yes | [`Outcome`] of `tonic::Status` |
 //! | `testing` | | [`testing::Capture`], for the tests of your service |
 //! | `http` | yes | [`HttpTelemetryLayer`] and [`scrape::router`] |
 //!

@@ -1,6 +1,7 @@
 //! Business operations: what the attribute expands to.
 
 mod field;
+mod foreign;
 mod label;
 mod operation;
 mod outcome;

@@ -83,6 +83,7 @@ impl Operation {
             future: Some(future),
             judge: Some(judge),
             begins: None,
+            polling: false,
             running: self.0.take(),
         }
     }
@@ -98,6 +99,7 @@ impl Operation {
             future: Some(future),
             judge: Some(judge),
             begins: Some(site),
+            polling: false,
             running: None,
         }
     }
@@ -112,7 +114,8 @@ impl Drop for Operation {
     #[inline]
     fn drop(&mut self) {
         if let Some(running) = self.0.take() {
-            running.abandon();
+            // A synchronous call is dropped by its own panic only.
+            running.abandon(std::thread::panicking());
         }
     }
 }
@@ -146,8 +149,8 @@ impl Running {
     }
 
     #[cold]
-    fn abandon(self) {
-        self.end(if std::thread::panicking() {
+    fn abandon(self, panicked: bool) {
+        self.end(if panicked {
             Verdict::PANICKED
         } else {
             Verdict::CANCELLED
@@ -197,6 +200,8 @@ pin_project! {
         judge: Option<J>,
         // The site of a call that begins with the first poll.
         begins: Option<&'static Site>,
+        // Whether a poll has begun and not returned: then it panicked, even where the panic was caught since.
+        polling: bool,
         // `None` once the call has ended, and when it is not recorded.
         running: Option<Running>,
     }
@@ -208,7 +213,7 @@ pin_project! {
                 let current = attached(running.context.as_ref());
                 this.future.set(None);
                 drop(current);
-                running.abandon();
+                running.abandon(*this.polling);
             }
         }
     }
@@ -239,7 +244,10 @@ impl<F: Future, J: FnOnce(&F::Output) -> Verdict> Future for Recorded<F, J> {
             .as_ref()
             .and_then(|running| running.context.as_ref());
         let current = attached(context);
-        let value = ready!(future.poll(task));
+        *this.polling = true;
+        let polled = future.poll(task);
+        *this.polling = false;
+        let value = ready!(polled);
         drop(current);
         if let (Some(running), Some(judge)) = (this.running.take(), this.judge.take()) {
             running.end(judge(&value));

@@ -201,13 +201,14 @@ mod tests {
 
 #[cfg(all(test, ironcore_loom))]
 mod loom_tests {
+    use super::super::sync::bounded;
     use super::*;
     use loom::sync::Arc;
     use loom::thread;
 
     #[test]
     fn a_reader_never_sees_half_of_one_example_and_half_of_another() {
-        loom::model(|| {
+        bounded(|| {
             let slot = Arc::new(Slot::default());
             let writers = [1_u64, 2].map(|number| {
                 let slot = Arc::clone(&slot);

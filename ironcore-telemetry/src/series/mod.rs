@@ -6,6 +6,8 @@
 
 mod cells;
 mod exemplar;
+#[cfg(all(test, not(ironcore_loom)))]
+mod model;
 mod registry;
 mod sync;
 mod text;

@@ -6,9 +6,13 @@ use std::fmt::Write;
 
 /// Appends all series to a page, sorted by name and labels.
 pub(crate) fn render(page: &mut String) {
-    for family in families() {
+    render_families(page, &families());
+}
+
+pub(super) fn render_families(page: &mut String, families: &[Family]) {
+    for family in families {
         // Writing to a string cannot fail.
-        let _ = write_family(page, &family);
+        let _ = write_family(page, family);
     }
 }
 

@@ -12,6 +12,8 @@ pin_project! {
         // Empty only while it is dropped.
         #[pin]
         inner: Option<F>,
+        // Whether a poll has begun and not returned: then it panicked, even where the panic was caught since.
+        polling: bool,
         // Dropped without an answer, it ends the request as cancelled.
         in_flight: Option<InFlight>,
     }
@@ -20,8 +22,14 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             // What a cancelled handler says as it is dropped belongs to its request.
-            let _current = this.in_flight.as_ref().map(InFlight::enter);
+            let current = this.in_flight.as_ref().map(InFlight::enter);
             this.inner.set(None);
+            drop(current);
+            if *this.polling
+                && let Some(in_flight) = this.in_flight.take()
+            {
+                in_flight.panicked();
+            }
         }
     }
 }
@@ -30,6 +38,7 @@ impl<F> HttpTelemetryFuture<F> {
     pub(super) const fn new(inner: F, in_flight: Option<InFlight>) -> Self {
         Self {
             inner: Some(inner),
+            polling: false,
             in_flight,
         }
     }
@@ -53,7 +62,10 @@ where
             return Poll::Pending;
         };
         let current = this.in_flight.as_ref().map(InFlight::enter);
-        let result = ready!(inner.poll(task));
+        *this.polling = true;
+        let polled = inner.poll(task);
+        *this.polling = false;
+        let result = ready!(polled);
         drop(current);
         if let Some(in_flight) = this.in_flight.take() {
             match &result {

@@ -76,6 +76,10 @@ impl InFlight {
         self.end(&End::Failed);
     }
 
+    pub(super) fn panicked(mut self) {
+        self.end(&End::Panicked);
+    }
+
     fn end(&mut self, end: &End) {
         if std::mem::replace(&mut self.ended, true) {
             return;

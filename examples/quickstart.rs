@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::{Router, http::StatusCode, routing::post};
 use ironcore_telemetry as telemetry;
+use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -13,10 +14,20 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .layer(telemetry::HttpTelemetryLayer::new());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
     axum::serve(listener, app)
-        .with_graceful_shutdown(async { tokio::signal::ctrl_c().await.unwrap_or_default() })
+        .with_graceful_shutdown(stop_signal())
         .await?;
-    guard.shutdown(Duration::from_secs(5))?;
+    if let Err(lost) = guard.shutdown(Duration::from_secs(5)) {
+        eprintln!("{lost}");
+    }
     Ok(())
+}
+
+/// Ctrl-C, or what orchestrators send.
+async fn stop_signal() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! { _ = tokio::signal::ctrl_c() => {}, _ = terminate.recv() => {} }
 }
 
 #[telemetry::instrument_business]

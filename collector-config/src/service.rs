@@ -7,7 +7,7 @@ use std::{
     env,
     ffi::OsString,
     fs::File,
-    io::{self, BufRead as _, BufReader, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{ChildStdout, Command, ExitStatus, Stdio},
@@ -20,7 +20,7 @@ pub use error::ServiceError;
 
 use crate::{
     addresses::free_address,
-    paths,
+    interrupt, paths,
     process::{self, Lifetime, Output, Process, ProcessError},
     query::Http,
 };
@@ -120,13 +120,26 @@ impl Service {
             // A relative one was meant from our folder, not from the workspace.
             command.env("CARGO_TARGET_DIR", paths::target_dir());
         }
-        let output = command
-            .output()
-            .map_err(|error| ServiceError::Build(error.to_string()))?;
-        if !output.status.success() {
-            return Err(ServiceError::Build(output.status.to_string()));
+        let failed = |error: io::Error| ServiceError::Build(error.to_string());
+        let mut cargo = command.stdout(Stdio::piped()).spawn().map_err(failed)?;
+        let messages = cargo.stdout.take().map(|mut pipe| {
+            thread::spawn(move || {
+                let mut messages = Vec::new();
+                // A broken pipe shows as messages without an executable.
+                let _ = pipe.read_to_end(&mut messages);
+                messages
+            })
+        });
+        let status = match interrupt::wait(&mut cargo, None) {
+            Ok(status) => status,
+            Err(_) if interrupt::requested() => return Err(ServiceError::Interrupted),
+            Err(error) => return Err(failed(error)),
+        };
+        if !status.success() {
+            return Err(ServiceError::Build(status.to_string()));
         }
-        executable(&output.stdout)
+        let messages = messages.and_then(|reader| reader.join().ok());
+        executable(&messages.unwrap_or_default())
             .ok_or_else(|| ServiceError::Build("cargo named no executable".into()))
     }
 
@@ -269,6 +282,9 @@ impl Service {
                 Ok(status) => format!("it answers {status}"),
                 Err(error) => error.to_string(),
             };
+            if interrupt::requested() {
+                return Err(ServiceError::Interrupted);
+            }
             if start.elapsed() >= READY {
                 return Err(ServiceError::NotReady {
                     url,

@@ -14,6 +14,9 @@ use wallet_service::{App, ChainNode, Settings, Store, causes, router};
 /// How long requests that are under way may take after a signal.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// How long the database may take to close its connections; what a slow one has not written by then it never will.
+const CLOSE: Duration = Duration::from_secs(2);
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let config = telemetry::Config::new("ironcore").version(env!("CARGO_PKG_VERSION"));
@@ -38,7 +41,7 @@ async fn main() -> ExitCode {
 
 async fn serve() -> Result<(), Box<dyn Error>> {
     let settings = Settings::from_env()?;
-    let store = Store::open(&settings.database_url)
+    let store = Store::open(settings.database_url.expose())
         .await
         .map_err(|error| format!("DATABASE_URL cannot be used: {}", causes(&error)))?;
     let app = App {
@@ -57,7 +60,9 @@ async fn serve() -> Result<(), Box<dyn Error>> {
             tracing::warn!("requests were still under way at the end of the grace time");
         }
     }
-    store.close().await;
+    if tokio::time::timeout(CLOSE, store.close()).await.is_err() {
+        tracing::warn!("connections to the database were still in use at the end");
+    }
     Ok(())
 }
 

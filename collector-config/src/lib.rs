@@ -34,6 +34,7 @@
 
 pub mod addresses;
 pub mod detached;
+pub mod interrupt;
 pub mod native;
 pub mod paths;
 pub mod process;

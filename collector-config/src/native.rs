@@ -9,10 +9,11 @@ use std::{
     fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
+    thread,
     time::{Duration, Instant},
 };
 
-use crate::{paths, process::ProcessError};
+use crate::{interrupt, paths, process::ProcessError};
 
 /// The version of Jaeger.
 pub const JAEGER_VERSION: &str = "2.13.0";
@@ -21,6 +22,7 @@ pub const PROMETHEUS_VERSION: &str = "3.16.0";
 
 /// How often a build says that it is still at work.
 const PROGRESS: Duration = Duration::from_secs(10);
+const LOCK_POLL: Duration = Duration::from_millis(100);
 
 /// Why a server could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +111,15 @@ pub fn promtool() -> Result<PathBuf, BuildError> {
 /// See [`BuildError`].
 pub fn all() -> Result<Vec<PathBuf>, BuildError> {
     Ok(vec![jaeger()?, prometheus()?, promtool()?])
+}
+
+/// Whether the servers could be built here: a cache folder, and a Go that is new enough.
+///
+/// # Errors
+/// What is missing.
+pub fn can_build() -> Result<(), BuildError> {
+    paths::cache_dir().ok_or(BuildError::NoCacheDir)?;
+    go::check_version(&JAEGER)
 }
 
 /// Whether everything is in the cache, so that nothing has to be built.
@@ -241,8 +252,16 @@ fn lock(path: &Path, package: &Package) -> Result<File, BuildError> {
         "waiting for another process that builds {} {}",
         package.name, package.version
     );
-    file.lock().map_err(io_error("lock", path))?;
-    Ok(file)
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(source)) => return Err(io_error("lock", path)(source)),
+            Err(TryLockError::WouldBlock) if interrupt::requested() => {
+                return Err(io_error("lock", path)(interrupt::error()));
+            }
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_POLL),
+        }
+    }
 }
 
 fn remove_dir(path: &Path) -> Result<(), BuildError> {
@@ -313,10 +332,7 @@ impl<'a> Progress<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        sync::atomic::{AtomicUsize, Ordering},
-        thread,
-    };
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
 

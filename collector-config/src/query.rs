@@ -14,6 +14,8 @@ use serde::de::DeserializeOwned;
 pub use jaeger::Jaeger;
 pub use prometheus::{Prometheus, Sample};
 
+use crate::interrupt;
+
 /// The limit of one request.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -62,7 +64,7 @@ pub struct Timeout {
 }
 
 /// Asks `f` every `poll` until it has something, for at most `timeout`. An error is not the end (a server may still be
-/// starting): the last one is part of the [`Timeout`].
+/// starting): the last one is part of the [`Timeout`]. A signal after [`interrupt::catch`] ends the wait.
 ///
 /// # Errors
 /// [`Timeout`], naming `what`.
@@ -79,14 +81,19 @@ pub fn wait_until<T, E: Display>(
             Ok(None) => None,
             Err(error) => Some(error.to_string()),
         };
-        if start.elapsed() >= timeout {
-            return Err(Timeout {
-                what: what.into(),
-                waited: start.elapsed(),
-                last,
-            });
-        }
-        thread::sleep(poll);
+        let last = if interrupt::requested() {
+            Some(interrupt::error().to_string())
+        } else if start.elapsed() >= timeout {
+            last
+        } else {
+            thread::sleep(poll);
+            continue;
+        };
+        return Err(Timeout {
+            what: what.into(),
+            waited: start.elapsed(),
+            last,
+        });
     }
 }
 

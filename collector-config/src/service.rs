@@ -5,9 +5,9 @@ mod error;
 use std::{
     collections::VecDeque,
     env,
-    ffi::OsStr,
+    ffi::OsString,
     fs::File,
-    io::{self, BufRead as _, BufReader, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{ChildStdout, Command, ExitStatus, Stdio},
@@ -20,7 +20,7 @@ pub use error::ServiceError;
 
 use crate::{
     addresses::free_address,
-    paths,
+    interrupt, paths,
     process::{self, Lifetime, Output, Process, ProcessError},
     query::Http,
 };
@@ -32,6 +32,9 @@ const POLL: Duration = Duration::from_millis(30);
 /// How long it may take to end: 10 s for requests under way, 5 s for telemetry, and some room.
 const STOP: Duration = Duration::from_secs(20);
 const ATTEMPTS: usize = 4;
+
+/// The database of a service that was given none.
+const IN_MEMORY: &str = "sqlite::memory:";
 
 /// How many log lines are kept in memory; the file has all.
 const KEPT_LINES: usize = 100_000;
@@ -67,14 +70,15 @@ pub struct ServiceOptions {
     pub otlp_endpoint: Option<String>,
     /// How they go there.
     pub protocol: Protocol,
-    /// `DATABASE_URL`; `None`: the service's own default.
+    /// `DATABASE_URL`; `None`: a database in memory.
     pub database_url: Option<String>,
     /// Where it serves its API; `None`: on a free port.
     pub listen: Option<SocketAddr>,
     /// Where it serves `/metrics`; `None`: on a free port. To tell Prometheus first, choose one with
     /// [`free_address`].
     pub metrics: Option<SocketAddr>,
-    /// More environment variables; they win over all of the above.
+    /// More environment variables; they win over all of the above. Of the caller's own environment the service sees
+    /// `PATH`, `HOME` and the like alone.
     pub env: Vec<(String, String)>,
     /// The binary, if it is built already; `None`: [`Service::build`].
     pub program: Option<PathBuf>,
@@ -116,13 +120,26 @@ impl Service {
             // A relative one was meant from our folder, not from the workspace.
             command.env("CARGO_TARGET_DIR", paths::target_dir());
         }
-        let output = command
-            .output()
-            .map_err(|error| ServiceError::Build(error.to_string()))?;
-        if !output.status.success() {
-            return Err(ServiceError::Build(output.status.to_string()));
+        let failed = |error: io::Error| ServiceError::Build(error.to_string());
+        let mut cargo = command.stdout(Stdio::piped()).spawn().map_err(failed)?;
+        let messages = cargo.stdout.take().map(|mut pipe| {
+            thread::spawn(move || {
+                let mut messages = Vec::new();
+                // A broken pipe shows as messages without an executable.
+                let _ = pipe.read_to_end(&mut messages);
+                messages
+            })
+        });
+        let status = match interrupt::wait(&mut cargo, None) {
+            Ok(status) => status,
+            Err(_) if interrupt::requested() => return Err(ServiceError::Interrupted),
+            Err(error) => return Err(failed(error)),
+        };
+        if !status.success() {
+            return Err(ServiceError::Build(status.to_string()));
         }
-        executable(&output.stdout)
+        let messages = messages.and_then(|reader| reader.join().ok());
+        executable(&messages.unwrap_or_default())
             .ok_or_else(|| ServiceError::Build("cargo named no executable".into()))
     }
 
@@ -220,7 +237,7 @@ impl Service {
         let stdout = folder.join("wallet_service.jsonl");
 
         let mut command = process::command(program, Lifetime::Scoped);
-        configure(&mut command, options, address, metrics);
+        configure(&mut command, options, address, metrics, env::vars_os());
         let log = folder.join("wallet_service.stderr.log");
         let mut process = Process::spawn("wallet_service", command, &log, Output::Piped)
             .map_err(ServiceError::Process)?;
@@ -265,6 +282,9 @@ impl Service {
                 Ok(status) => format!("it answers {status}"),
                 Err(error) => error.to_string(),
             };
+            if interrupt::requested() {
+                return Err(ServiceError::Interrupted);
+            }
             if start.elapsed() >= READY {
                 return Err(ServiceError::NotReady {
                     url,
@@ -280,18 +300,34 @@ impl Service {
 
 type Lines = Arc<Mutex<VecDeque<String>>>;
 
+/// What the service gets of the caller's environment, where it is set: enough to run, nothing that says what to do. The
+/// caller's `DATABASE_URL` above all is somebody's data.
+const INHERITED: [&str; 7] = [
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "TZ",
+    "LD_LIBRARY_PATH",
+    "RUST_BACKTRACE",
+    "LLVM_PROFILE_FILE",
+];
+
 fn configure(
     command: &mut Command,
     options: &ServiceOptions,
     address: SocketAddr,
     metrics: SocketAddr,
+    caller: impl IntoIterator<Item = (OsString, OsString)>,
 ) {
-    // Where it exports to is said here alone; sampling, limits and the like of the caller's environment stay.
-    for (name, _) in env::vars_os().filter(|(name, _)| is_exporter_variable(name)) {
-        command.env_remove(name);
-    }
+    let inherited = caller
+        .into_iter()
+        .filter(|(name, _)| INHERITED.iter().any(|kept| name == kept));
+    let database = options.database_url.as_deref().unwrap_or(IN_MEMORY);
     command
+        .env_clear()
+        .envs(inherited)
         .env("LISTEN", address.to_string())
+        .env("DATABASE_URL", database)
         .env("OTEL_EXPORTER_PROMETHEUS_HOST", metrics.ip().to_string())
         .env("OTEL_EXPORTER_PROMETHEUS_PORT", metrics.port().to_string());
     match &options.otlp_endpoint {
@@ -300,15 +336,7 @@ fn configure(
             .env("OTEL_EXPORTER_OTLP_PROTOCOL", options.protocol.as_str()),
         None => command.env("OTEL_TRACES_EXPORTER", "none"),
     };
-    if let Some(url) = &options.database_url {
-        command.env("DATABASE_URL", url);
-    }
     command.envs(options.env.iter().map(|(name, value)| (name, value)));
-}
-
-fn is_exporter_variable(name: &OsStr) -> bool {
-    name.to_str()
-        .is_some_and(|name| name.starts_with("OTEL_EXPORTER_"))
 }
 
 /// The pipe must be read to its end, or the service blocks on its own log.
@@ -416,6 +444,46 @@ mod tests {
         let file = service.log_file().to_path_buf();
         assert_eq!(service.stop().unwrap().code(), Some(7));
         assert!(fs::read_to_string(file).unwrap().ends_with("bye\n"));
+    }
+
+    #[test]
+    fn nothing_of_the_callers_environment_says_what_the_service_does() {
+        let hostile = [
+            "DATABASE_URL",
+            "LISTEN",
+            "RUST_LOG",
+            "OTEL_SDK_DISABLED",
+            "OTEL_TRACES_SAMPLER",
+            "IRONCORE_X",
+            "CHAIN_SEED",
+            "HTTPS_PROXY",
+            "http_proxy",
+            "TZ",
+        ];
+        let caller = hostile.map(|name| (name.into(), "theirs".into()));
+        let mut command = Command::new("/usr/bin/env");
+        let address = SocketAddr::from(([127, 0, 0, 1], 7));
+        configure(
+            &mut command,
+            &ServiceOptions::default(),
+            address,
+            address,
+            caller,
+        );
+        let output = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        let mut seen: Vec<_> = output.lines().collect();
+        seen.sort_unstable();
+        assert_eq!(
+            seen,
+            [
+                "DATABASE_URL=sqlite::memory:",
+                "LISTEN=127.0.0.1:7",
+                "OTEL_EXPORTER_PROMETHEUS_HOST=127.0.0.1",
+                "OTEL_EXPORTER_PROMETHEUS_PORT=7",
+                "OTEL_TRACES_EXPORTER=none",
+                "TZ=theirs",
+            ]
+        );
     }
 
     #[test]

@@ -136,13 +136,16 @@ impl From<StoreError> for ApiError {
     }
 }
 
-/// The error and what led to it, in one line.
+/// The error and what led to it, in one line; many errors quote their cause, which is not said twice.
 #[must_use]
 pub fn causes(error: &dyn Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        line = format!("{line}: {error}");
+        let text = error.to_string();
+        if !line.ends_with(&text) {
+            line = format!("{line}: {text}");
+        }
         cause = error.source();
     }
     line
@@ -177,5 +180,12 @@ mod tests {
     fn the_log_line_of_a_failure_names_its_causes() {
         let error = ApiError::from(StoreError::from(sqlx::Error::RowNotFound));
         assert!(causes(&error).starts_with("the store failed: the database failed: no rows"));
+    }
+
+    #[test]
+    fn a_cause_that_the_text_ends_with_is_not_repeated() {
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let error = StoreError::from(sqlx::Error::Io(refused));
+        assert_eq!(causes(&error).matches("connection refused").count(), 1);
     }
 }

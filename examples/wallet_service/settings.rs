@@ -1,15 +1,17 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
+use ironcore_telemetry::Secret;
+
 use crate::chain::ChainSettings;
 
 /// What the environment says. Telemetry reads its own variables (`OTEL_*`) in `init`.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// `LISTEN`: where to serve, default `127.0.0.1:8080`; port 0 picks a free one.
     pub listen: SocketAddr,
     /// `DATABASE_URL`: `sqlite:…` or `postgres://…`, default `sqlite::memory:`. May hold a password.
-    pub database_url: String,
+    pub database_url: Secret<String>,
     /// `CHAIN_SEED`, `CHAIN_LATENCY_SCALE`, `CHAIN_FAILURE_RATE`.
     pub chain: ChainSettings,
 }
@@ -97,18 +99,70 @@ fn parsed<T: FromStr>(
     }
 }
 
-fn database_url(value: Option<String>) -> Result<String, SettingsError> {
-    const SCHEMES: [&str; 3] = ["sqlite:", "postgres://", "postgresql://"];
-    let url = value.unwrap_or_else(|| "sqlite::memory:".to_owned());
-    if SCHEMES.iter().any(|scheme| url.starts_with(scheme)) {
-        return Ok(url);
-    }
-    Err(SettingsError {
+fn database_url(value: Option<String>) -> Result<Secret<String>, SettingsError> {
+    // A connection string usually carries a password, and errors end up in logs: no part of it is quoted.
+    let refused = |value, allowed| SettingsError {
         name: "DATABASE_URL",
-        // A connection string usually carries a password, and errors end up in logs.
-        value: "of another kind (not shown, it may hold a password)".to_owned(),
-        allowed: "sqlite::memory:, sqlite://PATH?mode=rwc or postgres://USER:PASSWORD@HOST:PORT/DATABASE",
-    })
+        value,
+        allowed,
+    };
+    let url = Secret::new(value.unwrap_or_else(|| "sqlite::memory:".to_owned()));
+    let starts_with = |scheme| url.expose().starts_with(scheme);
+    let (parameters, allowed): (&[&str], _) = if starts_with("sqlite:") {
+        (&SQLITE_PARAMETERS, "mode, cache, immutable, vfs")
+    } else if starts_with("postgres://") || starts_with("postgresql://") {
+        (
+            &POSTGRES_PARAMETERS,
+            "sslmode, sslrootcert, sslcert, sslkey, host, hostaddr, port, dbname, user, password, application_name, \
+             options, options[search_path], options[statement_timeout], statement-cache-capacity",
+        )
+    } else {
+        return Err(refused(
+            "of another kind (not shown, it may hold a password)".to_owned(),
+            "sqlite::memory:, sqlite://PATH?mode=rwc or postgres://USER:PASSWORD@HOST:PORT/DATABASE",
+        ));
+    };
+    match unknown_parameter(url.expose(), parameters) {
+        Some(key) => Err(refused(format!("a URL with the parameter {key}"), allowed)),
+        None => Ok(url),
+    }
+}
+
+const SQLITE_PARAMETERS: [&str; 4] = ["mode", "cache", "immutable", "vfs"];
+const POSTGRES_PARAMETERS: [&str; 15] = [
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+    "options[search_path]",
+    "options[statement_timeout]",
+    "statement-cache-capacity",
+];
+
+/// A parameter that sqlx does not know: it would log it together with its value.
+fn unknown_parameter(url: &str, known: &[&str]) -> Option<String> {
+    let (_, query) = url.split_once('?')?;
+    let query = query.split('#').next().unwrap_or_default();
+    let keys = query
+        .split('&')
+        .map(|pair| pair.split('=').next().unwrap_or_default());
+    let unknown = keys
+        .filter(|key| !key.is_empty())
+        .find(|key| !known.contains(key))?;
+    // With an @ behind the ?, all this may be the second half of a password that should have been written with %3F.
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-[]".contains(c);
+    if query.contains('@') || !unknown.chars().all(plain) {
+        return Some("that is not shown, it may be part of a password".to_owned());
+    }
+    Some(format!("`{unknown}`"))
 }
 
 #[cfg(test)]
@@ -127,7 +181,7 @@ mod tests {
     fn an_empty_environment_gives_the_defaults() {
         let settings = with("LISTEN", "").ok().unwrap();
         assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
-        assert_eq!(settings.database_url, "sqlite::memory:");
+        assert_eq!(settings.database_url.expose(), "sqlite::memory:");
         assert_eq!(settings.chain, ChainSettings::default());
     }
 
@@ -150,5 +204,25 @@ mod tests {
         let message = refusal("DATABASE_URL", "mysql://root:hunter2@db/wallets");
         assert!(message.starts_with("DATABASE_URL is "));
         assert!(!message.contains("hunter2"));
+    }
+
+    #[test]
+    fn a_parameter_that_sqlx_would_log_is_refused_by_its_name_alone() {
+        let message = refusal("DATABASE_URL", "postgres://u@h/db?sslpassword=hunter2");
+        assert!(
+            message.contains("the parameter `sslpassword`;"),
+            "{message}"
+        );
+        assert!(!message.contains("hunter2"), "{message}");
+        let message = refusal("DATABASE_URL", "postgres://u:pass?hunter2&more@h/db");
+        assert!(!message.contains("hunter2"), "{message}");
+        for good in [
+            "postgres://u:p@h/db?sslmode=require&options[search_path]=s",
+            "sqlite://wallets.db?mode=rwc",
+        ] {
+            let settings = with("DATABASE_URL", good).ok().unwrap();
+            assert_eq!(settings.database_url.expose(), good);
+            assert!(!format!("{settings:?}").contains(good));
+        }
     }
 }

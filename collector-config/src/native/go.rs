@@ -10,6 +10,7 @@ use std::{
 };
 
 use super::{BuildError, Package, Progress, Recipe, io_error};
+use crate::interrupt;
 use crate::process::{self, Lifetime, Output, Process};
 
 /// The oldest Go that builds all servers.
@@ -119,6 +120,9 @@ fn wait(process: &mut Process, progress: &mut Progress<'_>) -> io::Result<ExitSt
         if let Some(status) = process.try_wait()? {
             return Ok(status);
         }
+        if interrupt::requested() {
+            return Err(interrupt::error());
+        }
         progress.tick();
         thread::sleep(POLL);
     }
@@ -130,7 +134,7 @@ fn go(folder: &Path) -> Command {
     go
 }
 
-fn check_version(package: &Package) -> Result<(), BuildError> {
+pub(super) fn check_version(package: &Package) -> Result<(), BuildError> {
     let missing = || BuildError::GoMissing {
         package: package.name,
     };

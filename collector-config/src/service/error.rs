@@ -40,6 +40,9 @@ pub enum ServiceError {
         /// The last of them.
         tail: String,
     },
+    /// A signal came while it was built or started.
+    #[error("interrupted by a signal")]
+    Interrupted,
     /// A file or a port of the run.
     #[error("cannot {what}: {source}")]
     Io {

@@ -28,7 +28,7 @@ pub enum Error {
     /// A usual port is not free.
     #[error(
         "{address} ({what}) is taken: end the program that listens there (`ss -ltnp 'sport = :{port}'` names it), \
-         run `cargo stack down` if it is an earlier stack, or use free ports",
+         or run `cargo stack down` if it is an earlier stack; `cargo demo -- --mode native` needs none of the usual ports",
         port = address.port()
     )]
     PortTaken {
@@ -51,6 +51,9 @@ pub enum Error {
         /// The last lines of it.
         tail: String,
     },
+    /// A signal came while the servers were starting.
+    #[error("interrupted by a signal")]
+    Interrupted,
     /// `prometheus.yml` and the code that adapts it have drifted apart.
     #[error(transparent)]
     RunConfig(#[from] NoSuchText),

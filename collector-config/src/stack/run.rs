@@ -12,7 +12,7 @@ use std::{
 use super::{Error, Options, Server, error::io_error, url};
 use crate::{
     addresses::{Addresses, Ports},
-    native, paths,
+    interrupt, native, paths,
     process::{self, Lifetime, Output, Process},
     query::Http,
     run_config::{self, Changes},
@@ -158,11 +158,7 @@ impl<'a> Run<'a> {
                 &self.folder.join("prometheus"),
             ))
             .arg(format!("--web.listen-address={}", addresses.prometheus))
-            .args([
-                "--web.enable-lifecycle",
-                "--enable-feature=exemplar-storage",
-                "--log.level=warn",
-            ]);
+            .args(["--enable-feature=exemplar-storage", "--log.level=warn"]);
         if self.options.scrape_interval.is_some() {
             // It looks for new targets every 5 s only, also at its start: too long for who scrapes every second.
             command.arg("--scrape.discovery-reload-interval=1s");
@@ -221,6 +217,9 @@ fn wait_ready(server: &mut Server, deadline: Instant) -> Result<(), Error> {
             Ok(status) => format!("{} answers {status}", server.health),
             Err(error) => error.to_string(),
         };
+        if interrupt::requested() {
+            return Err(Error::Interrupted);
+        }
         if Instant::now() >= deadline {
             return Err(Error::NotReady {
                 name: server.process.name().into(),

@@ -9,6 +9,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use wallet_service::{Settings, Store, causes};
 
 use crate::service::{Service, service};
 
@@ -37,6 +38,7 @@ async fn an_imported_mnemonic_is_seen_nowhere_again() {
     assert_eq!(page["items"].as_array().unwrap().len(), 1);
     assert_absent(&page.to_string());
     strange_places(&service).await;
+    database_passwords().await;
     let seen = SEEN.get().unwrap().lock().unwrap();
     assert!(seen.contains("db.insert_wallets"), "spans were recorded");
     assert!(seen.contains("INSERT INTO"), "events of sqlx were recorded");
@@ -83,6 +85,22 @@ async fn strange_places(service: &Service) {
         assert!(status.is_client_error());
         assert_absent(&answer.to_string());
     }
+}
+
+/// A database URL is a secret too: in a refusal, and in what the database driver says of one that is taken.
+async fn database_passwords() {
+    let read = |url: String| Settings::read(|name| (name == "DATABASE_URL").then(|| url.clone()));
+    let refused = read(format!(
+        "postgres://u:{WORD}@127.0.0.1:1/db?sslpassword={WORD}"
+    ));
+    assert_absent(&refused.err().unwrap().to_string());
+    let settings = read(format!(
+        "postgres://u:{WORD}@127.0.0.1:1/db?sslmode=disable"
+    ))
+    .unwrap();
+    assert_absent(&format!("{settings:?}"));
+    let error = Store::open(settings.database_url.expose()).await;
+    assert_absent(&causes(&error.unwrap_err()));
 }
 
 #[track_caller]

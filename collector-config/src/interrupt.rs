@@ -1,0 +1,112 @@
+//! SIGINT, SIGTERM and SIGHUP as a flag that every wait of this crate looks at: it gives up, and what was started is
+//! stopped on the way out, by the same `Drop` as after an error.
+
+use std::{
+    io,
+    process::{Child, ExitStatus},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::process::GRACE;
+
+static REQUESTED: AtomicBool = AtomicBool::new(false);
+
+const POLL: Duration = Duration::from_millis(50);
+
+/// From now on the three signals set the flag and do nothing else. For a `main`, as its first step.
+///
+/// # Errors
+/// If the system does not let us catch them.
+pub fn catch() -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let entered = runtime.enter();
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    drop(entered);
+    thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                    _ = hangup.recv() => {}
+                }
+            });
+            REQUESTED.store(true, Ordering::Relaxed);
+        })?;
+    Ok(())
+}
+
+/// Whether one of the signals has come since [`catch`].
+#[must_use]
+pub fn requested() -> bool {
+    REQUESTED.load(Ordering::Relaxed)
+}
+
+/// What a wait that was given up says.
+#[must_use]
+pub fn error() -> io::Error {
+    io::Error::new(io::ErrorKind::Interrupted, "interrupted by a signal")
+}
+
+/// Waits for a child for at most `limit`, if there is one; after it, or after a signal to us, the child is ended.
+///
+/// # Errors
+/// [`error`] after a signal, [`io::ErrorKind::TimedOut`] after the limit, or what the system says.
+pub fn wait(child: &mut Child, limit: Option<Duration>) -> io::Result<ExitStatus> {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if requested() {
+            end(child)?;
+            return Err(error());
+        }
+        if limit.is_some_and(|limit| start.elapsed() >= limit) {
+            end(child)?;
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        thread::sleep(POLL);
+    }
+}
+
+/// SIGTERM, then SIGKILL.
+fn end(child: &mut Child) -> io::Result<()> {
+    if let Some(pid) = Pid::from_raw(child.id().cast_signed()) {
+        kill_process(pid, Signal::TERM)?;
+    }
+    let deadline = Instant::now() + GRACE;
+    while Instant::now() < deadline {
+        if child.try_wait()?.is_some() {
+            return Ok(());
+        }
+        thread::sleep(POLL);
+    }
+    child.kill()?;
+    child.wait().map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_child_that_takes_too_long_is_ended() {
+        let mut child = Command::new("sleep").arg("30").spawn().unwrap();
+        let error = wait(&mut child, Some(Duration::from_millis(100))).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(child.try_wait().unwrap().is_some());
+    }
+}

@@ -19,7 +19,7 @@ use crate::extract::{Body, Params};
 use crate::mnemonic;
 use crate::model::{
     Asset, GasQuery, MAX_AMOUNT, NewWallet, NewWallets, Page, QuoteQuery, Send, Swap, Transaction,
-    TransactionPage, Wallet, WalletPage, checked_amount, checked_count,
+    TransactionPage, User, Wallet, WalletPage, checked_amount, checked_count,
 };
 
 /// The most bytes of a body; a batch of 100 wallets with 24 words each fits.
@@ -37,6 +37,8 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/gas/estimate", get(estimate_gas))
         .route("/api/v1/swap/quote", get(get_quote))
         .route("/api/v1/swap", post(execute_swap))
+        .route("/api/v1/payments", post(settle_payment))
+        .route("/api/v1/users", post(register_user))
         .route("/health", get(health))
         .fallback(async || ApiError::UnknownRoute)
         .method_not_allowed_fallback(async || ApiError::WrongMethod)
@@ -106,14 +108,28 @@ async fn post_transaction(
     State(app): State<App>,
     Body(send): Body<Send>,
 ) -> Result<(StatusCode, Json<Transaction>), ApiError> {
-    let transfer = Transfer {
-        from: send.from,
-        pays: (send.asset, send.amount),
-        to: send.to,
-        receives: (send.asset, send.amount),
-    };
-    let transaction = send_transaction(&app, &transfer).await?;
+    let transaction = send_transaction(&app, &Transfer::of(&send)).await?;
     Ok((StatusCode::CREATED, Json(transaction)))
+}
+
+/// A payment is a transfer that somebody asked for: the operation of its own, with the transaction inside.
+#[telemetry::instrument_business]
+async fn settle_payment(
+    State(app): State<App>,
+    Body(send): Body<Send>,
+) -> Result<(StatusCode, Json<Transaction>), ApiError> {
+    let transaction = send_transaction(&app, &Transfer::of(&send)).await?;
+    Ok((StatusCode::CREATED, Json(transaction)))
+}
+
+#[telemetry::instrument_business]
+async fn register_user(State(app): State<App>) -> Result<(StatusCode, Json<User>), ApiError> {
+    let user = User {
+        id: Uuid::now_v7(),
+        created_at: now(),
+    };
+    app.store.insert_user(&user).await?;
+    Ok((StatusCode::CREATED, Json(user)))
 }
 
 #[telemetry::instrument_business(domain = "gas", name = "estimate")]
@@ -170,6 +186,19 @@ struct Transfer {
     pays: (Asset, i64),
     to: Uuid,
     receives: (Asset, i64),
+}
+
+impl Transfer {
+    /// A plain transfer: what leaves one wallet reaches the other.
+    fn of(send: &Send) -> Self {
+        let amount = (send.asset, send.amount);
+        Self {
+            from: send.from,
+            pays: amount,
+            to: send.to,
+            receives: amount,
+        }
+    }
 }
 
 #[telemetry::instrument_business]

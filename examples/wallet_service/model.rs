@@ -54,6 +54,14 @@ pub(crate) struct Transaction {
     pub(crate) created_at: i64,
 }
 
+/// Somebody who uses the service; nothing personal is stored.
+#[derive(Debug, Serialize)]
+pub(crate) struct User {
+    pub(crate) id: Uuid,
+    /// Milliseconds since the Unix epoch.
+    pub(crate) created_at: i64,
+}
+
 #[derive(Debug, Serialize)]
 pub(crate) struct Page<T> {
     pub(crate) items: Vec<T>,

@@ -7,7 +7,7 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{Any, AnyPool, Row, SqlSafeStr, Transaction as DbTransaction};
 use uuid::Uuid;
 
-use crate::model::{Asset, Chain, MAX_AMOUNT, Transaction, Wallet};
+use crate::model::{Asset, Chain, MAX_AMOUNT, Transaction, User, Wallet};
 
 /// The database of the service; clones share one pool.
 #[derive(Clone, Debug)]
@@ -105,6 +105,16 @@ impl Store {
             .await?;
         }
         Ok(db.commit().await?)
+    }
+
+    #[tracing::instrument(skip_all, name = "db.insert_user", fields(otel.kind = "client", db.system.name = self.system))]
+    pub(crate) async fn insert_user(&self, user: &User) -> Result<(), StoreError> {
+        sqlx::query("INSERT INTO users (id, created_at) VALUES ($1, $2)")
+            .bind(user.id.to_string())
+            .bind(user.created_at)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
     }
 
     #[tracing::instrument(skip_all, name = "db.select_wallet", fields(otel.kind = "client", db.system.name = self.system))]
@@ -236,6 +246,7 @@ fn migrator() -> Migrator {
             "transactions",
             include_str!("migrations/0002_transactions.sql"),
         ),
+        (3, "users", include_str!("migrations/0003_users.sql")),
     ];
     let migrations = files.map(|(version, name, sql)| {
         Migration::new(

@@ -255,3 +255,25 @@ async fn swap_wallets(service: &Service) -> (String, String) {
     let eth = service.wallet("ethereum", "ETH", 1_000_000_000).await;
     (eth, service.wallet("ethereum", "USDC", 0).await)
 }
+
+#[tokio::test]
+async fn a_payment_moves_money_like_a_send_and_is_refused_like_one() {
+    let service = service().await;
+    let from = service.wallet("ethereum", "ETH", 100).await;
+    let to = service.wallet("ethereum", "ETH", 1).await;
+    let pay = |amount: i64| json!({"from": from, "to": to, "asset": "ETH", "amount": amount});
+    let (status, paid) = service.post("/api/v1/payments", &pay(40)).await;
+    assert_eq!((status.as_u16(), &paid["received"]), (201, &json!(40)));
+    let refused = service.post("/api/v1/payments", &pay(61)).await;
+    assert_refused(&refused, 422, "insufficient_funds");
+    assert_eq!(service.balance(&from).await, 60);
+}
+
+#[tokio::test]
+async fn users_are_registered_without_anything_personal() {
+    let service = service().await;
+    let (status, user) = service.post("/api/v1/users", &json!({})).await;
+    assert_eq!(status.as_u16(), 201);
+    let keys: Vec<_> = user.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["created_at", "id"]);
+}

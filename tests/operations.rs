@@ -9,19 +9,39 @@ use ironcore_telemetry as telemetry;
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::num::ParseIntError;
-use std::sync::OnceLock;
-use support::sample;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+use support::{PATIENCE, ReceivedSpan, Receiver, sample};
 use telemetry::{Config, TelemetryGuard};
 
+#[path = "operations/arguments.rs"]
+mod arguments;
+
+static TELEMETRY: LazyLock<(Receiver, TelemetryGuard)> = LazyLock::new(|| {
+    let receiver = Receiver::start().unwrap();
+    let config = Config::new("operations")
+        .endpoint(receiver.grpc_url())
+        .metrics_listener(None)
+        .log_filter("off");
+    let guard = telemetry::init_with(config).unwrap();
+    (receiver, guard)
+});
+
 fn start() {
-    static TELEMETRY: OnceLock<TelemetryGuard> = OnceLock::new();
-    let config = || {
-        Config::new("operations")
-            .endpoint("http://127.0.0.1:9")
-            .metrics_listener(None)
-            .log_filter("off")
-    };
-    let _ = TELEMETRY.get_or_init(|| telemetry::init_with(config()).unwrap());
+    LazyLock::force(&TELEMETRY);
+}
+
+/// The span of an operation, when it has been sent.
+fn span(name: &str) -> ReceivedSpan {
+    let started = Instant::now();
+    loop {
+        let mut spans = TELEMETRY.0.spans().into_iter();
+        if let Some(span) = spans.find(|span| span.name == name) {
+            return span;
+        }
+        assert!(started.elapsed() < PATIENCE, "no span {name}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// How often an operation ended so.
@@ -136,7 +156,7 @@ struct Slow;
 impl Signer for Slow {
     #[telemetry::instrument_business(domain = "wallet", name = "sign_boxed")]
     async fn sign(&self, fail: bool) -> Result<u64, String> {
-        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+        tokio::time::sleep(Duration::from_millis(30)).await;
         if fail {
             return Err("the signer is away".to_owned());
         }

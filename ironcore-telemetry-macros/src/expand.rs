@@ -1,12 +1,35 @@
 //! From the model to tokens. The expansion names only the library's hidden private module.
 
-use crate::model::{Body, BoxedBody, Model};
-use proc_macro2::{Ident, Span, TokenStream};
-use quote::quote;
-use syn::visit_mut::{VisitMut, visit_type_mut};
-use syn::{AttrStyle, ItemFn, ReturnType, Type, parse_quote};
+#[cfg(test)]
+mod tests;
 
-pub(crate) fn expand(model: &Model) -> TokenStream {
+use crate::block::Block;
+use crate::body::{Body, BoxedBody, future_output};
+use crate::model::{Instrumented, Model};
+use crate::named::{Field, How, Label};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::visit_mut::{VisitMut, visit_type_mut};
+use syn::{AttrStyle, Expr, ImplItem, ItemFn, ReturnType, Signature, Type, parse_quote};
+
+pub(crate) fn expand(item: Instrumented) -> TokenStream {
+    match item {
+        Instrumented::Function(model) => function(&model),
+        Instrumented::Block(block) => methods(*block),
+    }
+}
+
+fn methods(Block { mut item, methods }: Block) -> TokenStream {
+    for (item, model) in item.items.iter_mut().zip(&methods) {
+        if let Some(model) = model {
+            *item = ImplItem::Verbatim(function(model));
+        }
+    }
+    item.into_token_stream()
+}
+
+fn function(model: &Model) -> TokenStream {
     let Model {
         function:
             ItemFn {
@@ -24,27 +47,22 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
     let body = match body {
         Body::Sync => recorded(model, &sync_call(model)),
         Body::Async => {
-            let hint = return_hint(&sig.output);
-            recorded(
-                model,
-                &async_call(
-                    model,
-                    &quote!(async move { #hint #[allow(unused_braces)] #block }),
-                ),
-            )
+            let hint = return_hint(sig, Some(&returned(&sig.output)));
+            let future = quote!(async move { #hint #[allow(unused_braces)] #block });
+            recorded(model, &async_call(model, &future))
         }
         Body::Boxed(boxed) => {
             let BoxedBody {
                 before,
+                names,
                 pin,
                 attrs,
                 block,
             } = &**boxed;
-            let work = recorded(
-                model,
-                &async_call(model, &quote!(#(#attrs)* async move #block)),
-            );
-            quote!(#(#before)* #pin(async move { #work }))
+            let hint = return_hint(sig, future_output(&returned(&sig.output)));
+            let future = quote!(#(#attrs)* async move { #hint #[allow(unused_braces)] #block });
+            let work = recorded(model, &async_call(model, &future));
+            quote!(#(#before)* #pin(async move { #(#names)* #work }))
         }
     };
     quote! {
@@ -65,39 +83,119 @@ fn recorded(model: &Model, call: &TokenStream) -> TokenStream {
     }
 }
 
-/// How the value is judged: a closure, so that it is done where the value's type is known.
-fn judge(model: &Model) -> TokenStream {
-    let (private, value) = (private(model), hygienic("value"));
-    quote! {
-        |#value| {
-            #[allow(unused_imports)]
-            use #private::{ByDefault as _, ByOutcome as _, ByResult as _};
-            #[allow(clippy::needless_borrow)]
-            (&&&#private::Probe(#value)).verdict()
-        }
-    }
-}
-
 fn async_call(model: &Model, future: &TokenStream) -> TokenStream {
-    let (private, judge) = (private(model), judge(model));
-    let work = hygienic("work");
+    let (private, operation, judge) = (private(model), operation(), judge(model));
+    if model.labels.is_empty() && model.fields.is_empty() {
+        let work = hygienic("work");
+        return quote! {
+            let #work = #future;
+            if #private::Operation::is_off() {
+                return #work.await;
+            }
+            #private::Operation::record(&__IRONCORE_TELEMETRY_SITE, #work, #judge).await
+        };
+    }
+    let (start, fields) = (start(model), fields(model));
+    // What is told of the arguments is told before they are moved into the future.
     quote! {
-        let #work = #future;
-        if #private::Operation::is_off() {
-            return #work.await;
-        }
-        #private::Operation::record(&__IRONCORE_TELEMETRY_SITE, #work, #judge).await
+        let #operation = #start;
+        #fields
+        #private::Operation::run(#operation, #future, #judge).await
     }
 }
 
 fn sync_call(model: &Model) -> TokenStream {
     let (private, operation, judge) = (private(model), operation(), judge(model));
+    let (start, fields) = (start(model), fields(model));
     let ItemFn { sig, block, .. } = &model.function;
     let output = closure_output(&sig.output);
     quote! {
-        let #operation = #private::Operation::start(&__IRONCORE_TELEMETRY_SITE, &(), 0);
+        let #operation = #start;
+        #fields
         #private::Operation::call(#operation, move || #output #block, #judge)
     }
+}
+
+/// The start of the operation, with the values of the labels as a tuple of references.
+fn start(model: &Model) -> TokenStream {
+    let values = model
+        .labels
+        .iter()
+        .map(|Label { value, .. }| by_reference(value));
+    let values = quote!(#(#values,)*);
+    // What is no label is said at it, or at the word before several: the compiler does not tell which of them it was.
+    let at = match &model.labels[..] {
+        [Label { value, .. }] => ours_at(value),
+        _ => Span::call_site().located_at(model.labels_at),
+    };
+    let private = private_at(model, at);
+    let fields = model.fields.len();
+    quote_spanned!(at=> #private::Operation::start(&__IRONCORE_TELEMETRY_SITE, &(#values), #fields))
+}
+
+/// The fields, when anybody will see them.
+fn fields(model: &Model) -> TokenStream {
+    if model.fields.is_empty() {
+        return TokenStream::new();
+    }
+    let operation = operation();
+    let fields = model.fields.iter().map(|Field { key, how, value }| {
+        let at = ours_at(value);
+        let (private, reference) = (private_at(model, at), by_reference(value));
+        let value = match how {
+            How::Plain => quote_spanned!(at=> #private::value(#reference)),
+            How::Display => quote_spanned!(at=> (&&#private::Shown(#reference)).as_display()),
+            How::Debug => quote_spanned!(at=> (&&#private::Shown(#reference)).as_debug()),
+        };
+        quote_spanned!(at=> #private::Operation::field(&#operation, #key, #value);)
+    });
+    let private = private(model);
+    quote! {
+        #[allow(unused_imports, clippy::needless_borrow)]
+        if #private::Operation::takes_fields(&#operation) {
+            use #private::{AsDebug as _, AsDisplay as _};
+            #(#fields)*
+        }
+    }
+}
+
+/// How the value is judged, by the function's own judges or else by its type: a closure, so that it is done where the
+/// type is known.
+fn judge(model: &Model) -> TokenStream {
+    let (private, value) = (private(model), hygienic("value"));
+    let by_type = quote!((&&&#private::Probe(#value)).verdict());
+    let judged = |by: &str, judge: &Expr| {
+        let at = ours_at(judge);
+        let (private, by) = (private_at(model, at), Ident::new(by, at));
+        let mut value = value.clone();
+        value.set_span(value.span().located_at(at));
+        quote_spanned!(at=> #private::#by(#value, #judge))
+    };
+    let err = model.err.as_ref().map(|err| judged("judge_err", err));
+    let ok = model.ok.as_ref().map(|ok| judged("judge_ok", ok));
+    let verdict = match (err, ok) {
+        (None, None) => by_type,
+        (Some(one), None) | (None, Some(one)) => quote!(#one.unwrap_or_else(|| #by_type)),
+        (Some(err), Some(ok)) => quote!(#err.or_else(|| #ok).unwrap_or_else(|| #by_type)),
+    };
+    quote! {
+        |#value| {
+            #[allow(unused_imports)]
+            use #private::{ByDefault as _, ByOutcome as _, ByResult as _};
+            #[allow(clippy::needless_borrow)]
+            #verdict
+        }
+    }
+}
+
+/// A reference to the user's expression, which is not moved. What is wrong with it is said where it stands.
+fn by_reference(value: &Expr) -> TokenStream {
+    quote_spanned!(ours_at(value)=> &(#value))
+}
+
+/// The place of the user's expression, for tokens that are ours: lints on style do not look at them.
+fn ours_at(value: &Expr) -> Span {
+    Span::call_site().located_at(value.span())
 }
 
 /// The static of this function, and its entry in the list of all. Items are not hygienic: the name is one that nobody
@@ -110,6 +208,7 @@ fn site(model: &Model) -> TokenStream {
         ..
     } = model;
     let private = private(model);
+    let labels = model.labels.iter().map(|label| &label.key);
     let name = format!("{domain}.{operation}");
     let ident = function.sig.ident.to_string();
     quote! {
@@ -120,7 +219,7 @@ fn site(model: &Model) -> TokenStream {
             function: #private::core::concat!(#private::core::module_path!(), "::", #ident),
             file: #private::core::file!(),
             line: #private::core::line!(),
-            labels: &[],
+            labels: &[#(#labels),*],
         });
         const _: () = {
             #[#private::linkme::distributed_slice(#private::SITES)]
@@ -132,16 +231,18 @@ fn site(model: &Model) -> TokenStream {
 
 /// A return that is never taken: it fixes the type of an async block, which `?` and `into` need, and lets the
 /// compiler report a mismatch at the user's own expression.
-fn return_hint(output: &ReturnType) -> TokenStream {
+fn return_hint(sig: &Signature, output: Option<&Type>) -> TokenStream {
     let output = match output {
-        ReturnType::Default => quote!(()),
         // Nothing is known of it here.
-        ReturnType::Type(_, output) if matches!(**output, Type::ImplTrait(_)) => {
-            return TokenStream::new();
-        }
-        ReturnType::Type(_, output) => inferred(output),
+        None | Some(Type::ImplTrait(_)) => return TokenStream::new(),
+        Some(output) => inferred(output),
     };
-    quote! {
+    // Where the compiler says that it has the type from.
+    let at = Span::call_site().located_at(match &sig.output {
+        ReturnType::Default => sig.ident.span(),
+        ReturnType::Type(_, output) => output.span(),
+    });
+    quote_spanned! {at=>
         #[allow(unreachable_code, clippy::diverging_sub_expression, clippy::let_unit_value, clippy::empty_loop)]
         if false {
             let never: #output = loop {};
@@ -150,14 +251,16 @@ fn return_hint(output: &ReturnType) -> TokenStream {
     }
 }
 
-fn closure_output(output: &ReturnType) -> TokenStream {
+fn returned(output: &ReturnType) -> Type {
     match output {
-        ReturnType::Default => quote!(-> ()),
-        ReturnType::Type(_, output) => {
-            let output = inferred(output);
-            quote!(-> #output)
-        }
+        ReturnType::Default => parse_quote!(()),
+        ReturnType::Type(_, output) => (**output).clone(),
     }
+}
+
+fn closure_output(output: &ReturnType) -> TokenStream {
+    let output = inferred(&returned(output));
+    quote!(-> #output)
 }
 
 /// The return type with `_` for each `impl Trait`, which may stand only in the signature itself.
@@ -180,6 +283,15 @@ fn inferred(output: &Type) -> TokenStream {
 fn private(model: &Model) -> TokenStream {
     let library = &model.library;
     quote!(#library::__private)
+}
+
+/// The same at another place, so that what is wrong with a value is said there.
+fn private_at(model: &Model, at: Span) -> TokenStream {
+    let moved = |mut token: TokenTree| {
+        token.set_span(token.span().located_at(at));
+        token
+    };
+    private(model).into_iter().map(moved).collect()
 }
 
 fn operation() -> Ident {

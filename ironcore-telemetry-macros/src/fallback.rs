@@ -1,10 +1,19 @@
-//! What is emitted when the attribute cannot be used: the error and the untouched item, so that one mistake makes one
+//! What is emitted when the attribute cannot be used: the error and the item without it, so that one mistake makes one
 //! message.
 
+use crate::block;
 use proc_macro2::TokenStream;
+use quote::ToTokens;
+use syn::ItemImpl;
 
 pub(crate) fn fallback(error: &syn::Error, item: TokenStream) -> TokenStream {
     let mut tokens = error.to_compile_error();
-    tokens.extend(item);
+    match syn::parse2::<ItemImpl>(item.clone()) {
+        Ok(mut block) => {
+            block::strip(&mut block);
+            block.to_tokens(&mut tokens);
+        }
+        Err(_) => tokens.extend(item),
+    }
     tokens
 }

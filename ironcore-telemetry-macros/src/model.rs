@@ -1,12 +1,19 @@
 //! The checked model of the function and its arguments; from here on nothing can fail.
 
-use crate::args::Args;
+use crate::args::{Args, Given};
+use crate::block::Block;
+use crate::body::{self, Body};
 use crate::domain;
-use proc_macro2::TokenStream;
-use syn::{
-    Attribute, Block, Expr, ExprAsync, GenericArgument, ItemFn, LitStr, Path, PathArguments,
-    ReturnType, Stmt, Type, TypeParamBound, parse_quote,
-};
+use crate::named::{Field, Label};
+use proc_macro2::{Span, TokenStream};
+use syn::ext::IdentExt;
+use syn::{Expr, Item, ItemFn, ItemImpl, LitStr, Path, ReturnType, TraitItemFn, Type, parse_quote};
+
+/// What the attribute stands on.
+pub(crate) enum Instrumented {
+    Function(Box<Model>),
+    Block(Box<Block>),
+}
 
 /// An operation and the function that it is made of.
 pub(crate) struct Model {
@@ -14,166 +21,121 @@ pub(crate) struct Model {
     pub(crate) body: Body,
     pub(crate) domain: String,
     pub(crate) operation: String,
+    pub(crate) fields: Vec<Field>,
+    pub(crate) labels: Vec<Label>,
+    /// The word `labels`.
+    pub(crate) labels_at: Span,
+    /// What judges an error, when its type does not.
+    pub(crate) err: Option<Expr>,
+    /// What judges a value, when its type does not.
+    pub(crate) ok: Option<Expr>,
     /// The path of the library.
     pub(crate) library: Path,
 }
 
-/// How the function does its work.
-pub(crate) enum Body {
-    /// It is done when the function returns.
-    Sync,
-    /// It is an `async fn`.
-    Async,
-    /// What `async_trait` makes of a method: `Box::pin(async move { … })` at the end.
-    Boxed(Box<BoxedBody>),
-}
-
-/// The parts of a boxed body.
-pub(crate) struct BoxedBody {
-    pub(crate) before: Vec<Stmt>,
-    /// `Box::pin`, as it is written.
-    pub(crate) pin: Expr,
-    pub(crate) attrs: Vec<Attribute>,
-    pub(crate) block: Block,
+impl Instrumented {
+    pub(crate) fn parse(args: TokenStream, item: &TokenStream) -> syn::Result<Self> {
+        let args: Args = syn::parse2(args)?;
+        let not_a_function = match syn::parse2::<ItemFn>(item.clone()) {
+            Ok(function) => {
+                let model = Model::of(args, function)?;
+                return Ok(Self::Function(Box::new(model)));
+            }
+            Err(error) => error,
+        };
+        if let Ok(block) = syn::parse2::<ItemImpl>(item.clone()) {
+            return Block::of(&args, block).map(|block| Self::Block(Box::new(block)));
+        }
+        if syn::parse2::<TraitItemFn>(item.clone()).is_ok() {
+            let why = "a method without a body does nothing to record: put the attribute on its implementations";
+            return Err(syn::Error::new_spanned(item, why));
+        }
+        if syn::parse2::<Item>(item.clone()).is_ok() {
+            let why = "#[instrument_business] goes on a function, a method or an impl block";
+            return Err(syn::Error::new_spanned(item, why));
+        }
+        Err(not_a_function)
+    }
 }
 
 impl Model {
-    pub(crate) fn parse(args: TokenStream, item: &TokenStream) -> syn::Result<Self> {
-        let args: Args = syn::parse2(args)?;
-        let function: ItemFn = syn::parse2(item.clone()).map_err(|_| {
-            let why = "#[instrument_business] goes on a function or a method with a body";
-            syn::Error::new_spanned(item, why)
-        })?;
+    pub(crate) fn of(args: Args, function: ItemFn) -> syn::Result<Self> {
+        if let Some(skip) = args.skip {
+            let why = "`skip` is for methods of a block that carries the attribute; here, leave the attribute out";
+            return Err(syn::Error::new(skip.at, why));
+        }
         if let Some(keyword) = &function.sig.constness {
             let why = "a const fn cannot be a business operation: it may run at compile time";
             return Err(syn::Error::new_spanned(keyword, why));
         }
-        let body = Body::of(&function)?;
-        let name = function.sig.ident.to_string();
-        let name = name.trim_start_matches("r#");
-        let given = args.name.as_ref().map(LitStr::value);
-        let (domain, operation) = if let Some(domain) = args.domain {
-            let domain = domain.value();
-            let operation = given.unwrap_or_else(|| domain::operation(name, &domain));
-            (domain, operation)
-        } else {
-            let (domain, operation) = domain::from_function(name)
-                .map_err(|why| syn::Error::new(function.sig.ident.span(), why))?;
-            (domain.to_owned(), given.unwrap_or(operation))
-        };
-        let library = args
-            .library
-            .unwrap_or_else(|| parse_quote!(::ironcore_telemetry));
+        let mut body = Body::of(&function)?;
+        if args.fields.is_some() || args.labels.is_some() {
+            body.name_arguments_first();
+        }
+        if returns_nothing(&function.sig.output) {
+            refuse_judge("err", args.err.as_ref())?;
+            refuse_judge("ok", args.ok.as_ref())?;
+        }
+        let labels_at = args.labels.as_ref().map(|labels| labels.at);
+        let (domain, operation) = names(args.domain, args.name, &function)?;
         Ok(Self {
             function,
             body,
             domain,
             operation,
-            library,
+            fields: args.fields.map_or_else(Vec::new, |fields| fields.value),
+            labels: args.labels.map_or_else(Vec::new, |labels| labels.value),
+            labels_at: labels_at.unwrap_or_else(Span::call_site),
+            err: args.err.map(|err| err.value),
+            ok: args.ok.map(|ok| ok.value),
+            library: library(args.library.map(|path| path.value)),
         })
     }
 }
 
-impl Body {
-    fn of(function: &ItemFn) -> syn::Result<Self> {
-        if function.sig.asyncness.is_some() {
-            return match &function.sig.output {
-                ReturnType::Type(_, output) if matches!(**output, Type::Never(_)) => {
-                    Err(never(output))
-                }
-                _ => Ok(Self::Async),
-            };
-        }
-        let ReturnType::Type(_, output) = &function.sig.output else {
-            return Ok(Self::Sync);
-        };
-        if matches!(**output, Type::Never(_)) {
-            return Err(never(output));
-        }
-        if !is_future(output) {
-            return Ok(Self::Sync);
-        }
-        BoxedBody::of(function).map(|body| Self::Boxed(Box::new(body))).ok_or_else(|| {
-            let why = "this function returns before its future has done the work: make it an `async fn`, or end its \
-                       body in `Box::pin(async move { … })`";
-            syn::Error::new_spanned(output, why)
-        })
+/// The path of the library: its own name, unless another is given.
+pub(crate) fn library(given: Option<Path>) -> Path {
+    given.unwrap_or_else(|| parse_quote!(::ironcore_telemetry))
+}
+
+/// The domain and the operation: what is given, and the function's name for what is not.
+fn names(
+    domain: Option<Given<LitStr>>,
+    name: Option<Given<LitStr>>,
+    function: &ItemFn,
+) -> syn::Result<(String, String)> {
+    let ident = &function.sig.ident;
+    let written = ident.unraw().to_string();
+    let given = name.map(|name| name.value.value());
+    if let Some(domain) = domain {
+        let domain = domain.value.value();
+        let operation = given.unwrap_or_else(|| domain::operation(&written, &domain));
+        return Ok((domain, operation));
     }
+    let (domain, operation) =
+        domain::from_function(&written).map_err(|why| syn::Error::new(ident.span(), why))?;
+    Ok((domain.to_owned(), given.unwrap_or(operation)))
 }
 
-impl BoxedBody {
-    fn of(function: &ItemFn) -> Option<Self> {
-        let (last, before) = function.block.stmts.split_last()?;
-        let Stmt::Expr(Expr::Call(call), None) = last else {
-            return None;
-        };
-        let Expr::Path(path) = &*call.func else {
-            return None;
-        };
-        let mut names = path
-            .path
-            .segments
-            .iter()
-            .rev()
-            .map(|segment| segment.ident.to_string());
-        let is_box_pin = names.next()? == "pin" && names.next()? == "Box";
-        let (
-            Some(Expr::Async(ExprAsync {
-                attrs,
-                block,
-                capture: Some(_),
-                ..
-            })),
-            1,
-            true,
-        ) = (call.args.first(), call.args.len(), is_box_pin)
-        else {
-            return None;
-        };
-        Some(Self {
-            before: before.to_vec(),
-            pin: (*call.func).clone(),
-            attrs: attrs.clone(),
-            block: block.clone(),
-        })
-    }
+fn refuse_judge(word: &str, judge: Option<&Given<Expr>>) -> syn::Result<()> {
+    let Some(judge) = judge else {
+        return Ok(());
+    };
+    let why = format!("`{word}` judges a `Result`, and this function does not return one");
+    Err(syn::Error::new(judge.at, why))
 }
 
-fn never(output: &Type) -> syn::Error {
-    syn::Error::new_spanned(
-        output,
-        "a function that never returns has no outcome to record",
-    )
-}
-
-/// Whether the type is `impl Future<…>` or a pinned box of one.
-fn is_future(output: &Type) -> bool {
+/// Whether what the function gives is `()`, whatever it does to give it.
+fn returns_nothing(output: &ReturnType) -> bool {
     match output {
-        Type::ImplTrait(output) => names_future(&output.bounds),
-        Type::TraitObject(output) => names_future(&output.bounds),
-        Type::Path(output) => output.path.segments.last().is_some_and(|segment| {
-            let wraps = segment.ident == "Pin" || segment.ident == "Box";
-            let PathArguments::AngleBracketed(arguments) = &segment.arguments else {
-                return segment.ident == "BoxFuture" || segment.ident == "LocalBoxFuture";
-            };
-            let inner = |argument: &GenericArgument| matches!(argument, GenericArgument::Type(inner) if is_future(inner));
-            segment.ident == "BoxFuture"
-                || segment.ident == "LocalBoxFuture"
-                || (wraps && arguments.args.iter().any(inner))
-        }),
-        _ => false,
+        ReturnType::Default => true,
+        ReturnType::Type(_, output) => match body::future_output(output) {
+            Some(output) => is_unit(output),
+            None => is_unit(output),
+        },
     }
 }
 
-fn names_future<'a>(bounds: impl IntoIterator<Item = &'a TypeParamBound>) -> bool {
-    bounds.into_iter().any(|bound| {
-        let TypeParamBound::Trait(bound) = bound else {
-            return false;
-        };
-        bound
-            .path
-            .segments
-            .last()
-            .is_some_and(|segment| segment.ident == "Future")
-    })
+fn is_unit(output: &Type) -> bool {
+    matches!(output, Type::Tuple(tuple) if tuple.elems.is_empty())
 }

@@ -107,11 +107,8 @@ pub use redact::Secret;
 pub use server::{HttpTelemetryFuture, HttpTelemetryLayer, HttpTelemetryService};
 
 /// Makes a function a business operation: each call is a span `{domain}.{operation}`, one more in
-/// `business_operations_total`, and one duration in `business_operation_duration_seconds`. Works on synchronous and
-/// `async` functions and methods; no argument is recorded.
-///
-/// The domain is read from the function's name when exactly one domain word stands in it (`wallet`; `transaction`,
-/// `tx`; `swap`; `payment`; `user`); the other words are the operation: `create_wallet` is `wallet.create`.
+/// `business_operations_total`, one duration in `business_operation_duration_seconds`, and one in
+/// `business_operations_in_flight` while it runs. No argument is recorded unless it is named.
 ///
 /// ```
 /// use ironcore_telemetry as telemetry;
@@ -123,7 +120,22 @@ pub use server::{HttpTelemetryFuture, HttpTelemetryLayer, HttpTelemetryService};
 /// # create_wallet().unwrap();
 /// ```
 ///
-/// A domain of the list can be named, and any other be given with the operation's name:
+/// | argument | what it says |
+/// |---|---|
+/// | `wallet`, `transaction`, `swap`, `payment`, `user` | the domain, when the function's name does not tell it |
+/// | `domain = "…"` | a domain of your own: `[a-z][a-z0-9_]*`, 32 at most |
+/// | `name = "…"` | the operation, else it is the function's name without the domain's words |
+/// | `fields(key = expr, …)` | attributes of the span |
+/// | `labels(key = expr, …)` | labels of the metrics, four at most |
+/// | `err = function`, `ok = function` | the verdict on an error or a value, when the type does not say it |
+/// | `crate = path` | where this library is, when it is not `ironcore_telemetry` |
+/// | `skip` | on a method of an instrumented block: this one is no operation |
+///
+/// # Domain and operation
+///
+/// The domain is read from the function's name when exactly one domain word stands in it (`wallet`; `transaction`,
+/// `tx`; `swap`; `payment`; `user`); the other words are the operation: `create_wallet` is `wallet.create`. Else it is
+/// named:
 ///
 /// ```
 /// use ironcore_telemetry as telemetry;
@@ -136,11 +148,9 @@ pub use server::{HttpTelemetryFuture, HttpTelemetryLayer, HttpTelemetryService};
 /// #[telemetry::instrument_business(domain = "custody", name = "rotate")]
 /// fn rotate_signing_keys() {}
 /// # rotate_signing_keys();
+/// # let names: Vec<_> = telemetry::catalog().iter().map(|entry| (entry.domain, entry.operation)).collect();
+/// # assert!(names.contains(&("custody", "rotate")) && names.contains(&("swap", "quote")));
 /// ```
-///
-/// How a call ended is read from what it returns: an error that implements [`Outcome`] decides itself, any other `Err`
-/// is `failed` with the code `error`, everything else is `ok`. A future that is dropped before its end is `cancelled`,
-/// a panic is `panicked` and goes on unchanged.
 ///
 /// A name without a domain, or with two, does not compile:
 ///
@@ -148,4 +158,341 @@ pub use server::{HttpTelemetryFuture, HttpTelemetryLayer, HttpTelemetryService};
 /// #[ironcore_telemetry::instrument_business]
 /// fn do_something() {}
 /// ```
+///
+/// ```compile_fail
+/// #[ironcore_telemetry::instrument_business]
+/// fn pay_user_by_wallet() {}
+/// ```
+///
+/// nor does a domain that is no word:
+///
+/// ```compile_fail
+/// #[ironcore_telemetry::instrument_business(domain = "Custody 2")]
+/// fn rotate_keys() {}
+/// ```
+///
+/// # Outcome
+///
+/// How a call ended is read from what it returns: an error that implements [`Outcome`](trait@Outcome) decides itself
+/// ([derive it](macro@Outcome)), any other `Err` is `failed` with the code `error`, everything else is `ok`. A future
+/// that is dropped before its end is `cancelled`, a panic is `panicked` and goes on unchanged.
+///
+/// For a `Result` of other people's types, `err` and `ok` name a function or a closure that is given a reference and
+/// answers with an [`OutcomeClass`], or with a class and a code; the side that is not named keeps the verdict of its type.
+///
+/// ```
+/// use ironcore_telemetry as telemetry;
+/// use telemetry::OutcomeClass;
+/// use std::io;
+///
+/// #[telemetry::instrument_business(err = verdict, ok = |found| if *found { OutcomeClass::Ok } else { OutcomeClass::Rejected })]
+/// async fn find_wallet(id: u64) -> Result<bool, io::Error> {
+///     Ok(id == 7)
+/// }
+///
+/// fn verdict(error: &io::Error) -> (OutcomeClass, &'static str) {
+///     match error.kind() {
+///         io::ErrorKind::PermissionDenied => (OutcomeClass::Rejected, "not_allowed"),
+///         _ => (OutcomeClass::Failed, "io"),
+///     }
+/// }
+/// ```
+///
+/// There must be a `Result` to judge, and a verdict to come of it:
+///
+/// ```compile_fail
+/// # use ironcore_telemetry as telemetry;
+/// #[telemetry::instrument_business(err = |_| telemetry::OutcomeClass::Failed)]
+/// fn create_wallet() {}
+/// ```
+///
+/// ```compile_fail
+/// #[ironcore_telemetry::instrument_business(err = |_| "rejected")]
+/// fn create_wallet() -> Result<(), std::fmt::Error> {
+///     Ok(())
+/// }
+/// ```
+///
+/// # Fields
+///
+/// `key = expr` puts a boolean, a number or text on the span, `key = %expr` shows a value by `Display`, `key = ?expr` by
+/// `Debug`. The expressions see the arguments before the body does, by reference, and are evaluated only for a call whose
+/// span is sampled. A value longer than 8 KiB is cut.
+///
+/// ```
+/// use ironcore_telemetry as telemetry;
+///
+/// # #[derive(Debug)]
+/// # struct Route(&'static str);
+/// #[telemetry::instrument_business(fields(chain.id = chain, route = ?route, amount = %amount, memo.length = memo.len()))]
+/// async fn send_transaction(chain: u32, route: Route, amount: u128, memo: String) -> String {
+///     memo
+/// }
+/// ```
+///
+/// A [`Secret`] cannot be named, whichever way:
+///
+/// ```compile_fail
+/// use ironcore_telemetry::{Secret, instrument_business};
+///
+/// #[instrument_business(fields(seed = ?seed))]
+/// fn import_wallet(seed: Secret<String>) {}
+/// ```
+///
+/// nor a type that is none of these without `%` or `?`, nor a key that every operation has:
+///
+/// ```compile_fail
+/// #[ironcore_telemetry::instrument_business(fields(pair = pair))]
+/// fn swap(pair: (u64, u64)) {}
+/// ```
+///
+/// ```compile_fail
+/// #[ironcore_telemetry::instrument_business(fields(error.type = kind))]
+/// fn swap(kind: u64) {}
+/// ```
+///
+/// # Labels
+///
+/// A label is a [`Label`](trait@Label): an enum without fields that [derives it](macro@Label), or `bool`. With five
+/// outcomes a site may have 200 series, that is 40 combinations of labels. From the first call on every combination stands
+/// on `/metrics`, at zero.
+///
+/// ```
+/// use ironcore_telemetry as telemetry;
+/// use telemetry::Label;
+///
+/// #[derive(Clone, Copy, Label)]
+/// enum Asset {
+///     Eth,
+///     #[label("wbtc")]
+///     WrappedBtc,
+/// }
+///
+/// #[telemetry::instrument_business(labels(asset = asset, large = amount > 1_000_000))]
+/// fn execute_swap(asset: Asset, amount: u128) {}
+/// # execute_swap(Asset::Eth, 1);
+/// # execute_swap(Asset::WrappedBtc, 1);
+/// ```
+///
+/// Text, numbers, addresses and ids are no labels, because each new value would be a series for ever:
+///
+/// ```compile_fail
+/// #[ironcore_telemetry::instrument_business(labels(owner = owner))]
+/// fn create_wallet(owner: &str) {}
+/// ```
+///
+/// ```compile_fail
+/// #[ironcore_telemetry::instrument_business(labels(a = true, b = true, c = true, d = true, e = true))]
+/// fn create_wallet() {}
+/// ```
+///
+/// ```compile_fail
+/// #[ironcore_telemetry::instrument_business(labels(outcome = true))]
+/// fn create_wallet() {}
+/// ```
+///
+/// # Blocks
+///
+/// On an `impl` block, of a type or of a trait for it, every method is an operation of the block's domain. A method says
+/// more in an attribute of its own, or opts out; a `const fn` must.
+///
+/// ```
+/// use ironcore_telemetry as telemetry;
+///
+/// struct Vault {
+///     keys: u64,
+/// }
+///
+/// #[telemetry::instrument_business(domain = "custody")]
+/// impl Vault {
+///     #[telemetry::instrument_business(skip)]
+///     const fn new() -> Self {
+///         Self { keys: 1 }
+///     }
+///
+///     fn rotate(&mut self) {
+///         self.keys += 1;
+///     }
+///
+///     #[telemetry::instrument_business(name = "audit", fields(keys = self.keys))]
+///     async fn audit_all(&self) {}
+/// }
+/// # Vault::new().rotate();
+/// # let names: Vec<_> = telemetry::catalog().iter().map(|entry| entry.operation).collect();
+/// # assert!(names.contains(&"audit") && names.contains(&"rotate") && !names.contains(&"new"));
+/// ```
+///
+/// What belongs to one method is not for a block:
+///
+/// ```compile_fail
+/// # struct Vault;
+/// #[ironcore_telemetry::instrument_business(domain = "custody", name = "rotate")]
+/// impl Vault {
+///     fn rotate(&self) {}
+/// }
+/// ```
+///
+/// ```compile_fail
+/// # struct Vault;
+/// #[ironcore_telemetry::instrument_business(domain = "custody")]
+/// impl Vault {
+///     const fn size(&self) -> u64 { 7 }
+/// }
+/// ```
+///
+/// # Where it can stand
+///
+/// On functions and methods, `async` or not, generic, `unsafe`, `extern`, with `impl Trait` in any place; on methods under
+/// `#[async_trait]`, above or below it; on handlers of axum and services of tonic. Errors in the body are reported where
+/// they are. A synchronous body becomes a closure: `Location::caller` inside it is not that of `#[track_caller]`.
+///
+/// Refused is what has no outcome to record when it returns:
+///
+/// ```compile_fail
+/// #[ironcore_telemetry::instrument_business(wallet)]
+/// const fn size() -> u64 { 7 }
+/// ```
+///
+/// ```compile_fail
+/// #[ironcore_telemetry::instrument_business(wallet)]
+/// fn run() -> ! { loop {} }
+/// ```
+///
+/// ```compile_fail
+/// #[ironcore_telemetry::instrument_business(wallet)]
+/// fn open() -> impl Future<Output = ()> { async {} }
+/// ```
+///
+/// ```compile_fail
+/// #[ironcore_telemetry::instrument_business(wallet)]
+/// struct Wallet;
+/// ```
+///
+/// and an argument that is not in the table, or there twice:
+///
+/// ```compile_fail
+/// #[ironcore_telemetry::instrument_business(level = "info")]
+/// fn create_wallet() {}
+/// ```
+///
+/// ```compile_fail
+/// #[ironcore_telemetry::instrument_business(name = "a", name = "b")]
+/// fn create_wallet() {}
+/// ```
+///
+/// # Renamed
+///
+/// ```edition2021
+/// mod observability {
+///     pub use ironcore_telemetry as telemetry;
+/// }
+///
+/// #[observability::telemetry::instrument_business(crate = observability::telemetry)]
+/// async fn create_wallet() -> Result<u64, std::num::ParseIntError> {
+///     "7".parse()
+/// }
+/// ```
 pub use ironcore_telemetry_macros::instrument_business;
+
+/// Implements [`Label`](trait@Label) for an enum without fields. The values are the names of the variants in `snake_case`,
+/// or what `#[label("…")]` says; there are 40 at most, each once.
+///
+/// ```
+/// use ironcore_telemetry::Label;
+///
+/// #[derive(Label)]
+/// enum Network {
+///     Mainnet,
+///     #[label("l2")]
+///     OptimisticRollup,
+///     ZkRollup,
+/// }
+///
+/// assert_eq!(Network::VALUES, ["mainnet", "l2", "zk_rollup"]);
+/// # assert_eq!((Network::Mainnet.index(), Network::OptimisticRollup.index(), Network::ZkRollup.index()), (0, 1, 2));
+/// ```
+///
+/// `#[label(crate = path)]` on the enum says where this library is, when it is not `ironcore_telemetry`. A type that is no
+/// closed set is refused:
+///
+/// ```compile_fail
+/// #[derive(ironcore_telemetry::Label)]
+/// enum Owner {
+///     Nobody,
+///     Somebody(String),
+/// }
+/// ```
+///
+/// ```compile_fail
+/// #[derive(ironcore_telemetry::Label)]
+/// struct Owner(String);
+/// ```
+///
+/// and so are two variants with one value:
+///
+/// ```compile_fail
+/// #[derive(ironcore_telemetry::Label)]
+/// enum Asset {
+///     Btc,
+///     #[label("btc")]
+///     Bitcoin,
+/// }
+/// ```
+pub use ironcore_telemetry_macros::Label;
+
+/// Implements [`Outcome`](trait@Outcome) for an error type. Every variant of an enum says `#[outcome(ok)]`,
+/// `#[outcome(rejected)]` (the caller's fault, expected) or `#[outcome(failed)]` (the service's), and may say a
+/// `code = "…"`: `[a-z][a-z0-9_]*`, else it is the variant's name in `snake_case`. `#[outcome(forward)]` asks the only
+/// field, or the one marked `#[source]` or `#[from]`. A struct says the same of itself.
+///
+/// ```
+/// use ironcore_telemetry::{Outcome, OutcomeClass};
+///
+/// #[derive(Outcome)]
+/// enum TransferError {
+///     #[outcome(rejected)]
+///     InsufficientFunds,
+///     #[outcome(failed, code = "signer_unavailable")]
+///     Signer { after_seconds: u64 },
+///     #[outcome(forward)]
+///     Chain(ChainError),
+/// }
+///
+/// #[derive(Outcome)]
+/// #[outcome(failed, code = "chain_down")]
+/// struct ChainError;
+///
+/// let verdict = |error: TransferError| (error.class(), error.code());
+/// assert_eq!(verdict(TransferError::InsufficientFunds), (OutcomeClass::Rejected, "insufficient_funds"));
+/// assert_eq!(verdict(TransferError::Signer { after_seconds: 3 }), (OutcomeClass::Failed, "signer_unavailable"));
+/// assert_eq!(verdict(TransferError::Chain(ChainError)), (OutcomeClass::Failed, "chain_down"));
+/// ```
+///
+/// `#[outcome(crate = path)]` on the type says where this library is, when it is not `ironcore_telemetry`. A variant that
+/// is forgotten does not compile, and the message names it:
+///
+/// ```compile_fail
+/// #[derive(ironcore_telemetry::Outcome)]
+/// enum TransferError {
+///     InsufficientFunds,
+/// }
+/// ```
+///
+/// nor does a source that has no outcome, or a code that is no word:
+///
+/// ```compile_fail
+/// #[derive(ironcore_telemetry::Outcome)]
+/// enum TransferError {
+///     #[outcome(forward)]
+///     Io(std::io::Error),
+/// }
+/// ```
+///
+/// ```compile_fail
+/// #[derive(ironcore_telemetry::Outcome)]
+/// enum TransferError {
+///     #[outcome(failed, code = "Signer unavailable!")]
+///     Signer,
+/// }
+/// ```
+pub use ironcore_telemetry_macros::Outcome;

@@ -32,6 +32,11 @@ impl Verdict {
 }
 
 /// What a function given as `err = …` or `ok = …` may answer with.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a verdict",
+    label = "answers with neither a class nor a class and a code",
+    note = "answer with an `OutcomeClass`, or with `(OutcomeClass, \"code\")`"
+)]
 pub trait IntoVerdict {
     /// The verdict.
     fn into_verdict(self) -> Verdict;

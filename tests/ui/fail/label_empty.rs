@@ -1,0 +1,6 @@
+use ironcore_telemetry as telemetry;
+
+#[derive(telemetry::Label)]
+enum Asset {}
+
+fn main() {}

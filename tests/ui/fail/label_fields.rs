@@ -1,0 +1,9 @@
+use ironcore_telemetry as telemetry;
+
+#[derive(telemetry::Label)]
+enum Asset {
+    Btc,
+    Token(String),
+}
+
+fn main() {}

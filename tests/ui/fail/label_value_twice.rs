@@ -1,0 +1,10 @@
+use ironcore_telemetry as telemetry;
+
+#[derive(telemetry::Label)]
+enum Asset {
+    #[label("btc")]
+    #[label("xbt")]
+    Bitcoin,
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use ironcore_telemetry as telemetry;
+
+#[telemetry::instrument_business(labels(owner = owner))]
+fn create_wallet(owner: String) -> String {
+    owner
+}
+
+fn main() {}

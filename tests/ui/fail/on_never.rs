@@ -1,0 +1,8 @@
+use ironcore_telemetry as telemetry;
+
+#[telemetry::instrument_business(wallet)]
+fn run() -> ! {
+    loop {}
+}
+
+fn main() {}

@@ -1,0 +1,9 @@
+use ironcore_telemetry as telemetry;
+
+#[derive(telemetry::Outcome)]
+enum SwapError {
+    #[outcome(forward, code = "a")]
+    Custody(()),
+}
+
+fn main() {}

@@ -1,0 +1,9 @@
+use ironcore_telemetry as telemetry;
+
+#[derive(telemetry::Outcome)]
+enum SwapError {
+    #[outcome(rejected, failed)]
+    NoLiquidity,
+}
+
+fn main() {}

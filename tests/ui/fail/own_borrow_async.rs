@@ -1,0 +1,9 @@
+use ironcore_telemetry as telemetry;
+
+#[telemetry::instrument_business(fields(owner = owner))]
+async fn create_wallet(owner: String) -> usize {
+    drop(owner);
+    owner.len()
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use ironcore_telemetry as telemetry;
+
+#[telemetry::instrument_business]
+async fn create_wallet() -> NoSuch {
+    7
+}
+
+fn main() {}

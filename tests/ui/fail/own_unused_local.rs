@@ -1,0 +1,10 @@
+#![deny(unused_variables)]
+
+use ironcore_telemetry as telemetry;
+
+#[telemetry::instrument_business]
+async fn create_wallet() {
+    let owner = 7;
+}
+
+fn main() {}

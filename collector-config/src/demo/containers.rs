@@ -22,6 +22,10 @@ impl Containers {
     pub(crate) fn start(docker: &Path) -> Result<Self, Box<dyn Error>> {
         let docker = docker.to_path_buf();
         let running = compose(&docker).args(["ps", "-q"]).output()?;
+        if !running.status.success() {
+            let said = String::from_utf8_lossy(&running.stderr);
+            return Err(format!("docker compose ps ended with {}: {said}", running.status).into());
+        }
         let ours = running.stdout.trim_ascii().is_empty();
         // Held before the start: one that fails half-way, or is interrupted, is taken back too.
         let containers = Self { docker, ours };

@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    addresses::Addresses,
     paths,
     process::GRACE,
     query::Http,
@@ -137,18 +138,29 @@ impl State {
                 });
             }
         }
-        let stack = Stack::start(&Options {
+        let options = Options {
             detached: true,
             ..options.clone()
-        })?;
-        match Self::record(&stack, &options.name) {
-            Ok(state) => Ok(state),
-            Err(error) => {
-                // What nobody can find again must not stay.
-                stack.stop();
-                Err(error)
+        };
+        let record = |addresses: &Addresses, servers: &[stack::Server]| {
+            // After each spawn: whatever ends us before the next one, `down` knows what runs.
+            Self::record(addresses, servers, &options.name)
+                .map_err(|error| stack::Error::NotRecorded(Box::new(error)))
+        };
+        if let Err(error) = Stack::start_noting(&options, &record) {
+            // A record of what does not run would be read as a stack that has died. Not so if another `up` has the name.
+            if let Ok(Some(state)) = Self::load(&options.name)
+                && !state.servers.iter().any(|server| server.id.is_running())
+            {
+                let _ = fs::remove_file(Self::path(&options.name));
             }
+            return Err(error.into());
         }
+        Self::load(&options.name)?.ok_or_else(|| DetachedError::Record {
+            what: "find",
+            path: Self::path(&options.name),
+            source: io::ErrorKind::NotFound.into(),
+        })
     }
 
     /// What was recorded, if anything.
@@ -201,7 +213,11 @@ impl State {
         paths::run_dir(name).join("state.json")
     }
 
-    fn record(stack: &Stack, name: &str) -> Result<Self, DetachedError> {
+    fn record(
+        addresses: &Addresses,
+        servers: &[stack::Server],
+        name: &str,
+    ) -> Result<(), DetachedError> {
         let server = |server: &stack::Server| {
             let (name, pid) = (server.process.name().to_owned(), server.process.pid());
             Ok(Server {
@@ -217,24 +233,27 @@ impl State {
             })
         };
         let state = Self {
-            servers: stack
-                .servers()
+            servers: servers
                 .iter()
                 .map(server)
                 .collect::<Result<_, DetachedError>>()?,
-            otlp_grpc_url: stack.otlp_grpc_url(),
-            otlp_http_url: stack.otlp_http_url(),
+            otlp_grpc_url: stack::url(addresses.otlp_grpc),
+            otlp_http_url: stack::url(addresses.otlp_http),
         };
-        let path = Self::path(name);
+        // Renamed into place, so that the record is never half of one.
+        let (path, new) = (
+            Self::path(name),
+            Self::path(name).with_extension("json.new"),
+        );
         serde_json::to_vec_pretty(&state)
             .map_err(io::Error::from)
-            .and_then(|json| fs::write(&path, json))
+            .and_then(|json| fs::write(&new, json))
+            .and_then(|()| fs::rename(&new, &path))
             .map_err(|source| DetachedError::Record {
                 what: "write",
                 path,
                 source,
-            })?;
-        Ok(state)
+            })
     }
 }
 

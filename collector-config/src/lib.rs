@@ -28,6 +28,7 @@
 //! | [`service`] | how do I run the example wallet service? |
 //! | [`native`] | where do the binaries come from? |
 //! | [`detached`] | what does `cargo stack up` remember? |
+//! | [`interrupt`] | what does a signal do? |
 //!
 //! Processes are found by the pid that was recorded when they were started, never by name. Linux is the tested
 //! platform: what a process is, is read from `/proc`.

@@ -6,7 +6,7 @@ use lexopt::prelude::*;
 use stack::{
     Options,
     detached::{Condition, NAME, State},
-    native,
+    interrupt, native,
 };
 
 const HELP: &str = "\
@@ -39,7 +39,11 @@ fn main() -> ExitCode {
 fn run() -> Result<ExitCode, Box<dyn Error>> {
     match arguments(&mut lexopt::Parser::from_env())? {
         Command::Help => print!("{HELP}"),
-        Command::Up(options) => up(&options)?,
+        Command::Up(options) => {
+            // A Ctrl-C while they start stops them, rather than leave servers that are not ready.
+            interrupt::catch()?;
+            up(&options)?;
+        }
         Command::Down => down()?,
         Command::Status => return status(),
         Command::Build => {
@@ -67,11 +71,17 @@ fn arguments(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
             Short('h') | Long("help") => return Ok(Command::Help),
             Long("scrape") => match command.as_mut() {
                 Some(Command::Up(options)) => {
-                    options.scrape = parser.value()?.parse::<SocketAddr>()?;
+                    let value = parser.value()?;
+                    options.scrape = value.parse::<SocketAddr>().map_err(|_| {
+                        format!(
+                            "`--scrape {}` is no IP address with a port; write --scrape 127.0.0.1:9464",
+                            value.display()
+                        )
+                    })?;
                 }
                 _ => {
                     return Err(
-                        "`--scrape` belongs to `up`: cargo stack up --scrape ADDRESS".into(),
+                        "`--scrape` belongs to `up`: cargo stack up --scrape 127.0.0.1:9464".into(),
                     );
                 }
             },
@@ -201,11 +211,10 @@ mod tests {
                 .to_string()
                 .contains("--scrape")
         );
+        let nowhere = parse("up --scrape nowhere").unwrap_err().to_string();
         assert!(
-            parse("up --scrape nowhere")
-                .unwrap_err()
-                .to_string()
-                .contains("nowhere")
+            nowhere.contains("nowhere") && nowhere.contains("--scrape 127.0.0.1:9464"),
+            "{nowhere}"
         );
     }
 }

@@ -72,6 +72,9 @@ pub(crate) struct Server {
     pub(crate) url: String,
 }
 
+/// Told of each spawn; its error ends the start.
+pub(crate) type Spawned<'a> = dyn Fn(&Addresses, &[Server]) -> Result<(), Error> + 'a;
+
 /// Jaeger and Prometheus, running and ready. Dropping it stops them, unless they were started detached.
 #[derive(Debug)]
 pub struct Stack {
@@ -89,9 +92,14 @@ impl Stack {
     /// # Errors
     /// See [`Error`]. Nothing is left running then.
     pub fn start(options: &Options) -> Result<Self, Error> {
+        Self::start_noting(options, &|_, _| Ok(()))
+    }
+
+    /// The same, calling `spawned` with all servers so far right after each has been spawned.
+    pub(crate) fn start_noting(options: &Options, spawned: &Spawned<'_>) -> Result<Self, Error> {
         let run = run::Run::new(options)?;
         let lock = run.lock()?;
-        let (addresses, servers) = run.start()?;
+        let (addresses, servers) = run.start(spawned)?;
         Ok(Self {
             addresses,
             servers,
@@ -138,10 +146,6 @@ impl Stack {
     pub fn stop(mut self) {
         self.detached = false;
     }
-
-    pub(crate) fn servers(&self) -> &[Server] {
-        &self.servers
-    }
 }
 
 impl Drop for Stack {
@@ -155,6 +159,6 @@ impl Drop for Stack {
     }
 }
 
-fn url(address: SocketAddr) -> String {
+pub(crate) fn url(address: SocketAddr) -> String {
     format!("http://{address}")
 }

@@ -1,21 +1,18 @@
 //! What receives the service's telemetry: Jaeger and Prometheus, or a receiver in this process.
 
+use crate::containers::Containers;
 use crate::mode::Mode;
-use crate::usual;
+use crate::{run_folder, usual};
 use stack::native;
-use stack::paths;
 use stack::query::Jaeger;
 use stack::receiver::Receiver;
 use stack::trace::Trace;
 use stack::{Options, Stack};
 use std::error::Error;
 use std::net::SocketAddr;
-use std::process::Command;
+use std::path::Path;
 
-/// Name of the run folder: `target/stack/demo/`.
-pub(crate) const RUN: &str = "demo";
-
-/// Something that receives telemetry and can be asked for it.
+/// Something that receives telemetry and can be asked for it. Dropping it stops what it has started.
 pub(crate) struct Backend {
     /// For `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub(crate) otlp: String,
@@ -27,15 +24,22 @@ pub(crate) struct Backend {
 
 /// Where to ask.
 pub(crate) enum Store {
-    Servers { jaeger: String, prometheus: String },
+    Servers {
+        jaeger: String,
+        prometheus: String,
+        /// Whether Jaeger has its web page.
+        page: bool,
+    },
     Receiver(Receiver),
 }
 
-/// What was started and has to be stopped.
+/// What was started; dropping it stops that.
 enum Held {
     Nothing,
+    Others,
     Stack(Box<Stack>),
-    Containers,
+    #[expect(dead_code, reason = "held for its Drop")]
+    Containers(Containers),
 }
 
 impl Backend {
@@ -44,20 +48,20 @@ impl Backend {
         match mode {
             Mode::External => {
                 usual::answer()?;
-                Ok(Self::usual(Held::Nothing))
+                Ok(Self::usual(Held::Others))
             }
             Mode::Containers => {
-                compose(&["up", "--detach", "--wait"])?;
-                Ok(Self::usual(Held::Containers))
+                usual::metrics_port_is_free()?;
+                let containers = Containers::start(Path::new("docker"))?;
+                Ok(Self::usual(Held::Containers(containers)))
             }
             Mode::Native => Self::native(),
             Mode::Embedded => {
                 eprintln!("starting a receiver in this process");
                 let receiver = Receiver::start()?;
-                let otlp = receiver.grpc_url();
                 Ok(Self {
-                    otlp,
-                    metrics: free()?,
+                    otlp: receiver.grpc_url(),
+                    metrics: stack::addresses::free_address()?,
                     store: Store::Receiver(receiver),
                     held: Held::Nothing,
                 })
@@ -66,12 +70,14 @@ impl Backend {
     }
 
     fn usual(held: Held) -> Self {
-        let (jaeger, prometheus) = (usual::JAEGER.to_owned(), usual::PROMETHEUS.to_owned());
-        let store = Store::Servers { jaeger, prometheus };
         Self {
             otlp: usual::OTLP.to_owned(),
-            metrics: ([127, 0, 0, 1], 9464).into(),
-            store,
+            metrics: usual::metrics(),
+            store: Store::Servers {
+                jaeger: usual::JAEGER.to_owned(),
+                prometheus: usual::PROMETHEUS.to_owned(),
+                page: true,
+            },
             held,
         }
     }
@@ -79,18 +85,31 @@ impl Backend {
     fn native() -> Result<Self, Box<dyn Error>> {
         native::all()?;
         eprintln!("starting Jaeger and Prometheus");
-        let metrics = free()?;
-        let stack = Stack::start(&Options::free_ports(RUN).scraping(metrics))?;
-        let store = Store::Servers {
-            jaeger: stack.jaeger_url(),
-            prometheus: stack.prometheus_url(),
-        };
+        let metrics = stack::addresses::free_address()?;
+        let options = Options::free_ports(run_folder::name()).scraping(metrics);
+        let stack = Stack::start(&options)?;
         Ok(Self {
             otlp: stack.otlp_grpc_url(),
             metrics,
-            store,
+            store: Store::Servers {
+                jaeger: stack.jaeger_url(),
+                prometheus: stack.prometheus_url(),
+                page: false,
+            },
             held: Held::Stack(Box::new(stack)),
         })
+    }
+
+    /// Whether it still runs.
+    ///
+    /// # Errors
+    /// What does not, with the end of its log where there is one.
+    pub(crate) fn check(&mut self) -> Result<(), Box<dyn Error>> {
+        match &mut self.held {
+            Held::Nothing => Ok(()),
+            Held::Stack(stack) => Ok(stack.check()?),
+            Held::Others | Held::Containers(_) => Ok(usual::listens()?),
+        }
     }
 
     /// The trace, as far as it has arrived.
@@ -99,38 +118,5 @@ impl Backend {
             Store::Servers { jaeger, .. } => Ok(Jaeger::new(jaeger.as_str()).trace(id)?),
             Store::Receiver(receiver) => Ok(receiver.trace(id)),
         }
-    }
-
-    /// Stops what was started.
-    pub(crate) fn stop(self) {
-        match self.held {
-            Held::Nothing => {}
-            Held::Stack(stack) => stack.stop(),
-            Held::Containers => {
-                if let Err(error) = compose(&["down"]) {
-                    eprintln!("demo: {error}");
-                }
-            }
-        }
-    }
-}
-
-fn free() -> std::io::Result<SocketAddr> {
-    stack::addresses::free_address()
-}
-
-fn compose(arguments: &[&str]) -> Result<(), Box<dyn Error>> {
-    let file = paths::workspace().join("collector-config/compose.yaml");
-    eprintln!("docker compose {}", arguments.join(" "));
-    let status = Command::new("docker")
-        .arg("compose")
-        .arg("--file")
-        .arg(file)
-        .args(arguments)
-        .status()?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("docker compose ended with {status}").into())
     }
 }

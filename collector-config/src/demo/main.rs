@@ -1,14 +1,29 @@
 //! `cargo demo`: one request of the wallet service as a trace, as metrics and as log lines, in one command.
 
 mod backend;
+mod client;
+mod containers;
 mod mode;
+mod run_folder;
 mod story;
 mod usual;
 
 use backend::Backend;
 use mode::Mode;
+use stack::service::Service;
+use stack::{interrupt, process};
 use std::error::Error;
+use std::fmt::Display;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+use story::Seen;
+
+const POLL: Duration = Duration::from_millis(100);
+
+/// How often it is looked at whether everything still runs.
+const CHECK: Duration = Duration::from_secs(1);
 
 const HELP: &str = "\
 Shows one request of the example wallet service as a trace in Jaeger, as metrics in Prometheus and as log lines.
@@ -17,7 +32,7 @@ Usage: cargo demo [-- OPTIONS]
 
 Options:
   --once         Exit when it is shown; the last line on standard output is then a JSON object for scripts,
-                 and the exit status is 1 if no span, no series or no line was found
+                 (with a 0 for what was not found in time, and the exit status is then 1)
   --mode MODE    Where telemetry goes:
                    external    Jaeger and Prometheus that run already (cargo stack up, or your own)
                    containers  the images of collector-config/compose.yaml
@@ -35,15 +50,100 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match arguments().and_then(|arguments| arguments.map_or(Ok(true), |arguments| run(&arguments)))
+    match arguments() {
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(arguments)) => run(&arguments),
+        Err(error) => failed(error.as_ref()),
+    }
+}
+
+/// Tells the story and says how it ended.
+fn run(arguments: &Arguments) -> ExitCode {
+    // First of all: from here on a signal ends a wait, and what was started is stopped on the way out.
+    if let Err(error) = interrupt::catch() {
+        return failed(&error);
+    }
+    let mode = match arguments.mode {
+        Some(mode) => {
+            eprintln!("mode: {mode}, as you asked");
+            mode
+        }
+        None => mode::choose(),
+    };
+    let mut seen = Seen::default();
+    let told = tell(mode, arguments.once, &mut seen);
+    let mut code = match told {
+        Ok(()) if seen.is_complete() => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::FAILURE,
+        Err(error) => failed(error.as_ref()),
+    };
+    // The last line, whatever has happened before.
+    if arguments.once
+        && let Err(error) = say(seen.summary(mode))
     {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("demo: {error}");
-            ExitCode::FAILURE
+        code = failed(&error);
+    }
+    code
+}
+
+/// Starts everything, tells the story, stops everything. What is dropped on an error stops too.
+fn tell(mode: Mode, once: bool, seen: &mut Seen) -> Result<(), Box<dyn Error>> {
+    run_folder::remove_old();
+    let mut backend = Backend::start(mode)?;
+    let mut service = story::start_service(&backend)?;
+    let swapped = story::drive(&service)?;
+    story::show(&service, &backend, swapped, seen)?;
+    if !once {
+        story::links(&service, &backend, seen)?;
+        say("\nIt goes on running. Ctrl-C stops everything that this command has started.")?;
+        watch(&mut service, &mut backend)?;
+    }
+    let stopped = service.stop();
+    drop(backend);
+    let status = stopped?;
+    if !status.success() {
+        eprintln!("demo: the wallet service ended with {status}");
+    }
+    Ok(())
+}
+
+/// Waits for a signal; an error if something ends before.
+fn watch(service: &mut Service, backend: &mut Backend) -> Result<(), Box<dyn Error>> {
+    let mut checked = Instant::now();
+    while !interrupt::requested() {
+        thread::sleep(POLL);
+        if checked.elapsed() >= CHECK {
+            checked = Instant::now();
+            service.check().map_err(|error| {
+                let log = service.log_file();
+                format!(
+                    "{error}\nthe end of {}:\n{}",
+                    log.display(),
+                    process::tail(log)
+                )
+            })?;
+            backend.check()?;
         }
     }
+    Ok(())
+}
+
+/// A line on standard output; whoever reads it may have gone.
+pub(crate) fn say(text: impl Display) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{text}")
+}
+
+fn failed(error: &(dyn Error + 'static)) -> ExitCode {
+    let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    if interrupt::requested() {
+        eprintln!("demo: interrupted");
+        // As shells say it of SIGINT.
+        return ExitCode::from(130);
+    }
+    if kind != Some(io::ErrorKind::BrokenPipe) {
+        eprintln!("demo: {error}");
+    }
+    ExitCode::FAILURE
 }
 
 /// The arguments; `None` when only the help was asked for.
@@ -56,44 +156,11 @@ fn arguments() -> Result<Option<Arguments>, Box<dyn Error>> {
             Long("once") => arguments.once = true,
             Long("mode") => arguments.mode = Some(parser.value()?.parse()?),
             Short('h') | Long("help") => {
-                print!("{HELP}");
+                say(HELP)?;
                 return Ok(None);
             }
             other => return Err(format!("{}; see cargo demo -- --help", other.unexpected()).into()),
         }
     }
     Ok(Some(arguments))
-}
-
-/// Tells the story; says whether all of it was found.
-fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
-    let mode = match arguments.mode {
-        Some(mode) => {
-            eprintln!("mode: {mode}, as you asked");
-            mode
-        }
-        None => mode::choose(),
-    };
-    let mut backend = Backend::start(mode)?;
-    let service = story::start_service(&backend)?;
-    story::drive(&service)?;
-    let seen = story::show(&service, &mut backend)?;
-    if !arguments.once {
-        story::links(&service, &backend, &seen);
-        println!("\nIt goes on running. Ctrl-C stops everything that this command has started.");
-        wait_for_interrupt()?;
-    }
-    service.stop()?;
-    backend.stop();
-    if arguments.once {
-        println!("{}", seen.summary(mode));
-    }
-    Ok(seen.is_complete())
-}
-
-fn wait_for_interrupt() -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(tokio::signal::ctrl_c())
 }

@@ -1,10 +1,16 @@
 //! Where telemetry goes, and what can be had on this machine.
 
 use crate::usual;
+use stack::interrupt;
+use stack::native::BuildError;
 use std::fmt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::str::FromStr;
+use std::time::Duration;
+
+/// How long a container engine may take to answer; one on another machine may never do.
+const DOCKER: Duration = Duration::from_secs(3);
 
 /// Where telemetry goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,34 +52,10 @@ impl FromStr for Mode {
     }
 }
 
-/// The first mode that can be had, with the reason on standard error.
+/// The first mode that can be had, with the reason on standard error. Each is looked for only when those before it are
+/// not to be had.
 pub(crate) fn choose() -> Mode {
-    let (mode, why) = match (
-        usual::answer(),
-        has_containers(),
-        stack::native::all_cached(),
-    ) {
-        (Ok(()), _, _) => (
-            Mode::External,
-            "Jaeger and Prometheus run already and scrape port 9464".to_owned(),
-        ),
-        (_, true, _) => (Mode::Containers, "a container engine answers".to_owned()),
-        (Err(missing), _, cached) if is_on_path("go") => {
-            let time = if cached {
-                "built before, so it starts at once"
-            } else {
-                "the first build takes about 8 minutes on two cores"
-            };
-            (
-                Mode::Native,
-                format!("{missing}; no container engine; Go is here ({time})"),
-            )
-        }
-        (Err(missing), ..) => (
-            Mode::Embedded,
-            format!("{missing}; no container engine; no Go on the PATH"),
-        ),
-    };
+    let (mode, why) = first(usual::answer, has_containers, can_be_native);
     eprintln!("mode: {mode}: {why}");
     if mode != Mode::Embedded {
         eprintln!(
@@ -83,18 +65,65 @@ pub(crate) fn choose() -> Mode {
     mode
 }
 
+fn first(
+    external: impl FnOnce() -> Result<(), String>,
+    containers: impl FnOnce() -> Result<(), String>,
+    native: impl FnOnce() -> Result<&'static str, String>,
+) -> (Mode, String) {
+    let Err(no_external) = external() else {
+        let why = "Jaeger and Prometheus run already and scrape port 9464";
+        return (Mode::External, why.to_owned());
+    };
+    let Err(no_containers) = containers() else {
+        return (Mode::Containers, "a container engine answers".to_owned());
+    };
+    match native() {
+        Ok(time) => (
+            Mode::Native,
+            format!("{no_external}; {no_containers}; Go is here ({time})"),
+        ),
+        Err(no_go) => (
+            Mode::Embedded,
+            format!("{no_external}; {no_containers}; {no_go}"),
+        ),
+    }
+}
+
+/// How long the start of native servers takes.
+fn can_be_native() -> Result<&'static str, String> {
+    if !is_on_path("go") {
+        return Err("no Go on the PATH".to_owned());
+    }
+    stack::native::can_build().map_err(|error| match error {
+        BuildError::GoTooOld { found, .. } => format!("the Go on the PATH is too old ({found})"),
+        error => error.to_string(),
+    })?;
+    Ok(if stack::native::all_cached() {
+        "built before, so it starts at once"
+    } else {
+        "the first build takes about 8 minutes on two cores"
+    })
+}
+
 /// Whether a container engine answers, not only its client.
-fn has_containers() -> bool {
+fn has_containers() -> Result<(), String> {
     let succeeds = |arguments: &[&str]| {
         let mut docker = Command::new("docker");
-        let quiet = docker
+        docker
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        quiet.status().is_ok_and(|status| status.success())
+        let status = docker
+            .spawn()
+            .and_then(|mut docker| interrupt::wait(&mut docker, Some(DOCKER)));
+        status.is_ok_and(|status| status.success())
     };
-    is_on_path("docker") && succeeds(&["compose", "version"]) && succeeds(&["info"])
+    if is_on_path("docker") && succeeds(&["compose", "version"]) && succeeds(&["info"]) {
+        usual::metrics_port_is_free()
+    } else {
+        Err("no container engine".to_owned())
+    }
 }
 
 fn is_on_path(program: &str) -> bool {
@@ -120,6 +149,25 @@ mod tests {
         assert!(
             error.contains("external, containers, native, embedded"),
             "{error}"
+        );
+    }
+
+    #[test]
+    fn the_first_mode_that_can_be_had_is_chosen_and_the_others_say_why_not() {
+        let no = |why: &str| Err(why.to_owned());
+        let never = || unreachable!("asked without need");
+        assert_eq!(first(|| Ok(()), never, || unreachable!()).0, Mode::External);
+        assert_eq!(
+            first(|| no("a"), || Ok(()), || unreachable!()).0,
+            Mode::Containers
+        );
+        assert_eq!(
+            first(|| no("a"), || no("b"), || Ok("at once")).0,
+            Mode::Native
+        );
+        assert_eq!(
+            first(|| no("a"), || no("b"), || Err("no Go".to_owned())),
+            (Mode::Embedded, "a; b; no Go".to_owned())
         );
     }
 }

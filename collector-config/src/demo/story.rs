@@ -1,13 +1,19 @@
 //! The story: a service, some traffic, and one request seen from three sides.
 
-use crate::backend::{Backend, RUN, Store};
+use crate::backend::{Backend, Store};
+use crate::client::Client;
 use crate::mode::Mode;
+use crate::{run_folder, say};
 use serde_json::{Value, json};
+use stack::interrupt;
 use stack::query::{Prometheus, wait_until};
 use stack::service::{Service, ServiceOptions};
 use stack::trace::Trace;
+use std::convert::Infallible;
 use std::error::Error;
-use std::time::Duration;
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
 
 /// How long a span may take to Jaeger or a sample to Prometheus.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -16,28 +22,31 @@ const POLL: Duration = Duration::from_millis(200);
 /// The request that is shown.
 const ROUTE: &str = "/api/v1/swap";
 
-/// Prometheus' view of the request.
-const SERIES: &str = r#"http_requests_total{route="/api/v1/swap"} or business_operations_total{domain=~"swap|transaction"} > 0"#;
-
 /// What was found of the request.
+#[derive(Default)]
 pub(crate) struct Seen {
-    trace: Trace,
+    trace_id: String,
+    trace: Option<Trace>,
     series: Vec<String>,
     lines: Vec<String>,
 }
 
 impl Seen {
+    fn spans(&self) -> usize {
+        self.trace.as_ref().map_or(0, |trace| trace.spans.len())
+    }
+
     /// Whether nothing is missing.
     pub(crate) fn is_complete(&self) -> bool {
-        !self.trace.spans.is_empty() && !self.series.is_empty() && !self.lines.is_empty()
+        self.spans() > 0 && !self.series.is_empty() && !self.lines.is_empty()
     }
 
     /// One JSON object for scripts.
     pub(crate) fn summary(&self, mode: Mode) -> Value {
         json!({
-            "trace_id": self.trace.trace_id,
+            "trace_id": self.trace_id,
             "mode": mode.to_string(),
-            "jaeger_spans": self.trace.spans.len(),
+            "jaeger_spans": self.spans(),
             "prometheus_series": self.series.len(),
             "log_lines": self.lines.len(),
         })
@@ -50,7 +59,7 @@ pub(crate) fn start_service(backend: &Backend) -> Result<Service, Box<dyn Error>
     let program = Service::build()?;
     eprintln!("starting the wallet service");
     let options = ServiceOptions {
-        name: RUN.to_owned(),
+        name: run_folder::name(),
         otlp_endpoint: Some(backend.otlp.clone()),
         metrics: Some(backend.metrics),
         program: Some(program),
@@ -59,10 +68,11 @@ pub(crate) fn start_service(backend: &Backend) -> Result<Service, Box<dyn Error>
     Ok(Service::start(&options)?)
 }
 
-/// Some traffic: every endpoint, a refusal among it, and as the last request the swap that is shown.
-pub(crate) fn drive(service: &Service) -> Result<(), Box<dyn Error>> {
+/// Some traffic: every endpoint, a refusal among it, and as the last request the swap that is shown. Returns when that
+/// was, in seconds since 1970.
+pub(crate) fn drive(service: &Service) -> Result<f64, Box<dyn Error>> {
     eprintln!("driving traffic");
-    let client = Client::new(service);
+    let client = Client::new(service.url());
     let wallet = |asset: &str, balance: u64| json!({"chain": "ethereum", "asset": asset, "opening_balance": balance});
     let eth = client.post("/api/v1/wallets", &wallet("ETH", 5_000_000))?;
     let usdc = client.post("/api/v1/wallets", &wallet("USDC", 0))?;
@@ -86,64 +96,123 @@ pub(crate) fn drive(service: &Service) -> Result<(), Box<dyn Error>> {
         ROUTE,
         &json!({"from": eth["id"], "to": usdc["id"], "amount": 1_000_000}),
     )?;
+    Ok(SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)?
+        .as_secs_f64())
+}
+
+/// Waits for the request on all three sides and prints them, and for what does not come, where to look.
+pub(crate) fn show(
+    service: &Service,
+    backend: &Backend,
+    swapped: f64,
+    seen: &mut Seen,
+) -> Result<(), Box<dyn Error>> {
+    eprintln!("waiting for the last request in the log, in the traces and in the metrics");
+    let mut missing = Vec::new();
+    let access = wait_until(PATIENCE, POLL, "the access line of the swap", || {
+        Ok::<_, Infallible>(access_line(&service.log_lines()))
+    });
+    match access {
+        Ok(id) => {
+            let lines = service.log_lines().into_iter();
+            seen.lines = lines.filter(|line| line.contains(&id)).collect();
+            let trace = wait_until(PATIENCE, POLL, format!("the trace {id}"), || {
+                // The server span ends last: with it the trace is whole.
+                let whole = |trace: &Trace| trace.span(&format!("POST {ROUTE}")).is_some();
+                Ok::<_, Box<dyn Error>>(backend.trace(&id)?.filter(whole))
+            });
+            match trace {
+                Ok(trace) => seen.trace = Some(trace),
+                Err(error) => missing.push(format!(
+                    "{error}; the service sends to OTEL_EXPORTER_OTLP_ENDPOINT={}, {} was asked",
+                    backend.otlp,
+                    traces_from(backend)
+                )),
+            }
+            seen.trace_id = id;
+        }
+        Err(error) => missing.push(format!(
+            "{error}; {} has no line of the target http_access (RUST_LOG of the service), hence no trace id either",
+            service.log_file().display()
+        )),
+    }
+    let found = wait_until(PATIENCE, POLL, "the metrics of the swap", || {
+        let lines = series(service, backend, swapped)?;
+        let whole = lines.iter().any(|line| line.contains(ROUTE));
+        Ok::<_, Box<dyn Error>>(whole.then_some(lines))
+    });
+    match found {
+        Ok(found) => seen.series = found,
+        Err(error) => missing.push(format!(
+            "{error}; the service serves {} (OTEL_EXPORTER_PROMETHEUS_PORT={}), {} was asked",
+            service.metrics_url(),
+            service.metrics_address().port(),
+            metrics_from(backend)
+        )),
+    }
+    if interrupt::requested() {
+        return Err(interrupt::error().into());
+    }
+    if let Some(trace) = &seen.trace {
+        let from = traces_from(backend);
+        say(format!("\n── the trace, from {from}\n{}", trace.tree()))?;
+    }
+    if !seen.series.is_empty() {
+        say(format!("── the metrics, from {}", metrics_from(backend)))?;
+        say(seen.series.join("\n"))?;
+    }
+    if !seen.lines.is_empty() {
+        say(format!(
+            "\n── the log lines with trace_id {}",
+            seen.trace_id
+        ))?;
+        say(seen.lines.join("\n"))?;
+    }
+    for missing in missing {
+        say(format!("\n── missing: {missing}"))?;
+    }
     Ok(())
 }
 
-/// Waits for the request on all three sides and prints them.
-pub(crate) fn show(service: &Service, backend: &mut Backend) -> Result<Seen, Box<dyn Error>> {
-    eprintln!("waiting for the last request in the log, in the traces and in the metrics");
-    let trace_id = wait_until(PATIENCE, POLL, "the access line of the swap", || {
-        Ok::<_, std::convert::Infallible>(access_line(&service.log_lines()))
-    })?;
-    let lines: Vec<_> = service
-        .log_lines()
-        .into_iter()
-        .filter(|line| line.contains(&trace_id))
-        .collect();
-    let trace = wait_until(PATIENCE, POLL, format!("the trace {trace_id}"), || {
-        let trace = backend.trace(&trace_id)?;
-        // The server span ends last: with it the trace is whole.
-        Ok::<_, Box<dyn Error>>(
-            trace.filter(|trace| trace.span(&format!("POST {ROUTE}")).is_some()),
-        )
-    })?;
-    let series = wait_until(PATIENCE, POLL, "the metrics of the swap", || {
-        series(service, backend)
-            .map(|series| series.filter(|lines| lines.iter().any(|line| line.contains(ROUTE))))
-    })?;
-    let (traces_from, metrics_from) = match backend.store {
-        Store::Servers { .. } => ("Jaeger's API", "Prometheus' API"),
-        Store::Receiver(_) => ("the receiver in this process", "the service's /metrics"),
-    };
-    println!("\n── the trace, from {traces_from}\n{}", trace.tree());
-    println!("── the metrics, from {metrics_from}");
-    println!("{}", series.join("\n"));
-    println!("\n── the log lines with trace_id {trace_id}");
-    println!("{}", lines.join("\n"));
-    Ok(Seen {
-        trace,
-        series,
-        lines,
-    })
+fn traces_from(backend: &Backend) -> String {
+    match &backend.store {
+        Store::Servers { jaeger, .. } => format!("Jaeger's API, {jaeger}"),
+        Store::Receiver(_) => "the receiver in this process".to_owned(),
+    }
+}
+
+fn metrics_from(backend: &Backend) -> String {
+    match &backend.store {
+        Store::Servers { prometheus, .. } => format!("Prometheus' API, {prometheus}"),
+        Store::Receiver(_) => "the service's /metrics".to_owned(),
+    }
 }
 
 /// What to open.
-pub(crate) fn links(service: &Service, backend: &Backend, seen: &Seen) {
-    println!("\n── to open");
-    println!("wallet service  {}/api/v1/wallets", service.url());
-    println!("its metrics     {}", service.metrics_url());
-    println!("its log         {}", service.log_file().display());
-    if let Store::Servers { jaeger, prometheus } = &backend.store {
-        println!(
-            "trace (page)    {jaeger}/trace/{}   (images only: native builds have no web pages)",
-            seen.trace.trace_id
-        );
-        println!(
-            "trace (JSON)    {jaeger}/api/traces/{}",
-            seen.trace.trace_id
-        );
-        println!("metrics (JSON)  {prometheus}/api/v1/query?query=http_requests_total");
+pub(crate) fn links(service: &Service, backend: &Backend, seen: &Seen) -> io::Result<()> {
+    say("\n── to open")?;
+    say(format!("wallet service  {}/api/v1/wallets", service.url()))?;
+    say(format!("its metrics     {}", service.metrics_url()))?;
+    say(format!("its log         {}", service.log_file().display()))?;
+    let Store::Servers {
+        jaeger,
+        prometheus,
+        page,
+    } = &backend.store
+    else {
+        return Ok(());
+    };
+    let id = &seen.trace_id;
+    if *page {
+        say(format!(
+            "trace (page)    {jaeger}/trace/{id}   (images only: native builds have no web pages)"
+        ))?;
     }
+    say(format!("trace (JSON)    {jaeger}/api/traces/{id}"))?;
+    say(format!(
+        "metrics (JSON)  {prometheus}/api/v1/query?query=http_requests_total"
+    ))
 }
 
 /// The trace id of the swap's access line.
@@ -158,77 +227,61 @@ fn access_line(lines: &[String]) -> Option<String> {
 }
 
 /// The series of the request, as lines.
-fn series(service: &Service, backend: &Backend) -> Result<Option<Vec<String>>, Box<dyn Error>> {
-    let lines: Vec<String> = match &backend.store {
+fn series(
+    service: &Service,
+    backend: &Backend,
+    swapped: f64,
+) -> Result<Vec<String>, Box<dyn Error>> {
+    match &backend.store {
         Store::Servers { prometheus, .. } => {
-            let samples = Prometheus::new(prometheus.as_str()).instant(SERIES)?;
-            samples.iter().map(ToString::to_string).collect()
+            let query = query(service.metrics_address(), swapped);
+            let samples = Prometheus::new(prometheus.as_str()).instant(&query)?;
+            Ok(samples.iter().map(ToString::to_string).collect())
         }
         Store::Receiver(_) => {
-            let page = ureq::get(service.metrics_url())
-                .call()?
-                .body_mut()
-                .read_to_string()?;
+            let page = Client::new(service.metrics_url()).text("")?;
             let shown = |line: &&str| {
                 line.contains(ROUTE) && line.starts_with("http_requests_total")
                     || line.starts_with("business_operations_total{domain=\"swap\"")
                         && !line.ends_with(" 0")
             };
-            page.lines().filter(shown).map(ToOwned::to_owned).collect()
-        }
-    };
-    Ok((!lines.is_empty()).then_some(lines))
-}
-
-/// A client of the service.
-struct Client {
-    agent: ureq::Agent,
-    base: String,
-}
-
-impl Client {
-    fn new(service: &Service) -> Self {
-        let config = ureq::Agent::config_builder()
-            .timeout_global(Some(PATIENCE))
-            .http_status_as_error(false);
-        Self {
-            agent: config.build().into(),
-            base: service.url(),
+            Ok(page.lines().filter(shown).map(ToOwned::to_owned).collect())
         }
     }
+}
 
-    fn get(&self, path: &str) -> Result<Value, Box<dyn Error>> {
-        let response = self.agent.get(format!("{}{path}", self.base)).call()?;
-        Self::answer(path, response, true)
+/// Prometheus' view of the request: of this service, scraped since. A Prometheus that ran before us may still hold
+/// samples of an earlier run on the same port.
+fn query(instance: SocketAddr, since: f64) -> String {
+    let target = format!(r#"job="ironcore",instance="{instance}""#);
+    let requests = format!(r#"http_requests_total{{{target},route="{ROUTE}"}}"#);
+    let operations = format!(r#"business_operations_total{{{target},domain=~"swap|transaction"}}"#);
+    // `timestamp` of a selector is the time of the sample; of anything else it is now.
+    format!(
+        "({requests} and timestamp({requests}) >= {since:.3}) or ({operations} > 0 and timestamp({operations}) >= {since:.3})"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_of_nothing_has_all_keys_and_is_not_complete() {
+        let seen = Seen::default();
+        assert!(!seen.is_complete());
+        assert_eq!(
+            seen.summary(Mode::Embedded),
+            json!({"trace_id": "", "mode": "embedded", "jaeger_spans": 0, "prometheus_series": 0, "log_lines": 0})
+        );
     }
 
-    fn post(&self, path: &str, body: &Value) -> Result<Value, Box<dyn Error>> {
-        let response = self
-            .agent
-            .post(format!("{}{path}", self.base))
-            .send_json(body)?;
-        Self::answer(path, response, true)
-    }
-
-    fn post_refused(&self, path: &str, body: &Value) -> Result<Value, Box<dyn Error>> {
-        let response = self
-            .agent
-            .post(format!("{}{path}", self.base))
-            .send_json(body)?;
-        Self::answer(path, response, false)
-    }
-
-    fn answer(
-        path: &str,
-        mut response: ureq::http::Response<ureq::Body>,
-        success: bool,
-    ) -> Result<Value, Box<dyn Error>> {
-        let status = response.status();
-        let body: Value = response.body_mut().read_json()?;
-        if status.is_success() == success {
-            Ok(body)
-        } else {
-            Err(format!("{path} answered {status}: {body}").into())
+    #[test]
+    fn the_metrics_asked_for_are_of_this_service_and_of_this_run() {
+        let query = query(([127, 0, 0, 1], 9464).into(), 12.5);
+        for part in query.split(" or ") {
+            assert!(part.contains(r#"job="ironcore",instance="127.0.0.1:9464""#));
+            assert!(part.contains(">= 12.500"), "{part}");
         }
     }
 }

@@ -1,28 +1,65 @@
 //! Jaeger and Prometheus that run already, on their usual ports.
 
-use stack::query::{Jaeger, Prometheus};
-use std::net::SocketAddr;
+use stack::query::{Jaeger, Prometheus, QueryError, wait_until};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 pub(crate) const OTLP: &str = "http://127.0.0.1:4317";
 pub(crate) const JAEGER: &str = "http://127.0.0.1:16686";
 pub(crate) const PROMETHEUS: &str = "http://127.0.0.1:9090";
 
-/// Whether they answer and Prometheus scrapes the service's usual port.
+/// How long a Prometheus that has just started may list no target: it reads its list every 5 s.
+const TARGETS: Duration = Duration::from_secs(6);
+const POLL: Duration = Duration::from_millis(200);
+
+/// Where the configuration files expect the service's `/metrics`.
+pub(crate) fn metrics() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, 9464).into()
+}
+
+/// Whether they answer, Prometheus scrapes the service's usual port, and the service can have it.
 ///
 /// # Errors
 /// Which of them does not, in words.
 pub(crate) fn answer() -> Result<(), String> {
-    let otlp = SocketAddr::from(([127, 0, 0, 1], 4317));
-    std::net::TcpStream::connect_timeout(&otlp, Duration::from_millis(500))
-        .map_err(|_| "nothing listens on the OTLP port 4317".to_owned())?;
+    listens()?;
     Jaeger::new(JAEGER)
         .services()
         .map_err(|_| "no Jaeger answers on port 16686".to_owned())?;
-    let known = Prometheus::new(PROMETHEUS).knows_target("ironcore", "127.0.0.1:9464");
-    match known {
-        Ok(true) => Ok(()),
-        Ok(false) => Err("the Prometheus on port 9090 does not scrape 127.0.0.1:9464".to_owned()),
-        Err(_) => Err("no Prometheus answers on port 9090".to_owned()),
+    let prometheus = Prometheus::new(PROMETHEUS);
+    let targets = prometheus.targets_listed();
+    if targets.map_err(|_| "no Prometheus answers on port 9090".to_owned())? == 0 {
+        let listed = || Ok::<_, QueryError>((prometheus.targets_listed()? > 0).then_some(()));
+        // In vain or not: the next question says it.
+        let _ = wait_until(TARGETS, POLL, "the targets of Prometheus", listed);
     }
+    let known = prometheus.knows_target("ironcore", &metrics().to_string());
+    if !known.map_err(|error| error.to_string())? {
+        return Err(format!(
+            "the Prometheus on port 9090 does not scrape {}",
+            metrics()
+        ));
+    }
+    metrics_port_is_free()
+}
+
+/// Whether something takes spans.
+///
+/// # Errors
+/// In words.
+pub(crate) fn listens() -> Result<(), String> {
+    let otlp = SocketAddr::from((Ipv4Addr::LOCALHOST, 4317));
+    TcpStream::connect_timeout(&otlp, Duration::from_millis(500))
+        .map(drop)
+        .map_err(|_| "nothing listens on the OTLP port 4317".to_owned())
+}
+
+/// Whether the service can have the port that is scraped.
+///
+/// # Errors
+/// In words.
+pub(crate) fn metrics_port_is_free() -> Result<(), String> {
+    TcpListener::bind(metrics())
+        .map(drop)
+        .map_err(|_| "port 9464, on which the service is scraped, is taken".to_owned())
 }

@@ -77,6 +77,14 @@ impl Prometheus {
             .any(|target| of(target, "job", job) && of(target, "instance", address)))
     }
 
+    /// How many targets there are, of all jobs; none while Prometheus starts.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub fn targets_listed(&self) -> Result<usize, QueryError> {
+        Ok(self.targets()?.len())
+    }
+
     /// How many targets of a job answered their last scrape.
     ///
     /// # Errors

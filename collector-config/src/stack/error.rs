@@ -7,7 +7,9 @@ use std::{
     time::Duration,
 };
 
-use crate::{native::BuildError, process::ProcessError, run_config::NoSuchText};
+use crate::{
+    detached::DetachedError, native::BuildError, process::ProcessError, run_config::NoSuchText,
+};
 
 /// Why the servers could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +53,9 @@ pub enum Error {
         /// The last lines of it.
         tail: String,
     },
+    /// The record of a detached stack could not be written.
+    #[error(transparent)]
+    NotRecorded(Box<DetachedError>),
     /// A signal came while the servers were starting.
     #[error("interrupted by a signal")]
     Interrupted,

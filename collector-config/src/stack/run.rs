@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Error, Options, Server, error::io_error, url};
+use super::{Error, Options, Server, Spawned, error::io_error, url};
 use crate::{
     addresses::{Addresses, Ports},
     interrupt, native, paths,
@@ -63,28 +63,34 @@ impl<'a> Run<'a> {
     }
 
     /// Starts the servers and waits until they are ready. Nothing is left running on an error.
-    pub(super) fn start(&self) -> Result<(Addresses, Vec<Server>), Error> {
+    pub(super) fn start(&self, spawned: &Spawned<'_>) -> Result<(Addresses, Vec<Server>), Error> {
         match self.options.ports {
-            Ports::Default => self.start_on_usual_ports(),
-            Ports::Free => self.start_on_free_ports(),
+            Ports::Default => self.start_on_usual_ports(spawned),
+            Ports::Free => self.start_on_free_ports(spawned),
         }
     }
 
-    fn start_on_usual_ports(&self) -> Result<(Addresses, Vec<Server>), Error> {
+    fn start_on_usual_ports(
+        &self,
+        spawned: &Spawned<'_>,
+    ) -> Result<(Addresses, Vec<Server>), Error> {
         let addresses = Addresses::usual();
         if let Some((address, what)) = addresses.taken() {
             return Err(Error::PortTaken { address, what });
         }
-        let servers = self.start_on(&addresses)?;
+        let servers = self.start_on(&addresses, spawned)?;
         Ok((addresses, servers))
     }
 
-    fn start_on_free_ports(&self) -> Result<(Addresses, Vec<Server>), Error> {
+    fn start_on_free_ports(
+        &self,
+        spawned: &Spawned<'_>,
+    ) -> Result<(Addresses, Vec<Server>), Error> {
         let mut attempt = 1;
         loop {
             let addresses = Addresses::free()
                 .map_err(io_error("find free ports on", Path::new("127.0.0.1")))?;
-            match self.start_on(&addresses) {
+            match self.start_on(&addresses, spawned) {
                 Err(error) if error.is_port_conflict() && attempt < ATTEMPTS => attempt += 1,
                 outcome => return Ok((addresses, outcome?)),
             }
@@ -92,12 +98,12 @@ impl<'a> Run<'a> {
     }
 
     /// Both start at the same time. A process stops when it is dropped, so an error on the way leaves nothing running.
-    fn start_on(&self, addresses: &Addresses) -> Result<Vec<Server>, Error> {
+    fn start_on(&self, addresses: &Addresses, spawned: &Spawned<'_>) -> Result<Vec<Server>, Error> {
         self.empty_folder()?;
-        let mut servers = vec![
-            self.start_jaeger(addresses)?,
-            self.start_prometheus(addresses)?,
-        ];
+        let mut servers = vec![self.start_jaeger(addresses)?];
+        spawned(addresses, &servers)?;
+        servers.push(self.start_prometheus(addresses)?);
+        spawned(addresses, &servers)?;
         let deadline = Instant::now() + READY;
         for server in &mut servers {
             wait_ready(server, deadline)?;
@@ -238,4 +244,32 @@ fn argument(flag: &str, path: &Path) -> OsString {
     let mut argument = OsString::from(flag);
     argument.push(path);
     argument
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn each_spawn_is_told_at_once_also_when_the_next_one_fails() {
+        let options = Options {
+            detached: true,
+            ..Options::free_ports("test_spawned")
+        };
+        let run = Run {
+            options: &options,
+            jaeger: "sleep".into(),
+            prometheus: "/nowhere/prometheus".into(),
+            folder: paths::run_dir(&options.name),
+        };
+        let told = Cell::new(0);
+        let outcome = run.start(&|_, servers| {
+            told.set(servers.len());
+            Ok(())
+        });
+        assert!(matches!(outcome, Err(Error::Process(_))));
+        assert_eq!(told.get(), 1);
+    }
 }

@@ -1,0 +1,70 @@
+//! The demo as its users end it. It compiles the wallet service, so these tests run only when asked for:
+//! `cargo test -p stack --features real-stack`.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    net::TcpStream,
+    process::{Child, Command, Stdio},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+fn demo(arguments: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_demo"))
+        .args(["--mode", "embedded"])
+        .args(arguments)
+        // Somebody's data: were it used, the service would not start.
+        .env("DATABASE_URL", "postgres://127.0.0.1:1/production")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn a_signal_ends_the_demo_and_its_service() {
+    let mut demo = demo(&[]);
+    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+    let mut next = |start: &str| {
+        let mut found = lines.by_ref().map(Result::unwrap);
+        found.find(|line| line.starts_with(start)).unwrap()
+    };
+    let link = next("wallet service");
+    next("It goes on running");
+    let address = link.split("http://").nth(1).unwrap();
+    let address = address.split('/').next().unwrap();
+    TcpStream::connect(address).unwrap();
+
+    let pid = Pid::from_raw(demo.id().cast_signed()).unwrap();
+    kill_process(pid, Signal::HUP).unwrap();
+    assert!(demo.wait().unwrap().success());
+    assert!(TcpStream::connect(address).is_err(), "{address} listens");
+}
+
+#[test]
+fn the_last_line_is_for_scripts() {
+    let output = demo(&["--once"]).wait_with_output().unwrap();
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!(last["mode"], "embedded");
+    for count in ["jaeger_spans", "prometheus_series", "log_lines"] {
+        assert!(last[count].as_u64().unwrap() > 0, "{count} in {last}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_is_no_panic() {
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_demo"))
+        .args(["--once", "--mode", "embedded"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(demo.stdout.take());
+    let output = demo.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!said.contains("panicked"), "{said}");
+}

@@ -46,8 +46,8 @@ const CASES: &[Case] = &[
             call(create_wallet(black_box(7)))
         });
     }),
-    case("sampled under a parent", Some((3_500.0, 4.0)), |n| {
-        under_parent(n, TraceFlags::SAMPLED, || call(create_wallet(black_box(7))));
+    case("sampled, one field", Some((3_500.0, 4.0)), |n| {
+        under_parent(n, TraceFlags::SAMPLED, || call(rename_wallet(black_box(7))));
     }),
     case("beside it: tracing::instrument", None, |n| {
         under_parent(n, TraceFlags::SAMPLED, || call(traced(black_box(7))));
@@ -227,6 +227,15 @@ async fn bare(id: u64) -> Result<u64, String> {
 
 #[telemetry::instrument_business]
 async fn create_wallet(id: u64) -> Result<u64, String> {
+    if id == 0 {
+        Err("none".to_owned())
+    } else {
+        Ok(id)
+    }
+}
+
+#[telemetry::instrument_business(fields(id = id))]
+async fn rename_wallet(id: u64) -> Result<u64, String> {
     if id == 0 {
         Err("none".to_owned())
     } else {

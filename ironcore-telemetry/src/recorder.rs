@@ -69,24 +69,31 @@ impl Recorder {
         self.start_span.as_ref()
     }
 
-    /// Makes the spans of calls inside the service; `None` also where the current span is not sampled. A child of such
-    /// a span would not be either: its parent's ids serve for logs and propagation. A remote parent decides only where
-    /// the sampler follows it.
+    /// Makes the spans of calls inside the service, under the current one, which comes with it; `None` also where the
+    /// current span is not sampled. A child of such a span would not be either: its parent's ids serve for logs and
+    /// propagation. A remote parent decides only where the sampler follows it.
     #[inline]
-    pub(crate) fn inner_spans(&self) -> Option<&StartSpan> {
+    pub(crate) fn inner_spans(&self) -> Option<(&StartSpan, Context)> {
         let start_span = self.start_span.as_ref()?;
-        let left_out = Context::map_current(|context| {
-            if !context.has_active_span() {
-                return false;
+        let parent = Context::map_current(|context| {
+            if context.has_active_span() {
+                let span = context.span();
+                let parent = span.span_context();
+                let decides = !parent.is_remote() || self.follows_parent;
+                if decides && !parent.is_sampled() && parent.is_valid() {
+                    return None;
+                }
             }
-            let span = context.span();
-            let parent = span.span_context();
-            parent.is_valid()
-                && !parent.is_sampled()
-                && (!parent.is_remote() || self.follows_parent)
+            Some(context.clone())
         });
-        (!left_out).then_some(start_span)
+        parent.map(|parent| (start_span, parent))
     }
+}
+
+/// Whether the span of a context is sampled.
+#[inline]
+pub(crate) fn is_sampled(context: &Context) -> bool {
+    context.span().span_context().is_sampled()
 }
 
 /// The ids of a sampled span: such a trace can be looked at.

@@ -3,7 +3,7 @@
 use super::field::Field;
 use super::label::{self, LabelSet};
 use super::outcome::OutcomeClass;
-use super::site::{Series, Site, Spec};
+use super::site::{Series, Site};
 use super::span;
 use super::verdict::Verdict;
 use crate::recorder;
@@ -20,7 +20,6 @@ pub struct Operation(Option<Running>);
 
 #[derive(Debug)]
 struct Running {
-    spec: &'static Spec,
     series: &'static Series,
     started: Instant,
     /// Holds the call's span; `None` when the call has none.
@@ -49,8 +48,7 @@ impl Operation {
     #[must_use]
     #[inline]
     pub fn takes_fields(&self) -> bool {
-        self.context()
-            .is_some_and(|context| recorder::sampled(context).is_some())
+        self.context().is_some_and(recorder::is_sampled)
     }
 
     /// Adds a field to the call's span.
@@ -128,9 +126,8 @@ impl Running {
         series.begin();
         let context = recorder
             .inner_spans()
-            .map(|start_span| span::start(start_span, &site.spec, fields));
+            .map(|under| span::start(under, &site.spec, fields));
         Some(Self {
-            spec: &site.spec,
             series,
             started: Instant::now(),
             context,
@@ -167,7 +164,7 @@ impl Running {
                     tracing::event!(
                         target: "business",
                         tracing::Level::$level,
-                        business.operation = self.spec.name,
+                        business.operation = self.series.spec.name,
                         outcome = class.as_str(),
                         code,
                         duration_ms = milliseconds(duration),

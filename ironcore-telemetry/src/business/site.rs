@@ -150,7 +150,7 @@ const CODES: usize = 16;
 /// The series of a site with one combination of labels.
 pub(super) struct Series {
     registry: &'static Registry,
-    spec: &'static Spec,
+    pub(super) spec: &'static Spec,
     labels: Box<[(&'static str, &'static str)]>,
     in_flight: Gauge,
     ok: Counter,

@@ -9,11 +9,16 @@ use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue, Value};
 use std::borrow::Cow;
 
-/// Attributes that an operation has besides its fields: three at its start, two at its end.
-const ATTRIBUTES: usize = 5;
+/// Attributes that an operation has besides its fields: three at its start, one at its end; a second one there when it
+/// did not end well may make the list grow.
+const ATTRIBUTES: usize = 4;
 
-/// Starts the span of a call under the current one.
-pub(super) fn start(start: &StartSpan, spec: &'static Spec, fields: usize) -> Context {
+/// Starts the span of a call under its parent.
+pub(super) fn start(
+    (start, parent): (&StartSpan, Context),
+    spec: &'static Spec,
+    fields: usize,
+) -> Context {
     // With room for those of the end, so that the list does not grow.
     let mut attributes = Vec::with_capacity(ATTRIBUTES + fields);
     attributes.push(KeyValue::new(attribute::DOMAIN, spec.domain));
@@ -26,7 +31,7 @@ pub(super) fn start(start: &StartSpan, spec: &'static Spec, fields: usize) -> Co
         attributes: Some(attributes),
         ..SpanBuilder::default()
     };
-    start(builder, &Context::current())
+    start(builder, &parent)
 }
 
 /// Adds a field.

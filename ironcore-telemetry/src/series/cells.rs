@@ -1,6 +1,6 @@
 //! The cells that threads write to, and the handles on them.
 
-use super::exemplar::{Exemplars, Ids};
+use super::exemplar::{Exemplars, Ids, nanos};
 use super::sync::{AtomicU64, Ordering::Relaxed};
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicUsize;
@@ -151,11 +151,7 @@ impl Durations {
         sampled: Option<Ids>,
         now: Instant,
     ) {
-        let nanos = duration
-            .as_secs()
-            .saturating_mul(1_000_000_000)
-            .saturating_add(duration.subsec_nanos().into());
-        let nanos = nanos.min(1 << 63);
+        let nanos = nanos(duration).min(1 << 63);
         let bucket = self
             .bounds
             .iter()

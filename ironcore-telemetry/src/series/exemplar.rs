@@ -149,10 +149,14 @@ fn anchor() -> &'static (Instant, SystemTime) {
 }
 
 fn since_anchor(now: Instant) -> u64 {
-    let nanos = now.saturating_duration_since(anchor().0).as_nanos();
-    u64::try_from(nanos)
-        .unwrap_or(u64::MAX - 1)
-        .saturating_add(1)
+    nanos(now.saturating_duration_since(anchor().0)).saturating_add(1)
+}
+
+/// A duration in nanoseconds; 584 years when it is longer.
+#[inline]
+pub(super) fn nanos(duration: Duration) -> u64 {
+    let seconds = duration.as_secs().saturating_mul(1_000_000_000);
+    seconds.saturating_add(duration.subsec_nanos().into())
 }
 
 #[cfg(all(test, not(ironcore_loom)))]

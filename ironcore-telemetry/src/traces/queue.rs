@@ -6,7 +6,7 @@
 use super::verdict::{Verdict, judge};
 use crate::config::Queue;
 use crate::names;
-use crate::series::{self, Counter, Gauge};
+use crate::series::{self, Counter, Gauge, Shard};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter, SpanProcessor};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -187,7 +187,8 @@ impl SpanQueue {
 
     #[inline]
     fn push(&self, span: SpanData) {
-        self.ledger.ended.add(1);
+        let shard = Shard::here();
+        self.ledger.ended.add_at(shard, 1);
         let mut state = self.lock();
         if state.closed {
             return self.ledger.after_shutdown.add(1);
@@ -200,7 +201,7 @@ impl SpanQueue {
         if first {
             state.waiting_since = Some(Instant::now());
         }
-        self.ledger.queued.add(1);
+        self.ledger.queued.add_at(shard, 1);
         let full = state.waiting.len() == self.bounds.batch;
         drop(state);
         if full {

@@ -1,5 +1,6 @@
 //! What the compiler says to users of the macros: `ui/pass` compiles without a warning and runs, and each file of `ui/fail`
-//! makes one mistake, whose message stands beside it. `TRYBUILD=overwrite` writes the messages anew: read them.
+//! makes one mistake, whose message stands beside it. `TRYBUILD=overwrite` writes the messages anew: read them, and write
+//! them with all files at once, because some are seen only when code is generated for the others.
 
 use std::process::Command;
 

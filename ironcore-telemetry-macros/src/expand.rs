@@ -1,4 +1,4 @@
-//! From the model to tokens. The expansion names only the library's hidden private module.
+//! From the model to tokens. The expansion names nothing but the library's hidden private module.
 
 #[cfg(test)]
 mod tests;
@@ -7,7 +7,7 @@ use crate::block::Block;
 use crate::body::{Body, BoxedBody, future_output};
 use crate::model::{Instrumented, Model};
 use crate::named::{Field, How, Label};
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::visit_mut::{VisitMut, visit_type_mut};
@@ -74,17 +74,19 @@ fn function(model: &Model) -> TokenStream {
     }
 }
 
-/// The static of the function, and the call with its verdict.
+/// The static of the function, and the call with its verdict. The library is named in one place: when it is not there, the
+/// compiler says so once.
 fn recorded(model: &Model, call: &TokenStream) -> TokenStream {
-    let site = site(model);
+    let (library, private, site) = (&model.library, private(), site(model));
     quote! {
+        use #library::__private as #private;
         #site
         #call
     }
 }
 
 fn async_call(model: &Model, future: &TokenStream) -> TokenStream {
-    let (private, operation, judge) = (private(model), operation(), judge(model));
+    let (private, operation, judge) = (private(), operation(), judge(model));
     if model.labels.is_empty() && model.fields.is_empty() {
         let work = hygienic("work");
         return quote! {
@@ -105,7 +107,7 @@ fn async_call(model: &Model, future: &TokenStream) -> TokenStream {
 }
 
 fn sync_call(model: &Model) -> TokenStream {
-    let (private, operation, judge) = (private(model), operation(), judge(model));
+    let (private, operation, judge) = (private(), operation(), judge(model));
     let (start, fields) = (start(model), fields(model));
     let ItemFn { sig, block, .. } = &model.function;
     let output = closure_output(&sig.output);
@@ -128,7 +130,7 @@ fn start(model: &Model) -> TokenStream {
         [Label { value, .. }] => ours_at(value),
         _ => Span::call_site().located_at(model.labels_at),
     };
-    let private = private_at(model, at);
+    let private = private_at(at);
     let fields = model.fields.len();
     quote_spanned!(at=> #private::Operation::start(&__IRONCORE_TELEMETRY_SITE, &(#values), #fields))
 }
@@ -141,7 +143,7 @@ fn fields(model: &Model) -> TokenStream {
     let operation = operation();
     let fields = model.fields.iter().map(|Field { key, how, value }| {
         let at = ours_at(value);
-        let (private, reference) = (private_at(model, at), by_reference(value));
+        let (private, reference) = (private_at(at), by_reference(value));
         let value = match how {
             How::Plain => quote_spanned!(at=> #private::value(#reference)),
             How::Display => quote_spanned!(at=> (&&#private::Shown(#reference)).as_display()),
@@ -149,7 +151,7 @@ fn fields(model: &Model) -> TokenStream {
         };
         quote_spanned!(at=> #private::Operation::field(&#operation, #key, #value);)
     });
-    let private = private(model);
+    let private = private();
     quote! {
         #[allow(unused_imports, clippy::needless_borrow)]
         if #private::Operation::takes_fields(&#operation) {
@@ -162,11 +164,11 @@ fn fields(model: &Model) -> TokenStream {
 /// How the value is judged, by the function's own judges or else by its type: a closure, so that it is done where the
 /// type is known.
 fn judge(model: &Model) -> TokenStream {
-    let (private, value) = (private(model), hygienic("value"));
+    let (private, value) = (private(), hygienic("value"));
     let by_type = quote!((&&&#private::Probe(#value)).verdict());
     let judged = |by: &str, judge: &Expr| {
         let at = ours_at(judge);
-        let (private, by) = (private_at(model, at), Ident::new(by, at));
+        let (private, by) = (private_at(at), Ident::new(by, at));
         let mut value = value.clone();
         value.set_span(value.span().located_at(at));
         quote_spanned!(at=> #private::#by(#value, #judge))
@@ -207,7 +209,7 @@ fn site(model: &Model) -> TokenStream {
         function,
         ..
     } = model;
-    let private = private(model);
+    let private = private();
     let labels = model.labels.iter().map(|label| &label.key);
     let name = format!("{domain}.{operation}");
     let ident = function.sig.ident.to_string();
@@ -280,18 +282,14 @@ fn inferred(output: &Type) -> TokenStream {
     quote!(#output)
 }
 
-fn private(model: &Model) -> TokenStream {
-    let library = &model.library;
-    quote!(#library::__private)
+/// The library's hidden module, as the expansion calls it: items are not hygienic, so by a name that nobody else uses.
+fn private() -> Ident {
+    Ident::new("__ironcore_telemetry", Span::call_site())
 }
 
 /// The same at another place, so that what is wrong with a value is said there.
-fn private_at(model: &Model, at: Span) -> TokenStream {
-    let moved = |mut token: TokenTree| {
-        token.set_span(token.span().located_at(at));
-        token
-    };
-    private(model).into_iter().map(moved).collect()
+fn private_at(at: Span) -> Ident {
+    Ident::new("__ironcore_telemetry", at)
 }
 
 fn operation() -> Ident {

@@ -205,7 +205,11 @@ fn source(at: Span, fields: &Fields) -> syn::Result<(Member, &Field)> {
             |attr: &Attribute| attr.path().is_ident("source") || attr.path().is_ident("from");
         field.attrs.iter().any(mark)
     };
-    let all: Vec<_> = fields.members().zip(fields).collect();
+    let member = |(place, field): (usize, &Field)| {
+        let name = field.ident.clone();
+        name.map_or_else(|| Member::from(place), Member::Named)
+    };
+    let all: Vec<_> = fields.iter().enumerate().map(member).zip(fields).collect();
     let sources: Vec<_> = all.iter().filter(|(_, field)| marked(field)).collect();
     match (&all[..], &sources[..]) {
         ([only], _) => Ok(only.clone()),

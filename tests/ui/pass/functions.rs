@@ -6,7 +6,8 @@ use std::borrow::Cow;
 use std::fmt::{Debug, Display};
 use std::future::Future;
 use std::num::ParseIntError;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 
 /// # Safety
 /// `place` must be valid.
@@ -111,6 +112,38 @@ fn judge(_: &ParseIntError) -> (telemetry::OutcomeClass, &'static str) {
     (telemetry::OutcomeClass::Rejected, "not_a_number")
 }
 
+struct Owned(u64);
+
+#[telemetry::instrument_business(user)]
+impl Owned {
+    fn boxed(self: Box<Self>) -> u64 {
+        self.0
+    }
+
+    #[telemetry::instrument_business(fields(id = self.0))]
+    fn shared(self: Arc<Self>) -> u64 {
+        self.0
+    }
+
+    #[telemetry::instrument_business(fields(id = self.0))]
+    async fn pinned(mut self: Pin<&mut Self>) -> u64 {
+        self.0 += 1;
+        self.0
+    }
+
+    /// # Safety
+    /// None is needed.
+    async unsafe fn risky(self) -> Result<Box<dyn Display + Send>, ParseIntError> {
+        let parsed: u64 = "7".parse()?;
+        Ok(Box::new(parsed + self.0))
+    }
+
+    fn text(&self, text: Option<&str>) -> Option<Cow<'_, str>> {
+        let text = text?;
+        Some(format!("{text}{}", self.0).into())
+    }
+}
+
 macro_rules! operations {
     ($($name:ident $value:expr;)+) => {
         $(#[telemetry::instrument_business(swap, fields(value = $value))]
@@ -133,5 +166,10 @@ fn main() {
     assert_eq!(moves_what_it_named_wallet("b", "a".to_owned()), "ab");
     assert_eq!(Book(3_u32).pay() + one() + two(), 6);
     drop((opaque_wallet_async(1), boxed_wallet(2), Book(3_u32).settle(1)));
+    assert_eq!(Box::new(Owned(1)).boxed() + Arc::new(Owned(2)).shared(), 3);
+    assert_eq!(Owned(1).text(Some("a")).as_deref(), Some("a1"));
+    drop(pin!(Owned(1)).as_mut().pinned());
+    // SAFETY: there is nothing to hold.
+    drop(unsafe { Owned(1).risky() });
     drop(borrows_wallet(&mut vec![1], 2));
 }

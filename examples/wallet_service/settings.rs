@@ -156,7 +156,9 @@ fn unknown_parameter(url: &str, known: &[&str]) -> Option<String> {
         .map(|pair| pair.split('=').next().unwrap_or_default());
     let unknown = keys
         .filter(|key| !key.is_empty())
-        .find(|key| !known.contains(key))?;
+        .find(|key| !known.contains(key));
+    // A ; does not part parameters: what follows it would be quoted as a part of a bad value.
+    let unknown = unknown.or_else(|| query.contains(';').then_some(";"))?;
     // With an @ behind the ?, all this may be the second half of a password that should have been written with %3F.
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-[]".contains(c);
     if query.contains('@') || !unknown.chars().all(plain) {
@@ -214,8 +216,13 @@ mod tests {
             "{message}"
         );
         assert!(!message.contains("hunter2"), "{message}");
-        let message = refusal("DATABASE_URL", "postgres://u:pass?hunter2&more@h/db");
-        assert!(!message.contains("hunter2"), "{message}");
+        for misplaced in [
+            "postgres://u:pass?hunter2&more@h/db",
+            "postgres://u@h/db?sslmode=require;password=hunter2",
+        ] {
+            let message = refusal("DATABASE_URL", misplaced);
+            assert!(!message.contains("hunter2"), "{message}");
+        }
         for good in [
             "postgres://u:p@h/db?sslmode=require&options[search_path]=s",
             "sqlite://wallets.db?mode=rwc",

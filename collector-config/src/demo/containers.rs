@@ -85,9 +85,14 @@ mod tests {
     use super::*;
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
+    use std::sync::{Mutex, PoisonError};
+
+    /// A script must not be open for writing in a child that another test forks just then ("text file busy").
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
     /// What `docker compose` was asked for by a start and a drop; `ps` answers `running`, `up` ends with `status`.
     fn calls(name: &str, running: &str, status: u8) -> Vec<String> {
+        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = paths::run_dir("test_containers").join(name);
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();

@@ -43,15 +43,17 @@ pub(crate) fn answer() -> Result<(), String> {
     metrics_port_is_free()
 }
 
-/// Whether something takes spans.
+/// Whether something listens on the ports that are used.
 ///
 /// # Errors
-/// In words.
+/// In words, with the first on which nothing does.
 pub(crate) fn listens() -> Result<(), String> {
-    let otlp = SocketAddr::from((Ipv4Addr::LOCALHOST, 4317));
-    TcpStream::connect_timeout(&otlp, Duration::from_millis(500))
-        .map(drop)
-        .map_err(|_| "nothing listens on the OTLP port 4317".to_owned())
+    for (port, what) in [(4317, "OTLP"), (16686, "Jaeger"), (9090, "Prometheus")] {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        TcpStream::connect_timeout(&address, Duration::from_millis(500))
+            .map_err(|_| format!("nothing listens on the {what} port {port}"))?;
+    }
+    Ok(())
 }
 
 /// Whether the service can have the port that is scraped.

@@ -97,23 +97,21 @@ fn async_call(model: &Model, future: &TokenStream) -> TokenStream {
             #private::Operation::record(&__IRONCORE_TELEMETRY_SITE, #work, #judge).await
         };
     }
-    let (start, fields) = (start(model), fields(model));
+    let start = start(model);
     // What is told of the arguments is told before they are moved into the future.
     quote! {
         let #operation = #start;
-        #fields
         #private::Operation::run(#operation, #future, #judge).await
     }
 }
 
 fn sync_call(model: &Model) -> TokenStream {
     let (private, operation, judge) = (private(), operation(), judge(model));
-    let (start, fields) = (start(model), fields(model));
+    let start = start(model);
     let ItemFn { sig, block, .. } = &model.function;
     let output = closure_output(&sig.output);
     quote! {
         let #operation = #start;
-        #fields
         #private::Operation::call(#operation, move || #output #block, #judge)
     }
 }
@@ -131,17 +129,17 @@ fn start(model: &Model) -> TokenStream {
         _ => Span::call_site().located_at(model.labels_at),
     };
     let private = private_at(at);
-    let fields = model.fields.len();
-    quote_spanned!(at=> #private::Operation::start(&__IRONCORE_TELEMETRY_SITE, &(#values), #fields))
+    if model.fields.is_empty() {
+        return quote_spanned!(at=> #private::Operation::start(&__IRONCORE_TELEMETRY_SITE, &(#values)));
+    }
+    let (count, fields) = (model.fields.len(), fields(model));
+    quote_spanned!(at=> #private::Operation::start_with(&__IRONCORE_TELEMETRY_SITE, &(#values), #count, #fields))
 }
 
-/// The fields, when anybody will see them.
+/// The fields: a closure, which is called only when somebody will see them.
 fn fields(model: &Model) -> TokenStream {
-    if model.fields.is_empty() {
-        return TokenStream::new();
-    }
-    let operation = operation();
-    let fields = model.fields.iter().map(|Field { key, how, value }| {
+    let fields = hygienic("fields");
+    let each = model.fields.iter().map(|Field { key, how, value }| {
         let at = ours_at(value);
         let (private, reference) = (private_at(at), by_reference(value));
         let value = match how {
@@ -149,14 +147,17 @@ fn fields(model: &Model) -> TokenStream {
             How::Display => quote_spanned!(at=> (&&#private::Shown(#reference)).as_display()),
             How::Debug => quote_spanned!(at=> (&&#private::Shown(#reference)).as_debug()),
         };
-        quote_spanned!(at=> #private::Operation::field(&#operation, #key, #value);)
+        quote_spanned!(at=> #private::Fields::add(#fields, #key, #value);)
     });
     let private = private();
     quote! {
-        #[allow(unused_imports, clippy::needless_borrow)]
-        if #private::Operation::takes_fields(&#operation) {
+        |#fields| {
+            #[allow(unused_imports)]
             use #private::{AsDebug as _, AsDisplay as _};
-            #(#fields)*
+            #[allow(clippy::needless_borrow)]
+            {
+                #(#each)*
+            }
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The few names that the expansion of `#[instrument_business]` may use. Not part of the public interface.
 
 pub use crate::business::{
-    AsDebug, AsDisplay, ByDefault, ByOutcome, ByResult, Field, FieldValue, IntoVerdict, Label,
-    LabelSet, Operation, Outcome, OutcomeClass, Probe, Refused, SITES, Shown, Site, Spec, Verdict,
-    value,
+    AsDebug, AsDisplay, ByDefault, ByOutcome, ByResult, Field, FieldValue, Fields, IntoVerdict,
+    Label, LabelSet, Operation, Outcome, OutcomeClass, Probe, Refused, SITES, Shown, Site, Spec,
+    Verdict, value,
 };
 pub use ::core;
 pub use linkme;

@@ -232,3 +232,26 @@ async fn fields_are_on_the_span_as_they_were_before_the_body() {
         assert_eq!(span.attribute(key), Some(value), "{key}");
     }
 }
+
+#[telemetry::instrument_business(wallet, labels(kind = kind))]
+fn generic_label<L: Label>(kind: L) -> usize {
+    kind.index()
+}
+
+#[test]
+fn a_generic_function_counts_each_type_of_label_under_its_own_values() {
+    start();
+    generic_label(Asset::WrappedBtc);
+    generic_label(true);
+    generic_label(true);
+    let page = telemetry::scrape::render();
+    for (kind, times) in [("wbtc", 1.0), ("true", 2.0)] {
+        let series = format!(
+            r#"business_operations_total{{domain="wallet",operation="generic_label",outcome="ok",kind="{kind}"}}"#
+        );
+        assert!(
+            (sample(&page, &series) - times).abs() < f64::EPSILON,
+            "{series}"
+        );
+    }
+}

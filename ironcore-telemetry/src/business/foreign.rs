@@ -17,6 +17,23 @@ impl<T> Outcome for Option<T> {
     }
 }
 
+/// Through references and boxes, as errors are passed on.
+macro_rules! through {
+    ($($pointer:ty),+) => {
+        $(impl<T: Outcome + ?Sized> Outcome for $pointer {
+            fn class(&self) -> OutcomeClass {
+                (**self).class()
+            }
+
+            fn code(&self) -> &'static str {
+                (**self).code()
+            }
+        })+
+    };
+}
+
+through!(&T, Box<T>, std::sync::Arc<T>);
+
 #[cfg(feature = "http")]
 mod http {
     use super::{Outcome, OutcomeClass};

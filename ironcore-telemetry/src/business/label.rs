@@ -48,6 +48,9 @@ impl<L: Label + ?Sized> Label for &L {
 
 /// The labels of one site: a tuple of up to four.
 pub trait LabelSet {
+    /// Whether there is no label at all.
+    const IS_EMPTY: bool = false;
+
     /// How many combinations of values there are.
     const SIZE: usize;
 
@@ -72,6 +75,7 @@ pub(super) const fn check<S: LabelSet>() {
 }
 
 impl LabelSet for () {
+    const IS_EMPTY: bool = true;
     const SIZE: usize = 1;
 
     fn index(&self) -> usize {

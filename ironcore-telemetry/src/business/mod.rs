@@ -14,6 +14,7 @@ pub use label::{Label, LabelSet};
 pub use operation::Operation;
 pub use outcome::{Outcome, OutcomeClass};
 pub use site::{Catalog, SITES, Site, Spec, catalog};
+pub use span::Fields;
 pub use verdict::{ByDefault, ByOutcome, ByResult, IntoVerdict, Probe, Verdict};
 
 pub(crate) use site::install;

@@ -1,10 +1,9 @@
 //! One call of an instrumented function, from its start to whatever end.
 
-use super::field::Field;
 use super::label::{self, LabelSet};
 use super::outcome::OutcomeClass;
 use super::site::{Series, Site};
-use super::span;
+use super::span::{self, Fields};
 use super::verdict::Verdict;
 use crate::recorder;
 use opentelemetry::{Context, ContextGuard};
@@ -34,28 +33,25 @@ impl Operation {
         recorder::is_off()
     }
 
-    /// Begins a call with these labels, and room for so many fields; before `init` it is not recorded.
+    /// Begins a call with these labels; before `init` it is not recorded.
     #[inline]
-    pub fn start<S: LabelSet>(site: &'static Site, labels: &S, fields: usize) -> Self {
+    pub fn start<S: LabelSet>(site: &'static Site, labels: &S) -> Self {
+        Self::start_with(site, labels, 0, |_| {})
+    }
+
+    /// Begins a call with these labels and so many fields, which are evaluated only when its span is sampled.
+    #[inline]
+    pub fn start_with<S: LabelSet>(
+        site: &'static Site,
+        labels: &S,
+        count: usize,
+        fields: impl FnOnce(&mut Fields<'_>),
+    ) -> Self {
         const { label::check::<S>() };
         if recorder::is_off() {
             return Self(None);
         }
-        Self(Running::begin(site, labels, fields))
-    }
-
-    /// Whether fields are worth evaluating: the call has a span, and it is sampled.
-    #[must_use]
-    #[inline]
-    pub fn takes_fields(&self) -> bool {
-        self.context().is_some_and(recorder::is_sampled)
-    }
-
-    /// Adds a field to the call's span.
-    pub fn field(&self, key: &'static str, value: impl Field) {
-        if let Some(context) = self.context() {
-            span::add(context, key, value.into_value());
-        }
+        Self(Running::begin(site, labels, count, fields))
     }
 
     /// Runs a synchronous call to its end and judges what it returned.
@@ -120,13 +116,18 @@ impl Drop for Operation {
 
 impl Running {
     /// `None` when no recorder is in charge.
-    fn begin<S: LabelSet>(site: &'static Site, labels: &S, fields: usize) -> Option<Self> {
+    fn begin<S: LabelSet>(
+        site: &'static Site,
+        labels: &S,
+        count: usize,
+        fields: impl FnOnce(&mut Fields<'_>),
+    ) -> Option<Self> {
         let recorder = recorder::current()?;
         let series = site.series(labels, recorder)?;
         series.begin();
         let context = recorder
             .inner_spans()
-            .map(|under| span::start(under, &site.spec, fields));
+            .map(|under| span::start(under, &site.spec, count, fields));
         Some(Self {
             series,
             started: Instant::now(),
@@ -234,7 +235,7 @@ impl<F: Future, J: FnOnce(&F::Output) -> Verdict> Future for Recorded<F, J> {
         if let Some(site) = this.begins.take()
             && !recorder::is_off()
         {
-            *this.running = Running::begin(site, &(), 0);
+            *this.running = Running::begin(site, &(), 0, |_| {});
         }
         let context = this
             .running

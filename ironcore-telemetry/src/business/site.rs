@@ -6,7 +6,9 @@ use super::verdict::Verdict;
 use crate::names::{self, OTHER};
 use crate::recorder::Recorder;
 use crate::series::{self, Counter, Durations, Gauge, Ids, Registry, Shard};
-use std::sync::OnceLock;
+use std::any::type_name;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Every instrumented function of the program, found by the linker.
@@ -44,7 +46,8 @@ pub struct Spec {
 #[derive(Debug)]
 pub struct Site {
     pub(super) spec: Spec,
-    sets: OnceLock<Box<[Series]>>,
+    /// The type of the labels of the first call, and the series of their combinations.
+    sets: OnceLock<(&'static str, Box<[Series]>)>,
 }
 
 /// One instrumented function, as [`catalog`] lists it.
@@ -131,9 +134,16 @@ impl Site {
 
     #[inline]
     fn process_series<S: LabelSet>(&'static self, labels: &S) -> Option<&'static Series> {
-        self.sets
-            .get_or_init(|| self.resolve::<S>())
-            .get(labels.index())
+        let (of, sets) = self
+            .sets
+            .get_or_init(|| (type_name::<S>(), self.resolve::<S>()));
+        let labels_are = type_name::<S>();
+        // The same text nearly always lies at the same address.
+        if S::IS_EMPTY || std::ptr::eq(*of, labels_are) || *of == labels_are {
+            sets.get(labels.index())
+        } else {
+            Some(self.other(labels))
+        }
     }
 
     #[cold]
@@ -141,6 +151,25 @@ impl Site {
         (0..S::SIZE)
             .map(|set| Series::new(&self.spec, &S::values(set), series::process()))
             .collect()
+    }
+
+    /// The series of labels of another type than those of the first call: a generic function has one site for all its
+    /// types. They are looked up in a list.
+    #[cold]
+    fn other<S: LabelSet>(&'static self, labels: &S) -> &'static Series {
+        static OTHERS: Mutex<BTreeMap<(&str, &str, usize), &'static Series>> =
+            Mutex::new(BTreeMap::new());
+        let mut others = OTHERS.lock().unwrap_or_else(PoisonError::into_inner);
+        let make = || -> &'static Series {
+            Box::leak(Box::new(Series::new(
+                &self.spec,
+                &S::values(labels.index()),
+                series::process(),
+            )))
+        };
+        others
+            .entry((self.spec.function, type_name::<S>(), labels.index()))
+            .or_insert_with(make)
     }
 }
 

@@ -36,7 +36,13 @@ impl Operation {
     /// Begins a call with these labels; before `init` it is not recorded.
     #[inline]
     pub fn start<S: LabelSet>(site: &'static Site, labels: &S) -> Self {
-        Self::start_with(site, labels, 0, |_| {})
+        // Checked in each of the two, so that the error stands at the user's function.
+        const { label::check::<S>() };
+        Self(
+            (!recorder::is_off())
+                .then(|| Running::begin(site, labels, 0, |_| {}))
+                .flatten(),
+        )
     }
 
     /// Begins a call with these labels and so many fields, which are evaluated only when its span is sampled.
@@ -48,10 +54,11 @@ impl Operation {
         fields: impl FnOnce(&mut Fields<'_>),
     ) -> Self {
         const { label::check::<S>() };
-        if recorder::is_off() {
-            return Self(None);
-        }
-        Self(Running::begin(site, labels, count, fields))
+        Self(
+            (!recorder::is_off())
+                .then(|| Running::begin(site, labels, count, fields))
+                .flatten(),
+        )
     }
 
     /// Runs a synchronous call to its end and judges what it returned.

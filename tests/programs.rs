@@ -4,6 +4,8 @@
 use ironcore_telemetry as telemetry;
 use opentelemetry::trace::TraceContextExt;
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -126,48 +128,82 @@ fn runtime() -> tokio::runtime::Runtime {
         .unwrap()
 }
 
-proptest! {
-    // About 10,000 operations in all.
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+#[test]
+fn what_was_done_is_what_was_counted_over_ten_thousand_operations() {
+    hide_planned_panics();
+    let config = ProptestConfig {
+        cases: 150,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let operations = Cell::new(0);
+    let strategy = prop::collection::vec(programs(), 20..40);
+    let outcome = TestRunner::new(config).run(&strategy, |programs| {
+        operations.set(operations.get() + run_and_compare(programs)?);
+        Ok(())
+    });
+    outcome.unwrap();
+    assert!(
+        operations.get() >= 10_000,
+        "{} operations",
+        operations.get()
+    );
+}
 
-    #[test]
-    fn what_was_done_is_what_was_counted(programs in prop::collection::vec(programs(), 20..40)) {
-        hide_planned_panics();
-        let (capture, done) = (Arc::new(Capture::new()), Done::default());
-        runtime().block_on(async {
-            let tasks = programs.into_iter().map(|program| {
-                let (capture, done) = (Arc::clone(&capture), Arc::clone(&done));
-                tokio::spawn(async move { capture.run_async(run(program, done)).await })
-            });
-            for task in tasks.collect::<Vec<_>>() {
-                task.await.unwrap();
-            }
+/// Runs programs beside each other and compares what was done with what was recorded; how many operations that were.
+fn run_and_compare(programs: Vec<Program>) -> Result<i64, TestCaseError> {
+    let (capture, done) = (Arc::new(Capture::new()), Done::default());
+    runtime().block_on(async {
+        let tasks = programs.into_iter().map(|program| {
+            let (capture, done) = (Arc::clone(&capture), Arc::clone(&done));
+            tokio::spawn(async move { capture.run_async(run(program, done)).await })
         });
-        let done = done.lock().unwrap();
-        for (ending, outcome) in [
-            (Ending::Ok, "ok"),
-            (Ending::Rejected, "rejected"),
-            (Ending::Failed, "failed"),
-            (Ending::Cancelled, "cancelled"),
-            (Ending::Panicked, "panicked"),
-        ] {
-            let expected = done.get(&ending).copied().unwrap_or_default();
-            let labels = [("domain", "swap"), ("operation", "node"), ("outcome", outcome)];
-            prop_assert_eq!(capture.value("business_operations_total", &labels), expected, "{}", outcome);
-            prop_assert_eq!(capture.value("business_operation_duration_seconds", &labels), expected, "{}", outcome);
-            let spans = capture.spans();
-            let spans = spans.iter().filter(|span| span.attribute("ironcore.outcome") == Some(outcome)).count();
-            prop_assert_eq!(i64::try_from(spans).unwrap(), expected, "{}", outcome);
+        for task in tasks.collect::<Vec<_>>() {
+            task.await.unwrap();
         }
-        prop_assert_eq!(capture.value("business_operations_in_flight", &[]), 0);
+    });
+    let done = done.lock().unwrap();
+    for (ending, outcome) in [
+        (Ending::Ok, "ok"),
+        (Ending::Rejected, "rejected"),
+        (Ending::Failed, "failed"),
+        (Ending::Cancelled, "cancelled"),
+        (Ending::Panicked, "panicked"),
+    ] {
+        let expected = done.get(&ending).copied().unwrap_or_default();
+        let labels = [
+            ("domain", "swap"),
+            ("operation", "node"),
+            ("outcome", outcome),
+        ];
+        prop_assert_eq!(
+            capture.value("business_operations_total", &labels),
+            expected,
+            "{}",
+            outcome
+        );
+        prop_assert_eq!(
+            capture.value("business_operation_duration_seconds", &labels),
+            expected,
+            "{}",
+            outcome
+        );
         let spans = capture.spans();
-        for span in &spans {
-            if let Some(parent) = &span.parent_id {
-                let parent = spans.iter().find(|other| other.span_id == *parent);
-                prop_assert!(parent.is_some_and(|parent| parent.trace_id == span.trace_id));
-            }
+        let spans = spans
+            .iter()
+            .filter(|span| span.attribute("ironcore.outcome") == Some(outcome))
+            .count();
+        prop_assert_eq!(i64::try_from(spans).unwrap(), expected, "{}", outcome);
+    }
+    prop_assert_eq!(capture.value("business_operations_in_flight", &[]), 0);
+    let spans = capture.spans();
+    for span in &spans {
+        if let Some(parent) = &span.parent_id {
+            let parent = spans.iter().find(|other| other.span_id == *parent);
+            prop_assert!(parent.is_some_and(|parent| parent.trace_id == span.trace_id));
         }
     }
+    Ok(done.values().sum())
 }
 
 #[telemetry::instrument_business(user)]

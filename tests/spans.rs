@@ -182,3 +182,46 @@ fn what_a_cancelled_operation_says_as_it_is_dropped_carries_its_ids() {
         .unwrap();
     assert_eq!(line["span_id"], span.span_id);
 }
+
+#[test]
+fn a_site_that_was_called_before_init_records_after_it() {
+    let receiver = Receiver::start().unwrap();
+    let report = probe("init", &receiver).run();
+    let series = r#"business_operations_total{domain="wallet",operation="create",outcome="ok"}"#;
+    assert!(
+        (sample(report.page(), series) - 1.0).abs() < f64::EPSILON,
+        "one call before, one after"
+    );
+    assert_eq!(receiver.spans().len(), 1);
+}
+
+#[test]
+fn the_closing_line_has_the_level_of_the_outcome_and_the_ids_of_the_span() {
+    let receiver = Receiver::start().unwrap();
+    let report = probe("endings", &receiver).env("RUST_LOG", "debug").run();
+    let lines: HashMap<_, _> = report
+        .log()
+        .into_iter()
+        .filter(|line| line["target"] == "business")
+        .map(|line| (line["outcome"].as_str().unwrap().to_owned(), line))
+        .collect();
+    let spans = receiver.spans();
+    for (outcome, level) in [
+        ("ok", "DEBUG"),
+        ("rejected", "INFO"),
+        ("cancelled", "WARN"),
+        ("failed", "ERROR"),
+        ("panicked", "ERROR"),
+    ] {
+        let line = &lines[outcome];
+        assert_eq!(
+            (&line["level"], &line["business.operation"]),
+            (&level.into(), &"payment.pay".into())
+        );
+        let span = spans
+            .iter()
+            .find(|span| span.attribute("ironcore.outcome") == Some(outcome))
+            .unwrap();
+        assert_eq!(line["span_id"], span.span_id);
+    }
+}

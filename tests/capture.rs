@@ -38,6 +38,42 @@ async fn an_operation_is_seen_as_span_metrics_and_log() {
     assert_eq!(capture.value("business_operations_in_flight", &[]), 0);
 }
 
+#[telemetry::instrument_business]
+async fn execute_swap() {
+    tracing::info!("quoted");
+    create_user("ada");
+    tokio::task::yield_now().await;
+    tracing::info!("settled");
+}
+
+#[tokio::test]
+async fn a_line_names_the_innermost_operation_that_it_was_written_in() {
+    let capture = Capture::new();
+    let beside = async {
+        tracing::info!("before");
+        let (sent, ()) = tokio::join!(send_payment(7), execute_swap());
+        sent.unwrap();
+        tracing::info!("after");
+    };
+    capture.run_async(beside).await;
+    let lines = capture.log_lines();
+    let operation_of = |message: &str| {
+        let message = format!(r#""message":"{message}""#);
+        let line = lines.iter().find(|line| line.contains(&message)).unwrap();
+        line.split(r#","operation":"#).nth(1).map(str::trim_end)
+    };
+    for (message, operation) in [
+        ("before", None),
+        ("sending", Some(r#""payment.send"}"#)),
+        ("quoted", Some(r#""swap.execute"}"#)),
+        ("created", Some(r#""user.create"}"#)),
+        ("settled", Some(r#""swap.execute"}"#)),
+        ("after", None),
+    ] {
+        assert_eq!(operation_of(message), operation, "{message}");
+    }
+}
+
 #[tokio::test]
 async fn captures_beside_each_other_see_only_their_own() {
     let tasks = (0..50_i64).map(|amount| {

@@ -215,7 +215,7 @@ fn the_closing_line_has_the_level_of_the_outcome_and_the_ids_of_the_span() {
     ] {
         let line = &lines[outcome];
         assert_eq!(
-            (&line["level"], &line["business.operation"]),
+            (&line["level"], &line["operation"]),
             (&level.into(), &"payment.pay".into())
         );
         let span = spans
@@ -224,4 +224,17 @@ fn the_closing_line_has_the_level_of_the_outcome_and_the_ids_of_the_span() {
             .unwrap();
         assert_eq!(line["span_id"], span.span_id);
     }
+}
+
+#[test]
+fn lines_name_their_operation_without_any_span_too() {
+    let receiver = Receiver::start().unwrap();
+    let report = probe("endings", &receiver)
+        .env("RUST_LOG", "debug")
+        .env("OTEL_TRACES_EXPORTER", "none")
+        .run();
+    let log = report.log();
+    let line = log.iter().find(|line| line["outcome"] == "ok").unwrap();
+    assert_eq!(line["operation"], "payment.pay");
+    assert!(line.get("span_id").is_none(), "{line}");
 }

@@ -5,6 +5,7 @@ use super::outcome::OutcomeClass;
 use super::site::{Series, Site};
 use super::span::{self, Fields};
 use super::verdict::Verdict;
+use crate::logs;
 use crate::recorder;
 use opentelemetry::{Context, ContextGuard};
 use pin_project_lite::pin_project;
@@ -64,9 +65,9 @@ impl Operation {
     /// Runs a synchronous call to its end and judges what it returned.
     #[inline]
     pub fn call<R>(mut self, body: impl FnOnce() -> R, judge: impl FnOnce(&R) -> Verdict) -> R {
-        let current = attached(self.context());
+        let inside = self.0.as_ref().map(Running::enter);
         let value = body();
-        drop(current);
+        drop(inside);
         if let Some(running) = self.0.take() {
             running.end(judge(&value));
         }
@@ -104,11 +105,6 @@ impl Operation {
             running: None,
         }
     }
-
-    #[inline]
-    fn context(&self) -> Option<&Context> {
-        self.0.as_ref().and_then(|running| running.context.as_ref())
-    }
 }
 
 impl Drop for Operation {
@@ -142,6 +138,15 @@ impl Running {
         })
     }
 
+    /// Makes the call's span current, and its name that of the lines written here.
+    #[inline]
+    fn enter(&self) -> Inside {
+        Inside {
+            _span: self.context.clone().map(Context::attach),
+            _lines: logs::enter(self.series.spec.name),
+        }
+    }
+
     fn end(self, verdict: Verdict) {
         let now = Instant::now();
         let duration = now.saturating_duration_since(self.started);
@@ -168,11 +173,10 @@ impl Running {
         macro_rules! line {
             ($level:ident) => {
                 if tracing::event_enabled!(target: "business", tracing::Level::$level) {
-                    let _current = attached(self.context.as_ref());
+                    let _inside = self.enter();
                     tracing::event!(
                         target: "business",
                         tracing::Level::$level,
-                        business.operation = self.series.spec.name,
                         outcome = class.as_str(),
                         code,
                         duration_ms = milliseconds(duration),
@@ -188,6 +192,12 @@ impl Running {
             OutcomeClass::Failed | OutcomeClass::Panicked => line!(ERROR),
         }
     }
+}
+
+/// As long as it lives, what happens on this thread happens inside the call.
+struct Inside {
+    _span: Option<ContextGuard>,
+    _lines: logs::Entered,
 }
 
 fn milliseconds(duration: Duration) -> f64 {
@@ -215,9 +225,9 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             if let Some(running) = this.running.take() {
-                let current = attached(running.context.as_ref());
+                let inside = running.enter();
                 this.future.set(None);
-                drop(current);
+                drop(inside);
                 running.abandon(*this.polling);
             }
         }
@@ -244,24 +254,15 @@ impl<F: Future, J: FnOnce(&F::Output) -> Verdict> Future for Recorded<F, J> {
         {
             *this.running = Running::begin(site, &(), 0, |_| {});
         }
-        let context = this
-            .running
-            .as_ref()
-            .and_then(|running| running.context.as_ref());
-        let current = attached(context);
+        let inside = this.running.as_ref().map(Running::enter);
         *this.polling = true;
         let polled = future.poll(task);
         *this.polling = false;
         let value = ready!(polled);
-        drop(current);
+        drop(inside);
         if let (Some(running), Some(judge)) = (this.running.take(), this.judge.take()) {
             running.end(judge(&value));
         }
         Poll::Ready(value)
     }
-}
-
-#[inline]
-fn attached(context: Option<&Context>) -> Option<ContextGuard> {
-    context.map(|context| context.clone().attach())
 }

@@ -1,6 +1,7 @@
 //! The layer that turns events into log lines, and warnings and errors into events of the current span too.
 
 use super::json::{Object, VALUE_LIMIT};
+use super::operation;
 use crate::config::Filter;
 use crate::error::InitError;
 use crate::export;
@@ -102,6 +103,9 @@ impl<W> JsonLines<W> {
         }
         object.text("service", &self.service);
         event.record(&mut Fields(&mut object));
+        if let Some(operation) = operation::current() {
+            object.text("operation", &operation);
+        }
         object.close();
     }
 }

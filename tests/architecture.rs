@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(&str, &[&str])] = &[
     (
         "vocabulary",
-        &["config", "error", "names", "redact", "series"],
+        &["config", "current", "error", "names", "redact", "series"],
     ),
     (
         "signals",
@@ -113,7 +113,9 @@ fn may_use(room: &str, used: &str) -> bool {
         ("vocabulary", "vocabulary") => order_of(used) < order_of(room),
         ("signals", "vocabulary") => true,
         ("signals", "signals") => matches!(used, "resource" | "export"),
-        ("instrumentation", "vocabulary") => matches!(used, "names" | "series" | "redact"),
+        ("instrumentation", "vocabulary") => {
+            matches!(used, "names" | "series" | "redact" | "current")
+        }
         ("instrumentation", "instrumentation") => {
             (room == "server" && used == "propagation")
                 || (matches!(room, "business" | "server") && used == "recorder")
@@ -133,7 +135,7 @@ fn may_use(room: &str, used: &str) -> bool {
 
 /// Vocabulary, from the bottom up: what stands later may use what stands before.
 fn order_of(room: &str) -> Option<usize> {
-    ["series", "redact", "error", "names", "config"]
+    ["series", "current", "redact", "error", "names", "config"]
         .iter()
         .position(|name| *name == room)
 }

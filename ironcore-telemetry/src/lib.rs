@@ -68,6 +68,7 @@
 
 // Vocabulary.
 mod config;
+mod current;
 mod error;
 mod names;
 mod redact;

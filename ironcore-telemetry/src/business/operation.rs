@@ -5,7 +5,7 @@ use super::outcome::OutcomeClass;
 use super::site::{Series, Site};
 use super::span::{self, Fields};
 use super::verdict::Verdict;
-use crate::logs;
+use crate::current;
 use crate::recorder;
 use opentelemetry::{Context, ContextGuard};
 use pin_project_lite::pin_project;
@@ -138,12 +138,12 @@ impl Running {
         })
     }
 
-    /// Makes the call's span current, and its name that of the lines written here.
+    /// Makes the call's span current, and its name that of the operation.
     #[inline]
     fn enter(&self) -> Inside {
         Inside {
             _span: self.context.clone().map(Context::attach),
-            _lines: logs::enter(self.series.spec.name),
+            _operation: current::enter(self.series.spec.name),
         }
     }
 
@@ -197,7 +197,7 @@ impl Running {
 /// As long as it lives, what happens on this thread happens inside the call.
 struct Inside {
     _span: Option<ContextGuard>,
-    _lines: logs::Entered,
+    _operation: current::Entered,
 }
 
 fn milliseconds(duration: Duration) -> f64 {

@@ -1,8 +1,8 @@
 //! The layer that turns events into log lines, and warnings and errors into events of the current span too.
 
 use super::json::{Object, VALUE_LIMIT};
-use super::operation;
 use crate::config::Filter;
+use crate::current;
 use crate::error::InitError;
 use crate::export;
 use crate::names::{self, RESERVED_LOG_KEYS};
@@ -103,7 +103,7 @@ impl<W> JsonLines<W> {
         }
         object.text("service", &self.service);
         event.record(&mut Fields(&mut object));
-        if let Some(operation) = operation::current() {
+        if let Some(operation) = current::operation() {
             object.text("operation", &operation);
         }
         object.close();

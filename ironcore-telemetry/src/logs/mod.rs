@@ -2,7 +2,5 @@
 
 mod json;
 mod layer;
-mod operation;
 
 pub(crate) use layer::{forward_log_crate, layer};
-pub(crate) use operation::{Entered, enter};

@@ -1,11 +1,11 @@
-//! The business operation that a thread's log lines belong to. Apart from the span's context, as it is there without a
-//! span too, and setting it costs a few instructions.
+//! The business operation that a thread is in. Apart from the span's context, as it is there without a span too, and
+//! setting it costs a few instructions.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
 
 thread_local! {
-    static CURRENT: Cell<Option<&'static str>> = const { Cell::new(None) };
+    static OPERATION: Cell<Option<&'static str>> = const { Cell::new(None) };
 }
 
 /// Ends the stay in an operation when it is dropped, on the thread that entered.
@@ -15,11 +15,11 @@ pub(crate) struct Entered {
     on_this_thread: PhantomData<*const ()>,
 }
 
-/// Lines written on this thread carry the operation from here on.
+/// The thread is in the operation from here on.
 #[inline]
 pub(crate) fn enter(operation: &'static str) -> Entered {
     Entered {
-        before: CURRENT.replace(Some(operation)),
+        before: OPERATION.replace(Some(operation)),
         on_this_thread: PhantomData,
     }
 }
@@ -27,11 +27,12 @@ pub(crate) fn enter(operation: &'static str) -> Entered {
 impl Drop for Entered {
     #[inline]
     fn drop(&mut self) {
-        CURRENT.set(self.before);
+        OPERATION.set(self.before);
     }
 }
 
 /// The innermost operation that this thread is in.
-pub(super) fn current() -> Option<&'static str> {
-    CURRENT.get()
+#[cfg(feature = "json-logs")]
+pub(crate) fn operation() -> Option<&'static str> {
+    OPERATION.get()
 }

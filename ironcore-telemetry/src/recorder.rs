@@ -5,6 +5,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::{SpanBuilder, TraceContextExt};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// Starts a span under a parent and returns a context that holds it. Made by those who know the SDK's own tracer: the
 /// API's global one would box each span once more.
@@ -106,6 +107,12 @@ pub(crate) fn sampled(context: &Context) -> Option<Ids> {
         span: u64::from_be_bytes(ids.span_id().to_bytes()),
     };
     ids.is_sampled().then(of)
+}
+
+/// A duration as log lines show it: to the microsecond, so that they hold no more digits than the clock has.
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
+    let micros = u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
+    f64::from(micros) / 1_000.0
 }
 
 /// The mark of a capture in a context.

@@ -1,7 +1,19 @@
-//! Values that must not leave the process.
+//! What must not leave the process: secrets, and more of a value than anyone reads.
 
 use std::fmt;
 use zeroize::Zeroize;
+
+/// Bytes of a value that leave; what follows is cut off at a character boundary.
+pub(crate) const VALUE_LIMIT: usize = 8 * 1024;
+
+/// The beginning of a text, so many bytes at most, up to a character boundary.
+pub(crate) fn cut(text: &str, limit: usize) -> &str {
+    let mut end = text.len().min(limit);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}
 
 /// What is shown in place of a secret.
 pub(crate) const MASK: &str = "[REDACTED]";

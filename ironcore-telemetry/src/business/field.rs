@@ -4,13 +4,10 @@
 //! `?expr` as `(&&Shown(&expr)).as_debug()`. Method lookup finds a [`Secret`](crate::Secret) first, and what it gives is
 //! no [`Field`], so that it does not compile.
 
-use crate::redact::Secret;
+use crate::redact::{Secret, VALUE_LIMIT, cut};
 use opentelemetry::Value;
 use std::fmt;
 use zeroize::Zeroize;
-
-/// Bytes that a value may hold; what follows is cut off at a character boundary.
-const LIMIT: usize = 8 * 1024;
 
 /// A value that may stand on a span.
 #[diagnostic::on_unimplemented(
@@ -79,7 +76,7 @@ impl FieldValue for f32 {
 
 impl FieldValue for str {
     fn to_value(&self) -> Value {
-        Value::String(cut(self).to_owned().into())
+        Value::String(cut(self, VALUE_LIMIT).to_owned().into())
     }
 }
 
@@ -168,8 +165,8 @@ fn text(arguments: fmt::Arguments<'_>) -> Value {
 
     impl fmt::Write for Bounded {
         fn write_str(&mut self, text: &str) -> fmt::Result {
-            let left = LIMIT - self.0.len();
-            let kept = cut_to(text, left);
+            let left = VALUE_LIMIT - self.0.len();
+            let kept = cut(text, left);
             self.0.push_str(kept);
             // Ends the formatting early: a value of megabytes is not worth its time.
             if kept.len() < text.len() {
@@ -185,18 +182,6 @@ fn text(arguments: fmt::Arguments<'_>) -> Value {
     Value::String(bounded.0.into())
 }
 
-fn cut(text: &str) -> &str {
-    cut_to(text, LIMIT)
-}
-
-fn cut_to(text: &str, limit: usize) -> &str {
-    let mut end = text.len().min(limit);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,12 +195,12 @@ mod tests {
 
     #[test]
     fn long_values_are_cut_at_a_character_boundary() {
-        let long = "é".repeat(LIMIT);
-        assert_eq!(long.to_value().as_str().len(), LIMIT);
+        let long = "é".repeat(VALUE_LIMIT);
+        assert_eq!(long.to_value().as_str().len(), VALUE_LIMIT);
         assert_eq!(
             Shown(&format!("x{long}")).as_display().as_str().len(),
-            LIMIT - 1
+            VALUE_LIMIT - 1
         );
-        assert_eq!(Shown(&long).as_debug().as_str().len(), LIMIT - 1);
+        assert_eq!(Shown(&long).as_debug().as_str().len(), VALUE_LIMIT - 1);
     }
 }

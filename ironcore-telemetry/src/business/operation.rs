@@ -39,11 +39,7 @@ impl Operation {
     pub fn start<S: LabelSet>(site: &'static Site, labels: &S) -> Self {
         // Checked in each of the two, so that the error stands at the user's function.
         const { label::check::<S>() };
-        Self(
-            (!recorder::is_off())
-                .then(|| Running::begin(site, labels, 0, |_| {}))
-                .flatten(),
-        )
+        Self(Running::begin(site, labels, 0, |_| {}))
     }
 
     /// Begins a call with these labels and so many fields, which are evaluated only when its span is sampled.
@@ -55,11 +51,7 @@ impl Operation {
         fields: impl FnOnce(&mut Fields<'_>),
     ) -> Self {
         const { label::check::<S>() };
-        Self(
-            (!recorder::is_off())
-                .then(|| Running::begin(site, labels, count, fields))
-                .flatten(),
-        )
+        Self(Running::begin(site, labels, count, fields))
     }
 
     /// Runs a synchronous call to its end and judges what it returned.
@@ -118,8 +110,21 @@ impl Drop for Operation {
 }
 
 impl Running {
-    /// `None` when no recorder is in charge.
+    /// `None` before `init`, and when no recorder is in charge.
+    #[inline]
     fn begin<S: LabelSet>(
+        site: &'static Site,
+        labels: &S,
+        count: usize,
+        fields: impl FnOnce(&mut Fields<'_>),
+    ) -> Option<Self> {
+        if recorder::is_off() {
+            return None;
+        }
+        Self::record(site, labels, count, fields)
+    }
+
+    fn record<S: LabelSet>(
         site: &'static Site,
         labels: &S,
         count: usize,
@@ -179,7 +184,7 @@ impl Running {
                         tracing::Level::$level,
                         outcome = class.as_str(),
                         code,
-                        duration_ms = milliseconds(duration),
+                        duration_ms = recorder::milliseconds(duration),
                         "ended"
                     );
                 }
@@ -198,10 +203,6 @@ impl Running {
 struct Inside {
     _span: Option<ContextGuard>,
     _operation: current::Entered,
-}
-
-fn milliseconds(duration: Duration) -> f64 {
-    f64::from(u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)) / 1_000.0
 }
 
 pin_project! {
@@ -249,9 +250,7 @@ impl<F: Future, J: FnOnce(&F::Output) -> Verdict> Future for Recorded<F, J> {
         let Some(future) = this.future.as_pin_mut() else {
             return Poll::Pending;
         };
-        if let Some(site) = this.begins.take()
-            && !recorder::is_off()
-        {
+        if let Some(site) = this.begins.take() {
             *this.running = Running::begin(site, &(), 0, |_| {});
         }
         let inside = this.running.as_ref().map(Running::enter);

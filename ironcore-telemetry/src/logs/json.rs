@@ -1,9 +1,7 @@
 //! One JSON object, written key by key into a buffer.
 
+use crate::redact::{VALUE_LIMIT, cut};
 use std::fmt::{self, Write};
-
-/// Bytes of text that one value may hold; what follows is cut off at a character boundary.
-pub(super) const VALUE_LIMIT: usize = 8 * 1024;
 
 /// Writes members of one object.
 pub(super) struct Object<'buffer> {
@@ -64,12 +62,13 @@ struct Escaped<'buffer> {
 
 impl Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut end = text.len().min(self.left);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        self.left = if end < text.len() { 0 } else { self.left - end };
-        for character in text.get(..end).unwrap_or_default().chars() {
+        let kept = cut(text, self.left);
+        self.left = if kept.len() < text.len() {
+            0
+        } else {
+            self.left - kept.len()
+        };
+        for character in kept.chars() {
             match character {
                 '"' => self.buffer.push_str("\\\""),
                 '\\' => self.buffer.push_str("\\\\"),

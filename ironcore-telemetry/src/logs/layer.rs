@@ -1,11 +1,12 @@
 //! The layer that turns events into log lines, and warnings and errors into events of the current span too.
 
-use super::json::{Object, VALUE_LIMIT};
+use super::json::Object;
 use crate::config::Filter;
 use crate::current;
 use crate::error::InitError;
 use crate::export;
 use crate::names::{self, RESERVED_LOG_KEYS};
+use crate::redact::{VALUE_LIMIT, cut};
 use crate::series::{self, Counter};
 use opentelemetry::trace::TraceContextExt;
 use opentelemetry::{Context, KeyValue, SpanId, TraceId};
@@ -274,11 +275,7 @@ impl Visit for Collected {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        let mut end = value.len().min(VALUE_LIMIT);
-        while !value.is_char_boundary(end) {
-            end -= 1;
-        }
-        let value = value.get(..end).unwrap_or_default().to_owned();
+        let value = cut(value, VALUE_LIMIT).to_owned();
         if field.name() == "message" {
             self.message = value;
         } else if !is_origin_of_log_record(field) {

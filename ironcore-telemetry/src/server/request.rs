@@ -8,7 +8,7 @@ use axum::extract::MatchedPath;
 use http::{Method, Request, StatusCode, Version, header};
 use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt};
 use opentelemetry::{Context, ContextGuard, KeyValue};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Bytes of the `User-Agent` that a span keeps.
 const USER_AGENT_LIMIT: usize = 256;
@@ -96,7 +96,7 @@ impl InFlight {
             method = self.method,
             route = self.route.name(),
             status,
-            duration_ms = milliseconds(duration),
+            duration_ms = recorder::milliseconds(duration),
             "request"
         );
         end_span(&self.context, end);
@@ -190,12 +190,6 @@ fn end_span(context: &Context, end: &End) {
         }
     }
     span.end();
-}
-
-/// To the microsecond, so that the line holds no more digits than the clock has.
-fn milliseconds(duration: Duration) -> f64 {
-    let micros = u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
-    f64::from(micros) / 1_000.0
 }
 
 /// The ten methods that are known; every other is `_OTHER`, so that no caller can make series.

@@ -3,6 +3,7 @@
 use crate::config::Service;
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::resource::TelemetryResourceDetector;
 
 /// The resource of this process. `service.instance.id` is new at each start, so that replicas never share a series.
 pub(crate) fn resource(service: &Service) -> Resource {
@@ -10,24 +11,15 @@ pub(crate) fn resource(service: &Service) -> Resource {
         .attributes
         .iter()
         .map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
-    let detected = [
-        ("service.instance.id", instance_id()),
-        (
-            "host.name",
-            gethostname::gethostname().to_string_lossy().into_owned(),
-        ),
-    ];
-    let missing = |key: &str| service.attributes.iter().all(|(given, _)| given != key);
-    let detected = detected
-        .into_iter()
-        .filter(|(key, _)| missing(key))
-        .map(|(key, value)| KeyValue::new(key, value));
-    let pid =
-        missing("process.pid").then(|| KeyValue::new("process.pid", i64::from(std::process::id())));
+    let host = gethostname::gethostname().to_string_lossy().into_owned();
+    // What comes later wins.
     Resource::builder_empty()
-        .with_attributes(sdk())
-        .with_attributes(detected)
-        .with_attributes(pid)
+        .with_detector(Box::new(TelemetryResourceDetector))
+        .with_attributes([
+            KeyValue::new("service.instance.id", instance_id()),
+            KeyValue::new("host.name", host),
+            KeyValue::new("process.pid", i64::from(std::process::id())),
+        ])
         .with_attributes(given)
         .with_attributes([
             KeyValue::new("service.name", service.name.clone()),
@@ -35,16 +27,6 @@ pub(crate) fn resource(service: &Service) -> Resource {
             KeyValue::new("deployment.environment.name", service.environment.clone()),
         ])
         .build()
-}
-
-/// `telemetry.sdk.name`, `.language` and `.version`.
-fn sdk() -> Vec<KeyValue> {
-    use opentelemetry_sdk::resource::{ResourceDetector, TelemetryResourceDetector};
-    let resource = TelemetryResourceDetector.detect();
-    resource
-        .iter()
-        .map(|(key, value)| KeyValue::new(key.clone(), value.clone()))
-        .collect()
 }
 
 /// A random UUID, version 4 (RFC 9562, section 5.4).

@@ -94,38 +94,14 @@ impl Settings {
     ) -> Result<Self, InitError> {
         let mut source = Source::new(env);
         let service = service(config, &mut source)?;
-        let traces_default = if HAS_OTLP { "otlp" } else { "none" };
-        let traces = exporters(
-            &mut source,
-            "traces",
-            "OTEL_TRACES_EXPORTER",
-            traces_default,
-            &["otlp"],
-        )?;
-        let metrics_default = if cfg!(feature = "prometheus") {
-            "prometheus"
-        } else {
-            "none"
-        };
+        let traces = exporters(&mut source, "traces", "OTEL_TRACES_EXPORTER", &["otlp"])?;
         let metrics = exporters(
             &mut source,
             "metrics",
             "OTEL_METRICS_EXPORTER",
-            metrics_default,
             &["prometheus", "otlp"],
         )?;
-        let logs_default = if cfg!(feature = "json-logs") {
-            "console"
-        } else {
-            "none"
-        };
-        let logs = exporters(
-            &mut source,
-            "logs",
-            "OTEL_LOGS_EXPORTER",
-            logs_default,
-            &["console"],
-        )?;
+        let logs = exporters(&mut source, "logs", "OTEL_LOGS_EXPORTER", &["console"])?;
         let has = |list: &[String], name: &str| list.iter().any(|entry| entry == name);
         let prometheus = has(&metrics, "prometheus");
 
@@ -176,17 +152,29 @@ impl Settings {
     }
 }
 
-/// Whether this build can speak OTLP at all.
-const HAS_OTLP: bool = cfg!(any(feature = "otlp-grpc", feature = "otlp-http"));
-
-/// A list of exporters out of those that this signal knows; `none` alone turns the signal off.
+/// A list of exporters out of those that this signal knows, the first of which is the default where this build has it;
+/// `none` alone turns the signal off.
 fn exporters(
     source: &mut Source<'_>,
     signal: &'static str,
     variable: &'static str,
-    default: &str,
     known: &[&str],
 ) -> Result<Vec<String>, InitError> {
+    let features = [
+        (
+            "otlp",
+            cfg!(any(feature = "otlp-grpc", feature = "otlp-http")),
+            "otlp-grpc",
+        ),
+        ("prometheus", cfg!(feature = "prometheus"), "prometheus"),
+        ("console", cfg!(feature = "json-logs"), "json-logs"),
+    ];
+    let is_built = |name: &str| {
+        let found = features.iter().find(|(exporter, ..)| *exporter == name);
+        found.is_some_and(|(_, built, _)| *built)
+    };
+    let preferred = known.first().copied().filter(|name| is_built(name));
+    let default = preferred.unwrap_or("none");
     let list = source.pick(signal, NOT_IN_CODE, &[variable], default, |value| {
         let list: Vec<_> = value
             .split(',')
@@ -197,12 +185,8 @@ fn exporters(
             .then_some(list)
             .ok_or_else(|| format!("use {} or none", known.join(", ")))
     })?;
-    for (exporter, available, feature) in [
-        ("otlp", HAS_OTLP, "otlp-grpc"),
-        ("prometheus", cfg!(feature = "prometheus"), "prometheus"),
-        ("console", cfg!(feature = "json-logs"), "json-logs"),
-    ] {
-        if !available && list.iter().any(|name| name == exporter) {
+    for (exporter, built, feature) in features {
+        if !built && list.iter().any(|name| name == exporter) {
             return Err(InitError::MissingFeature {
                 name: variable,
                 value: exporter.to_owned(),
@@ -286,12 +270,10 @@ fn sampler(config: &Config, source: &mut Source<'_>) -> Result<Sampler, InitErro
                 InitError::invalid("Config::sampling", share.to_string(), allowed)
             })?;
         }
-        let note = Some(("Config::sampling", format!("{sampling:?}")));
-        return source.pick("sampler", note, &[], "", |_| {
-            Ok(Sampler {
-                root: sampling,
-                follows_parent: true,
-            })
+        source.note("sampler", &format!("{sampling:?}"), "code");
+        return Ok(Sampler {
+            root: sampling,
+            follows_parent: true,
         });
     }
     let (follows_parent, root) = source.pick(

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "prometheus")]
 use super::bridge::Bridge;
+use super::push::seconds;
 use crate::config::Settings;
 use crate::names::DURATION_BOUNDS;
 use opentelemetry_sdk::Resource;
@@ -92,13 +93,9 @@ fn shape(instrument: &Instrument) -> Option<Stream> {
         stream = stream.with_name(base.to_owned());
     }
     if instrument.kind() == InstrumentKind::Histogram && unit == "s" {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "the bounds are far below 2⁵³ ns"
-        )]
         let boundaries = DURATION_BOUNDS
             .iter()
-            .map(|nanos| *nanos as f64 / 1e9)
+            .map(|nanos| seconds(*nanos))
             .collect();
         stream = stream.with_aggregation(Aggregation::ExplicitBucketHistogram {
             boundaries,

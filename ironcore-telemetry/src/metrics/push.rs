@@ -244,7 +244,7 @@ fn attributes(labels: &Labels) -> Vec<KeyValue> {
     clippy::cast_precision_loss,
     reason = "a sum of nanoseconds in a float is exact to 15 digits"
 )]
-fn seconds(nanos: u64) -> f64 {
+pub(super) fn seconds(nanos: u64) -> f64 {
     nanos as f64 / 1e9
 }
 

@@ -18,8 +18,9 @@
 mod secrets;
 
 use crate::config::{Filter, Sampler, Sampling};
+use crate::names;
 use crate::recorder;
-use crate::series::{Reading, Registry};
+use crate::series::{Reading, Registry, Series};
 use crate::{logs, traces};
 use opentelemetry::trace::{FutureExt, Status};
 use opentelemetry::{Context, trace};
@@ -168,12 +169,8 @@ impl Capture {
     /// Zero when there is none.
     #[must_use]
     pub fn value(&self, metric: &str, labels: &[(&str, &str)]) -> i64 {
-        let families = self.registry.families();
-        let series = families
-            .iter()
-            .filter(|family| family.metric.name == metric)
-            .flat_map(|family| &family.series);
-        let wanted = series.filter(|series| {
+        let series = self.series(metric);
+        let wanted = series.iter().filter(|series| {
             labels.iter().all(|(name, value)| {
                 series
                     .labels
@@ -191,6 +188,14 @@ impl Capture {
         wanted.map(|series| read(&series.reading)).sum()
     }
 
+    fn series(&self, metric: &str) -> Vec<Series> {
+        let families = self.registry.families().into_iter();
+        families
+            .filter(|family| family.metric.name == metric)
+            .flat_map(|family| family.series)
+            .collect()
+    }
+
     /// Asserts that exactly one operation of this name ended, and so: as a span, as a count and as a duration.
     ///
     /// # Panics
@@ -204,7 +209,7 @@ impl Capture {
             .collect();
         let outcomes: Vec<_> = spans
             .iter()
-            .filter_map(|span| span.attribute("ironcore.outcome"))
+            .filter_map(|span| span.attribute(names::attribute::OUTCOME))
             .collect();
         assert!(
             outcomes == [outcome],
@@ -218,8 +223,8 @@ impl Capture {
             ("outcome", outcome),
         ];
         for metric in [
-            "business_operations_total",
-            "business_operation_duration_seconds",
+            names::BUSINESS_OPERATIONS.name,
+            names::BUSINESS_OPERATION_DURATION.name,
         ] {
             let value = self.value(metric, &labels);
             assert!(
@@ -235,12 +240,9 @@ impl Capture {
     /// When it did.
     #[track_caller]
     pub fn assert_label_within(&self, metric: &str, label: &str, allowed: &[&str]) {
-        let families = self.registry.families();
-        let series = families
-            .iter()
-            .filter(|family| family.metric.name == metric)
-            .flat_map(|family| &family.series);
+        let series = self.series(metric);
         for (_, value) in series
+            .iter()
             .flat_map(|series| &series.labels)
             .filter(|(name, _)| *name == label)
         {

@@ -28,23 +28,20 @@ pub(crate) struct BoxedBody {
 
 impl Body {
     pub(crate) fn of(function: &ItemFn) -> syn::Result<Self> {
-        if function.sig.asyncness.is_some() {
-            return match &function.sig.output {
-                ReturnType::Type(_, output) if matches!(**output, Type::Never(_)) => {
-                    Err(never(output))
-                }
-                _ => Ok(Self::Async),
-            };
+        let output = match &function.sig.output {
+            ReturnType::Default => None,
+            ReturnType::Type(_, output) => Some(&**output),
+        };
+        if let Some(output @ Type::Never(_)) = output {
+            let why = "a function that never returns has no outcome to record";
+            return Err(syn::Error::new_spanned(output, why));
         }
-        let ReturnType::Type(_, output) = &function.sig.output else {
+        if function.sig.asyncness.is_some() {
+            return Ok(Self::Async);
+        }
+        let Some(output) = output.filter(|output| is_future(output)) else {
             return Ok(Self::Sync);
         };
-        if matches!(**output, Type::Never(_)) {
-            return Err(never(output));
-        }
-        if !is_future(output) {
-            return Ok(Self::Sync);
-        }
         BoxedBody::of(function).map(|body| Self::Boxed(Box::new(body))).ok_or_else(|| {
             let why = "this function returns before its future has done the work: make it an `async fn`, or end its \
                        body in `Box::pin(async move { … })`";
@@ -122,13 +119,6 @@ fn is_name(statement: &Stmt) -> bool {
     };
     let name = path.path.get_ident();
     name.is_some_and(|name| name.to_string().starts_with("__arg"))
-}
-
-fn never(output: &Type) -> syn::Error {
-    syn::Error::new_spanned(
-        output,
-        "a function that never returns has no outcome to record",
-    )
 }
 
 /// Whether the type is `impl Future<…>` or a pinned box of one.

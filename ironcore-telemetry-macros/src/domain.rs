@@ -19,11 +19,7 @@ pub(crate) fn is_known(name: &str) -> bool {
 
 /// The domain and the operation that a function's name tells, when exactly one domain word stands in it.
 pub(crate) fn from_function(function: &str) -> Result<(&'static str, String), String> {
-    let words: Vec<&str> = function
-        .split('_')
-        .filter(|word| !word.is_empty())
-        .collect();
-    let found: Vec<_> = words.iter().filter_map(|word| of_word(word)).collect();
+    let found: Vec<_> = function.split('_').filter_map(of_word).collect();
     let [domain] = found[..] else {
         let how_many = if found.is_empty() {
             "no domain"

@@ -285,7 +285,7 @@ fn inferred(output: &Type) -> TokenStream {
 
 /// The library's hidden module, as the expansion calls it: items are not hygienic, so by a name that nobody else uses.
 fn private() -> Ident {
-    Ident::new("__ironcore_telemetry", Span::call_site())
+    private_at(Span::call_site())
 }
 
 /// The same at another place, so that what is wrong with a value is said there.

@@ -129,10 +129,7 @@ fn refuse_judge(word: &str, judge: Option<&Given<Expr>>) -> syn::Result<()> {
 fn returns_nothing(output: &ReturnType) -> bool {
     match output {
         ReturnType::Default => true,
-        ReturnType::Type(_, output) => match body::future_output(output) {
-            Some(output) => is_unit(output),
-            None => is_unit(output),
-        },
+        ReturnType::Type(_, output) => is_unit(body::future_output(output).unwrap_or(output)),
     }
 }
 

@@ -51,12 +51,10 @@ enum Verdicts {
 /// What the attributes of one item say, each at most once.
 #[derive(Default)]
 struct Given {
-    class: Option<Class>,
-    forward: Option<Span>,
+    /// Where the verdict stands, and its class; none when it is `forward`.
+    verdict: Option<(Span, Option<Class>)>,
     code: Option<(Span, LitStr)>,
     library: Option<(Span, Path)>,
-    /// Where the first word of a verdict stands.
-    verdict: Option<Span>,
 }
 
 pub(crate) fn derive(item: TokenStream) -> TokenStream {
@@ -93,7 +91,7 @@ fn verdicts(given: &Given, item: &DeriveInput) -> syn::Result<Verdicts> {
             Ok(Verdicts::Struct(verdict))
         }
         Data::Enum(data) => {
-            if let Some(at) = given.verdict {
+            if let Some((at, _)) = given.verdict {
                 let why = "each variant says its own verdict: there is none for the whole enum";
                 return Err(syn::Error::new(at, why));
             }
@@ -153,19 +151,25 @@ impl Given {
             "crate" => return once(&mut self.library, at, "crate", || meta.value()?.parse()),
             _ => return Err(unknown()),
         };
-        if self.class.is_some() || self.forward.is_some() {
+        if self.verdict.is_some() {
             let why = format!("the verdict is given twice: expected one of {ALLOWED}");
             return Err(syn::Error::new(at, why));
         }
-        self.class = class;
-        self.forward = class.is_none().then_some(at);
-        self.verdict = self.verdict.or(Some(at));
+        self.verdict = Some((at, class));
         Ok(())
     }
 
     /// What this says of an item with that name and those fields; `None` when it says nothing.
     fn verdict(&self, name: &Ident, fields: &Fields) -> syn::Result<Option<Verdict>> {
-        if let Some(at) = self.forward {
+        let (class, at) = match (self.verdict, &self.code) {
+            (Some((at, class)), _) => (class, at),
+            (None, None) => return Ok(None),
+            (None, Some((at, _))) => {
+                let why = "a code needs a verdict beside it: `ok`, `rejected` or `failed`";
+                return Err(syn::Error::new(*at, why));
+            }
+        };
+        let Some(class) = class else {
             if let Some((at, _)) = self.code {
                 let why = "a forwarded outcome brings its own code";
                 return Err(syn::Error::new(at, why));
@@ -176,15 +180,6 @@ impl Given {
                 of: Box::new(field.ty.clone()),
                 at,
             }));
-        }
-        let Some(class) = self.class else {
-            return match self.code {
-                None => Ok(None),
-                Some((at, _)) => {
-                    let why = "a code needs a verdict beside it: `ok`, `rejected` or `failed`";
-                    Err(syn::Error::new(at, why))
-                }
-            };
         };
         let code = match &self.code {
             Some((_, code)) => code.value(),

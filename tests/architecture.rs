@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Floors, from the lowest up; `lib.rs` is above them all.
+/// Floors, from the lowest up, and the vocabulary's rooms in that order too; `lib.rs` is above them all.
 const FLOORS: &[(&str, &[&str])] = &[
     (
         "vocabulary",
-        &["config", "current", "error", "names", "redact", "series"],
+        &["series", "current", "redact", "error", "names", "config"],
     ),
     (
         "signals",
@@ -135,9 +135,8 @@ fn may_use(room: &str, used: &str) -> bool {
 
 /// Vocabulary, from the bottom up: what stands later may use what stands before.
 fn order_of(room: &str) -> Option<usize> {
-    ["series", "current", "redact", "error", "names", "config"]
-        .iter()
-        .position(|name| *name == room)
+    let (_, vocabulary) = FLOORS[0];
+    vocabulary.iter().position(|name| *name == room)
 }
 
 fn floor_of(room: &str) -> &'static str {

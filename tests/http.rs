@@ -7,7 +7,7 @@ use axum::routing::{get, post};
 use http_body_util::BodyExt;
 use ironcore_telemetry as telemetry;
 use std::sync::OnceLock;
-use support::{PATIENCE, ReceivedSpan, Receiver, sample};
+use support::{ReceivedSpan, Receiver, sample, span_named};
 use telemetry::{Config, HttpTelemetryLayer, TelemetryGuard};
 use tower::ServiceExt;
 
@@ -56,16 +56,7 @@ async fn status(request: Request<Body>) -> StatusCode {
 
 /// The span of this name, as soon as it has arrived.
 fn span(name: &str) -> ReceivedSpan {
-    let found = || {
-        receiver()
-            .spans()
-            .into_iter()
-            .find(|span| span.name == name)
-    };
-    stack::query::wait_until(PATIENCE, std::time::Duration::from_millis(10), name, || {
-        Ok::<_, std::convert::Infallible>(found())
-    })
-    .unwrap()
+    span_named(receiver(), name)
 }
 
 fn count(method: &str, route: &str, status: u16) -> f64 {

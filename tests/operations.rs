@@ -10,8 +10,8 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::num::ParseIntError;
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
-use support::{PATIENCE, ReceivedSpan, Receiver, sample};
+use std::time::Duration;
+use support::{ReceivedSpan, Receiver, sample, span_named};
 use telemetry::{Config, TelemetryGuard};
 
 #[path = "operations/arguments.rs"]
@@ -33,15 +33,7 @@ fn start() {
 
 /// The span of an operation, when it has been sent.
 fn span(name: &str) -> ReceivedSpan {
-    let started = Instant::now();
-    loop {
-        let mut spans = TELEMETRY.0.spans().into_iter();
-        if let Some(span) = spans.find(|span| span.name == name) {
-            return span;
-        }
-        assert!(started.elapsed() < PATIENCE, "no span {name}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    span_named(&TELEMETRY.0, name)
 }
 
 /// How often an operation ended so.

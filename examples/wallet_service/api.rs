@@ -18,12 +18,9 @@ use crate::error::ApiError;
 use crate::extract::{Body, Params};
 use crate::mnemonic;
 use crate::model::{
-    Asset, GasQuery, MAX_AMOUNT, NewWallet, NewWallets, Page, QuoteQuery, Send, Swap, Transaction,
-    TransactionPage, User, Wallet, WalletPage, checked_amount, checked_count,
+    Asset, BODY_LIMIT, GasQuery, MAX_AMOUNT, NewWallet, NewWallets, Page, QuoteQuery, Send, Swap,
+    Transaction, TransactionPage, User, Wallet, WalletPage, check_amount, checked_count,
 };
-
-/// The most bytes of a body; a batch of 100 wallets with 24 words each fits.
-const BODY_LIMIT: usize = 65_536;
 
 /// Of what a swap yields, kept as a fee: 30 of 10 000.
 const SWAP_FEE: i64 = 30;
@@ -205,7 +202,7 @@ impl Transfer {
 async fn send_transaction(app: &App, transfer: &Transfer) -> Result<Transaction, ApiError> {
     let (asset, amount) = transfer.pays;
     let (received_asset, received) = transfer.receives;
-    checked_amount(amount)?;
+    check_amount(amount, 1)?;
     if transfer.from == transfer.to {
         return Err(ApiError::SameEnds("wallets"));
     }
@@ -239,7 +236,7 @@ struct Quote {
 
 #[telemetry::instrument_business]
 async fn quote_swap(app: &App, query: QuoteQuery) -> Result<Quote, ApiError> {
-    checked_amount(query.amount)?;
+    check_amount(query.amount, 1)?;
     if query.from == query.to {
         return Err(ApiError::SameEnds("assets"));
     }
@@ -270,9 +267,7 @@ fn wallet_from(new: &NewWallet) -> Result<Wallet, ApiError> {
     if !chain.carries(asset) {
         return Err(ApiError::WrongChain { asset, chain });
     }
-    if !(0..=MAX_AMOUNT).contains(&new.opening_balance) {
-        return Err(ApiError::BadAmount { least: 0 });
-    }
+    check_amount(new.opening_balance, 0)?;
     Ok(Wallet {
         id: Uuid::now_v7(),
         chain,

@@ -7,7 +7,7 @@ use ironcore_telemetry::{Outcome, OutcomeClass};
 use serde_json::json;
 
 use crate::chain::ChainError;
-use crate::model::{Asset, Chain, MAX_AMOUNT, MAX_ITEMS};
+use crate::model::{Asset, BODY_LIMIT, Chain, MAX_AMOUNT, MAX_ITEMS};
 use crate::store::StoreError;
 
 /// Everything a request can end with besides success. The message of a client fault goes to the client; it never quotes the body.
@@ -19,7 +19,7 @@ pub(crate) enum ApiError {
     WrongMethod,
     #[error("the body must be JSON, with the header content-type: application/json")]
     NotJson,
-    #[error("the body is too large; allowed: 65536 bytes")]
+    #[error("the body is too large; allowed: {BODY_LIMIT} bytes")]
     BodyTooLarge,
     #[error("the body ended early")]
     BodyCutOff,

@@ -8,6 +8,8 @@ use crate::extract::Shape;
 /// The most that one amount or balance can be: 2^53 - 1 is exact in every JSON client.
 pub(crate) const MAX_AMOUNT: i64 = (1 << 53) - 1;
 
+/// The most bytes of a body; a batch of 100 wallets with 24 words each fits.
+pub(crate) const BODY_LIMIT: usize = 65_536;
 /// The most items of one page or one batch.
 pub(crate) const MAX_ITEMS: usize = 100;
 
@@ -186,12 +188,12 @@ impl Chain {
     }
 }
 
-/// An amount that can be sent or swapped.
-pub(crate) fn checked_amount(amount: i64) -> Result<i64, ApiError> {
-    if (1..=MAX_AMOUNT).contains(&amount) {
-        Ok(amount)
+/// Whether an amount is neither below the least one nor too large.
+pub(crate) fn check_amount(amount: i64, least: i64) -> Result<(), ApiError> {
+    if (least..=MAX_AMOUNT).contains(&amount) {
+        Ok(())
     } else {
-        Err(ApiError::BadAmount { least: 1 })
+        Err(ApiError::BadAmount { least })
     }
 }
 

@@ -108,47 +108,28 @@ fn database_url(value: Option<String>) -> Result<Secret<String>, SettingsError> 
     };
     let url = Secret::new(value.unwrap_or_else(|| "sqlite::memory:".to_owned()));
     let starts_with = |scheme| url.expose().starts_with(scheme);
-    let (parameters, allowed): (&[&str], _) = if starts_with("sqlite:") {
-        (&SQLITE_PARAMETERS, "mode, cache, immutable, vfs")
+    let allowed = if starts_with("sqlite:") {
+        SQLITE_PARAMETERS
     } else if starts_with("postgres://") || starts_with("postgresql://") {
-        (
-            &POSTGRES_PARAMETERS,
-            "sslmode, sslrootcert, sslcert, sslkey, host, hostaddr, port, dbname, user, password, application_name, \
-             options, options[search_path], options[statement_timeout], statement-cache-capacity",
-        )
+        POSTGRES_PARAMETERS
     } else {
         return Err(refused(
             "of another kind (not shown, it may hold a password)".to_owned(),
             "sqlite::memory:, sqlite://PATH?mode=rwc or postgres://USER:PASSWORD@HOST:PORT/DATABASE",
         ));
     };
-    match unknown_parameter(url.expose(), parameters) {
+    match unknown_parameter(url.expose(), allowed) {
         Some(key) => Err(refused(format!("a URL with the parameter {key}"), allowed)),
         None => Ok(url),
     }
 }
 
-const SQLITE_PARAMETERS: [&str; 4] = ["mode", "cache", "immutable", "vfs"];
-const POSTGRES_PARAMETERS: [&str; 15] = [
-    "sslmode",
-    "sslrootcert",
-    "sslcert",
-    "sslkey",
-    "host",
-    "hostaddr",
-    "port",
-    "dbname",
-    "user",
-    "password",
-    "application_name",
-    "options",
-    "options[search_path]",
-    "options[statement_timeout]",
-    "statement-cache-capacity",
-];
+const SQLITE_PARAMETERS: &str = "mode, cache, immutable, vfs";
+const POSTGRES_PARAMETERS: &str = "sslmode, sslrootcert, sslcert, sslkey, host, hostaddr, port, dbname, user, password, \
+    application_name, options, options[search_path], options[statement_timeout], statement-cache-capacity";
 
 /// A parameter that sqlx does not know: it would log it together with its value.
-fn unknown_parameter(url: &str, known: &[&str]) -> Option<String> {
+fn unknown_parameter(url: &str, known: &str) -> Option<String> {
     let (_, query) = url.split_once('?')?;
     let query = query.split('#').next().unwrap_or_default();
     let keys = query
@@ -156,7 +137,7 @@ fn unknown_parameter(url: &str, known: &[&str]) -> Option<String> {
         .map(|pair| pair.split('=').next().unwrap_or_default());
     let unknown = keys
         .filter(|key| !key.is_empty())
-        .find(|key| !known.contains(key));
+        .find(|key| !known.split(", ").any(|known| known == *key));
     // A ; does not part parameters: what follows it would be quoted as a part of a bad value.
     let unknown = unknown.or_else(|| query.contains(';').then_some(";"))?;
     // With an @ behind the ?, all this may be the second half of a password that should have been written with %3F.

@@ -10,6 +10,19 @@ pub use stack::receiver::{ReceivedSpan, Receiver};
 /// Longer than anything here takes, on a machine that does much else.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The span of this name, as soon as it has arrived.
+///
+/// # Panics
+/// When it does not arrive.
+#[must_use]
+pub fn span_named(receiver: &Receiver, name: &str) -> ReceivedSpan {
+    let found = || receiver.spans().into_iter().find(|span| span.name == name);
+    stack::query::wait_until(PATIENCE, Duration::from_millis(10), name, || {
+        Ok::<_, std::convert::Infallible>(found())
+    })
+    .unwrap_or_else(|late| panic!("no span {name}: {late:?}"))
+}
+
 /// A process that runs one scenario of `probe.rs`, with nothing in its environment but what is set here.
 #[derive(Debug)]
 pub struct Probe {

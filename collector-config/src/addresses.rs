@@ -143,9 +143,18 @@ mod tests {
 
     #[test]
     fn a_taken_port_is_named_with_its_use() {
-        let mut addresses = Addresses::free().unwrap();
         let listener = TcpListener::bind(loopback(0)).unwrap();
-        addresses.jaeger_http = listener.local_addr().unwrap();
+        // Whichever port is free: one that was free may be a neighbour's by now.
+        let free = loopback(0);
+        let addresses = Addresses {
+            otlp_grpc: free,
+            otlp_http: free,
+            jaeger_http: listener.local_addr().unwrap(),
+            jaeger_grpc: free,
+            jaeger_health: free,
+            jaeger_metrics: free,
+            prometheus: free,
+        };
         assert_eq!(
             addresses.taken(),
             Some((addresses.jaeger_http, "Jaeger, query"))

@@ -264,10 +264,9 @@ impl Server {
         if !self.id.is_running() {
             return Condition::Stopped;
         }
-        match Http::new(Duration::from_secs(2)).status(&self.health) {
-            Ok(200) => Condition::Healthy,
-            Ok(status) => Condition::Unhealthy(format!("{} answers {status}", self.health)),
-            Err(error) => Condition::Unhealthy(error.to_string()),
+        match Http::new(Duration::from_secs(2)).health(&self.health) {
+            Ok(()) => Condition::Healthy,
+            Err(why) => Condition::Unhealthy(why),
         }
     }
 }

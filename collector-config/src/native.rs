@@ -226,7 +226,7 @@ fn ensure_in(
 
     // Under the lock, so what an interrupted build has left is nobody's.
     let building = cache.join(format!("{}.building", package.folder()));
-    remove_dir(&building)?;
+    paths::remove_dir(&building).map_err(io_error("remove", &building))?;
     fs::create_dir_all(&building).map_err(io_error("make the folder", &building))?;
     build(&building, &cache.join(format!("{}.log", package.folder()))).inspect_err(|_| {
         // The reason of the failed build says more than one about leftovers.
@@ -234,7 +234,7 @@ fn ensure_in(
     })?;
 
     // One rename: whoever looks without the lock sees all binaries or none.
-    remove_dir(&home)?;
+    paths::remove_dir(&home).map_err(io_error("remove", &home))?;
     fs::rename(&building, &home).map_err(io_error("put the binaries into", &home))?;
     Ok(path)
 }
@@ -261,15 +261,6 @@ fn lock(path: &Path, package: &Package) -> Result<File, BuildError> {
             }
             Err(TryLockError::WouldBlock) => thread::sleep(LOCK_POLL),
         }
-    }
-}
-
-fn remove_dir(path: &Path) -> Result<(), BuildError> {
-    match fs::remove_dir_all(path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(io_error("remove", path)(source))
-        }
-        _ => Ok(()),
     }
 }
 

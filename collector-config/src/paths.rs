@@ -3,8 +3,17 @@
 use std::{
     env,
     ffi::OsString,
+    fs, io,
     path::{Path, PathBuf},
 };
+
+/// Removes a folder with all that is in it, if it is there.
+pub(crate) fn remove_dir(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
 
 /// The folder `collector-config/`, with the files that the servers are started from.
 #[must_use]

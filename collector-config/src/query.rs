@@ -111,6 +111,15 @@ impl Http {
         Self(config.new_agent())
     }
 
+    /// Whether it answers 200; else what it says, in words.
+    pub(crate) fn health(&self, url: &str) -> Result<(), String> {
+        match self.status(url) {
+            Ok(200) => Ok(()),
+            Ok(status) => Err(format!("{url} answers {status}")),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
     /// The status alone.
     pub(crate) fn status(&self, url: &str) -> Result<u16, QueryError> {
         Ok(self.get(url, &[])?.status().as_u16())

@@ -3,7 +3,6 @@
 use std::{
     ffi::OsString,
     fs::{self, File, TryLockError},
-    io,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -112,12 +111,7 @@ impl<'a> Run<'a> {
     }
 
     fn empty_folder(&self) -> Result<(), Error> {
-        match fs::remove_dir_all(&self.folder) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(io_error("remove the old run", &self.folder)(source));
-            }
-            _ => {}
-        }
+        paths::remove_dir(&self.folder).map_err(io_error("remove the old run", &self.folder))?;
         fs::create_dir_all(&self.folder).map_err(io_error("make the folder", &self.folder))
     }
 
@@ -218,10 +212,8 @@ fn wait_ready(server: &mut Server, deadline: Instant) -> Result<(), Error> {
     loop {
         // Asked first: another program on its port could answer for a server that has ended.
         server.process.check()?;
-        let last = match http.status(&server.health) {
-            Ok(200) => return Ok(()),
-            Ok(status) => format!("{} answers {status}", server.health),
-            Err(error) => error.to_string(),
+        let Err(last) = http.health(&server.health) else {
+            return Ok(());
         };
         if interrupt::requested() {
             return Err(Error::Interrupted);

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    addresses::Addresses,
+    addresses::{Addresses, Port},
     paths,
     process::GRACE,
     query::Http,
@@ -42,11 +42,9 @@ pub struct Server {
     pub name: String,
     /// The process.
     pub id: ProcessId,
-    /// Its program.
-    pub program: PathBuf,
     /// What a user opens.
     pub url: String,
-    /// What answers 200 while it is well.
+    /// What answers while it is well: `http://…` with 200, `tcp://…` by accepting a connection.
     pub health: String,
     /// Its output.
     pub log: PathBuf,
@@ -226,7 +224,6 @@ impl State {
                     pid,
                 })?,
                 name,
-                program: server.program.clone(),
                 url: server.url.clone(),
                 health: server.health.clone(),
                 log: server.process.log().to_path_buf(),
@@ -237,8 +234,8 @@ impl State {
                 .iter()
                 .map(server)
                 .collect::<Result<_, DetachedError>>()?,
-            otlp_grpc_url: stack::url(addresses.otlp_grpc),
-            otlp_http_url: stack::url(addresses.otlp_http),
+            otlp_grpc_url: stack::url(addresses.of(Port::OtlpGrpc)),
+            otlp_http_url: stack::url(addresses.of(Port::OtlpHttp)),
         };
         // Renamed into place, so that the record is never half of one.
         let (path, new) = (
@@ -346,7 +343,6 @@ mod tests {
                     started: 12_345,
                     boot: "b".into(),
                 },
-                program: "/c/jaeger".into(),
                 url: "http://127.0.0.1:16686".into(),
                 health: "http://127.0.0.1:13133/status".into(),
                 log: "/t/jaeger.log".into(),

@@ -35,8 +35,10 @@
 
 pub mod addresses;
 pub mod detached;
+pub mod inbox;
 pub mod interrupt;
 pub mod native;
+pub mod packaged;
 pub mod paths;
 pub mod process;
 pub mod query;
@@ -46,6 +48,8 @@ pub mod trace;
 
 mod run_config;
 mod stack;
+mod system;
 
-pub use addresses::Ports;
-pub use stack::{Error, Options, Stack};
+pub use addresses::{Port, Ports};
+pub use stack::{Error, Options, Pace, Stack};
+pub use system::System;

@@ -1,28 +1,40 @@
-//! `cargo stack`: Jaeger and Prometheus, by hand.
+//! `cargo stack`: the servers, by hand.
 
-use std::{error::Error, net::SocketAddr, process::ExitCode};
+use std::{error::Error, net::SocketAddr, process::ExitCode, thread, time::Duration};
 
 use lexopt::prelude::*;
 use stack::{
-    Options,
+    Options, Port, System,
+    addresses::Addresses,
     detached::{Condition, NAME, State},
-    interrupt, native,
+    inbox::{Inbox, Message},
+    interrupt,
+    native::{self, Program},
 };
 
 const HELP: &str = "\
-Starts Jaeger and Prometheus with the configuration of collector-config/, on loopback.
+Starts the monitoring system with the configuration of collector-config/, on loopback.
 
 usage: cargo stack <command>
 
 commands:
-  up [--scrape ADDRESS]   start both and leave them running; Prometheus scrapes the service at
-                          ADDRESS (default 127.0.0.1:9464). The first start builds them with Go,
-                          about 8 minutes on two cores, into ~/.cache/ironcore-telemetry/
+  up [SYSTEM…] [--scrape ADDRESS]
+                          start the systems, by default all that can be had, and leave them running;
+                          Prometheus scrapes the service at ADDRESS (default 127.0.0.1:9464). What is
+                          missing is built with Go into ~/.cache/ironcore-telemetry/, once: about
+                          20 minutes for all on two cores, 8 for `up jaeger prometheus`
   status                  say how they are; the exit code is 0 only if all are healthy
   down                    stop them
-  build                   only build what is missing
+  alerts                  print what Alertmanager sends, until Ctrl-C: a line for each message to
+                          Slack, PagerDuty, SMS and email, none of which leaves this machine
+  build [SYSTEM…]         only build what is missing
 
-Their data and logs are in target/stack/up/, and go with the next `up`.
+systems:
+  collector, jaeger, loki, prometheus, alertmanager, node, blackbox, postgres, postgres-exporter,
+  redis, redis-exporter (from blackbox on: packages of the system)
+
+Their data and logs are in target/stack/up/, and go with the next `up`. The collector reads log lines
+from target/stack/up/*.jsonl.
 To see the whole thing at work, with the example service: cargo demo
 ";
 
@@ -39,16 +51,20 @@ fn main() -> ExitCode {
 fn run() -> Result<ExitCode, Box<dyn Error>> {
     match arguments(&mut lexopt::Parser::from_env())? {
         Command::Help => print!("{HELP}"),
-        Command::Up(options) => {
+        Command::Up(mut options) => {
             // A Ctrl-C while they start stops them, rather than leave servers that are not ready.
             interrupt::catch()?;
+            if options.systems.is_empty() {
+                options.systems = installed();
+            }
             up(&options)?;
         }
         Command::Down => down()?,
         Command::Status => return status(),
-        Command::Build => {
-            for path in native::all()? {
-                println!("{}", path.display());
+        Command::Alerts => alerts()?,
+        Command::Build(systems) => {
+            for program in programs(&systems) {
+                println!("{}", program.path()?.display());
             }
         }
     }
@@ -61,7 +77,8 @@ enum Command {
     Up(Options),
     Down,
     Status,
-    Build,
+    Alerts,
+    Build(Vec<System>),
 }
 
 fn arguments(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
@@ -85,54 +102,142 @@ fn arguments(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
                     );
                 }
             },
-            Value(name) if command.is_none() => {
-                command = Some(match name.to_str() {
-                    Some("up") => Command::Up(Options::default_ports(NAME)),
-                    Some("down") => Command::Down,
-                    Some("status") => Command::Status,
-                    Some("build") => Command::Build,
-                    Some("help") => Command::Help,
-                    _ => {
-                        return Err(format!(
-                            "no command `{}`; see `cargo stack --help`",
-                            name.display()
-                        )
-                        .into());
-                    }
-                });
-            }
+            Value(name) => match command.as_mut() {
+                None => command = Some(command_of(&name.string()?)?),
+                Some(Command::Up(Options { systems, .. }) | Command::Build(systems)) => {
+                    systems.push(system_of(&name.string()?)?);
+                    systems.sort_unstable();
+                    systems.dedup();
+                }
+                Some(_) => return Err(Value(name).unexpected()),
+            },
             other => return Err(other.unexpected()),
         }
     }
     Ok(command.unwrap_or(Command::Help))
 }
 
+fn command_of(name: &str) -> Result<Command, lexopt::Error> {
+    Ok(match name {
+        "up" => Command::Up(Options::default_ports(NAME).with(&[])),
+        "down" => Command::Down,
+        "status" => Command::Status,
+        "alerts" => Command::Alerts,
+        "build" => Command::Build(Vec::new()),
+        "help" => Command::Help,
+        _ => return Err(format!("no command `{name}`; see `cargo stack --help`").into()),
+    })
+}
+
+fn system_of(name: &str) -> Result<System, lexopt::Error> {
+    System::of_name(name).ok_or_else(|| {
+        let names: Vec<_> = System::ALL.iter().map(|system| system.name()).collect();
+        format!("no system `{name}`; there are: {}", names.join(", ")).into()
+    })
+}
+
+/// Everything but the packages that are not installed, and what needs them.
+fn installed() -> Vec<System> {
+    let missing: Vec<System> = System::ALL
+        .into_iter()
+        .filter(|system| system.built().is_none())
+        .filter(|system| {
+            let program = system.program();
+            if let Err(error) = &program {
+                eprintln!("without {}: {error}", system.name());
+            }
+            program.is_err()
+        })
+        .collect();
+    let has = |system: System| !missing.contains(&system);
+    System::ALL
+        .into_iter()
+        .filter(|system| {
+            has(*system)
+                && match system {
+                    System::PostgresExporter => has(System::Postgres),
+                    System::RedisExporter => has(System::Redis),
+                    _ => true,
+                }
+        })
+        .collect()
+}
+
+/// What has to be built for these systems; for none: everything, with the tools that check files.
+fn programs(systems: &[System]) -> Vec<Program> {
+    if systems.is_empty() {
+        Program::ALL.to_vec()
+    } else {
+        systems.iter().filter_map(|system| system.built()).collect()
+    }
+}
+
 fn up(options: &Options) -> Result<(), Box<dyn Error>> {
+    let minutes = native::minutes_to_build(&programs(&options.systems));
+    if minutes > 0 {
+        eprintln!("building what is missing takes about {minutes} minutes on two cores, once");
+    }
     let state = State::up(options)?;
     for server in &state.servers {
         println!(
-            "{:<11} {:<24} log: {}",
+            "{:<17} {:<42} log: {}",
             server.name,
             server.url,
             server.log.display()
         );
     }
+    let takes_spans = [System::Collector, System::Jaeger]
+        .iter()
+        .any(|system| options.systems.contains(system));
+    if takes_spans {
+        println!(
+            "{:<17} {} (gRPC), {} (HTTP)",
+            "OTLP", state.otlp_grpc_url, state.otlp_http_url
+        );
+        println!();
+        println!(
+            "Next: run a service with OTEL_EXPORTER_OTLP_ENDPOINT={}",
+            state.otlp_grpc_url
+        );
+    }
     println!(
-        "OTLP        {} (gRPC), {} (HTTP)",
-        state.otlp_grpc_url, state.otlp_http_url
+        "Prometheus scrapes the service at http://{}/metrics. Ask:",
+        options.scrape
     );
-    println!();
-    println!(
-        "Next: run a service with OTEL_EXPORTER_OTLP_ENDPOINT={} whose /metrics is at",
-        state.otlp_grpc_url
+    for (system, question) in [
+        (System::Jaeger, "/api/services"),
+        (System::Prometheus, "/api/v1/query?query=up"),
+        (System::Alertmanager, "/api/v2/alerts"),
+        (System::Loki, "/loki/api/v1/labels"),
+    ] {
+        let server = state.servers.iter().find(|s| s.name == system.name());
+        if let Some(server) = server {
+            println!("  curl '{}{question}'", server.url);
+        }
+    }
+    println!("See alerts with `cargo stack alerts`, stop with `cargo stack down`.");
+    Ok(())
+}
+
+/// Prints each message as it comes.
+fn alerts() -> Result<(), Box<dyn Error>> {
+    interrupt::catch()?;
+    let usual = Addresses::usual();
+    let inbox = Inbox::start_on(usual.of(Port::Inbox), usual.of(Port::InboxMail))?;
+    eprintln!(
+        "waiting for alerts on {} and {}; Ctrl-C ends",
+        inbox.http(),
+        inbox.mail()
     );
-    println!("http://{}/metrics, then ask", options.scrape);
-    println!("  curl '{}/api/services'", url_of(&state, "jaeger"));
-    println!(
-        "  curl '{}/api/v1/query?query=up'",
-        url_of(&state, "prometheus")
-    );
-    println!("Stop with `cargo stack down`.");
+    let mut shown = 0;
+    while !interrupt::requested() {
+        let messages = inbox.messages();
+        for Message { channel, body } in messages.iter().skip(shown) {
+            println!("{channel}: {body}");
+        }
+        shown = messages.len();
+        thread::sleep(Duration::from_millis(200));
+    }
     Ok(())
 }
 
@@ -171,17 +276,9 @@ fn status() -> Result<ExitCode, Box<dyn Error>> {
                 format!("stopped    log: {}", server.log.display())
             }
         };
-        println!("{:<11} {:<24} {condition}", server.name, server.url);
+        println!("{:<17} {:<42} {condition}", server.name, server.url);
     }
     Ok(code)
-}
-
-fn url_of<'a>(state: &'a State, name: &str) -> &'a str {
-    state
-        .servers
-        .iter()
-        .find(|server| server.name == name)
-        .map_or("", |server| &server.url)
 }
 
 #[cfg(test)]
@@ -200,6 +297,11 @@ mod tests {
             panic!("not understood")
         };
         assert_eq!(options.scrape.port(), 1234);
+        assert!(options.systems.is_empty());
+        let Ok(Command::Up(options)) = parse("up prometheus postgres prometheus") else {
+            panic!("not understood")
+        };
+        assert_eq!(options.systems, [System::Postgres, System::Prometheus]);
     }
 
     #[test]
@@ -211,6 +313,12 @@ mod tests {
                 .to_string()
                 .contains("--scrape")
         );
+        let tempo = parse("up tempo").unwrap_err().to_string();
+        assert!(
+            tempo.contains("`tempo`") && tempo.contains("loki"),
+            "{tempo}"
+        );
+        assert!(parse("down jaeger").is_err());
         let nowhere = parse("up --scrape nowhere").unwrap_err().to_string();
         assert!(
             nowhere.contains("nowhere") && nowhere.contains("--scrape 127.0.0.1:9464"),

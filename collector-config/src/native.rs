@@ -19,6 +19,14 @@ use crate::{interrupt, paths, process::ProcessError};
 pub const JAEGER_VERSION: &str = "2.13.0";
 /// The version of Prometheus and promtool.
 pub const PROMETHEUS_VERSION: &str = "3.16.0";
+/// The version of Alertmanager.
+pub const ALERTMANAGER_VERSION: &str = "0.31.1";
+/// The version of the collector and of all its components.
+pub const COLLECTOR_VERSION: &str = "0.159.0";
+/// The version of Loki.
+pub const LOKI_VERSION: &str = "3.7.8";
+/// The version of the node exporter.
+pub const NODE_EXPORTER_VERSION: &str = "1.12.1";
 
 /// How often a build says that it is still at work.
 const PROGRESS: Duration = Duration::from_secs(10);
@@ -81,36 +89,98 @@ pub enum BuildError {
     },
 }
 
-/// The path of Jaeger, built if it is not in the cache.
-///
-/// # Errors
-/// See [`BuildError`].
-pub fn jaeger() -> Result<PathBuf, BuildError> {
-    ensure(&JAEGER, "jaeger")
+/// A program that is built here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// Jaeger.
+    Jaeger,
+    /// Prometheus.
+    Prometheus,
+    /// The tool that checks the files of Prometheus.
+    Promtool,
+    /// Alertmanager.
+    Alertmanager,
+    /// The tool that checks the files of Alertmanager and speaks to it.
+    Amtool,
+    /// The OpenTelemetry Collector, a distribution of our own.
+    Collector,
+    /// Loki.
+    Loki,
+    /// The exporter of the host's metrics.
+    NodeExporter,
 }
 
-/// The path of Prometheus, built if it is not in the cache.
-///
-/// # Errors
-/// See [`BuildError`].
-pub fn prometheus() -> Result<PathBuf, BuildError> {
-    ensure(&PROMETHEUS, "prometheus")
+impl Program {
+    /// All of them, those that are needed most first.
+    pub const ALL: [Self; 8] = [
+        Self::Jaeger,
+        Self::Prometheus,
+        Self::Promtool,
+        Self::Alertmanager,
+        Self::Amtool,
+        Self::Collector,
+        Self::Loki,
+        Self::NodeExporter,
+    ];
+
+    /// Its path, built if it is not in the cache.
+    ///
+    /// # Errors
+    /// See [`BuildError`].
+    pub fn path(self) -> Result<PathBuf, BuildError> {
+        let cache = paths::cache_dir().ok_or(BuildError::NoCacheDir)?;
+        let package = self.package();
+        ensure_in(&cache, package, self.binary(), |into, log| {
+            go::build(package, into, log)
+        })
+    }
+
+    /// Whether it is in the cache, so that nothing has to be built.
+    #[must_use]
+    pub fn is_cached(self) -> bool {
+        paths::cache_dir().is_some_and(|cache| {
+            cache
+                .join(self.package().folder())
+                .join(self.binary())
+                .is_file()
+        })
+    }
+
+    fn binary(self) -> &'static str {
+        match self {
+            Self::Jaeger => "jaeger",
+            Self::Prometheus => "prometheus",
+            Self::Promtool => "promtool",
+            Self::Alertmanager => "alertmanager",
+            Self::Amtool => "amtool",
+            Self::Collector => "otelcol",
+            Self::Loki => "loki",
+            Self::NodeExporter => "node_exporter",
+        }
+    }
+
+    fn package(self) -> &'static Package {
+        match self {
+            Self::Jaeger => &JAEGER,
+            Self::Prometheus | Self::Promtool => &PROMETHEUS,
+            Self::Alertmanager | Self::Amtool => &ALERTMANAGER,
+            Self::Collector => &COLLECTOR,
+            Self::Loki => &LOKI,
+            Self::NodeExporter => &NODE_EXPORTER,
+        }
+    }
 }
 
-/// The path of promtool, built (with Prometheus) if it is not in the cache.
-///
-/// # Errors
-/// See [`BuildError`].
-pub fn promtool() -> Result<PathBuf, BuildError> {
-    ensure(&PROMETHEUS, "promtool")
-}
-
-/// Builds whatever is not in the cache and returns all paths.
-///
-/// # Errors
-/// See [`BuildError`].
-pub fn all() -> Result<Vec<PathBuf>, BuildError> {
-    Ok(vec![jaeger()?, prometheus()?, promtool()?])
+/// How long the programs that are missing take to build on two cores.
+#[must_use]
+pub fn minutes_to_build(programs: &[Program]) -> u32 {
+    let mut missing: Vec<&Package> = programs
+        .iter()
+        .filter(|program| !program.is_cached())
+        .map(|program| program.package())
+        .collect();
+    missing.dedup_by_key(|package| package.name);
+    missing.iter().map(|package| package.minutes).sum()
 }
 
 /// Whether the servers could be built here: a cache folder, and a Go that is new enough.
@@ -122,32 +192,14 @@ pub fn can_build() -> Result<(), BuildError> {
     go::check_version(&JAEGER)
 }
 
-/// Whether everything is in the cache, so that nothing has to be built.
-#[must_use]
-pub fn all_cached() -> bool {
-    let cached = |cache: &Path, package: &Package| {
-        let home = cache.join(package.folder());
-        package
-            .binaries
-            .iter()
-            .all(|binary| home.join(binary).is_file())
-    };
-    paths::cache_dir().is_some_and(|cache| {
-        [&JAEGER, &PROMETHEUS]
-            .iter()
-            .all(|package| cached(&cache, package))
-    })
-}
-
 /// What is built together.
 #[derive(Debug)]
 struct Package {
     name: &'static str,
     version: &'static str,
-    binaries: &'static [&'static str],
     recipe: Recipe,
-    /// Said while one waits.
-    takes: &'static str,
+    /// On two cores, said while one waits.
+    minutes: u32,
 }
 
 /// How Go is asked.
@@ -157,51 +209,133 @@ enum Recipe {
     InModule {
         module: &'static str,
         package: &'static str,
+        tags: &'static str,
+        /// What differs from the module's `go.mod` and `go.sum`, if something must.
+        patch: Option<ModPatch>,
     },
-    /// With `go install`.
+    /// With `go install`, once for each list: the packages of one list are of one module version.
     Install {
-        packages: &'static [&'static str],
+        packages: &'static [&'static [&'static str]],
         tags: &'static str,
     },
+    /// By the collector's builder, from a manifest of ours.
+    Collector {
+        builder: &'static str,
+        manifest: &'static str,
+    },
+}
+
+/// An edited copy of a module's `go.mod`; its checksums are verified like any other.
+#[derive(Debug)]
+struct ModPatch {
+    /// A `replace` by a folder that the published module does not contain.
+    drop_replace: &'static str,
+    /// The checksums of what was replaced.
+    sums: &'static str,
 }
 
 /// Jaeger 2.13.0 is tagged v1.76.0 in the module `jaegertracing/jaeger`: its path has no `/v2`.
 const JAEGER: Package = Package {
     name: "jaeger",
     version: JAEGER_VERSION,
-    binaries: &["jaeger"],
     recipe: Recipe::InModule {
         module: "github.com/jaegertracing/jaeger@v1.76.0",
         package: "./cmd/jaeger",
+        tags: "",
+        patch: None,
     },
-    takes: "about 4 min on two cores",
+    minutes: 4,
 };
 
 /// Prometheus 3.16.0 is tagged v0.316.0 as a module. Without service discovery of clouds: file, static and HTTP remain.
 const PROMETHEUS: Package = Package {
     name: "prometheus",
     version: PROMETHEUS_VERSION,
-    binaries: &["prometheus", "promtool"],
     recipe: Recipe::Install {
-        packages: &[
+        packages: &[&[
             "github.com/prometheus/prometheus/cmd/prometheus@v0.316.0",
             "github.com/prometheus/prometheus/cmd/promtool@v0.316.0",
-        ],
+        ]],
         tags: "remove_all_sd,netgo",
     },
-    takes: "about 4 min on two cores",
+    minutes: 4,
+};
+
+/// 0.31 is the last server whose page is in the Go module; `amtool` has no page, hence the newer one.
+const ALERTMANAGER: Package = Package {
+    name: "alertmanager",
+    version: ALERTMANAGER_VERSION,
+    recipe: Recipe::Install {
+        packages: &[
+            &["github.com/prometheus/alertmanager/cmd/alertmanager@v0.31.1"],
+            &["github.com/prometheus/alertmanager/cmd/amtool@v0.34.2"],
+        ],
+        tags: "netgo",
+    },
+    minutes: 1,
+};
+
+/// The distribution of `collector/builder.yaml`. 0.159.0 is the newest version of which the public module proxy has all
+/// of its components.
+const COLLECTOR: Package = Package {
+    name: "otelcol",
+    version: COLLECTOR_VERSION,
+    recipe: Recipe::Collector {
+        builder: "go.opentelemetry.io/collector/cmd/builder@v0.159.0",
+        manifest: include_str!("../collector/builder.yaml"),
+    },
+    minutes: 6,
+};
+
+const LOKI: Package = Package {
+    name: "loki",
+    version: LOKI_VERSION,
+    recipe: Recipe::InModule {
+        module: "github.com/grafana/loki/v3@v3.7.8",
+        package: "./cmd/loki",
+        tags: "netgo",
+        patch: Some(ModPatch {
+            drop_replace: "github.com/grafana/loki/pkg/push",
+            sums: "\
+github.com/grafana/loki/pkg/push v0.0.0-20250630054201-94c0ba7b0952 h1:rLzoJGDnoXsZV2j/2atL6OVk9AHluTbDOD8Ls9trtIA=
+github.com/grafana/loki/pkg/push v0.0.0-20250630054201-94c0ba7b0952/go.mod h1:ny/0bFitf8KNZkZfweaI4hmwb5XPhaFD2d0kVcyKmjo=
+",
+        }),
+    },
+    minutes: 5,
+};
+
+const NODE_EXPORTER: Package = Package {
+    name: "node_exporter",
+    version: NODE_EXPORTER_VERSION,
+    recipe: Recipe::Install {
+        packages: &[&["github.com/prometheus/node_exporter@v1.12.1"]],
+        tags: "netgo",
+    },
+    minutes: 1,
 };
 
 impl Package {
+    /// Where it stands in the cache: whatever changes the binaries changes the name.
     fn folder(&self) -> String {
-        format!("{}-{}", self.name, self.version)
+        let Self { name, version, .. } = self;
+        match self.recipe {
+            Recipe::Collector { manifest, .. } => {
+                format!("{name}-{version}-{:08x}", fingerprint(manifest))
+            }
+            _ => format!("{name}-{version}"),
+        }
+    }
+
+    fn takes(&self) -> String {
+        format!("about {} min on two cores", self.minutes)
     }
 }
 
-fn ensure(package: &Package, binary: &str) -> Result<PathBuf, BuildError> {
-    let cache = paths::cache_dir().ok_or(BuildError::NoCacheDir)?;
-    ensure_in(&cache, package, binary, |into, log| {
-        go::build(package, into, log)
+/// FNV-1a, 32 bits: the same on every machine and with every compiler.
+fn fingerprint(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     })
 }
 
@@ -278,14 +412,10 @@ struct Progress<'a> {
 
 impl<'a> Progress<'a> {
     fn start(package: &'a Package, log: &Path) -> Self {
-        let Package {
-            name,
-            version,
-            takes,
-            ..
-        } = package;
+        let Package { name, version, .. } = package;
         eprintln!(
-            "building {name} {version} from its Go module, once ({takes}; output in {})",
+            "building {name} {version} from its Go modules, once ({}; output in {})",
+            package.takes(),
             log.display()
         );
         Self {
@@ -299,15 +429,11 @@ impl<'a> Progress<'a> {
         let elapsed = self.start.elapsed();
         if elapsed >= self.next {
             self.next = elapsed + PROGRESS;
-            let Package {
-                name,
-                version,
-                takes,
-                ..
-            } = self.package;
+            let Package { name, version, .. } = self.package;
             eprintln!(
-                "building {name} {version}, {} s so far ({takes})",
-                elapsed.as_secs()
+                "building {name} {version}, {} s so far ({})",
+                elapsed.as_secs(),
+                self.package.takes()
             );
         }
     }
@@ -343,6 +469,34 @@ mod tests {
         })
         .unwrap();
         assert_eq!(path, cache.join("prometheus-3.16.0/promtool"));
+    }
+
+    #[test]
+    fn another_manifest_is_another_collector() {
+        let of = |manifest| Package {
+            recipe: Recipe::Collector {
+                builder: "",
+                manifest,
+            },
+            ..COLLECTOR
+        };
+        assert_ne!(of("a").folder(), of("b").folder());
+        assert_eq!(of("a").folder(), "otelcol-0.159.0-e40c292c");
+    }
+
+    #[test]
+    fn the_versions_are_those_of_the_images() {
+        let compose = fs::read_to_string(paths::config_dir().join("compose.yaml")).unwrap();
+        for image in [
+            format!("jaegertracing/jaeger:{JAEGER_VERSION}"),
+            format!("prom/prometheus:v{PROMETHEUS_VERSION}"),
+            format!("prom/alertmanager:v{ALERTMANAGER_VERSION}"),
+            format!("otel/opentelemetry-collector-contrib:{COLLECTOR_VERSION}"),
+            format!("grafana/loki:{LOKI_VERSION}"),
+            format!("prom/node-exporter:v{NODE_EXPORTER_VERSION}"),
+        ] {
+            assert!(compose.contains(&image), "{image}");
+        }
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! A child process that does not outlive its owner: output in a log file, stopped by the pid that was recorded.
 
 use std::{
+    env,
+    ffi::OsString,
     fs::{self, File},
     io,
     os::unix::process::CommandExt as _,
@@ -211,6 +213,17 @@ impl Process {
         Ok(status)
     }
 
+    /// Ends it at once (SIGKILL), as a crash does.
+    ///
+    /// # Errors
+    /// If the system does not let us.
+    pub fn kill(&mut self) -> io::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        self.over = true;
+        Ok(())
+    }
+
     /// Lets it run on without an owner.
     pub fn leave(mut self) {
         self.over = true;
@@ -260,6 +273,41 @@ pub fn command(program: &Path, lifetime: Lifetime) -> Command {
     // Out of the terminal's foreground group: Ctrl-C must not end it before its owner has said so, in the right order.
     command.process_group(0);
     command
+}
+
+/// What a child gets of the caller's environment, where it is set: enough to run, nothing that says what to do. The
+/// caller's `DATABASE_URL` above all is somebody's data, its `*_PROXY` and `GOMEMLIMIT` are not meant for ours.
+const INHERITED: [&str; 7] = [
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "TZ",
+    "LD_LIBRARY_PATH",
+    "RUST_BACKTRACE",
+    "LLVM_PROFILE_FILE",
+];
+
+/// Leaves of the caller's environment only what every program needs.
+pub fn clean_environment(command: &mut Command) {
+    inherit(command, env::vars_os());
+}
+
+pub(crate) fn inherit(
+    command: &mut Command,
+    caller: impl IntoIterator<Item = (OsString, OsString)>,
+) {
+    let kept = caller
+        .into_iter()
+        .filter(|(name, _)| INHERITED.iter().any(|kept| name == kept));
+    command.env_clear().envs(kept);
+}
+
+/// `--flag=path` for any path, also one that is not UTF-8.
+#[must_use]
+pub fn argument(flag: &str, path: &Path) -> OsString {
+    let mut argument = OsString::from(flag);
+    argument.push(path);
+    argument
 }
 
 /// The last lines of a log, for an error message.
@@ -381,7 +429,7 @@ mod tests {
     #[test]
     fn a_killed_owner_takes_its_processes_along() {
         const OWNER: &str = "STACK_TEST_OWNER";
-        if let Some(note) = std::env::var_os(OWNER) {
+        if let Some(note) = env::var_os(OWNER) {
             // In the second process, the owner: it notes whom it owns and waits for its end.
             let process = shell("owned", "exec sleep 60");
             fs::write(note, format!("{}\n", process.pid())).unwrap();
@@ -394,7 +442,7 @@ mod tests {
         let note = crate::paths::run_dir("process_tests").join("owned.pid");
         fs::create_dir_all(note.parent().unwrap()).unwrap();
         let _ = fs::remove_file(&note);
-        let mut owner = Command::new(std::env::current_exe().unwrap())
+        let mut owner = Command::new(env::current_exe().unwrap())
             .args([
                 "--exact",
                 "process::tests::a_killed_owner_takes_its_processes_along",

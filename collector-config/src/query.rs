@@ -5,11 +5,13 @@ mod prometheus;
 
 use std::{
     fmt::Display,
+    net::TcpStream,
     thread,
     time::{Duration, Instant},
 };
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 pub use jaeger::Jaeger;
 pub use prometheus::{Prometheus, Sample};
@@ -97,6 +99,40 @@ pub fn wait_until<T, E: Display>(
     }
 }
 
+/// A server that answers in JSON: what the typed clients do not know.
+#[derive(Clone, Debug)]
+pub struct Api {
+    http: Http,
+    base: String,
+}
+
+impl Api {
+    /// For the server at `base`, such as `http://127.0.0.1:9090`.
+    #[must_use]
+    pub fn new(base: impl Into<String>) -> Self {
+        Self {
+            http: Http::new(TIMEOUT),
+            base: base.into(),
+        }
+    }
+
+    /// What it answers to GET `path`.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Value, QueryError> {
+        self.http.json(&format!("{}{path}", self.base), parameters)
+    }
+
+    /// What it answers to GET `path` with a page that is no JSON, such as one of metrics.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub fn text(&self, path: &str) -> Result<String, QueryError> {
+        self.http.text(&format!("{}{path}", self.base), &[])
+    }
+}
+
 /// GET with a time limit, past any proxy of the environment: all servers are on loopback.
 #[derive(Clone, Debug)]
 pub(crate) struct Http(ureq::Agent);
@@ -111,8 +147,13 @@ impl Http {
         Self(config.new_agent())
     }
 
-    /// Whether it answers 200; else what it says, in words.
+    /// Whether `http://…` answers 200, or `tcp://…` accepts a connection; else what it says, in words.
     pub(crate) fn health(&self, url: &str) -> Result<(), String> {
+        if let Some(address) = url.strip_prefix("tcp://") {
+            return TcpStream::connect(address)
+                .map(drop)
+                .map_err(|error| format!("{url}: {error}"));
+        }
         match self.status(url) {
             Ok(200) => Ok(()),
             Ok(status) => Err(format!("{url} answers {status}")),
@@ -130,6 +171,14 @@ impl Http {
         url: &str,
         parameters: &[(&str, &str)],
     ) -> Result<T, QueryError> {
+        let body = self.text(url, parameters)?;
+        serde_json::from_str(&body).map_err(|error| QueryError::Unexpected {
+            url: url.into(),
+            reason: error.to_string(),
+        })
+    }
+
+    fn text(&self, url: &str, parameters: &[(&str, &str)]) -> Result<String, QueryError> {
         let mut response = self.get(url, parameters)?;
         let status = response.status();
         // Traces of a busy minute pass ureq's own limit of 10 MB.
@@ -142,16 +191,13 @@ impl Http {
             url: url.into(),
             source: Box::new(source),
         })?;
-        if !status.is_success() {
-            return Err(QueryError::Refused {
-                url: url.into(),
-                status: status.as_u16(),
-                body,
-            });
+        if status.is_success() {
+            return Ok(body);
         }
-        serde_json::from_str(&body).map_err(|error| QueryError::Unexpected {
+        Err(QueryError::Refused {
             url: url.into(),
-            reason: error.to_string(),
+            status: status.as_u16(),
+            body,
         })
     }
 

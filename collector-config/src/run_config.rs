@@ -1,147 +1,234 @@
-//! The run copy of `prometheus.yml`: the shipped file with other addresses and intervals, so that its structure, limits
-//! and labels are the real ones wherever it runs.
+//! Run copies of configuration files whose programs expand no variables: the shipped text with other addresses, and for
+//! tests with shorter times, so that its structure, limits, matchers and labels are the real ones wherever it runs.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
-/// What differs from the shipped file.
+use crate::{
+    addresses::{Addresses, Port},
+    stack::{Error, Pace, io_error},
+};
+
+/// By what a wait or a window is divided at the quick pace: 5 min become 10 s.
+const HASTE: u64 = 30;
+/// The keys whose value is a wait.
+const WAITS: [&str; 7] = [
+    "for: ",
+    "keep_firing_for: ",
+    "group_wait: ",
+    "group_interval: ",
+    "repeat_interval: ",
+    "interval: ",
+    "offset ",
+];
+/// The keys whose value is the time between two scrapes or evaluations. At the quick pace a second: any less is too much
+/// for the exporters.
+const INTERVALS: [&str; 2] = ["scrape_interval: ", "evaluation_interval: "];
+const QUICK_INTERVAL: &str = "1s";
+
+/// What differs in a run copy.
 #[derive(Debug)]
-pub(crate) struct Changes<'a> {
-    /// Where the service's `/metrics` is.
-    pub(crate) scrape: SocketAddr,
-    /// Where Jaeger's is.
-    pub(crate) jaeger_metrics: SocketAddr,
-    /// Where Prometheus itself listens.
-    pub(crate) prometheus: SocketAddr,
-    /// Scrape and evaluation interval, if not the shipped ones.
-    pub(crate) interval: Option<Duration>,
-    /// The folder of the rule files, which the shipped file names relative to itself.
-    pub(crate) rules: &'a Path,
+pub(crate) struct RunConfig {
+    texts: Vec<(String, String)>,
+    pace: Pace,
 }
 
-/// A text that should be in the shipped file is not.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "prometheus.yml has {found} times `{text}` where the run copy needs exactly one; adapt src/run_config.rs to the new file"
-)]
-pub struct NoSuchText {
-    text: &'static str,
-    found: usize,
-}
-
-/// The run copy.
-pub(crate) fn prometheus(shipped: &str, changes: &Changes<'_>) -> Result<String, NoSuchText> {
-    let target = |address: SocketAddr| format!("targets: [\"{address}\"]");
-    // A JSON string is a YAML string, whatever the path contains.
-    let rules = serde_json::Value::from(changes.rules.join("*.yml").to_string_lossy()).to_string();
-
-    // Each text is looked up in the shipped file, not in the outcome of the ones before: a new address may equal an old one.
-    let mut edits = vec![
-        ("targets: [\"127.0.0.1:9464\"]", target(changes.scrape)),
-        (
-            "targets: [\"127.0.0.1:8888\"]",
-            target(changes.jaeger_metrics),
-        ),
-        ("targets: [\"127.0.0.1:9090\"]", target(changes.prometheus)),
-        ("- rules/*.yml", format!("- {rules}")),
-    ];
-    if let Some(interval) = changes.interval {
-        let millis = interval.as_millis();
-        edits.push((
-            "scrape_interval: 15s",
-            format!("scrape_interval: {millis}ms"),
-        ));
-        edits.push((
-            "evaluation_interval: 15s",
-            format!("evaluation_interval: {millis}ms"),
-        ));
-    }
-
-    let mut places = Vec::with_capacity(edits.len());
-    for (text, replacement) in edits {
-        match *shipped
-            .match_indices(text)
-            .map(|(at, _)| at)
-            .collect::<Vec<_>>()
-            .as_slice()
-        {
-            [at] => places.push((at, text.len(), replacement)),
-            ref all => {
-                return Err(NoSuchText {
-                    text,
-                    found: all.len(),
-                });
-            }
+impl RunConfig {
+    /// Every usual address becomes the one of `addresses`.
+    pub(crate) fn new(addresses: &Addresses, pace: Pace) -> Self {
+        let usual = |port: Port| format!("127.0.0.1:{}", port.usual());
+        Self {
+            texts: Port::all()
+                .map(|port| (usual(port), addresses.of(port).to_string()))
+                .collect(),
+            pace,
         }
     }
-    places.sort_unstable_by_key(|&(at, ..)| at);
-    let mut copy = String::with_capacity(shipped.len());
-    let mut rest = 0;
-    for (at, len, replacement) in places {
-        copy.push_str(&shipped[rest..at]);
-        copy.push_str(&replacement);
-        rest = at + len;
+
+    /// Another address of the shipped files becomes `address`.
+    pub(crate) fn with(mut self, usual: &str, address: SocketAddr) -> Self {
+        self.texts.push((usual.to_owned(), address.to_string()));
+        self
     }
-    copy.push_str(&shipped[rest..]);
-    Ok(copy)
+
+    /// The line `key: …`, wherever it is, becomes `key: value`.
+    pub(crate) fn set(text: &str, key: &str, value: &str) -> String {
+        let start = format!("{key}: ");
+        let line = |line: &str| match line.trim_start().strip_prefix(&start) {
+            Some(_) => {
+                let indent = line.len() - line.trim_start().len();
+                format!("{}{start}{value}\n", " ".repeat(indent))
+            }
+            None => format!("{line}\n"),
+        };
+        text.lines().map(line).collect()
+    }
+
+    /// Writes the run copy of a file and returns its path.
+    pub(crate) fn copy(&self, shipped: &Path, copy: &Path) -> Result<PathBuf, Error> {
+        let text = fs::read_to_string(shipped).map_err(io_error("read", shipped))?;
+        write(copy, &self.of(&text))
+    }
+
+    /// The same for all files of a folder.
+    pub(crate) fn copy_folder(&self, shipped: &Path, copy: &Path) -> Result<(), Error> {
+        for entry in fs::read_dir(shipped).map_err(io_error("read", shipped))? {
+            let entry = entry.map_err(io_error("read", shipped))?;
+            self.copy(&entry.path(), &copy.join(entry.file_name()))?;
+        }
+        Ok(())
+    }
+
+    /// The run copy of a text.
+    pub(crate) fn of(&self, shipped: &str) -> String {
+        let text = self.with_addresses(shipped);
+        match self.pace {
+            Pace::Shipped => text,
+            Pace::Quick => hastened(&text),
+        }
+    }
+
+    /// In one pass: a new address may equal an old one.
+    fn with_addresses(&self, text: &str) -> String {
+        let mut copy = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(first) = rest.chars().next() {
+            let found = self.texts.iter().find_map(|(usual, address)| {
+                let after = rest.strip_prefix(usual.as_str())?;
+                // 127.0.0.1:9090 is no part of 127.0.0.1:90901.
+                (!after.starts_with(|next: char| next.is_ascii_digit())).then_some((after, address))
+            });
+            if let Some((after, address)) = found {
+                copy.push_str(address);
+                rest = after;
+            } else {
+                copy.push(first);
+                rest = &rest[first.len_utf8()..];
+            }
+        }
+        copy
+    }
+}
+
+/// Writes a file of a run, with its folders.
+pub(crate) fn write(path: &Path, text: &str) -> Result<PathBuf, Error> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(io_error("make the folder", folder))?;
+    }
+    fs::write(path, text).map_err(io_error("write", path))?;
+    Ok(path.to_path_buf())
+}
+
+/// Waits and windows are divided, intervals are set.
+fn hastened(text: &str) -> String {
+    let mut copy = text.to_owned();
+    for key in WAITS {
+        copy = replaced(&copy, key, "", |duration| {
+            format!("{}ms", duration.millis / HASTE)
+        });
+    }
+    for key in INTERVALS {
+        copy = replaced(&copy, key, "", |_| QUICK_INTERVAL.to_owned());
+    }
+    replaced(&copy, "[", "]", |duration| {
+        format!("{}ms", duration.millis / HASTE)
+    })
+}
+
+/// Every duration right after `before`, as a whole word, and, if given, right before `after`.
+fn replaced(text: &str, before: &str, after: &str, new: impl Fn(Duration) -> String) -> String {
+    let mut copy = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(before) {
+        let (head, tail) = rest.split_at(at + before.len());
+        let is_word = !before.starts_with(|first: char| first.is_ascii_alphabetic())
+            || !head[..at].ends_with(|last: char| last.is_ascii_alphanumeric() || last == '_');
+        copy.push_str(head);
+        rest = tail;
+        if is_word
+            && let Some(duration) = Duration::at_the_start_of(tail)
+            && tail[duration.len..].starts_with(after)
+        {
+            copy.push_str(&new(duration));
+            rest = &tail[duration.len..];
+        }
+    }
+    copy.push_str(rest);
+    copy
+}
+
+/// A duration as Prometheus writes it: one number and one unit.
+#[derive(Clone, Copy)]
+struct Duration {
+    len: usize,
+    millis: u64,
+}
+
+impl Duration {
+    fn at_the_start_of(text: &str) -> Option<Self> {
+        const UNITS: [(&str, u64); 5] = [
+            ("ms", 1),
+            ("s", 1_000),
+            ("m", 60_000),
+            ("h", 3_600_000),
+            ("d", 86_400_000),
+        ];
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let number: u64 = text[..digits].parse().ok()?;
+        let unit = &text[digits..];
+        UNITS
+            .iter()
+            .find(|(name, _)| unit.starts_with(name))
+            .map(|(name, millis)| Self {
+                len: digits + name.len(),
+                millis: number * millis,
+            })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::paths;
 
-    fn changes(interval: Option<Duration>) -> Changes<'static> {
-        Changes {
-            scrape: ([127, 0, 0, 1], 9090).into(),
-            jaeger_metrics: ([127, 0, 0, 1], 40002).into(),
-            prometheus: ([127, 0, 0, 1], 40003).into(),
-            interval,
-            rules: Path::new("/some where/rules"),
-        }
-    }
-
-    fn shipped() -> String {
-        std::fs::read_to_string(paths::config_dir().join("prometheus/prometheus.yml")).unwrap()
+    fn config(pace: Pace) -> RunConfig {
+        let addresses = Addresses::usual()
+            // The new address of one is the old address of the other.
+            .with(Port::Prometheus, ([127, 0, 0, 1], 9093).into())
+            .with(Port::Alertmanager, ([127, 0, 0, 1], 40000).into());
+        RunConfig::new(&addresses, pace)
     }
 
     #[test]
-    fn the_run_copy_differs_in_addresses_intervals_and_rules_alone() {
-        let shipped = shipped();
-        let copy = prometheus(&shipped, &changes(Some(Duration::from_secs(1)))).unwrap();
-        let differing: Vec<&str> = copy
-            .lines()
-            .zip(shipped.lines())
-            .filter(|(new, old)| new != old)
-            .map(|(new, _)| new.trim())
-            .collect();
-        assert_eq!(copy.lines().count(), shipped.lines().count());
+    fn usual_addresses_are_replaced_once_and_only_whole_ones() {
         assert_eq!(
-            differing,
-            [
-                "scrape_interval: 1000ms",
-                "evaluation_interval: 1000ms",
-                "- \"/some where/rules/*.yml\"",
-                "- targets: [\"127.0.0.1:9090\"]",
-                "- targets: [\"127.0.0.1:40002\"]",
-                "- targets: [\"127.0.0.1:40003\"]",
-            ]
+            config(Pace::Shipped).of("a 127.0.0.1:9090, 127.0.0.1:9093/x 127.0.0.1:90901 [5m]"),
+            "a 127.0.0.1:9093, 127.0.0.1:40000/x 127.0.0.1:90901 [5m]"
         );
     }
 
     #[test]
-    fn the_shipped_intervals_stay_unless_others_are_asked_for() {
-        let copy = prometheus(&shipped(), &changes(None)).unwrap();
-        assert!(copy.contains("scrape_interval: 15s") && copy.contains("evaluation_interval: 15s"));
+    fn the_quick_pace_divides_waits_and_windows_and_leaves_names_and_texts() {
+        let shipped = "record: job:x:rate5m\nexpr: rate(x[5m] offset 1h) > 5\nfor: 5m\nkeep_firing_for: 2m\n\
+                       group_wait: 30s\ngroup_interval: 5m\nscrape_interval: 15s\ndescription: over 5 minutes\nlabels: [5]\n";
+        assert_eq!(
+            config(Pace::Quick).of(shipped),
+            "record: job:x:rate5m\nexpr: rate(x[10000ms] offset 120000ms) > 5\nfor: 10000ms\nkeep_firing_for: 4000ms\n\
+             group_wait: 1000ms\ngroup_interval: 10000ms\nscrape_interval: 1s\ndescription: over 5 minutes\nlabels: [5]\n"
+        );
     }
 
     #[test]
-    fn a_text_that_is_not_in_the_file_is_an_error_that_names_it() {
-        let error = prometheus("global: {}", &changes(None)).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("0 times `targets: [\"127.0.0.1:9464\"]`"),
-            "{error}"
+    fn a_line_is_set_with_its_indent() {
+        assert_eq!(
+            RunConfig::set(
+                "global:\n  smtp_from: a\n  b: smtp_from: c\n",
+                "smtp_from",
+                "d"
+            ),
+            "global:\n  smtp_from: d\n  b: smtp_from: c\n"
         );
     }
 }

@@ -5,7 +5,6 @@ mod error;
 use std::{
     collections::VecDeque,
     env,
-    ffi::OsString,
     fs::File,
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::SocketAddr,
@@ -80,6 +79,9 @@ pub struct ServiceOptions {
     /// More environment variables; they win over all of the above. Of the caller's own environment the service sees
     /// `PATH`, `HOME` and the like alone.
     pub env: Vec<(String, String)>,
+    /// Whether the file with its log lines goes on where an earlier service of this name has ended it; else it is begun
+    /// anew.
+    pub continued_log: bool,
     /// The binary, if it is built already; `None`: [`Service::build`].
     pub program: Option<PathBuf>,
 }
@@ -180,6 +182,12 @@ impl Service {
         format!("http://{}/metrics", self.metrics)
     }
 
+    /// Where its API is.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Where its Prometheus page is, for [`Options::scraping`](crate::Options::scraping).
     #[must_use]
     pub fn metrics_address(&self) -> SocketAddr {
@@ -237,7 +245,8 @@ impl Service {
         let stdout = folder.join("wallet_service.jsonl");
 
         let mut command = process::command(program, Lifetime::Scoped);
-        configure(&mut command, options, address, metrics, env::vars_os());
+        process::clean_environment(&mut command);
+        configure(&mut command, options, address, metrics);
         let log = folder.join("wallet_service.stderr.log");
         let mut process = Process::spawn("wallet_service", command, &log, Output::Piped)
             .map_err(ServiceError::Process)?;
@@ -245,7 +254,13 @@ impl Service {
         let reader = match process.take_stdout() {
             Some(pipe) => {
                 let what = format!("write {}", stdout.display());
-                let file = File::create(&stdout).map_err(io_error(what))?;
+                let mut file = File::options();
+                let file = if options.continued_log {
+                    file.append(true)
+                } else {
+                    file.write(true).truncate(true)
+                };
+                let file = file.create(true).open(&stdout).map_err(io_error(what))?;
                 let lines = Arc::clone(&lines);
                 Some(thread::spawn(move || collect(pipe, file, &lines)))
             }
@@ -300,32 +315,14 @@ impl Service {
 
 type Lines = Arc<Mutex<VecDeque<String>>>;
 
-/// What the service gets of the caller's environment, where it is set: enough to run, nothing that says what to do. The
-/// caller's `DATABASE_URL` above all is somebody's data.
-const INHERITED: [&str; 7] = [
-    "PATH",
-    "HOME",
-    "TMPDIR",
-    "TZ",
-    "LD_LIBRARY_PATH",
-    "RUST_BACKTRACE",
-    "LLVM_PROFILE_FILE",
-];
-
 fn configure(
     command: &mut Command,
     options: &ServiceOptions,
     address: SocketAddr,
     metrics: SocketAddr,
-    caller: impl IntoIterator<Item = (OsString, OsString)>,
 ) {
-    let inherited = caller
-        .into_iter()
-        .filter(|(name, _)| INHERITED.iter().any(|kept| name == kept));
     let database = options.database_url.as_deref().unwrap_or(IN_MEMORY);
     command
-        .env_clear()
-        .envs(inherited)
         .env("LISTEN", address.to_string())
         .env("DATABASE_URL", database)
         .env("OTEL_EXPORTER_PROMETHEUS_HOST", metrics.ip().to_string())
@@ -463,13 +460,8 @@ mod tests {
         let caller = hostile.map(|name| (name.into(), "theirs".into()));
         let mut command = Command::new("/usr/bin/env");
         let address = SocketAddr::from(([127, 0, 0, 1], 7));
-        configure(
-            &mut command,
-            &ServiceOptions::default(),
-            address,
-            address,
-            caller,
-        );
+        process::inherit(&mut command, caller);
+        configure(&mut command, &ServiceOptions::default(), address, address);
         let output = String::from_utf8(command.output().unwrap().stdout).unwrap();
         let mut seen: Vec<_> = output.lines().collect();
         seen.sort_unstable();

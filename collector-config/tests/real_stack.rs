@@ -2,12 +2,8 @@
 //! `cargo test -p stack --features real-stack`.
 
 use std::{
-    ffi::OsStr,
-    fs,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener},
-    path::PathBuf,
-    process::Command,
     thread,
     time::{Duration, SystemTime},
 };
@@ -22,7 +18,6 @@ use prost::Message as _;
 use stack::{
     Error, Options, Stack,
     addresses::free_address,
-    native, paths,
     query::{Jaeger, Prometheus, wait_until},
 };
 
@@ -185,46 +180,4 @@ fn stacks_run_side_by_side_but_not_under_one_name_and_leave_no_listener() {
     TcpListener::bind(address).unwrap();
     // The name is free again.
     Stack::start(&Options::free_ports("test_one").scraping(free_address().unwrap())).unwrap();
-}
-
-#[test]
-fn the_shipped_configuration_is_accepted_by_the_tools_that_read_it() {
-    let config = paths::config_dir();
-    let promtool = native::promtool().unwrap();
-    let files = |folder: &str| -> Vec<PathBuf> {
-        fs::read_dir(config.join(folder))
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect()
-    };
-    let run = |command: &mut Command, files: &[PathBuf]| {
-        let output = command.args(files).output().unwrap();
-        assert!(
-            output.status.success(),
-            "{command:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-    };
-    let lint = ["--lint=all", "--lint-fatal"].map(OsStr::new);
-    let shipped = [config.join("prometheus/prometheus.yml")];
-    run(
-        Command::new(&promtool).args(["check", "config"]).args(lint),
-        &shipped,
-    );
-    run(
-        Command::new(&promtool).args(["check", "rules"]).args(lint),
-        &files("prometheus/rules"),
-    );
-    run(
-        Command::new(&promtool).args(["test", "rules"]),
-        &files("prometheus/tests"),
-    );
-    let mut jaeger_config = std::ffi::OsString::from("--config=");
-    jaeger_config.push(config.join("jaeger/config.yaml"));
-    run(
-        Command::new(native::jaeger().unwrap())
-            .arg("validate")
-            .arg(jaeger_config),
-        &[],
-    );
 }

@@ -1,13 +1,13 @@
 //! What receives the service's telemetry: Jaeger and Prometheus, or a receiver in this process.
 
 use crate::containers::Containers;
-use crate::mode::Mode;
+use crate::mode::{self, Mode};
 use crate::{run_folder, usual};
-use stack::native;
+use stack::inbox::Inbox;
 use stack::query::Jaeger;
 use stack::receiver::Receiver;
 use stack::trace::Trace;
-use stack::{Options, Stack};
+use stack::{Options, Stack, System};
 use std::error::Error;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -19,6 +19,8 @@ pub(crate) struct Backend {
     /// Where the service is to serve `/metrics`.
     pub(crate) metrics: SocketAddr,
     pub(crate) store: Store,
+    /// Where alerts arrive, if they are ours to route.
+    pub(crate) inbox: Option<Inbox>,
     held: Held,
 }
 
@@ -63,6 +65,7 @@ impl Backend {
                     otlp: receiver.grpc_url(),
                     metrics: stack::addresses::free_address()?,
                     store: Store::Receiver(receiver),
+                    inbox: None,
                     held: Held::Nothing,
                 })
             }
@@ -78,15 +81,22 @@ impl Backend {
                 prometheus: usual::PROMETHEUS.to_owned(),
                 page: true,
             },
+            inbox: None,
             held,
         }
     }
 
     fn native() -> Result<Self, Box<dyn Error>> {
-        native::all()?;
-        eprintln!("starting Jaeger and Prometheus");
+        for program in mode::PROGRAMS {
+            program.path()?;
+        }
+        eprintln!("starting Jaeger, Prometheus and Alertmanager");
         let metrics = stack::addresses::free_address()?;
-        let options = Options::free_ports(run_folder::name()).scraping(metrics);
+        let inbox = Inbox::start()?;
+        let options = Options::free_ports(run_folder::name())
+            .with(&[System::Jaeger, System::Prometheus, System::Alertmanager])
+            .scraping(metrics)
+            .alerting(&inbox);
         let stack = Stack::start(&options)?;
         Ok(Self {
             otlp: stack.otlp_grpc_url(),
@@ -96,6 +106,7 @@ impl Backend {
                 prometheus: stack.prometheus_url(),
                 page: false,
             },
+            inbox: Some(inbox),
             held: Held::Stack(Box::new(stack)),
         })
     }

@@ -32,6 +32,12 @@ impl Client {
         answer(&url, response, true)
     }
 
+    pub(crate) fn get_refused(&self, path: &str) -> Result<Value, Box<dyn Error>> {
+        let url = self.url(path);
+        let response = self.agent.get(&url).call();
+        answer(&url, response, false)
+    }
+
     pub(crate) fn post(&self, path: &str, body: &Value) -> Result<Value, Box<dyn Error>> {
         let url = self.url(path);
         let response = self.agent.post(&url).send_json(body);

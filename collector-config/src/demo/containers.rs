@@ -29,9 +29,8 @@ impl Containers {
         let ours = running.stdout.trim_ascii().is_empty();
         // Held before the start: one that fails half-way, or is interrupted, is taken back too.
         let containers = Self { docker, ours };
-        containers.run(&["up", "--detach", "--wait"], |command| {
-            interrupt::wait(&mut command.spawn()?, None)
-        })?;
+        let up = ["up", "--detach", "--wait", "jaeger", "prometheus"];
+        containers.run(&up, |command| interrupt::wait(&mut command.spawn()?, None))?;
         Ok(containers)
     }
 
@@ -76,6 +75,9 @@ fn compose(docker: &Path) -> Command {
     command
         .args(["compose", "--project-name", PROJECT, "--file"])
         .arg(paths::config_dir().join("compose.yaml"))
+        // Without the collector, Jaeger takes the spans itself.
+        .env("JAEGER_OTLP_GRPC", "127.0.0.1:4317")
+        .env("JAEGER_OTLP_HTTP", "127.0.0.1:4318")
         .stdin(Stdio::null());
     command
 }
@@ -110,13 +112,20 @@ mod tests {
 
     #[test]
     fn what_was_started_is_taken_back_also_when_the_start_fails() {
-        let expected = ["ps -q", "up --detach --wait", "down --volumes"];
+        let expected = [
+            "ps -q",
+            "up --detach --wait jaeger prometheus",
+            "down --volumes",
+        ];
         assert_eq!(calls("well", "", 0), expected);
         assert_eq!(calls("badly", "", 1), expected);
     }
 
     #[test]
     fn what_ran_before_stays() {
-        assert_eq!(calls("before", "4f1c", 0), ["ps -q", "up --detach --wait"]);
+        assert_eq!(
+            calls("before", "4f1c", 0),
+            ["ps -q", "up --detach --wait jaeger prometheus"]
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! `cargo demo`: one request of the wallet service as a trace, as metrics and as log lines, in one command.
 
+mod alert;
 mod backend;
 mod client;
 mod containers;
@@ -26,7 +27,8 @@ const POLL: Duration = Duration::from_millis(100);
 const CHECK: Duration = Duration::from_secs(1);
 
 const HELP: &str = "\
-Shows one request of the example wallet service as a trace in Jaeger, as metrics in Prometheus and as log lines.
+Shows one request of the example wallet service as a trace in Jaeger, as metrics in Prometheus and as log lines,
+and then the way of an alert.
 
 Usage: cargo demo [-- OPTIONS]
 
@@ -36,7 +38,8 @@ Options:
   --mode MODE    Where telemetry goes:
                    external    Jaeger and Prometheus that run already (cargo stack up, or your own)
                    containers  the images of collector-config/compose.yaml
-                   native      Jaeger and Prometheus built from their Go modules (about 8 minutes, once)
+                   native      Jaeger, Prometheus and Alertmanager built from their Go modules (about 9 minutes,
+                               once); shows an alert's way, too
                    embedded    a receiver in this process: nothing to build, nothing to install
                  By default the first of them that can be had
   --help         This text
@@ -90,9 +93,12 @@ fn run(arguments: &Arguments) -> ExitCode {
 fn tell(mode: Mode, once: bool, seen: &mut Seen) -> Result<(), Box<dyn Error>> {
     run_folder::remove_old();
     let mut backend = Backend::start(mode)?;
-    let mut service = story::start_service(&backend)?;
+    let options = story::service(&backend)?;
+    eprintln!("starting the wallet service");
+    let service = Service::start(&options)?;
     let swapped = story::drive(&service)?;
     story::show(&service, &backend, swapped, seen)?;
+    let mut service = story::alert(service, &options, &backend, seen)?;
     if !once {
         story::links(&service, &backend, seen)?;
         say("\nIt goes on running. Ctrl-C stops everything that this command has started.")?;

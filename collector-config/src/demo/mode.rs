@@ -2,12 +2,16 @@
 
 use crate::usual;
 use stack::interrupt;
-use stack::native::BuildError;
+use stack::native::{BuildError, Program};
 use std::fmt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::str::FromStr;
 use std::time::Duration;
+
+/// What the native mode needs.
+pub(crate) const PROGRAMS: [Program; 3] =
+    [Program::Jaeger, Program::Prometheus, Program::Alertmanager];
 
 /// How long a container engine may take to answer; one on another machine may never do.
 const DOCKER: Duration = Duration::from_secs(3);
@@ -68,7 +72,7 @@ pub(crate) fn choose() -> Mode {
 fn first(
     external: impl FnOnce() -> Result<(), String>,
     containers: impl FnOnce() -> Result<(), String>,
-    native: impl FnOnce() -> Result<&'static str, String>,
+    native: impl FnOnce() -> Result<String, String>,
 ) -> (Mode, String) {
     let Err(no_external) = external() else {
         let why = "Jaeger and Prometheus run already and scrape port 9464";
@@ -90,7 +94,7 @@ fn first(
 }
 
 /// How long the start of native servers takes.
-fn can_be_native() -> Result<&'static str, String> {
+fn can_be_native() -> Result<String, String> {
     if !is_on_path("go") {
         return Err("no Go on the PATH".to_owned());
     }
@@ -98,10 +102,9 @@ fn can_be_native() -> Result<&'static str, String> {
         BuildError::GoTooOld { found, .. } => format!("the Go on the PATH is too old ({found})"),
         error => error.to_string(),
     })?;
-    Ok(if stack::native::all_cached() {
-        "built before, so it starts at once"
-    } else {
-        "the first build takes about 8 minutes on two cores"
+    Ok(match stack::native::minutes_to_build(&PROGRAMS) {
+        0 => "built before, so it starts at once".to_owned(),
+        minutes => format!("the first build takes about {minutes} minutes on two cores"),
     })
 }
 
@@ -162,7 +165,7 @@ mod tests {
             Mode::Containers
         );
         assert_eq!(
-            first(|| no("a"), || no("b"), || Ok("at once")).0,
+            first(|| no("a"), || no("b"), || Ok("at once".to_owned())).0,
             Mode::Native
         );
         assert_eq!(

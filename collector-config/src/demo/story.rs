@@ -1,5 +1,6 @@
 //! The story: a service, some traffic, and one request seen from three sides.
 
+use crate::alert;
 use crate::backend::{Backend, Store};
 use crate::client::Client;
 use crate::mode::Mode;
@@ -29,6 +30,8 @@ pub(crate) struct Seen {
     trace: Option<Trace>,
     series: Vec<String>,
     lines: Vec<String>,
+    /// How many messages have come for the alert; `None` where there is no Alertmanager of ours.
+    alerts: Option<usize>,
 }
 
 impl Seen {
@@ -38,34 +41,60 @@ impl Seen {
 
     /// Whether nothing is missing.
     pub(crate) fn is_complete(&self) -> bool {
-        self.spans() > 0 && !self.series.is_empty() && !self.lines.is_empty()
+        self.spans() > 0
+            && !self.series.is_empty()
+            && !self.lines.is_empty()
+            && self.alerts.is_none_or(|alerts| alerts > 0)
     }
 
     /// One JSON object for scripts.
     pub(crate) fn summary(&self, mode: Mode) -> Value {
-        json!({
+        let mut summary = json!({
             "trace_id": self.trace_id,
             "mode": mode.to_string(),
             "jaeger_spans": self.spans(),
             "prometheus_series": self.series.len(),
             "log_lines": self.lines.len(),
-        })
+        });
+        if let Some(alerts) = self.alerts {
+            summary["alert_messages"] = alerts.into();
+        }
+        summary
     }
 }
 
-/// Builds and starts the wallet service on a database in memory.
-pub(crate) fn start_service(backend: &Backend) -> Result<Service, Box<dyn Error>> {
+/// How the wallet service is started: on a database in memory, built first.
+pub(crate) fn service(backend: &Backend) -> Result<ServiceOptions, Box<dyn Error>> {
     eprintln!("building the wallet service (the first time takes a minute or two)");
     let program = Service::build()?;
-    eprintln!("starting the wallet service");
-    let options = ServiceOptions {
+    Ok(ServiceOptions {
         name: run_folder::name(),
         otlp_endpoint: Some(backend.otlp.clone()),
         metrics: Some(backend.metrics),
         program: Some(program),
         ..ServiceOptions::default()
+    })
+}
+
+/// The way of an alert, where there is an Alertmanager of ours. Returns the service as it is after the repair.
+pub(crate) fn alert(
+    service: Service,
+    options: &ServiceOptions,
+    backend: &Backend,
+    seen: &mut Seen,
+) -> Result<Service, Box<dyn Error>> {
+    let Some(inbox) = &backend.inbox else {
+        return Ok(service);
     };
-    Ok(Service::start(&options)?)
+    seen.alerts = Some(0);
+    // On the same address, so that the links that are shown stay right.
+    let options = ServiceOptions {
+        listen: Some(service.address()),
+        ..options.clone()
+    };
+    let (service, messages) = alert::show(service, &options, inbox)?;
+    seen.alerts = Some(messages);
+    Ok(service)
 }
 
 /// Some traffic: every endpoint, a refusal among it, and as the last request the swap that is shown. Returns when that

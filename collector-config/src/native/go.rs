@@ -9,9 +9,9 @@ use std::{
     time::Duration,
 };
 
-use super::{BuildError, Package, Progress, Recipe, io_error};
-use crate::interrupt;
-use crate::process::{self, Lifetime, Output, Process};
+use super::{BuildError, ModPatch, Package, Progress, Recipe, io_error};
+use crate::process::{self, Lifetime, Output, Process, argument};
+use crate::{interrupt, paths};
 
 /// The oldest Go that builds all servers.
 pub(super) const MIN: Version = Version(1, 26);
@@ -22,36 +22,144 @@ const POLL: Duration = Duration::from_millis(200);
 pub(super) fn build(package: &Package, into: &Path, log: &Path) -> Result<(), BuildError> {
     check_version(package)?;
     let mut progress = Progress::start(package, log);
-    match package.recipe {
+    let mut build = Build {
+        package,
+        into,
+        log,
+        progress: &mut progress,
+    };
+    match &package.recipe {
         Recipe::InModule {
             module,
             package: target,
-        } => {
-            let source = module_folder(package, module, into, log, &mut progress)?;
-            // Here and below: static, without paths of this machine, without symbols.
-            let binary = package.binaries.first().copied().unwrap_or(package.name);
-            let mut go = go(&source);
-            go.args([
-                "build",
-                "-mod=readonly",
-                "-trimpath",
-                "-ldflags=-s -w",
-                "-o",
-            ])
-            .arg(into.join(binary))
-            .arg(target);
-            run(package, go, log, Output::Logged, &mut progress)?;
-        }
+            tags,
+            patch,
+        } => build.in_module(module, target, tags, patch.as_ref())?,
         Recipe::Install { packages, tags } => {
-            let mut go = go(into);
-            go.env("GOBIN", into)
-                .args(["install", "-trimpath", "-tags", tags, "-ldflags=-s -w"])
-                .args(packages);
-            run(package, go, log, Output::Logged, &mut progress)?;
+            for packages in *packages {
+                build.install(packages, tags, into)?;
+            }
         }
+        Recipe::Collector { builder, manifest } => build.collector(builder, manifest)?,
     }
     progress.finish();
     Ok(())
+}
+
+/// Static, without paths of this machine, without symbols.
+const FLAGS: [&str; 2] = ["-trimpath", "-ldflags=-s -w"];
+
+/// The folder for what only the build needs, inside the one for the binaries.
+const SCRATCH: &str = "scratch";
+
+/// One build of a package.
+struct Build<'a, 'p> {
+    package: &'a Package,
+    into: &'a Path,
+    log: &'a Path,
+    progress: &'a mut Progress<'p>,
+}
+
+impl Build<'_, '_> {
+    fn in_module(
+        &mut self,
+        module: &str,
+        target: &str,
+        tags: &str,
+        patch: Option<&ModPatch>,
+    ) -> Result<(), BuildError> {
+        let source = module_folder(self.package, module, self.into, self.log, self.progress)?;
+        let mut build = go(&source);
+        build.arg("build");
+        if let Some(patch) = patch {
+            let edited = self.edited_go_mod(&source, patch)?;
+            build.arg(argument("-modfile=", &edited));
+        }
+        build
+            .args(["-mod=readonly", "-tags", tags])
+            .args(FLAGS)
+            .arg("-o")
+            .arg(self.into.join(self.package.name))
+            .arg(target);
+        self.run(build)?;
+        self.remove_scratch()
+    }
+
+    /// A copy of `go.mod` and `go.sum` in which the patch is applied; `-modfile` takes it without touching the module.
+    fn edited_go_mod(&mut self, source: &Path, patch: &ModPatch) -> Result<PathBuf, BuildError> {
+        let scratch = self.scratch()?;
+        for name in ["go.mod", "go.sum"] {
+            let text = fs::read(source.join(name)).map_err(io_error("read", source))?;
+            // Written, not copied: the module's files are read-only, and copies would be, too.
+            fs::write(scratch.join(name), text).map_err(io_error("write into", &scratch))?;
+        }
+        let edited = scratch.join("go.mod");
+        let mut edit = go(&scratch);
+        edit.args(["mod", "edit"])
+            .arg(format!("-dropreplace={}", patch.drop_replace))
+            .arg(&edited);
+        self.run(edit)?;
+        let sums = scratch.join("go.sum");
+        let mut text = fs::read_to_string(&sums).map_err(io_error("read", &sums))?;
+        text.push_str(patch.sums);
+        fs::write(&sums, text).map_err(io_error("write", &sums))?;
+        Ok(edited)
+    }
+
+    fn install(&mut self, packages: &[&str], tags: &str, into: &Path) -> Result<(), BuildError> {
+        let mut install = go(into);
+        install
+            .env("GOBIN", into)
+            .args(["install", "-tags", tags])
+            .args(FLAGS)
+            .args(packages);
+        self.run(install)
+    }
+
+    fn collector(&mut self, builder: &str, manifest: &str) -> Result<(), BuildError> {
+        let scratch = self.scratch()?;
+        self.install(&[builder], "", &scratch)?;
+        let file = scratch.join("builder.yaml");
+        fs::write(&file, manifest).map_err(io_error("write", &file))?;
+        // It writes the sources of the distribution into `dist`, as the manifest says; Go is called here, as for the rest.
+        let mut sources = process::command(&scratch.join("builder"), Lifetime::Scoped);
+        sources
+            .current_dir(&scratch)
+            .args(["--skip-compilation", "--config"])
+            .arg(&file);
+        self.run(sources)?;
+        let mut build = go(&scratch.join("dist"));
+        build
+            .arg("build")
+            .args(FLAGS)
+            .arg("-o")
+            .arg(self.into.join(self.package.name))
+            .arg(".");
+        self.run(build)?;
+        self.remove_scratch()
+    }
+
+    fn run(&mut self, command: Command) -> Result<(), BuildError> {
+        run(
+            self.package,
+            command,
+            self.log,
+            Output::Logged,
+            self.progress,
+        )
+        .map(drop)
+    }
+
+    fn scratch(&self) -> Result<PathBuf, BuildError> {
+        let scratch = self.into.join(SCRATCH);
+        fs::create_dir_all(&scratch).map_err(io_error("make the folder", &scratch))?;
+        Ok(scratch)
+    }
+
+    fn remove_scratch(&self) -> Result<(), BuildError> {
+        let scratch = self.into.join(SCRATCH);
+        paths::remove_dir(&scratch).map_err(io_error("remove", &scratch))
+    }
 }
 
 /// Downloads a module (checked against the checksum database) and returns its read-only folder.

@@ -4,11 +4,12 @@ use std::{
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
+    process::ExitStatus,
     time::Duration,
 };
 
 use crate::{
-    detached::DetachedError, native::BuildError, process::ProcessError, run_config::NoSuchText,
+    detached::DetachedError, native::BuildError, packaged::NotInstalled, process::ProcessError,
 };
 
 /// Why the servers could not be started.
@@ -18,6 +19,19 @@ pub enum Error {
     /// A binary is missing and could not be built.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// A program of a package of the system is missing.
+    #[error(transparent)]
+    NotInstalled(#[from] NotInstalled),
+    /// What a server needs before its start could not be made.
+    #[error("{what} ended with {status}: {said}")]
+    Prepare {
+        /// What was run.
+        what: &'static str,
+        /// How it ended.
+        status: ExitStatus,
+        /// What it said.
+        said: String,
+    },
     /// A server could not be started or ended early.
     #[error(transparent)]
     Process(#[from] ProcessError),
@@ -27,6 +41,9 @@ pub enum Error {
     /// Another process uses the run folder.
     #[error("another process runs a stack named `{0}`: choose another name or end that one")]
     NameInUse(String),
+    /// The system is not part of the stack.
+    #[error("{0} was not started with this stack")]
+    NotStarted(&'static str),
     /// A usual port is not free.
     #[error(
         "{address} ({what}) is taken: end the program that listens there (`ss -ltnp 'sport = :{port}'` names it), \
@@ -59,9 +76,6 @@ pub enum Error {
     /// A signal came while the servers were starting.
     #[error("interrupted by a signal")]
     Interrupted,
-    /// `prometheus.yml` and the code that adapts it have drifted apart.
-    #[error(transparent)]
-    RunConfig(#[from] NoSuchText),
     /// A file or folder of the run.
     #[error("cannot {what} {}: {source}", path.display())]
     Io {
@@ -80,7 +94,7 @@ impl Error {
     }
 }
 
-pub(super) fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+pub(crate) fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_path_buf();
     move |source| Error::Io { what, path, source }
 }

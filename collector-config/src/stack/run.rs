@@ -1,20 +1,19 @@
 //! One start: the run folder, the processes, the wait until they are ready.
 
 use std::{
-    ffi::OsString,
     fs::{self, File, TryLockError},
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
 
-use super::{Error, Options, Server, Spawned, error::io_error, url};
+use super::{Error, Options, Server, Spawned, error::io_error};
 use crate::{
-    addresses::{Addresses, Ports},
-    interrupt, native, paths,
-    process::{self, Lifetime, Output, Process},
+    addresses::{Addresses, Port, Ports},
+    interrupt, paths,
+    process::{self, Output, Process},
     query::Http,
-    run_config::{self, Changes},
+    system::{Launch, Start, System},
 };
 
 /// How long the servers may take to be ready. A second is usual; a busy machine gets more.
@@ -27,8 +26,7 @@ const ATTEMPTS: usize = 4;
 /// One start.
 pub(super) struct Run<'a> {
     options: &'a Options,
-    jaeger: PathBuf,
-    prometheus: PathBuf,
+    programs: Vec<(System, PathBuf)>,
     folder: PathBuf,
 }
 
@@ -38,12 +36,15 @@ impl<'a> Run<'a> {
         if !paths::is_run_name(&options.name) {
             return Err(Error::BadName(options.name.clone()));
         }
-        let folder = paths::run_dir(&options.name);
+        let program = |system: &System| Ok((*system, system.program()?));
         Ok(Self {
             options,
-            jaeger: native::jaeger()?,
-            prometheus: native::prometheus()?,
-            folder,
+            programs: options
+                .systems
+                .iter()
+                .map(program)
+                .collect::<Result<_, Error>>()?,
+            folder: paths::run_dir(&options.name),
         })
     }
 
@@ -73,9 +74,14 @@ impl<'a> Run<'a> {
         &self,
         spawned: &Spawned<'_>,
     ) -> Result<(Addresses, Vec<Server>), Error> {
-        let addresses = Addresses::usual();
-        if let Some((address, what)) = addresses.taken() {
-            return Err(Error::PortTaken { address, what });
+        let addresses = self.alerting(Addresses::usual());
+        let systems = &self.options.systems;
+        let ports = systems.iter().flat_map(|system| system.ports(systems));
+        if let Some((address, port)) = addresses.taken(ports.copied()) {
+            return Err(Error::PortTaken {
+                address,
+                what: port.what(),
+            });
         }
         let servers = self.start_on(&addresses, spawned)?;
         Ok((addresses, servers))
@@ -89,6 +95,7 @@ impl<'a> Run<'a> {
         loop {
             let addresses = Addresses::free()
                 .map_err(io_error("find free ports on", Path::new("127.0.0.1")))?;
+            let addresses = self.alerting(addresses);
             match self.start_on(&addresses, spawned) {
                 Err(error) if error.is_port_conflict() && attempt < ATTEMPTS => attempt += 1,
                 outcome => return Ok((addresses, outcome?)),
@@ -96,13 +103,23 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Both start at the same time. A process stops when it is dropped, so an error on the way leaves nothing running.
+    fn alerting(&self, addresses: Addresses) -> Addresses {
+        match self.options.inbox {
+            Some((http, mail)) => addresses
+                .with(Port::Inbox, http)
+                .with(Port::InboxMail, mail),
+            None => addresses,
+        }
+    }
+
+    /// All start at the same time. A process stops when it is dropped, so an error on the way leaves nothing running.
     fn start_on(&self, addresses: &Addresses, spawned: &Spawned<'_>) -> Result<Vec<Server>, Error> {
         self.empty_folder()?;
-        let mut servers = vec![self.start_jaeger(addresses)?];
-        spawned(addresses, &servers)?;
-        servers.push(self.start_prometheus(addresses)?);
-        spawned(addresses, &servers)?;
+        let mut servers = Vec::with_capacity(self.programs.len());
+        for (system, program) in &self.programs {
+            servers.push(self.spawn(*system, program, addresses)?);
+            spawned(addresses, &servers)?;
+        }
         let deadline = Instant::now() + READY;
         for server in &mut servers {
             wait_ready(server, deadline)?;
@@ -110,100 +127,41 @@ impl<'a> Run<'a> {
         Ok(servers)
     }
 
-    fn empty_folder(&self) -> Result<(), Error> {
-        paths::remove_dir(&self.folder).map_err(io_error("remove the old run", &self.folder))?;
-        fs::create_dir_all(&self.folder).map_err(io_error("make the folder", &self.folder))
+    /// One of the systems once more, in the folder as it is.
+    pub(super) fn restart(&self, system: System, addresses: &Addresses) -> Result<Server, Error> {
+        let mut server = self.spawn(system, &system.program()?, addresses)?;
+        wait_ready(&mut server, Instant::now() + READY)?;
+        Ok(server)
     }
 
-    fn start_jaeger(&self, addresses: &Addresses) -> Result<Server, Error> {
-        let config = paths::config_dir().join("jaeger/config.yaml");
-        let mut command = process::command(&self.jaeger, self.lifetime());
-        command
-            .arg(argument("--config=", &config))
-            .env("JAEGER_OTLP_GRPC", addresses.otlp_grpc.to_string())
-            .env("JAEGER_OTLP_HTTP", addresses.otlp_http.to_string())
-            .env("JAEGER_QUERY_HTTP", addresses.jaeger_http.to_string())
-            .env("JAEGER_QUERY_GRPC", addresses.jaeger_grpc.to_string())
-            .env("JAEGER_HEALTH", addresses.jaeger_health.to_string())
-            .env(
-                "JAEGER_METRICS_HOST",
-                addresses.jaeger_metrics.ip().to_string(),
-            )
-            .env(
-                "JAEGER_METRICS_PORT",
-                addresses.jaeger_metrics.port().to_string(),
-            );
-        let process = Process::spawn(
-            "jaeger",
+    fn spawn(
+        &self,
+        system: System,
+        program: &Path,
+        addresses: &Addresses,
+    ) -> Result<Server, Error> {
+        let Launch {
             command,
-            &self.folder.join("jaeger.log"),
-            Output::Logged,
-        )?;
-        let health = format!("{}/status", url(addresses.jaeger_health));
-        Ok(Server {
-            process,
-            program: self.jaeger.clone(),
             health,
-            url: url(addresses.jaeger_http),
-        })
-    }
-
-    fn start_prometheus(&self, addresses: &Addresses) -> Result<Server, Error> {
-        let config = self.prometheus_config(addresses)?;
-        let mut command = process::command(&self.prometheus, self.lifetime());
-        command
-            .arg(argument("--config.file=", &config))
-            .arg(argument(
-                "--storage.tsdb.path=",
-                &self.folder.join("prometheus"),
-            ))
-            .arg(format!("--web.listen-address={}", addresses.prometheus))
-            .args(["--enable-feature=exemplar-storage", "--log.level=warn"]);
-        if self.options.scrape_interval.is_some() {
-            // It looks for new targets every 5 s only, also at its start: too long for who scrapes every second.
-            command.arg("--scrape.discovery-reload-interval=1s");
-        }
-        let process = Process::spawn(
-            "prometheus",
-            command,
-            &self.folder.join("prometheus.log"),
-            Output::Logged,
-        )?;
-        let url = url(addresses.prometheus);
+            url,
+        } = system.launch(&Start {
+            options: self.options,
+            addresses,
+            folder: self.folder.clone(),
+            program: program.to_path_buf(),
+        })?;
+        let log = self.folder.join(format!("{}.log", system.name()));
+        let process = Process::spawn(system.name(), command, &log, Output::Logged)?;
         Ok(Server {
             process,
-            program: self.prometheus.clone(),
-            health: format!("{url}/-/ready"),
+            health,
             url,
         })
     }
 
-    /// The run copy is made always, on the usual ports too: what tests use is what users start.
-    fn prometheus_config(&self, addresses: &Addresses) -> Result<PathBuf, Error> {
-        let folder = paths::config_dir().join("prometheus");
-        let shipped = folder.join("prometheus.yml");
-        let text = fs::read_to_string(&shipped).map_err(io_error("read", &shipped))?;
-        let copy = run_config::prometheus(
-            &text,
-            &Changes {
-                scrape: self.options.scrape,
-                jaeger_metrics: addresses.jaeger_metrics,
-                prometheus: addresses.prometheus,
-                interval: self.options.scrape_interval,
-                rules: &folder.join("rules"),
-            },
-        )?;
-        let path = self.folder.join("prometheus.yml");
-        fs::write(&path, copy).map_err(io_error("write", &path))?;
-        Ok(path)
-    }
-
-    fn lifetime(&self) -> Lifetime {
-        if self.options.detached {
-            Lifetime::Detached
-        } else {
-            Lifetime::Scoped
-        }
+    fn empty_folder(&self) -> Result<(), Error> {
+        paths::remove_dir(&self.folder).map_err(io_error("remove the old run", &self.folder))?;
+        fs::create_dir_all(&self.folder).map_err(io_error("make the folder", &self.folder))
     }
 }
 
@@ -231,13 +189,6 @@ fn wait_ready(server: &mut Server, deadline: Instant) -> Result<(), Error> {
     }
 }
 
-/// `--flag=path` for any path, also one that is not UTF-8.
-fn argument(flag: &str, path: &Path) -> OsString {
-    let mut argument = OsString::from(flag);
-    argument.push(path);
-    argument
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
@@ -252,8 +203,10 @@ mod tests {
         };
         let run = Run {
             options: &options,
-            jaeger: "sleep".into(),
-            prometheus: "/nowhere/prometheus".into(),
+            programs: vec![
+                (System::Node, "sleep".into()),
+                (System::Jaeger, "/nowhere/jaeger".into()),
+            ],
             folder: paths::run_dir(&options.name),
         };
         let told = Cell::new(0);

@@ -1,0 +1,139 @@
+//! Programs that come as packages of the system: Postgres, Redis, and the exporters that have no Go module to build.
+
+use std::{
+    env,
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// A program of a package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packaged {
+    /// The Postgres server.
+    Postgres,
+    /// The tool that makes the folder of a Postgres server.
+    Initdb,
+    /// The Postgres exporter.
+    PostgresExporter,
+    /// The Redis server.
+    Redis,
+    /// The Redis exporter.
+    RedisExporter,
+    /// The blackbox exporter.
+    Blackbox,
+}
+
+/// A program is not installed.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{program} is not installed: `sudo apt-get install {package}`, or leave it out of the stack"
+)]
+pub struct NotInstalled {
+    /// The program.
+    pub program: &'static str,
+    /// The package of Debian that has it.
+    pub package: &'static str,
+}
+
+/// Where Debian keeps the servers of each major version, out of the `PATH`.
+const POSTGRES_VERSIONS: &str = "/usr/lib/postgresql";
+
+impl Packaged {
+    /// Where it is.
+    ///
+    /// # Errors
+    /// If it is not installed.
+    pub fn path(self) -> Result<PathBuf, NotInstalled> {
+        let folders = || env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect();
+        let found = match self {
+            Self::Postgres | Self::Initdb => {
+                let versions = newest_first(Path::new(POSTGRES_VERSIONS));
+                let mut folders: Vec<PathBuf> = folders();
+                folders.splice(
+                    0..0,
+                    versions.into_iter().map(|version| version.join("bin")),
+                );
+                find(&folders, self.names())
+            }
+            _ => find(&folders(), self.names()),
+        };
+        found.ok_or(NotInstalled {
+            program: self.names()[0],
+            package: self.package(),
+        })
+    }
+
+    /// What it may be called: as everywhere, and as in Debian.
+    fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Postgres => &["postgres"],
+            Self::Initdb => &["initdb"],
+            Self::PostgresExporter => &["postgres_exporter", "prometheus-postgres-exporter"],
+            Self::Redis => &["redis-server"],
+            Self::RedisExporter => &["redis_exporter", "prometheus-redis-exporter"],
+            Self::Blackbox => &["blackbox_exporter", "prometheus-blackbox-exporter"],
+        }
+    }
+
+    fn package(self) -> &'static str {
+        match self {
+            Self::Postgres | Self::Initdb => "postgresql",
+            Self::PostgresExporter => "prometheus-postgres-exporter",
+            Self::Redis => "redis-server",
+            Self::RedisExporter => "prometheus-redis-exporter",
+            Self::Blackbox => "prometheus-blackbox-exporter",
+        }
+    }
+}
+
+fn find(folders: &[PathBuf], names: &[&str]) -> Option<PathBuf> {
+    folders
+        .iter()
+        .flat_map(|folder| names.iter().map(move |name| folder.join(name)))
+        .find(|path| path.is_file())
+}
+
+/// The folders named by a number, the highest first.
+fn newest_first(parent: &Path) -> Vec<PathBuf> {
+    let number = |path: &PathBuf| {
+        path.file_name()
+            .and_then(OsStr::to_str)
+            .and_then(|name| name.parse::<u32>().ok())
+    };
+    let mut versions: Vec<PathBuf> = fs::read_dir(parent)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| number(path).is_some())
+        .collect();
+    versions.sort_by_key(|path| std::cmp::Reverse(number(path)));
+    versions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::paths;
+
+    #[test]
+    fn the_newest_version_comes_first_and_what_is_no_version_never() {
+        let parent = paths::run_dir("packaged_tests");
+        let _ = fs::remove_dir_all(&parent);
+        for name in ["9", "15", "bin"] {
+            fs::create_dir_all(parent.join(name)).unwrap();
+        }
+        assert_eq!(newest_first(&parent), [parent.join("15"), parent.join("9")]);
+    }
+
+    #[test]
+    fn what_is_not_installed_is_named_with_its_package() {
+        let error = NotInstalled {
+            program: "redis-server",
+            package: Packaged::Redis.package(),
+        };
+        assert!(error.to_string().contains("apt-get install redis-server"));
+        assert!(find(&[], Packaged::Redis.names()).is_none());
+    }
+}

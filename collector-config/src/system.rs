@@ -1,0 +1,290 @@
+//! The systems of the stack: which programs they need, on which ports they listen, how each is started.
+
+mod alertmanager;
+mod blackbox;
+mod collector;
+mod jaeger;
+mod loki;
+mod node;
+mod postgres;
+mod prometheus;
+mod redis;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{
+    addresses::{Addresses, Port},
+    native::Program,
+    packaged::Packaged,
+    process::Lifetime,
+    stack::{Error, Options},
+};
+
+/// One system of the stack. The order is the one they start in: what others ask for comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum System {
+    /// Postgres, for a service that wants one, and for its exporter.
+    Postgres,
+    /// Redis, likewise.
+    Redis,
+    /// Where alerts go.
+    Alertmanager,
+    /// Where metrics go, and where rules are evaluated.
+    Prometheus,
+    /// Where spans go.
+    Jaeger,
+    /// Where log lines go.
+    Loki,
+    /// What stands between the service and Jaeger and Loki.
+    Collector,
+    /// The metrics of the host.
+    Node,
+    /// The metrics of Postgres.
+    PostgresExporter,
+    /// The metrics of Redis.
+    RedisExporter,
+    /// The expiry of certificates.
+    Blackbox,
+}
+
+/// How to start a system, and how to ask it.
+#[derive(Debug)]
+pub(crate) struct Launch {
+    pub(crate) command: Command,
+    /// `http://…` answers 200 while it is well, `tcp://…` accepts a connection.
+    pub(crate) health: String,
+    /// What a user opens.
+    pub(crate) url: String,
+}
+
+/// What a start knows.
+#[derive(Debug)]
+pub(crate) struct Start<'a> {
+    pub(crate) options: &'a Options,
+    pub(crate) addresses: &'a Addresses,
+    /// The run folder.
+    pub(crate) folder: PathBuf,
+    /// The program of the system.
+    pub(crate) program: PathBuf,
+}
+
+/// Where the program of a system comes from.
+enum Source {
+    Built(Program),
+    Installed(Packaged),
+}
+
+impl System {
+    /// All of them, in the order of their start.
+    pub const ALL: [Self; 11] = [
+        Self::Postgres,
+        Self::Redis,
+        Self::Alertmanager,
+        Self::Prometheus,
+        Self::Jaeger,
+        Self::Loki,
+        Self::Collector,
+        Self::Node,
+        Self::PostgresExporter,
+        Self::RedisExporter,
+        Self::Blackbox,
+    ];
+
+    /// As `cargo stack up` calls it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Redis => "redis",
+            Self::Alertmanager => "alertmanager",
+            Self::Prometheus => "prometheus",
+            Self::Jaeger => "jaeger",
+            Self::Loki => "loki",
+            Self::Collector => "collector",
+            Self::Node => "node",
+            Self::PostgresExporter => "postgres-exporter",
+            Self::RedisExporter => "redis-exporter",
+            Self::Blackbox => "blackbox",
+        }
+    }
+
+    /// The system of that name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|system| system.name() == name)
+    }
+
+    /// The jobs of Prometheus that scrape it: the names of their files in `prometheus/scrape/` and of their folders in
+    /// `prometheus/rules/`.
+    #[must_use]
+    pub fn jobs(self) -> &'static [&'static str] {
+        match self {
+            // Their exporters have the job.
+            Self::Postgres | Self::Redis => &[],
+            Self::Alertmanager => &["alertmanager"],
+            Self::Prometheus => &["prometheus"],
+            Self::Jaeger => &["jaeger"],
+            Self::Loki => &["loki"],
+            Self::Collector => &["collector", "span_metrics"],
+            Self::Node => &["node"],
+            Self::PostgresExporter => &["postgres"],
+            Self::RedisExporter => &["redis"],
+            Self::Blackbox => &["blackbox"],
+        }
+    }
+
+    /// The program that is built for it, if it is not one of the system's packages.
+    #[must_use]
+    pub fn built(self) -> Option<Program> {
+        match self.source() {
+            Source::Built(program) => Some(program),
+            Source::Installed(_) => None,
+        }
+    }
+
+    /// The ports that it takes beside the given systems.
+    #[must_use]
+    pub fn ports(self, beside: &[Self]) -> &'static [Port] {
+        match self {
+            Self::Postgres => &[Port::Postgres],
+            Self::Redis => &[Port::Redis],
+            Self::Alertmanager => &[Port::Alertmanager],
+            Self::Prometheus => &[Port::Prometheus],
+            Self::Jaeger if beside.contains(&Self::Collector) => &[
+                Port::JaegerOtlpGrpc,
+                Port::JaegerOtlpHttp,
+                Port::JaegerQuery,
+                Port::JaegerQueryGrpc,
+                Port::JaegerHealth,
+                Port::JaegerMetrics,
+                Port::JaegerSampling,
+            ],
+            Self::Jaeger => &[
+                Port::OtlpGrpc,
+                Port::OtlpHttp,
+                Port::JaegerQuery,
+                Port::JaegerQueryGrpc,
+                Port::JaegerHealth,
+                Port::JaegerMetrics,
+                Port::JaegerSampling,
+            ],
+            Self::Loki => &[Port::Loki, Port::LokiGrpc],
+            Self::Collector => &[
+                Port::OtlpGrpc,
+                Port::OtlpHttp,
+                Port::CollectorHealth,
+                Port::CollectorMetrics,
+                Port::CollectorSpanMetrics,
+            ],
+            Self::Node => &[Port::Node],
+            Self::PostgresExporter => &[Port::PostgresExporter],
+            Self::RedisExporter => &[Port::RedisExporter],
+            Self::Blackbox => &[Port::Blackbox],
+        }
+    }
+
+    /// The path of its program, built if it is not in the cache.
+    ///
+    /// # Errors
+    /// If it cannot be built or is not installed.
+    pub fn program(self) -> Result<PathBuf, Error> {
+        Ok(match self.source() {
+            Source::Built(program) => program.path()?,
+            Source::Installed(program) => program.path()?,
+        })
+    }
+
+    /// What has to be there first, and the command.
+    pub(crate) fn launch(self, start: &Start<'_>) -> Result<Launch, Error> {
+        match self {
+            Self::Postgres => postgres::server(start),
+            Self::PostgresExporter => postgres::exporter(start),
+            Self::Redis => redis::server(start),
+            Self::RedisExporter => Ok(redis::exporter(start)),
+            Self::Alertmanager => alertmanager::launch(start),
+            Self::Prometheus => prometheus::launch(start),
+            Self::Jaeger => Ok(jaeger::launch(start)),
+            Self::Loki => loki::launch(start),
+            Self::Collector => Ok(collector::launch(start)),
+            Self::Node => Ok(node::launch(start)),
+            Self::Blackbox => Ok(blackbox::launch(start)),
+        }
+    }
+
+    fn source(self) -> Source {
+        match self {
+            Self::Postgres => Source::Installed(Packaged::Postgres),
+            Self::Redis => Source::Installed(Packaged::Redis),
+            Self::PostgresExporter => Source::Installed(Packaged::PostgresExporter),
+            Self::RedisExporter => Source::Installed(Packaged::RedisExporter),
+            Self::Blackbox => Source::Installed(Packaged::Blackbox),
+            Self::Alertmanager => Source::Built(Program::Alertmanager),
+            Self::Prometheus => Source::Built(Program::Prometheus),
+            Self::Jaeger => Source::Built(Program::Jaeger),
+            Self::Loki => Source::Built(Program::Loki),
+            Self::Collector => Source::Built(Program::Collector),
+            Self::Node => Source::Built(Program::NodeExporter),
+        }
+    }
+}
+
+/// For `DATABASE_URL`: the Postgres of the run in `folder`, with its password.
+pub(crate) fn database_url(address: SocketAddr, folder: &Path) -> Result<String, Error> {
+    postgres::connection(address, folder)
+}
+
+impl Start<'_> {
+    /// A command for the program. It sees nothing of the caller's environment but what a program needs to run: neither
+    /// somebody's credentials nor settings that would change what it does.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = crate::process::command(&self.program, self.lifetime());
+        crate::process::clean_environment(&mut command);
+        command
+    }
+
+    pub(crate) fn lifetime(&self) -> Lifetime {
+        if self.options.detached {
+            Lifetime::Detached
+        } else {
+            Lifetime::Scoped
+        }
+    }
+
+    pub(crate) fn address(&self, port: Port) -> SocketAddr {
+        self.addresses.of(port)
+    }
+
+    pub(crate) fn has(&self, system: System) -> bool {
+        self.options.systems.contains(&system)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_name_leads_back_to_its_system() {
+        for system in System::ALL {
+            assert_eq!(System::of_name(system.name()), Some(system));
+        }
+        assert_eq!(System::of_name("tempo"), None);
+    }
+
+    #[test]
+    fn no_two_systems_of_a_stack_want_one_port() {
+        for all in [
+            System::ALL.to_vec(),
+            vec![System::Jaeger, System::Prometheus],
+        ] {
+            let ports: Vec<_> = all.iter().flat_map(|system| system.ports(&all)).collect();
+            assert_eq!(ports.iter().collect::<HashSet<_>>().len(), ports.len());
+        }
+    }
+}

@@ -1,0 +1,19 @@
+use super::{Launch, Start};
+use crate::{addresses::Port, paths, process::argument, stack::url};
+
+pub(super) fn launch(start: &Start<'_>) -> Launch {
+    let address = start.address(Port::Blackbox);
+    let mut command = start.command();
+    command
+        .arg(argument(
+            "--config.file=",
+            &paths::config_dir().join("blackbox/blackbox.yml"),
+        ))
+        .arg(format!("--web.listen-address={address}"))
+        .arg("--log.level=warn");
+    Launch {
+        command,
+        health: format!("{}/-/healthy", url(address)),
+        url: url(address),
+    }
+}

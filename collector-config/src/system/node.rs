@@ -1,0 +1,15 @@
+use super::{Launch, Start};
+use crate::{addresses::Port, stack::url};
+
+pub(super) fn launch(start: &Start<'_>) -> Launch {
+    let address = start.address(Port::Node);
+    let mut command = start.command();
+    command
+        .arg(format!("--web.listen-address={address}"))
+        .arg("--log.level=warn");
+    Launch {
+        command,
+        health: url(address),
+        url: format!("{}/metrics", url(address)),
+    }
+}

@@ -1,0 +1,67 @@
+use std::{fs, path::PathBuf};
+
+use super::{Launch, Start};
+use crate::{
+    addresses::Port,
+    paths,
+    process::argument,
+    run_config::RunConfig,
+    stack::{Error, Pace, io_error, url},
+};
+
+/// The service's own job, which is there whatever else is.
+const SERVICE: &str = "ironcore";
+/// Where the shipped files expect its `/metrics`.
+const SERVICE_METRICS: &str = "127.0.0.1:9464";
+
+/// Prometheus expands no variables, so it reads a run copy, with the jobs and rules of what is there.
+pub(super) fn launch(start: &Start<'_>) -> Result<Launch, Error> {
+    let config = write_config(start)?;
+    let address = start.address(Port::Prometheus);
+    let mut command = start.command();
+    command
+        .arg(argument("--config.file=", &config))
+        .arg(argument(
+            "--storage.tsdb.path=",
+            &start.folder.join("prometheus/data"),
+        ))
+        .arg(format!("--web.listen-address={address}"))
+        .args(["--enable-feature=exemplar-storage", "--log.level=warn"]);
+    if start.options.pace == Pace::Quick {
+        // It looks for new targets every 5 s only, also at its start: too long for who scrapes every second.
+        command.arg("--scrape.discovery-reload-interval=1s");
+    }
+    Ok(Launch {
+        command,
+        health: format!("{}/-/ready", url(address)),
+        url: url(address),
+    })
+}
+
+fn write_config(start: &Start<'_>) -> Result<PathBuf, Error> {
+    let shipped = paths::config_dir().join("prometheus");
+    let copies = start.folder.join("prometheus");
+    let run = RunConfig::new(start.addresses, start.options.pace)
+        .with(SERVICE_METRICS, start.options.scrape);
+    let config = run.copy(
+        &shipped.join("prometheus.yml"),
+        &copies.join("prometheus.yml"),
+    )?;
+    let jobs = start
+        .options
+        .systems
+        .iter()
+        .flat_map(|system| system.jobs());
+    for job in jobs.chain(&[SERVICE]) {
+        let scrape = format!("scrape/{job}.yml");
+        run.copy(&shipped.join(&scrape), &copies.join(&scrape))?;
+        let rules = shipped.join("rules").join(job);
+        if rules.is_dir() {
+            run.copy_folder(&rules, &copies.join("rules").join(job))?;
+        }
+    }
+    // Who probes certificates puts a file with targets here while it runs; a folder that is made later is not watched.
+    let targets = copies.join("scrape/targets");
+    fs::create_dir_all(&targets).map_err(io_error("make the folder", &targets))?;
+    Ok(config)
+}

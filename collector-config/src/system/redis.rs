@@ -1,0 +1,44 @@
+use std::fs;
+
+use super::{Launch, Start};
+use crate::{
+    addresses::Port,
+    paths,
+    stack::{Error, io_error, url},
+};
+
+pub(super) fn server(start: &Start<'_>) -> Result<Launch, Error> {
+    let address = start.address(Port::Redis);
+    let data = start.folder.join("redis");
+    fs::create_dir_all(&data).map_err(io_error("make the folder", &data))?;
+    let mut command = start.command();
+    command
+        .arg(paths::config_dir().join("redis/redis.conf"))
+        .arg("--bind")
+        .arg(address.ip().to_string())
+        .arg("--port")
+        .arg(address.port().to_string())
+        .arg("--dir")
+        .arg(data);
+    Ok(Launch {
+        command,
+        health: format!("tcp://{address}"),
+        url: format!("redis://{address}"),
+    })
+}
+
+pub(super) fn exporter(start: &Start<'_>) -> Launch {
+    let address = start.address(Port::RedisExporter);
+    let mut command = start.command();
+    command
+        .arg(format!(
+            "-redis.addr=redis://{}",
+            start.address(Port::Redis)
+        ))
+        .arg(format!("-web.listen-address={address}"));
+    Launch {
+        command,
+        health: format!("{}/health", url(address)),
+        url: format!("{}/metrics", url(address)),
+    }
+}

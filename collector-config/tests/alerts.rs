@@ -1,0 +1,228 @@
+//! The way of an alert with the real programs: the wallet service fails, Prometheus sees it, Alertmanager groups, routes
+//! and inhibits, and what it would send to Slack, `PagerDuty`, SMS and email arrives in this process. The shipped rules and
+//! routes, with a thirtieth of their times.
+
+mod support;
+
+use std::{
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use serde_json::Value;
+use stack::{
+    Options, Port, Stack, System,
+    addresses::free_address,
+    inbox::{Inbox, Message},
+    native::Program,
+    query::{Api, Prometheus},
+    service::{Service, ServiceOptions},
+};
+use support::{PATIENCE, eventually, eventually_true, get, service};
+
+/// Requests that fail, until it is dropped.
+struct Failing {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Failing {
+    fn requests_to(service: &Service) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let url = format!("{}/api/v1/gas/estimate?chain=ethereum", service.url());
+        let stopped = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                assert_eq!(get(&url).0, 502);
+                thread::sleep(Duration::from_millis(50));
+            }
+        });
+        Self {
+            stop,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Failing {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let ended = thread.join();
+            assert!(
+                ended.is_ok() || thread::panicking(),
+                "a request did not fail"
+            );
+        }
+    }
+}
+
+/// The programs, the service, and where the messages arrive.
+struct Scene {
+    service: Service,
+    inbox: Inbox,
+    alertmanager: Api,
+    prometheus: Prometheus,
+    stack: Stack,
+}
+
+impl Scene {
+    fn start() -> Self {
+        let inbox = Inbox::start().unwrap();
+        let metrics = free_address().unwrap();
+        let options = Options::free_ports("test_alerts")
+            .with(&[System::Prometheus, System::Alertmanager, System::Node])
+            .scraping(metrics)
+            .alerting(&inbox);
+        let stack = Stack::start(&options).unwrap_or_else(|error| panic!("{error}"));
+        let scene = Self {
+            service: service(ServiceOptions {
+                name: "test_alerts".into(),
+                metrics: Some(metrics),
+                env: vec![("CHAIN_FAILURE_RATE".into(), "1".into())],
+                ..ServiceOptions::default()
+            }),
+            inbox,
+            alertmanager: Api::new(stack.url(Port::Alertmanager)),
+            prometheus: Prometheus::new(stack.prometheus_url()),
+            stack,
+        };
+        eventually_true("the first scrapes", || {
+            let up = |job| scene.prometheus.targets_up(job);
+            Ok(up("node")? == 1 && up("ironcore")? == 1)
+        });
+        // The heartbeat says that the whole way works.
+        scene.message("heartbeat", "Watchdog");
+        scene
+    }
+
+    #[track_caller]
+    fn message(&self, channel: &str, part: &str) -> Message {
+        self.inbox
+            .wait_for(channel, &[part], PATIENCE)
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn messages(&self, channel: &str, alert: &str) -> Vec<Message> {
+        let mut messages = self.inbox.messages();
+        messages.retain(|message| message.channel == channel && message.text().contains(alert));
+        messages
+    }
+
+    /// How Alertmanager sees an alert: its `state`, and by whom it is inhibited or silenced.
+    fn status_of(&self, name: &str) -> Option<Value> {
+        let alerts = self.alertmanager.get("/api/v2/alerts", &[]).ok()?;
+        let mut alerts = alerts.as_array()?.iter();
+        let named = alerts.find(|alert| alert["labels"]["alertname"] == name);
+        named.map(|alert| alert["status"].clone())
+    }
+
+    fn is(&self, name: &str, state: &str) -> bool {
+        self.status_of(name)
+            .is_some_and(|status| status["state"] == state)
+    }
+
+    fn the_alert_goes_to_the_ones_on_call(&self) {
+        assert_eq!(
+            self.message("slack_api", "HighErrorRate").body["channel"],
+            "#oncall"
+        );
+        let mail = self.message("email", "HighErrorRate").text();
+        assert!(mail.contains("runbooks/HighErrorRate.md"), "{mail}");
+    }
+
+    fn the_death_of_the_host_goes_to_everybody_and_mutes_its_alerts(&mut self) {
+        self.stack.kill(System::Node).unwrap();
+        assert_eq!(
+            self.message("slack_api", "HostDown").body["channel"],
+            "#incidents"
+        );
+        let page = self.message("pagerduty", "HostDown");
+        assert_eq!(page.body["event_action"], "trigger");
+        self.message("sms_webhook", "HostDown");
+        let status = eventually("the muted alert", || {
+            Ok::<_, String>(
+                self.status_of("HighErrorRate")
+                    .filter(|status| status["state"] == "suppressed"),
+            )
+        });
+        assert_eq!(status["inhibitedBy"].as_array().map(Vec::len), Some(1));
+        assert!(self.is("HostDown", "active"));
+    }
+
+    fn its_return_closes_the_incident_and_mutes_no_longer(&mut self) {
+        self.stack.restart(System::Node).unwrap();
+        eventually_true("the end of the incident", || {
+            let pages = self.messages("pagerduty", "HostDown");
+            Ok(pages
+                .iter()
+                .any(|page| page.body["event_action"] == "resolve"))
+        });
+        eventually_true("the alert is no longer muted", || {
+            Ok(self.is("HighErrorRate", "active"))
+        });
+    }
+
+    fn a_silence_silences(&self) {
+        let silenced = Command::new(Program::Amtool.path().unwrap())
+            .args(["--alertmanager.url", &self.stack.url(Port::Alertmanager)])
+            .args(["silence", "add", "alertname=HighErrorRate"])
+            .args(["--author=test", "--comment=test", "--duration=1h"])
+            .output()
+            .unwrap();
+        assert!(silenced.status.success(), "{silenced:?}");
+        eventually_true("the silenced alert", || {
+            let by = self.status_of("HighErrorRate");
+            Ok(by.is_some_and(|status| {
+                status["silencedBy"]
+                    .as_array()
+                    .is_some_and(|by| by.len() == 1)
+            }))
+        });
+    }
+
+    /// Over several intervals of its group.
+    fn the_alert_was_sent_once_each_way(&self) {
+        for channel in ["slack_api", "email"] {
+            let messages = self.messages(channel, "HighErrorRate");
+            assert_eq!(messages.len(), 1, "{channel}: {messages:#?}");
+        }
+    }
+
+    fn no_message_failed(&self) {
+        let page = self.alertmanager.text("/metrics").unwrap();
+        let failed: Vec<&str> = page
+            .lines()
+            .filter(|line| line.starts_with("alertmanager_notifications_failed_total"))
+            .collect();
+        assert!(!failed.is_empty());
+        assert!(
+            failed.iter().all(|line| line.ends_with(" 0")),
+            "{failed:#?}"
+        );
+    }
+}
+
+#[test]
+fn an_alert_is_sent_once_is_muted_by_the_death_of_its_host_and_ends() {
+    let mut scene = Scene::start();
+    let failing = Failing::requests_to(&scene.service);
+    scene.the_alert_goes_to_the_ones_on_call();
+    scene.the_death_of_the_host_goes_to_everybody_and_mutes_its_alerts();
+    scene.its_return_closes_the_incident_and_mutes_no_longer();
+    scene.a_silence_silences();
+    scene.the_alert_was_sent_once_each_way();
+    drop(failing);
+    eventually_true("the end of the alert", || {
+        let firing = scene
+            .prometheus
+            .instant("ALERTS{alertname=\"HighErrorRate\"}")?;
+        Ok(firing.is_empty())
+    });
+    scene.no_message_failed();
+}

@@ -1,0 +1,304 @@
+//! What stands between the service and Jaeger, with the real programs: nothing secret passes, what matters is kept, and
+//! what is kept arrives even when the collector or Jaeger dies in between.
+
+mod support;
+
+use std::{collections::BTreeSet, fs};
+
+use serde_json::json;
+use stack::{
+    Options, Port, Stack, System,
+    addresses::{Addresses, free_address},
+    native::Program,
+    paths,
+    process::{self, Lifetime, Output, Process},
+    query::{Api, Jaeger, QueryError},
+    service::{Service, ServiceOptions},
+};
+use support::{RawSpan, eventually, eventually_true, get, new_trace, post, send, service};
+
+const SYSTEMS: [System; 2] = [System::Collector, System::Jaeger];
+
+/// The collector in front of Jaeger, keeping only what has a reason to be kept.
+fn stack(name: &str) -> Stack {
+    let options = Options {
+        collector: vec![("COLLECTOR_SAMPLE_PERCENT".into(), "0".into())],
+        ..Options::free_ports(name).with(&SYSTEMS)
+    };
+    Stack::start(&options).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn sum(page: &str, metric: &str) -> f64 {
+    page.lines()
+        .filter(|line| line.starts_with(metric))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum()
+}
+
+fn wallet(service: &Service, asset: &str) -> serde_json::Value {
+    let body = json!({"chain": "ethereum", "asset": asset, "opening_balance": 1_000_000});
+    post(&format!("{}/api/v1/wallets", service.url()), &body).1["id"].clone()
+}
+
+#[test]
+fn no_secret_passes_that_a_program_sends_past_the_library() {
+    const CANARY: &str = "canary-3f9a71";
+    let stack = stack("test_redaction");
+    let mut span = RawSpan::new(new_trace(), "POST /api/v1/swap")
+        .with("http.request.method", "POST")
+        .with("http.route", "/api/v1/swap");
+    for key in [
+        "mnemonic",
+        "wallet.private_key",
+        "http.request.header.authorization",
+        "db.password",
+        "api_key",
+        "session.token",
+        "something.of.my.own",
+    ] {
+        span = span.with(key, CANARY);
+    }
+    span.failed = true;
+    send(&stack.otlp_http_url(), std::slice::from_ref(&span));
+
+    let jaeger = Jaeger::new(stack.jaeger_url());
+    let trace = eventually("the span in Jaeger", || jaeger.trace(&span.id()));
+    let seen = format!("{trace:?}");
+    assert!(!seen.contains(CANARY), "{seen}");
+    assert!(seen.contains("/api/v1/swap"), "{seen}");
+    let page = Api::new(stack.url(Port::CollectorSpanMetrics)).text("/metrics");
+    assert!(!page.unwrap().contains(CANARY));
+}
+
+#[test]
+fn errors_slow_requests_and_money_are_kept_and_the_rest_is_sampled() {
+    let stack = stack("test_sampling");
+    let request = |method: &str, route: &str| {
+        RawSpan::new(new_trace(), &format!("{method} {route}"))
+            .with("http.request.method", method)
+            .with("http.route", route)
+            .with("http.response.status_code", "200")
+    };
+    let mut error = request("GET", "/api/v1/wallets");
+    error.failed = true;
+    let mut slow = request("GET", "/api/v1/wallets");
+    slow.millis = 900;
+    let kept = [
+        error,
+        slow,
+        request("POST", "/api/v1/wallets/batch"),
+        request("POST", "/api/v1/swap"),
+        request("POST", "/api/v1/tx"),
+    ];
+    let left = [request("GET", "/api/v1/wallets"), request("GET", "/health")];
+    for span in left.iter().chain(&kept) {
+        send(&stack.otlp_http_url(), std::slice::from_ref(span));
+    }
+    let jaeger = Jaeger::new(stack.jaeger_url());
+    for span in &kept {
+        eventually(&format!("{} in Jaeger", span.name), || {
+            jaeger.trace(&span.id())
+        });
+    }
+    // Those that were left were sent, and decided on, before those that have arrived.
+    for span in &left {
+        assert!(jaeger.trace(&span.id()).unwrap().is_none(), "{}", span.name);
+    }
+    // The counts know all of them but the probe: they are made before the choice.
+    let page = Api::new(stack.url(Port::CollectorSpanMetrics));
+    eventually_true("the counts of all spans", || {
+        let page = page.text("/metrics")?;
+        let calls = sum(&page, "traces_span_metrics_calls_total");
+        Ok((calls - 6.0).abs() < f64::EPSILON)
+    });
+}
+
+#[test]
+fn nothing_that_is_kept_is_missing_when_jaeger_and_the_collector_die_in_between() {
+    let mut stack = stack("test_queue");
+    let service = service(ServiceOptions {
+        name: "test_queue".into(),
+        otlp_endpoint: Some(stack.otlp_grpc_url()),
+        env: vec![("CHAIN_LATENCY_SCALE".into(), "0".into())],
+        ..ServiceOptions::default()
+    });
+    let (from, to) = (wallet(&service, "ETH"), wallet(&service, "USDC"));
+    let swap = |count: usize| {
+        for _ in 0..count {
+            let body = json!({"from": from, "to": to, "amount": 10});
+            assert_eq!(
+                post(&format!("{}/api/v1/swap", service.url()), &body).0,
+                201
+            );
+        }
+    };
+    // Jaeger is away: what the collector keeps waits on its disk.
+    stack.kill(System::Jaeger).unwrap();
+    swap(40);
+    let own = Api::new(stack.url(Port::CollectorMetrics));
+    eventually_true("40 decisions, waiting for Jaeger", || {
+        let page = own.text("/metrics")?;
+        let decided = page
+            .lines()
+            .filter(|line| {
+                line.contains("sampling_traces_sampled")
+                    || line.contains("global_count_traces_sampled")
+            })
+            .filter(|line| {
+                line.contains("decision=\"sampled\"") || line.contains("sampled=\"true\"")
+            })
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum::<f64>();
+        Ok(decided >= 40.0 && sum(&page, "otelcol_exporter_queue_size") > 0.0)
+    });
+    // The collector dies, too: what the service sends now waits in the service.
+    stack.kill(System::Collector).unwrap();
+    swap(10);
+    stack.restart(System::Collector).unwrap();
+    stack.restart(System::Jaeger).unwrap();
+    swap(10);
+
+    let swaps: BTreeSet<String> = service
+        .log_lines()
+        .iter()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|line| line["target"] == "http_access" && line["route"] == "/api/v1/swap")
+        .map(|line| line["trace_id"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(swaps.len(), 60);
+    let jaeger = Jaeger::new(stack.jaeger_url());
+    let mut missing = swaps;
+    eventually_true("all 60 traces in Jaeger", || {
+        let mut still = BTreeSet::new();
+        for id in &missing {
+            let trace = jaeger.trace(id)?;
+            if trace.is_none_or(|trace| trace.span("POST /api/v1/swap").is_none()) {
+                still.insert(id.clone());
+            }
+        }
+        missing = still;
+        Ok(missing.is_empty())
+    });
+    let page = Api::new(service.metrics_url()).text("").unwrap();
+    let lost = sum(&page, "telemetry_dropped_total");
+    assert!(lost.abs() < f64::EPSILON, "{page}");
+}
+
+/// A collector that the stack does not know: one of a fleet.
+fn collector(
+    name: &str,
+    layers: &[&str],
+    addresses: &Addresses,
+    more: &[(&str, String)],
+) -> Process {
+    let folder = paths::run_dir("test_scale_out").join(name);
+    fs::create_dir_all(&folder).unwrap();
+    let metrics = addresses.of(Port::CollectorMetrics);
+    let mut command = process::command(&Program::Collector.path().unwrap(), Lifetime::Scoped);
+    process::clean_environment(&mut command);
+    for layer in layers {
+        let file = paths::config_dir().join(format!("collector/{layer}.yaml"));
+        command.arg(process::argument("--config=", &file));
+    }
+    command
+        .env(
+            "COLLECTOR_OTLP_GRPC",
+            addresses.of(Port::OtlpGrpc).to_string(),
+        )
+        .env(
+            "COLLECTOR_OTLP_HTTP",
+            addresses.of(Port::OtlpHttp).to_string(),
+        )
+        .env(
+            "COLLECTOR_HEALTH",
+            addresses.of(Port::CollectorHealth).to_string(),
+        )
+        .env("COLLECTOR_METRICS_HOST", metrics.ip().to_string())
+        .env("COLLECTOR_METRICS_PORT", metrics.port().to_string())
+        .env(
+            "COLLECTOR_SPAN_METRICS",
+            addresses.of(Port::CollectorSpanMetrics).to_string(),
+        )
+        .env("COLLECTOR_STORAGE", folder.join("storage"))
+        .env("COLLECTOR_DECISION_WAIT", "1s")
+        .env("COLLECTOR_SAMPLE_PERCENT", "100")
+        .env(
+            "LOKI_OTLP",
+            format!("http://{}/otlp", free_address().unwrap()),
+        )
+        .envs(more.iter().map(|(name, value)| (name, value)));
+    let log = folder.join("collector.log");
+    let mut process = Process::spawn(name, command, &log, Output::Logged).unwrap();
+    let health = format!("http://{}", addresses.of(Port::CollectorHealth));
+    eventually(&format!("{name} to be healthy"), || {
+        process.check().unwrap_or_else(|error| panic!("{error}"));
+        let up = std::net::TcpStream::connect(addresses.of(Port::CollectorHealth)).is_ok();
+        Ok::<_, String>((up && get(&health).0 == 200).then_some(()))
+    });
+    process
+}
+
+#[test]
+fn a_trace_meets_in_one_gateway_however_its_spans_reach_the_agent() {
+    const TRACES: usize = 60;
+    let jaegers: Vec<Stack> = ["test_gateway_one", "test_gateway_two"]
+        .map(|name| Stack::start(&Options::free_ports(name).with(&[System::Jaeger])).unwrap())
+        .into();
+    let addresses: Vec<Addresses> = (0..3).map(|_| Addresses::free().unwrap()).collect();
+    let _gateways: Vec<Process> = jaegers
+        .iter()
+        .zip(&addresses)
+        .enumerate()
+        .map(|(index, (jaeger, addresses))| {
+            let to = jaeger.address(Port::OtlpGrpc).to_string();
+            collector(
+                &format!("gateway{index}"),
+                &["base", "backends"],
+                addresses,
+                &[("JAEGER_OTLP_GRPC", to)],
+            )
+        })
+        .collect();
+    let gateway = |index: usize| addresses[index].of(Port::OtlpGrpc).to_string();
+    let _agent = collector(
+        "agent",
+        &["agent"],
+        &addresses[2],
+        &[
+            ("COLLECTOR_GATEWAY_1", gateway(0)),
+            ("COLLECTOR_GATEWAY_2", gateway(1)),
+        ],
+    );
+
+    let entrance = format!("http://{}", addresses[2].of(Port::OtlpHttp));
+    let spans: Vec<RawSpan> = (0..TRACES)
+        .map(|_| RawSpan::new(new_trace(), "GET /api/v1/wallets"))
+        .collect();
+    // Three spans of each trace, each in a request of its own kind of mixture.
+    for _ in 0..3 {
+        for some in spans.chunks(7) {
+            send(&entrance, some);
+        }
+    }
+    let clients: Vec<Jaeger> = jaegers
+        .iter()
+        .map(|jaeger| Jaeger::new(jaeger.jaeger_url()))
+        .collect();
+    let count = |client: &Jaeger, span: &RawSpan| {
+        Ok::<_, QueryError>(
+            client
+                .trace(&span.id())?
+                .map_or(0, |trace| trace.spans.len()),
+        )
+    };
+    let mut each = [0, 0];
+    for span in &spans {
+        let found = eventually(&format!("three spans of {}", span.id()), || {
+            let found = [count(&clients[0], span)?, count(&clients[1], span)?];
+            Ok::<_, QueryError>((found[0] + found[1] == 3).then_some(found))
+        });
+        assert!(found.contains(&3), "torn apart: {found:?}");
+        each[usize::from(found[1] == 3)] += 1;
+    }
+    assert!(each.iter().all(|traces| *traces > TRACES / 6), "{each:?}");
+}

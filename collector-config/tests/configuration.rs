@@ -1,0 +1,424 @@
+//! The shipped files, read by the programs that they are for, and the rules that every alert keeps.
+
+mod support;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use stack::{native::Program, packaged::Packaged, paths};
+
+fn config() -> PathBuf {
+    paths::config_dir()
+}
+
+/// All files of a folder and of those in it, with this ending.
+fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
+    fn below(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                below(&path, found);
+            } else {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    below(&config().join(folder), &mut found);
+    found.retain(|path| path.to_string_lossy().ends_with(ending));
+    found.sort();
+    assert!(!found.is_empty(), "no {ending} in {folder}");
+    found
+}
+
+#[track_caller]
+fn passes(command: &mut Command) -> Output {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+fn program(program: Program) -> Command {
+    Command::new(program.path().unwrap())
+}
+
+fn flag(flag: &str, path: &Path) -> OsString {
+    stack::process::argument(flag, path)
+}
+
+#[test]
+fn prometheus_and_its_rules_are_accepted_with_all_lints() {
+    let lint = ["--lint=all", "--lint-fatal"];
+    passes(
+        program(Program::Promtool)
+            .args(["check", "config"])
+            .args(lint)
+            .arg(config().join("prometheus/prometheus.yml")),
+    );
+    passes(
+        program(Program::Promtool)
+            .args(["check", "rules"])
+            .args(lint)
+            .args(files("prometheus/rules", ".yml")),
+    );
+}
+
+#[test]
+fn every_rule_file_is_loaded() {
+    let text = fs::read_to_string(config().join("prometheus/prometheus.yml")).unwrap();
+    for file in files("prometheus/rules", ".yml") {
+        let folder = file
+            .parent()
+            .unwrap()
+            .file_name()
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
+        assert!(
+            text.contains(&format!("- rules/{folder}/*.yml")),
+            "{file:?}"
+        );
+    }
+}
+
+#[test]
+fn the_unit_tests_of_the_rules_pass() {
+    passes(
+        program(Program::Promtool)
+            .args(["test", "rules"])
+            .args(files("prometheus/tests", ".yml")),
+    );
+}
+
+#[test]
+fn jaeger_accepts_each_of_its_configurations() {
+    for file in files("jaeger", ".yaml") {
+        passes(
+            program(Program::Jaeger)
+                .arg("validate")
+                .arg(flag("--config=", &file)),
+        );
+    }
+}
+
+/// What is run together, each list in this order.
+const LAYERS: [&[&str]; 6] = [
+    &["base"],
+    &["base", "backends"],
+    &["base", "backends", "logs"],
+    &["base", "backends", "production"],
+    &["base", "backends", "logs", "production"],
+    &["agent"],
+];
+
+#[test]
+fn the_collector_accepts_every_layering() {
+    let folder = paths::run_dir("test_configuration");
+    fs::create_dir_all(&folder).unwrap();
+    for layers in LAYERS {
+        let mut command = program(Program::Collector);
+        command.arg("validate").env("COLLECTOR_STORAGE", &folder);
+        for layer in layers {
+            command.arg(flag(
+                "--config=",
+                &config().join("collector").join(format!("{layer}.yaml")),
+            ));
+        }
+        passes(&mut command);
+    }
+    let layered: BTreeSet<&str> = LAYERS
+        .iter()
+        .flat_map(|layers| layers.iter().copied())
+        .collect();
+    for file in files("collector", ".yaml") {
+        let name = file.file_stem().unwrap().to_string_lossy().into_owned();
+        assert!(
+            name == "builder" || layered.contains(name.as_str()),
+            "{name} is in no layering"
+        );
+    }
+}
+
+#[test]
+fn loki_accepts_its_configuration() {
+    passes(
+        program(Program::Loki)
+            .arg("-verify-config")
+            .arg("-config.expand-env=true")
+            .arg(flag("-config.file=", &config().join("loki/config.yaml"))),
+    );
+}
+
+#[test]
+fn the_blackbox_exporter_accepts_its_configuration() {
+    passes(
+        Command::new(Packaged::Blackbox.path().unwrap())
+            .arg("--config.check")
+            .arg(flag(
+                "--config.file=",
+                &config().join("blackbox/blackbox.yml"),
+            )),
+    );
+}
+
+#[test]
+fn alertmanager_accepts_its_configuration() {
+    passes(
+        program(Program::Amtool)
+            .arg("check-config")
+            .arg(config().join("alertmanager/alertmanager.yml")),
+    );
+}
+
+#[test]
+fn every_severity_of_every_alert_has_its_route() {
+    let names = alerts();
+    let route = |severity: Option<&str>, name: &str| {
+        let mut command = program(Program::Amtool);
+        command
+            .args(["config", "routes", "test"])
+            .arg(flag(
+                "--config.file=",
+                &config().join("alertmanager/alertmanager.yml"),
+            ))
+            .args([
+                format!("alertname={name}"),
+                "service=ironcore".to_owned(),
+                "team=wallet".to_owned(),
+            ]);
+        if let Some(severity) = severity {
+            command.arg(format!("severity={severity}"));
+        }
+        let output = passes(&mut command);
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    for name in names.keys().filter(|name| *name != "Watchdog") {
+        for (severity, receiver) in [("P0", "p0"), ("P1", "p1"), ("P2", "p2"), ("P3", "p3")] {
+            assert_eq!(
+                route(Some(severity), name),
+                receiver,
+                "{name} as {severity}"
+            );
+        }
+        assert_eq!(route(None, name), "no-severity", "{name}");
+    }
+    for unknown in ["p0", "critical", ""] {
+        assert_eq!(
+            route(Some(unknown), "ServiceDown"),
+            "no-severity",
+            "{unknown:?}"
+        );
+    }
+    for severity in [None, Some("none"), Some("P0")] {
+        assert_eq!(route(severity, "Watchdog"), "heartbeat", "{severity:?}");
+    }
+}
+
+#[test]
+fn yaml_is_tidy() {
+    passes(
+        Command::new("yamllint")
+            .args(["--strict", "--config-file"])
+            .arg(config().join(".yamllint"))
+            .arg(config()),
+    );
+}
+
+/// The alerts of all rule files, of Prometheus and of Loki, with the text of each from its name to the next rule.
+fn alerts() -> BTreeMap<String, Vec<String>> {
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut all = files("prometheus/rules", ".yml");
+    all.extend(files("loki/rules", ".yml"));
+    for file in all {
+        let text = fs::read_to_string(&file).unwrap();
+        let mut rest = text.as_str();
+        while let Some(at) = rest.find("- alert: ") {
+            let rule = &rest[at + "- alert: ".len()..];
+            let end = ["\n      - alert: ", "\n      - record: ", "\n  - name: "]
+                .iter()
+                .filter_map(|next| rule.find(next))
+                .min()
+                .unwrap_or(rule.len());
+            let name = rule.lines().next().unwrap().trim().to_owned();
+            found.entry(name).or_default().push(rule[..end].to_owned());
+            rest = rule;
+        }
+    }
+    assert!(found.len() > 30, "{:?}", found.keys());
+    found
+}
+
+#[test]
+fn every_alert_says_how_bad_it_is_whose_it_is_and_what_to_do() {
+    for (name, rules) in alerts() {
+        for rule in rules {
+            let has = |part: &str| assert!(rule.contains(part), "{name} lacks {part}:\n{rule}");
+            if name == "Watchdog" {
+                has("severity: none");
+            } else {
+                let known = ["P0", "P1", "P2", "P3"];
+                assert!(
+                    known
+                        .iter()
+                        .any(|level| rule.contains(&format!("severity: {level}"))),
+                    "{name}: severity"
+                );
+            }
+            for part in ["team: ", "service: ", "summary: ", "description: "] {
+                has(part);
+            }
+            has(&format!("/collector-config/runbooks/{name}.md"));
+        }
+    }
+}
+
+#[test]
+fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
+    let alerts = alerts();
+    for name in alerts.keys() {
+        let file = config().join(format!("runbooks/{name}.md"));
+        let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file:?}: {error}"));
+        for heading in ["## Meaning", "## Impact", "## Diagnosis", "## Mitigation"] {
+            assert!(
+                text.contains(&format!("\n{heading}\n")),
+                "{name}: {heading}"
+            );
+        }
+    }
+    for file in files("runbooks", ".md") {
+        let name = file.file_stem().unwrap().to_string_lossy().into_owned();
+        assert!(
+            name == "README" || alerts.contains_key(&name),
+            "{name} is no alert"
+        );
+    }
+}
+
+/// What must be tested of an alert, beside what its author thinks of.
+const CASES: [&str; 6] = [
+    "fires at the breach, after its wait and not before",
+    "is silent at half the breach",
+    "is silent without traffic",
+    "is silent at one error in low traffic",
+    "holds over a counter reset",
+    "says no data when its series vanish",
+];
+
+/// The alerts of Loki: `promtool` evaluates no `LogQL`, the real server is asked instead (`tests/logs.rs`).
+fn is_of_loki(name: &str) -> bool {
+    files("loki/rules", ".yml").iter().any(|file| {
+        fs::read_to_string(file)
+            .unwrap()
+            .contains(&format!("- alert: {name}\n"))
+    })
+}
+
+#[test]
+fn every_alert_of_prometheus_has_its_six_cases() {
+    for name in alerts().keys().filter(|name| !is_of_loki(name)) {
+        let file = config().join(format!("prometheus/tests/{name}.yml"));
+        let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file:?}: {error}"));
+        for case in CASES {
+            assert!(
+                text.contains(&format!("{name} {case}")),
+                "{name}: no case \"{case}\""
+            );
+        }
+        // A case in which nothing is expected proves nothing unless another one expects the alert.
+        assert!(
+            text.contains("exp_alerts:"),
+            "{name} is never expected to fire"
+        );
+    }
+}
+
+/// A data source and the kind that Grafana knows it by.
+const DATASOURCES: [(&str, &str); 4] = [
+    ("prometheus", "prometheus"),
+    ("loki", "loki"),
+    ("jaeger", "jaeger"),
+    ("alertmanager", "alertmanager"),
+];
+
+#[test]
+fn every_dashboard_is_whole() {
+    let mut boards = BTreeSet::new();
+    let provisioned: String = files("grafana/provisioning/datasources", ".yaml")
+        .iter()
+        .map(|file| fs::read_to_string(file).unwrap())
+        .collect();
+    for (uid, kind) in DATASOURCES {
+        assert!(provisioned.contains(&format!("uid: {uid}")), "{uid}");
+        assert!(provisioned.contains(&format!("type: {kind}")), "{kind}");
+    }
+    for file in files("grafana/dashboards", ".json") {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        let board: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap())
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let text = |value: &serde_json::Value, what: &str| {
+            let text = value.as_str().unwrap_or_default().trim().to_owned();
+            assert!(!text.is_empty(), "{name}: no {what} in {value}");
+            text
+        };
+        assert!(
+            boards.insert(text(&board["uid"], "uid")),
+            "{name}: uid twice"
+        );
+        assert!(
+            boards.insert(text(&board["title"], "title")),
+            "{name}: title twice"
+        );
+        let mut ids = BTreeSet::new();
+        let mut panels: Vec<&serde_json::Value> = Vec::new();
+        for panel in board["panels"].as_array().unwrap() {
+            panels.push(panel);
+            panels.extend(panel["panels"].as_array().into_iter().flatten());
+        }
+        for panel in panels {
+            let title = text(&panel["title"], "title of a panel");
+            assert!(
+                ids.insert(panel["id"].as_u64().unwrap()),
+                "{name}: {title}: id twice"
+            );
+            if panel["type"] == "row" {
+                continue;
+            }
+            text(&panel["description"], &format!("description of {title}"));
+            let known = |uid: &serde_json::Value| DATASOURCES.iter().any(|(known, _)| uid == known);
+            if panel["type"] != "text" {
+                assert!(
+                    known(&panel["datasource"]["uid"]),
+                    "{name}: {title}: data source"
+                );
+            }
+            for target in panel["targets"].as_array().into_iter().flatten() {
+                assert!(
+                    known(&target["datasource"]["uid"]),
+                    "{name}: {title}: data source of a query"
+                );
+            }
+            if matches!(
+                panel["type"].as_str(),
+                Some("timeseries" | "stat" | "gauge" | "bargauge" | "heatmap")
+            ) {
+                text(
+                    &panel["fieldConfig"]["defaults"]["unit"],
+                    &format!("unit of {title}"),
+                );
+            }
+        }
+    }
+    assert!(boards.contains("IronCore Backend Monitoring"), "{boards:?}");
+}

@@ -1,0 +1,456 @@
+//! Rules and dashboards against what the real programs tell: every metric and every label that one of them names has
+//! series when the whole stack runs and the service is used. It finds what no static check can: a suffix, a unit, a
+//! renamed label, two sides of a match that never meet.
+
+mod support;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use serde_json::{Value, json};
+use stack::{
+    Options, Port, Stack, System,
+    addresses::free_address,
+    paths,
+    query::{Api, QueryError, wait_until},
+    service::{Service, ServiceOptions},
+};
+use support::{PATIENCE, POLL, get, post, service};
+
+/// Metrics that are named on purpose though nothing here has them, and why.
+const NOT_HERE: [(&str, &str); 4] = [
+    (
+        "otelcol_exporter_enqueue_failed_spans_total",
+        "born with the first full queue",
+    ),
+    (
+        "otelcol_exporter_enqueue_failed_log_records_total",
+        "born with the first full queue",
+    ),
+    (
+        "otelcol_exporter_send_failed_spans_total",
+        "born with the first failure",
+    ),
+    (
+        "otelcol_exporter_send_failed_log_records_total",
+        "born with the first failure",
+    ),
+];
+
+/// Metrics of the library that no rule and no dashboard reads, and why.
+const NOT_READ: [(&str, &str); 1] = [(
+    "target_info",
+    "who emits, for joins in queries of one's own",
+)];
+
+/// Every system, a service on the stack's own database, and something with a certificate.
+struct Everything {
+    service: Service,
+    /// Where Loki takes lines.
+    push: String,
+    prometheus: Api,
+    jaeger: Api,
+    loki: Api,
+    _certificate: TlsServer,
+    _stack: Stack,
+}
+
+impl Everything {
+    fn start() -> Self {
+        let metrics = free_address().unwrap();
+        let options = Options::free_ports("test_contract")
+            .with(&System::ALL)
+            .scraping(metrics);
+        let stack = Stack::start(&options).unwrap_or_else(|error| panic!("{error}"));
+        let certificate = TlsServer::start(&stack.folder());
+        let target = json!([{"targets": [certificate.address], "labels": {"module": "tls", "host": "localhost", "service": "ironcore"}}]);
+        fs::write(
+            stack.folder().join("prometheus/scrape/targets/tls.yml"),
+            target.to_string(),
+        )
+        .unwrap();
+        let service = service(ServiceOptions {
+            name: "test_contract".into(),
+            metrics: Some(metrics),
+            otlp_endpoint: Some(stack.otlp_grpc_url()),
+            database_url: Some(stack.database_url().unwrap()),
+            ..ServiceOptions::default()
+        });
+        Self {
+            service,
+            push: format!("{}/loki/api/v1/push", stack.url(Port::Loki)),
+            prometheus: Api::new(stack.prometheus_url()),
+            jaeger: Api::new(stack.jaeger_url()),
+            loki: Api::new(stack.url(Port::Loki)),
+            _certificate: certificate,
+            _stack: stack,
+        }
+    }
+
+    /// One round of all endpoints, with answers of every kind.
+    fn drive(&self) {
+        let url = |path: &str| format!("{}{path}", self.service.url());
+        let wallet = |asset: &str| {
+            let body = json!({"chain": "ethereum", "asset": asset, "opening_balance": 1_000_000});
+            let (status, wallet) = post(&url("/api/v1/wallets"), &body);
+            assert_eq!(status, 201, "{wallet}");
+            wallet["id"].clone()
+        };
+        let (from, to, savings) = (wallet("ETH"), wallet("USDC"), wallet("ETH"));
+        let send = json!({"from": from, "to": savings, "asset": "ETH", "amount": 10});
+        let batch = json!({"wallets": [{"chain": "ethereum", "asset": "ETH"}]});
+        let swap = json!({"from": from, "to": to, "amount": 10_000});
+        let user = json!({"name": "Ada"});
+        for (path, body) in [
+            ("/api/v1/tx", &send),
+            ("/api/v1/payments", &send),
+            ("/api/v1/wallets/batch", &batch),
+            ("/api/v1/swap", &swap),
+            ("/api/v1/users", &user),
+            ("/api/v1/swap", &json!({})),
+        ] {
+            let (status, answer) = post(&url(path), body);
+            assert!(status < 500, "{path}: {status} {answer}");
+        }
+        let of = from.as_str().unwrap();
+        for path in [
+            "/api/v1/wallets",
+            &format!("/api/v1/tx?wallet={of}"),
+            "/api/v1/gas/estimate?chain=ethereum",
+            "/api/v1/swap/quote?from=ETH&to=USDC&amount=1000",
+            "/nowhere",
+        ] {
+            assert!(get(&url(path)).0 < 500, "{path}");
+        }
+        // A line that is too old is refused, and counted by Loki; a question is counted by Jaeger.
+        let old = json!({"streams": [{"stream": {"service_name": "old"}, "values": [["1000000000000000000", "old"]]}]});
+        assert_eq!(post(&self.push, &old).0, 400);
+        self.jaeger.get("/api/services", &[]).unwrap();
+        self.jaeger
+            .get("/api/traces", &[("service", "ironcore")])
+            .unwrap();
+    }
+
+    /// All names of metrics that have series now.
+    fn names(&self) -> BTreeSet<String> {
+        let names = self.prometheus.get("/api/v1/label/__name__/values", &[]);
+        strings(&names.unwrap()["data"])
+    }
+
+    /// The names of the labels of a metric, over all of its series.
+    fn labels(&self, metric: &str) -> BTreeSet<String> {
+        let selector = format!("{{__name__=\"{metric}\"}}");
+        let series = self
+            .prometheus
+            .get("/api/v1/series", &[("match[]", &selector)])
+            .unwrap();
+        series["data"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_object)
+            .flat_map(|labels| labels.keys().cloned())
+            .collect()
+    }
+}
+
+/// `openssl s_server` with a certificate of its own.
+struct TlsServer {
+    child: Child,
+    address: String,
+}
+
+impl TlsServer {
+    fn start(folder: &Path) -> Self {
+        let (key, certificate) = (folder.join("tls.key"), folder.join("tls.pem"));
+        let made = Command::new("openssl")
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+            ])
+            .args(["-nodes", "-days", "7", "-subj", "/CN=localhost", "-keyout"])
+            .arg(&key)
+            .arg("-out")
+            .arg(&certificate)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let address = free_address().unwrap().to_string();
+        let child = Command::new("openssl")
+            .args(["s_server", "-quiet", "-accept", &address, "-key"])
+            .arg(&key)
+            .arg("-cert")
+            .arg(&certificate)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { child, address }
+    }
+}
+
+impl Drop for TlsServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One expression and where it stands.
+struct Expression {
+    place: String,
+    text: String,
+}
+
+/// A metric that an expression reads, with the labels that it must have.
+#[derive(Default)]
+struct Read {
+    labels: BTreeSet<String>,
+    places: BTreeSet<String>,
+}
+
+/// The expressions of all rules that Prometheus has loaded.
+fn rules(prometheus: &Api) -> Vec<Expression> {
+    let answer = prometheus.get("/api/v1/rules", &[]).unwrap();
+    let groups = answer["data"]["groups"].as_array().unwrap();
+    let of_group = |group: &Value| group["rules"].as_array().cloned().unwrap_or_default();
+    groups
+        .iter()
+        .flat_map(of_group)
+        .map(|rule| Expression {
+            place: format!("rule {}", rule["name"].as_str().unwrap()),
+            text: rule["query"].as_str().unwrap().to_owned(),
+        })
+        .collect()
+}
+
+/// The expressions of all dashboards that go to this data source, with values for their variables.
+fn dashboards(datasource: &str) -> Vec<Expression> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(paths::config_dir().join("grafana/dashboards")).unwrap() {
+        let path = entry.unwrap().path();
+        let board: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let variables = board["templating"]["list"].as_array().cloned();
+        let variables: Vec<String> = variables
+            .into_iter()
+            .flatten()
+            .filter_map(|variable| variable["name"].as_str().map(ToOwned::to_owned))
+            .collect();
+        let file = path.file_name().unwrap().to_string_lossy().into_owned();
+        for panel in panels(&board) {
+            for target in panel["targets"].as_array().into_iter().flatten() {
+                if let Some(text) = target["expr"].as_str()
+                    && target["datasource"]["uid"] == datasource
+                {
+                    found.push(Expression {
+                        place: format!("{file}: {}", panel["title"].as_str().unwrap_or("?")),
+                        text: substituted(text, &variables),
+                    });
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The panels, also those inside rows.
+fn panels(board: &Value) -> Vec<&Value> {
+    let all = board["panels"].as_array().into_iter().flatten();
+    all.flat_map(|panel| {
+        let inner = panel["panels"].as_array().into_iter().flatten();
+        std::iter::once(panel).chain(inner)
+    })
+    .collect()
+}
+
+fn substituted(text: &str, variables: &[String]) -> String {
+    let mut text = text
+        .replace("$__rate_interval", "1m")
+        .replace("$__interval", "1m")
+        .replace("$__range", "1h");
+    let mut by_length: Vec<&String> = variables.iter().collect();
+    by_length.sort_by_key(|name| std::cmp::Reverse(name.len()));
+    for name in by_length {
+        text = text
+            .replace(&format!("${{{name}}}"), ".*")
+            .replace(&format!("${name}"), ".*");
+    }
+    text
+}
+
+/// Adds what the expression reads, as Prometheus itself parses it.
+fn add(prometheus: &Api, expression: &Expression, reads: &mut BTreeMap<String, Read>) {
+    let tree = prometheus
+        .get("/api/v1/parse_query", &[("query", &expression.text)])
+        .unwrap_or_else(|error| panic!("{}: {error}\n{}", expression.place, expression.text));
+    let mut selectors = Vec::new();
+    walk(&tree["data"], &BTreeSet::new(), &mut selectors);
+    for (metric, labels) in selectors {
+        let read = reads.entry(metric).or_default();
+        read.labels.extend(labels);
+        read.places.insert(expression.place.clone());
+    }
+}
+
+/// Collects the selectors below a node with the labels that they are matched, summed and joined by.
+fn walk(node: &Value, wanted: &BTreeSet<String>, found: &mut Vec<(String, BTreeSet<String>)>) {
+    let mut below = wanted.clone();
+    match node["type"].as_str() {
+        Some("vectorSelector" | "matrixSelector") => {
+            let matchers = node["matchers"].as_array().into_iter().flatten();
+            // `!=` also holds where there is no such label.
+            let positive =
+                matchers.filter(|matcher| !matcher["type"].as_str().unwrap_or("").starts_with('!'));
+            below.extend(
+                positive.filter_map(|matcher| matcher["name"].as_str().map(ToOwned::to_owned)),
+            );
+            found.push((node["name"].as_str().unwrap().to_owned(), below));
+            return;
+        }
+        Some("aggregation") => {
+            // What is above the aggregation sees only its labels.
+            below.clear();
+            if node["without"] != true {
+                below.extend(strings(&node["grouping"]));
+            }
+        }
+        Some("call") => {
+            let name = node["func"]["name"].as_str().unwrap_or_default();
+            if matches!(
+                name,
+                "label_replace" | "label_join" | "absent" | "absent_over_time"
+            ) {
+                // These make labels.
+                below.clear();
+            }
+        }
+        Some("binaryExpr") => {
+            let matching = &node["matching"];
+            if matching["on"] == true {
+                below.extend(strings(&matching["labels"]));
+            }
+            let one = strings(&matching["include"]);
+            // A label that comes from the other side by `group_left` is not on both.
+            below.retain(|label| !one.contains(label));
+            if matches!(node["op"].as_str(), Some("or" | "unless")) {
+                below.clone_from(wanted);
+            }
+        }
+        _ => {}
+    }
+    for child in ["lhs", "rhs", "expr"] {
+        if !node[child].is_null() {
+            walk(&node[child], &below, found);
+        }
+    }
+    for child in node["args"].as_array().into_iter().flatten() {
+        walk(child, &below, found);
+    }
+}
+
+fn strings(list: &Value) -> BTreeSet<String> {
+    let list = list.as_array().into_iter().flatten();
+    list.filter_map(|item| item.as_str().map(ToOwned::to_owned))
+        .collect()
+}
+
+/// The families of the service's page, as `# TYPE` names them.
+fn families(page: &str) -> BTreeSet<String> {
+    page.lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .map(ToOwned::to_owned)
+        .collect()
+}
+
+#[test]
+fn whatever_rules_and_dashboards_name_has_series_in_the_running_stack() {
+    let everything = Everything::start();
+    let mut reads = BTreeMap::new();
+    for expression in rules(&everything.prometheus)
+        .iter()
+        .chain(&dashboards("prometheus"))
+    {
+        add(&everything.prometheus, expression, &mut reads);
+    }
+    assert!(reads.len() > 50, "only {} metrics are read", reads.len());
+
+    let allowed = |metric: &str| NOT_HERE.iter().any(|(name, _)| *name == metric);
+    let mut missing = BTreeSet::new();
+    let outcome = wait_until(PATIENCE, POLL, "every metric", || {
+        everything.drive();
+        let names = everything.names();
+        missing = reads
+            .keys()
+            .filter(|metric| !names.contains(*metric) && !allowed(metric))
+            .cloned()
+            .collect();
+        Ok::<_, QueryError>(missing.is_empty().then_some(()))
+    });
+    let mut faults: Vec<String> = Vec::new();
+    if outcome.is_err() {
+        let told = missing
+            .iter()
+            .map(|metric| format!("no series of {metric}, named by {:?}", reads[metric].places));
+        faults.extend(told);
+    }
+    for (metric, read) in &reads {
+        if missing.contains(metric) || allowed(metric) {
+            continue;
+        }
+        let labels = everything.labels(metric);
+        let unknown: Vec<_> = read
+            .labels
+            .iter()
+            .filter(|label| *label != "__name__" && !labels.contains(*label))
+            .collect();
+        if !unknown.is_empty() {
+            faults.push(format!(
+                "{metric} has no label {unknown:?}, named by one of {:?}; it has {labels:?}",
+                read.places
+            ));
+        }
+    }
+    for (name, why) in NOT_HERE {
+        assert!(
+            reads.contains_key(name),
+            "{name} ({why}) is not read any more"
+        );
+    }
+
+    // And the other way round: what the library tells is looked at, or left on purpose.
+    let page = Api::new(everything.service.metrics_url()).text("").unwrap();
+    for family in families(&page) {
+        let read = reads.keys().any(|metric| {
+            metric == &family
+                || metric
+                    .strip_prefix(&family)
+                    .is_some_and(|rest| matches!(rest, "_bucket" | "_sum" | "_count"))
+        });
+        let left = NOT_READ.iter().any(|(name, _)| *name == family);
+        if read == left {
+            faults.push(format!(
+                "{family}: read by a rule or dashboard: {read}, listed as not read: {left}"
+            ));
+        }
+    }
+
+    // LogQL, as Loki parses it.
+    for Expression { place, text } in dashboards("loki") {
+        if let Err(error) = everything
+            .loki
+            .get("/loki/api/v1/format_query", &[("query", &text)])
+        {
+            faults.push(format!("{place}: {error}"));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}

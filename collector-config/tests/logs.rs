@@ -1,0 +1,189 @@
+//! The way of a log line with the real programs: the service writes it, the collector reads it, Loki keeps it, and its
+//! trace id opens a trace in Jaeger. None is lost or doubled by a crash of the collector, and too many errors are an alert.
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use stack::{
+    Options, Port, Stack, System,
+    inbox::Inbox,
+    query::{Api, Jaeger, QueryError},
+    service::{Service, ServiceOptions},
+};
+use support::{eventually, eventually_true, get, service};
+
+const ALL: &str = "{service_name=\"ironcore\"}";
+
+/// The stack, and a service whose chain fails always.
+struct Scene {
+    service: Service,
+    loki: Loki,
+    inbox: Inbox,
+    stack: Stack,
+}
+
+impl Scene {
+    fn start(name: &str) -> Self {
+        let inbox = Inbox::start().unwrap();
+        let options = Options::free_ports(name)
+            .with(&[
+                System::Alertmanager,
+                System::Jaeger,
+                System::Loki,
+                System::Collector,
+            ])
+            .alerting(&inbox);
+        let stack = Stack::start(&options).unwrap_or_else(|error| panic!("{error}"));
+        Self {
+            service: service(ServiceOptions {
+                // In the folder of the stack, where the collector looks for lines.
+                name: name.into(),
+                otlp_endpoint: Some(stack.otlp_grpc_url()),
+                env: vec![("CHAIN_FAILURE_RATE".into(), "1".into())],
+                ..ServiceOptions::default()
+            }),
+            loki: Loki(Api::new(stack.url(Port::Loki))),
+            inbox,
+            stack,
+        }
+    }
+
+    /// Requests that fail: two lines of level ERROR and an access line each.
+    fn fail(&self, requests: usize) {
+        let url = format!("{}/api/v1/gas/estimate?chain=ethereum", self.service.url());
+        for _ in 0..requests {
+            assert_eq!(get(&url).0, 502);
+        }
+    }
+
+    /// Each line must be in Loki as often as it was written.
+    fn wait_for_every_line(&self) {
+        eventually_true("every line in Loki, once", || {
+            // Asked first: what is written in between is not there yet.
+            let kept = counted(self.loki.lines(ALL)?.into_iter().map(|line| line.identity));
+            let written = counted(self.service.log_lines().iter().map(|line| {
+                let line: Value = serde_json::from_str(line).unwrap();
+                let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
+                format!("{} {}", text("span_id"), text("message"))
+            }));
+            for (line, count) in &kept {
+                let once = written.get(line).copied().unwrap_or_default();
+                assert!(
+                    *count <= once,
+                    "{count} times, written {once} times: {line}"
+                );
+            }
+            Ok(kept == written)
+        });
+    }
+}
+
+fn counted<T: Ord>(all: impl Iterator<Item = T>) -> BTreeMap<T, usize> {
+    let mut counts = BTreeMap::new();
+    for one in all {
+        *counts.entry(one).or_default() += 1;
+    }
+    counts
+}
+
+/// Loki's API.
+struct Loki(Api);
+
+/// A line as Loki keeps it.
+struct Line {
+    /// The id of its span and its message.
+    identity: String,
+    labels: BTreeMap<String, String>,
+}
+
+impl Loki {
+    fn ask(&self, query: &str) -> Result<Value, QueryError> {
+        let answer = self.0.get(
+            "/loki/api/v1/query_range",
+            &[("query", query), ("since", "1h"), ("limit", "5000")],
+        )?;
+        Ok(answer["data"]["result"].clone())
+    }
+
+    fn lines(&self, query: &str) -> Result<Vec<Line>, QueryError> {
+        let streams = self.ask(query)?;
+        let of_stream = |stream: &Value| -> Vec<Line> {
+            let labels: BTreeMap<String, String> =
+                serde_json::from_value(stream["stream"].clone()).unwrap();
+            let values = stream["values"].as_array().into_iter().flatten();
+            values
+                .map(|value| Line {
+                    identity: format!(
+                        "{} {}",
+                        labels.get("span_id").map_or("", String::as_str),
+                        value[1].as_str().unwrap()
+                    ),
+                    labels: labels.clone(),
+                })
+                .collect()
+        };
+        Ok(streams
+            .as_array()
+            .into_iter()
+            .flatten()
+            .flat_map(of_stream)
+            .collect())
+    }
+}
+
+#[test]
+fn every_line_arrives_once_also_over_a_crash_of_the_collector() {
+    let mut scene = Scene::start("test_logs");
+    scene.fail(30);
+    scene.wait_for_every_line();
+
+    scene.stack.kill(System::Collector).unwrap();
+    scene.fail(20);
+    scene.stack.restart(System::Collector).unwrap();
+    scene.fail(10);
+    scene.wait_for_every_line();
+
+    // A line leads to its trace.
+    let errors = scene
+        .loki
+        .lines(&format!("{ALL} | severity_text=\"ERROR\""))
+        .unwrap();
+    assert_eq!(errors.len(), 120);
+    let id = errors[0].labels["trace_id"].clone();
+    let jaeger = Jaeger::new(scene.stack.jaeger_url());
+    eventually(&format!("trace {id}"), || jaeger.trace(&id));
+    // The id is no label: a stream for each trace would end Loki.
+    let labels = scene
+        .loki
+        .0
+        .get("/loki/api/v1/labels", &[("since", "1h")])
+        .unwrap();
+    let labels: Vec<&str> = labels["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    assert!(
+        labels.contains(&"service_name") && labels.len() <= 4,
+        "{labels:?}"
+    );
+}
+
+#[test]
+fn too_many_errors_in_the_log_are_an_alert() {
+    let scene = Scene::start("test_log_alert");
+    let url = format!("{}/api/v1/gas/estimate?chain=ethereum", scene.service.url());
+    let message = eventually("the alert", || {
+        assert_eq!(get(&url).0, 502);
+        let messages = scene.inbox.messages();
+        Ok::<_, String>(
+            messages
+                .into_iter()
+                .find(|message| message.text().contains("ErrorLogBurst")),
+        )
+    });
+    assert_eq!(message.channel, "slack_api");
+}

@@ -209,6 +209,20 @@ mod tests {
     }
 
     #[test]
+    fn every_metric_is_documented_with_its_labels() {
+        let readme = include_str!("../../README.md");
+        for metric in ALL {
+            let labels: Vec<_> = metric
+                .labels
+                .iter()
+                .map(|label| format!("`{label}`"))
+                .collect();
+            let row = format!("| `{}` | {} |", metric.name, labels.join(", "));
+            assert!(readme.contains(&row), "README.md has no row {row}");
+        }
+    }
+
+    #[test]
     fn duration_bounds_rise_and_hold_every_latency_objective() {
         assert!(DURATION_BOUNDS.windows(2).all(|pair| pair[0] < pair[1]));
         for objective_ms in [15, 50, 80, 30, 100, 150, 20, 120, 200, 300, 500, 800] {

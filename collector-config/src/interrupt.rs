@@ -9,10 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::process::GRACE;
+use crate::process::{self, GRACE};
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
@@ -69,31 +68,15 @@ pub fn wait(child: &mut Child, limit: Option<Duration>) -> io::Result<ExitStatus
             return Ok(status);
         }
         if requested() {
-            end(child)?;
+            process::end(child, GRACE)?;
             return Err(error());
         }
         if limit.is_some_and(|limit| start.elapsed() >= limit) {
-            end(child)?;
+            process::end(child, GRACE)?;
             return Err(io::ErrorKind::TimedOut.into());
         }
         thread::sleep(POLL);
     }
-}
-
-/// SIGTERM, then SIGKILL.
-fn end(child: &mut Child) -> io::Result<()> {
-    if let Some(pid) = Pid::from_raw(child.id().cast_signed()) {
-        kill_process(pid, Signal::TERM)?;
-    }
-    let deadline = Instant::now() + GRACE;
-    while Instant::now() < deadline {
-        if child.try_wait()?.is_some() {
-            return Ok(());
-        }
-        thread::sleep(POLL);
-    }
-    child.kill()?;
-    child.wait().map(drop)
 }
 
 #[cfg(test)]

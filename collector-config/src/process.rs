@@ -193,22 +193,7 @@ impl Process {
     /// # Errors
     /// If the system does not let us signal or wait.
     pub fn stop(&mut self, grace: Duration) -> io::Result<ExitStatus> {
-        // The child is not reaped yet, so its pid cannot have been given to another process.
-        if let (None, Some(pid)) = (
-            self.try_wait()?,
-            Pid::from_raw(self.child.id().cast_signed()),
-        ) {
-            kill_process(pid, Signal::TERM)?;
-        }
-        let deadline = Instant::now() + grace;
-        while Instant::now() < deadline {
-            if let Some(status) = self.try_wait()? {
-                return Ok(status);
-            }
-            thread::sleep(POLL);
-        }
-        self.child.kill()?;
-        let status = self.child.wait()?;
+        let status = end(&mut self.child, grace)?;
         self.over = true;
         Ok(status)
     }
@@ -237,6 +222,29 @@ impl Process {
             tail: tail(&self.log),
         }
     }
+}
+
+/// Asks a child to end (SIGTERM), waits for at most `grace`, then kills it. Returns how it ended.
+///
+/// # Errors
+/// If the system does not let us signal or wait.
+pub(crate) fn end(child: &mut Child, grace: Duration) -> io::Result<ExitStatus> {
+    // Not reaped before, its pid cannot have been given to another process.
+    if let Some(status) = child.try_wait()? {
+        return Ok(status);
+    }
+    if let Some(pid) = Pid::from_raw(child.id().cast_signed()) {
+        kill_process(pid, Signal::TERM)?;
+    }
+    let deadline = Instant::now() + grace;
+    while Instant::now() < deadline {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        thread::sleep(POLL);
+    }
+    child.kill()?;
+    child.wait()
 }
 
 impl Drop for Process {

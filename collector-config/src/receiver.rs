@@ -19,10 +19,7 @@ use tokio::sync::oneshot;
 
 pub use record::{ReceivedLog, ReceivedMetric, ReceivedPoint, ReceivedSpan};
 
-use crate::{
-    query::{Timeout, wait_until},
-    trace::Trace,
-};
+use crate::{query::Timeout, trace::Trace};
 
 /// How many spans, metrics and log records are kept each; the oldest make room. A demo runs until somebody stops it.
 const KEPT: usize = 50_000;
@@ -123,11 +120,6 @@ impl Receiver {
         self.inbox.lock().logs.iter().cloned().collect()
     }
 
-    /// Forgets what has come so far; the count of requests starts again.
-    pub fn clear(&self) {
-        *self.inbox.lock() = Received::default();
-    }
-
     /// The spans, as soon as there are at least `n`.
     ///
     /// # Errors
@@ -175,25 +167,6 @@ impl Receiver {
         (!spans.is_empty()).then(|| Trace {
             trace_id: trace_id.into(),
             spans,
-        })
-    }
-
-    /// The trace with this id, as soon as it has at least `spans` spans.
-    ///
-    /// # Errors
-    /// [`Timeout`].
-    pub fn wait_for_trace(
-        &self,
-        trace_id: &str,
-        spans: usize,
-        timeout: Duration,
-    ) -> Result<Trace, Timeout> {
-        let what = format!("{spans} spans of the trace {trace_id} at the OTLP receiver");
-        wait_until(timeout, Duration::from_millis(10), what, || {
-            Ok::<_, std::convert::Infallible>(
-                self.trace(trace_id)
-                    .filter(|trace| trace.spans.len() >= spans),
-            )
         })
     }
 }

@@ -24,6 +24,8 @@ use crate::{
     stack::{Error, Options},
 };
 
+pub use collector::variables as collector_variables;
+
 /// One system of the stack. The order is the one they start in: what others ask for comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum System {

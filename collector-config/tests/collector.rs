@@ -8,7 +8,8 @@ use std::{collections::BTreeSet, fs};
 use serde_json::json;
 use stack::{
     Options, Port, Stack, System,
-    addresses::{Addresses, free_address},
+    addresses::Addresses,
+    collector_variables,
     native::Program,
     paths,
     process::{self, Lifetime, Output, Process},
@@ -193,7 +194,6 @@ fn collector(
 ) -> Process {
     let folder = paths::run_dir("test_scale_out").join(name);
     fs::create_dir_all(&folder).unwrap();
-    let metrics = addresses.of(Port::CollectorMetrics);
     let mut command = process::command(&Program::Collector.path().unwrap(), Lifetime::Scoped);
     process::clean_environment(&mut command);
     for layer in layers {
@@ -201,31 +201,10 @@ fn collector(
         command.arg(process::argument("--config=", &file));
     }
     command
-        .env(
-            "COLLECTOR_OTLP_GRPC",
-            addresses.of(Port::OtlpGrpc).to_string(),
-        )
-        .env(
-            "COLLECTOR_OTLP_HTTP",
-            addresses.of(Port::OtlpHttp).to_string(),
-        )
-        .env(
-            "COLLECTOR_HEALTH",
-            addresses.of(Port::CollectorHealth).to_string(),
-        )
-        .env("COLLECTOR_METRICS_HOST", metrics.ip().to_string())
-        .env("COLLECTOR_METRICS_PORT", metrics.port().to_string())
-        .env(
-            "COLLECTOR_SPAN_METRICS",
-            addresses.of(Port::CollectorSpanMetrics).to_string(),
-        )
+        .envs(collector_variables(addresses))
         .env("COLLECTOR_STORAGE", folder.join("storage"))
         .env("COLLECTOR_DECISION_WAIT", "1s")
         .env("COLLECTOR_SAMPLE_PERCENT", "100")
-        .env(
-            "LOKI_OTLP",
-            format!("http://{}/otlp", free_address().unwrap()),
-        )
         .envs(more.iter().map(|(name, value)| (name, value)));
     let log = folder.join("collector.log");
     let mut process = Process::spawn(name, command, &log, Output::Logged).unwrap();

@@ -1,6 +1,6 @@
 use super::{Launch, Start, System};
 use crate::{
-    addresses::Port,
+    addresses::{Addresses, Port},
     paths,
     process::argument,
     stack::{Pace, url},
@@ -9,9 +9,6 @@ use crate::{
 /// The collector expands variables in its configuration, so it reads the shipped layers themselves.
 pub(super) fn launch(start: &Start<'_>) -> Launch {
     let folder = paths::config_dir().join("collector");
-    let storage = start.folder.join("collector");
-    let metrics = start.address(Port::CollectorMetrics);
-    let health = start.address(Port::CollectorHealth);
     let mut layers = vec!["base.yaml", "backends.yaml"];
     if start.has(System::Loki) {
         layers.push("logs.yaml");
@@ -21,46 +18,42 @@ pub(super) fn launch(start: &Start<'_>) -> Launch {
         command.arg(argument("--config=", &folder.join(layer)));
     }
     command
-        .env(
-            "COLLECTOR_OTLP_GRPC",
-            start.address(Port::OtlpGrpc).to_string(),
-        )
-        .env(
-            "COLLECTOR_OTLP_HTTP",
-            start.address(Port::OtlpHttp).to_string(),
-        )
-        .env("COLLECTOR_HEALTH", health.to_string())
-        .env("COLLECTOR_METRICS_HOST", metrics.ip().to_string())
-        .env("COLLECTOR_METRICS_PORT", metrics.port().to_string())
-        .env(
-            "COLLECTOR_SPAN_METRICS",
-            start.address(Port::CollectorSpanMetrics).to_string(),
-        )
-        .env("COLLECTOR_STORAGE", storage)
+        .envs(variables(start.addresses))
+        .env("COLLECTOR_STORAGE", start.folder.join("collector"))
         .env("COLLECTOR_LOG_FILES", start.folder.join("*.jsonl"))
-        .env(
-            "JAEGER_OTLP_GRPC",
-            start.address(Port::JaegerOtlpGrpc).to_string(),
-        )
-        .env(
-            "LOKI_OTLP",
-            format!("{}/otlp", url(start.address(Port::Loki))),
-        )
         // Whoever tries the stack wants to see each request, and soon.
         .env("COLLECTOR_SAMPLE_PERCENT", "100");
     if start.options.pace == Pace::Quick {
         command.env("COLLECTOR_DECISION_WAIT", "1s");
     }
-    command.envs(
-        start
-            .options
-            .collector
-            .iter()
-            .map(|(name, value)| (name, value)),
-    );
+    command.envs(start.options.collector.iter().cloned());
     Launch {
         command,
-        health: url(health),
+        health: url(start.address(Port::CollectorHealth)),
         url: url(start.address(Port::OtlpGrpc)),
     }
+}
+
+/// The variables of the shipped configuration that say where it listens and where it sends to.
+#[must_use]
+pub fn variables(addresses: &Addresses) -> Vec<(&'static str, String)> {
+    let metrics = addresses.of(Port::CollectorMetrics);
+    let mut variables = vec![
+        ("COLLECTOR_METRICS_HOST", metrics.ip().to_string()),
+        ("COLLECTOR_METRICS_PORT", metrics.port().to_string()),
+        (
+            "LOKI_OTLP",
+            format!("{}/otlp", url(addresses.of(Port::Loki))),
+        ),
+    ];
+    let address = |(name, port)| (name, addresses.of(port).to_string());
+    let listening = [
+        ("COLLECTOR_OTLP_GRPC", Port::OtlpGrpc),
+        ("COLLECTOR_OTLP_HTTP", Port::OtlpHttp),
+        ("COLLECTOR_HEALTH", Port::CollectorHealth),
+        ("COLLECTOR_SPAN_METRICS", Port::CollectorSpanMetrics),
+        ("JAEGER_OTLP_GRPC", Port::JaegerOtlpGrpc),
+    ];
+    variables.extend(listening.map(address));
+    variables
 }

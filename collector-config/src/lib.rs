@@ -52,4 +52,4 @@ mod system;
 
 pub use addresses::{Port, Ports};
 pub use stack::{Error, Options, Pace, Stack};
-pub use system::{System, collector_variables};
+pub use system::{System, collector_variables, jaeger_variables};

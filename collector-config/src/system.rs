@@ -25,6 +25,7 @@ use crate::{
 };
 
 pub use collector::variables as collector_variables;
+pub use jaeger::variables as jaeger_variables;
 
 /// One system of the stack. The order is the one they start in: what others ask for comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

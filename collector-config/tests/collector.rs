@@ -9,7 +9,7 @@ use serde_json::json;
 use stack::{
     Options, Port, Stack, System,
     addresses::Addresses,
-    collector_variables,
+    collector_variables, jaeger_variables,
     native::Program,
     paths,
     process::{self, Lifetime, Output, Process},
@@ -215,6 +215,41 @@ fn collector(
         Ok::<_, String>((up && get(&health).0 == 200).then_some(()))
     });
     process
+}
+
+/// A Jaeger that keeps its traces on the disk.
+fn durable_jaeger(addresses: &Addresses) -> Process {
+    let folder = paths::run_dir("test_durable_jaeger");
+    let config = paths::config_dir().join("jaeger/badger.yaml");
+    let mut command = process::command(&Program::Jaeger.path().unwrap(), Lifetime::Scoped);
+    process::clean_environment(&mut command);
+    command
+        .arg(process::argument("--config=", &config))
+        .envs(jaeger_variables(addresses))
+        .env("JAEGER_DATA", folder.join("data"));
+    let log = folder.join("jaeger.log");
+    let mut process = Process::spawn("jaeger", command, &log, Output::Logged).unwrap();
+    let services = Jaeger::new(format!("http://{}", addresses.of(Port::JaegerQuery)));
+    eventually("the durable Jaeger", || {
+        process.check().unwrap_or_else(|error| panic!("{error}"));
+        services.services().map(Some)
+    });
+    process
+}
+
+#[test]
+fn a_trace_outlives_a_jaeger_that_keeps_it_on_the_disk() {
+    let _ = fs::remove_dir_all(paths::run_dir("test_durable_jaeger"));
+    let addresses = Addresses::free().unwrap();
+    let mut first = durable_jaeger(&addresses);
+    let span = RawSpan::new(new_trace(), "GET /api/v1/wallets");
+    let entrance = format!("http://{}", addresses.of(Port::OtlpHttp));
+    send(&entrance, std::slice::from_ref(&span));
+    first.kill().unwrap();
+
+    let _second = durable_jaeger(&addresses);
+    let jaeger = Jaeger::new(format!("http://{}", addresses.of(Port::JaegerQuery)));
+    eventually("the trace after the crash", || jaeger.trace(&span.id()));
 }
 
 #[test]

@@ -19,7 +19,7 @@ use stack::{
     query::{Api, QueryError, wait_until},
     service::{Service, ServiceOptions},
 };
-use support::{PATIENCE, POLL, get, post, service};
+use support::{PATIENCE, POLL, eventually_true, get, post, service};
 
 /// Metrics that are named on purpose though nothing here has them, and why.
 const NOT_HERE: [(&str, &str); 4] = [
@@ -425,6 +425,20 @@ fn whatever_rules_and_dashboards_name_has_series_in_the_running_stack() {
             "{name} ({why}) is not read any more"
         );
     }
+
+    // What Jaeger asks of Prometheus: the names, units and labels of the collector's page.
+    eventually_true("requests/s of the service in Jaeger", || {
+        everything.drive();
+        let parameters = [
+            ("service", "ironcore"),
+            ("lookback", "60000"),
+            ("ratePer", "10000"),
+            ("step", "1000"),
+        ];
+        let answer = everything.jaeger.get("/api/metrics/calls", &parameters)?;
+        let metrics = answer["metrics"].as_array();
+        Ok(metrics.is_some_and(|metrics| !metrics.is_empty()))
+    });
 
     // And the other way round: what the library tells is looked at, or left on purpose.
     let page = Api::new(everything.service.metrics_url()).text("").unwrap();

@@ -1,44 +1,57 @@
 use super::{Launch, Start, System};
-use crate::{addresses::Port, paths, process::argument, stack::url};
+use crate::{
+    addresses::{Addresses, Port},
+    paths,
+    process::argument,
+    stack::url,
+};
 
 /// Jaeger expands variables in its configuration, so it reads the shipped file itself.
 pub(super) fn launch(start: &Start<'_>) -> Launch {
-    let behind_collector = start.has(System::Collector);
-    let (grpc, http) = if behind_collector {
-        (Port::JaegerOtlpGrpc, Port::JaegerOtlpHttp)
-    } else {
-        (Port::OtlpGrpc, Port::OtlpHttp)
-    };
-    let metrics = start.address(Port::JaegerMetrics);
-    let folder = paths::config_dir().join("jaeger");
+    let config = paths::config_dir().join("jaeger/config.yaml");
     let mut command = start.command();
     command
-        .arg(argument("--config=", &folder.join("config.yaml")))
-        .env("JAEGER_OTLP_GRPC", start.address(grpc).to_string())
-        .env("JAEGER_OTLP_HTTP", start.address(http).to_string())
-        .env(
-            "JAEGER_QUERY_HTTP",
-            start.address(Port::JaegerQuery).to_string(),
-        )
-        .env(
-            "JAEGER_QUERY_GRPC",
-            start.address(Port::JaegerQueryGrpc).to_string(),
-        )
-        .env(
-            "JAEGER_HEALTH",
-            start.address(Port::JaegerHealth).to_string(),
-        )
-        .env("JAEGER_METRICS_HOST", metrics.ip().to_string())
-        .env("JAEGER_METRICS_PORT", metrics.port().to_string())
-        .env(
-            "JAEGER_SAMPLING",
-            start.address(Port::JaegerSampling).to_string(),
-        )
-        .env("JAEGER_SAMPLING_FILE", folder.join("sampling.json"))
-        .env("JAEGER_PROMETHEUS", url(start.address(Port::Prometheus)));
+        .arg(argument("--config=", &config))
+        .envs(variables(start.addresses));
+    if start.has(System::Collector) {
+        for (name, port) in [
+            ("JAEGER_OTLP_GRPC", Port::JaegerOtlpGrpc),
+            ("JAEGER_OTLP_HTTP", Port::JaegerOtlpHttp),
+        ] {
+            command.env(name, start.address(port).to_string());
+        }
+    }
     Launch {
         command,
         health: format!("{}/status", url(start.address(Port::JaegerHealth))),
         url: url(start.address(Port::JaegerQuery)),
     }
+}
+
+/// The variables of the shipped configurations that say where it listens, without a collector before it, and where it
+/// asks for metrics.
+#[must_use]
+pub fn variables(addresses: &Addresses) -> Vec<(&'static str, String)> {
+    let metrics = addresses.of(Port::JaegerMetrics);
+    let strategies = paths::config_dir().join("jaeger/sampling.json");
+    let mut variables = vec![
+        ("JAEGER_METRICS_HOST", metrics.ip().to_string()),
+        ("JAEGER_METRICS_PORT", metrics.port().to_string()),
+        ("JAEGER_PROMETHEUS", url(addresses.of(Port::Prometheus))),
+        (
+            "JAEGER_SAMPLING_FILE",
+            strategies.to_string_lossy().into_owned(),
+        ),
+    ];
+    let address = |(name, port)| (name, addresses.of(port).to_string());
+    let listening = [
+        ("JAEGER_OTLP_GRPC", Port::OtlpGrpc),
+        ("JAEGER_OTLP_HTTP", Port::OtlpHttp),
+        ("JAEGER_QUERY_HTTP", Port::JaegerQuery),
+        ("JAEGER_QUERY_GRPC", Port::JaegerQueryGrpc),
+        ("JAEGER_HEALTH", Port::JaegerHealth),
+        ("JAEGER_SAMPLING", Port::JaegerSampling),
+    ];
+    variables.extend(listening.map(address));
+    variables
 }

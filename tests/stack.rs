@@ -5,7 +5,8 @@ use stack::addresses::free_address;
 use stack::query::{Jaeger, Prometheus, QueryError, wait_until};
 use stack::service::{Service, ServiceOptions};
 use stack::trace::Trace;
-use stack::{Options, Stack, native};
+use stack::native::Program;
+use stack::{Options, Stack};
 use std::collections::{BTreeSet, HashSet};
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -283,7 +284,7 @@ fn the_service_stops_cleanly_and_nothing_of_the_stack_stays_behind() {
 
 #[test]
 fn promtool_accepts_every_page() {
-    let promtool = native::promtool().unwrap();
+    let promtool = Program::Promtool.path().unwrap();
     let probe = |scenario| {
         Probe::new(env!("CARGO_BIN_EXE_probe"), scenario)
             .env("PROBE_SHUTDOWN_MS", "1")

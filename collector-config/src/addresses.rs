@@ -4,13 +4,14 @@ use std::{
     collections::BTreeMap,
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 /// Which ports the servers take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ports {
     /// The usual ones (OTLP 4317 and 4318, Jaeger 16686, Prometheus 9090, …), as in the configuration files.
-    Default,
+    Usual,
     /// Free ones: any number of stacks run side by side.
     Free,
 }
@@ -67,45 +68,39 @@ pub enum Port {
     RedisExporter,
     /// The blackbox exporter's page.
     Blackbox,
+    /// The service's `/metrics`: where it is scraped, not ours to take.
+    Service,
 }
-
-/// Each port with its usual number and what it is for.
-const TABLE: [(Port, u16, &str); 24] = [
-    (Port::OtlpGrpc, 4317, "OTLP over gRPC"),
-    (Port::OtlpHttp, 4318, "OTLP over HTTP"),
-    (Port::CollectorHealth, 13133, "collector, health check"),
-    (Port::CollectorMetrics, 8888, "collector, metrics"),
-    (
-        Port::CollectorSpanMetrics,
-        8889,
-        "collector, metrics of spans",
-    ),
-    (Port::JaegerOtlpGrpc, 14317, "Jaeger, OTLP over gRPC"),
-    (Port::JaegerOtlpHttp, 14318, "Jaeger, OTLP over HTTP"),
-    (Port::JaegerQuery, 16686, "Jaeger, query"),
-    (Port::JaegerQueryGrpc, 16685, "Jaeger, query over gRPC"),
-    (Port::JaegerHealth, 13134, "Jaeger, health check"),
-    (Port::JaegerMetrics, 8887, "Jaeger, metrics"),
-    (Port::JaegerSampling, 5778, "Jaeger, sampling strategies"),
-    (Port::Prometheus, 9090, "Prometheus"),
-    (Port::Alertmanager, 9093, "Alertmanager"),
-    (Port::Inbox, 9095, "alerts, over HTTP"),
-    (Port::InboxMail, 9097, "alerts, over SMTP"),
-    (Port::Loki, 3100, "Loki"),
-    (Port::LokiGrpc, 9096, "Loki, gRPC"),
-    (Port::Node, 9100, "node exporter"),
-    (Port::Postgres, 15432, "PostgreSQL"),
-    (Port::PostgresExporter, 9187, "PostgreSQL exporter"),
-    (Port::Redis, 16379, "Redis"),
-    (Port::RedisExporter, 9121, "Redis exporter"),
-    (Port::Blackbox, 9115, "blackbox exporter"),
-];
 
 impl Port {
     /// All of them.
-    pub fn all() -> impl Iterator<Item = Self> {
-        TABLE.iter().map(|(port, ..)| *port)
-    }
+    pub const ALL: [Self; 25] = [
+        Self::OtlpGrpc,
+        Self::OtlpHttp,
+        Self::CollectorHealth,
+        Self::CollectorMetrics,
+        Self::CollectorSpanMetrics,
+        Self::JaegerOtlpGrpc,
+        Self::JaegerOtlpHttp,
+        Self::JaegerQuery,
+        Self::JaegerQueryGrpc,
+        Self::JaegerHealth,
+        Self::JaegerMetrics,
+        Self::JaegerSampling,
+        Self::Prometheus,
+        Self::Alertmanager,
+        Self::Inbox,
+        Self::InboxMail,
+        Self::Loki,
+        Self::LokiGrpc,
+        Self::Node,
+        Self::Postgres,
+        Self::PostgresExporter,
+        Self::Redis,
+        Self::RedisExporter,
+        Self::Blackbox,
+        Self::Service,
+    ];
 
     /// The number that the configuration files have.
     #[must_use]
@@ -120,10 +115,33 @@ impl Port {
     }
 
     fn entry(self) -> (u16, &'static str) {
-        TABLE
-            .iter()
-            .find(|(port, ..)| *port == self)
-            .map_or((0, ""), |(_, number, what)| (*number, what))
+        match self {
+            Self::OtlpGrpc => (4317, "OTLP over gRPC"),
+            Self::OtlpHttp => (4318, "OTLP over HTTP"),
+            Self::CollectorHealth => (13133, "collector, health check"),
+            Self::CollectorMetrics => (8888, "collector, metrics"),
+            Self::CollectorSpanMetrics => (8889, "collector, metrics of spans"),
+            Self::JaegerOtlpGrpc => (14317, "Jaeger, OTLP over gRPC"),
+            Self::JaegerOtlpHttp => (14318, "Jaeger, OTLP over HTTP"),
+            Self::JaegerQuery => (16686, "Jaeger, query"),
+            Self::JaegerQueryGrpc => (16685, "Jaeger, query over gRPC"),
+            Self::JaegerHealth => (13134, "Jaeger, health check"),
+            Self::JaegerMetrics => (8887, "Jaeger, metrics"),
+            Self::JaegerSampling => (5778, "Jaeger, sampling strategies"),
+            Self::Prometheus => (9090, "Prometheus"),
+            Self::Alertmanager => (9093, "Alertmanager"),
+            Self::Inbox => (9095, "alerts, over HTTP"),
+            Self::InboxMail => (9097, "alerts, over SMTP"),
+            Self::Loki => (3100, "Loki"),
+            Self::LokiGrpc => (9096, "Loki, gRPC"),
+            Self::Node => (9100, "node exporter"),
+            Self::Postgres => (15432, "PostgreSQL"),
+            Self::PostgresExporter => (9187, "PostgreSQL exporter"),
+            Self::Redis => (16379, "Redis"),
+            Self::RedisExporter => (9121, "Redis exporter"),
+            Self::Blackbox => (9115, "blackbox exporter"),
+            Self::Service => (9464, "the service, metrics"),
+        }
     }
 }
 
@@ -136,9 +154,9 @@ impl Addresses {
     #[must_use]
     pub fn usual() -> Self {
         Self(
-            TABLE
-                .iter()
-                .map(|(port, number, _)| (*port, loopback(*number)))
+            Port::ALL
+                .into_iter()
+                .map(|port| (port, loopback(port.usual())))
                 .collect(),
         )
     }
@@ -149,8 +167,8 @@ impl Addresses {
     /// # Errors
     /// If loopback has no free port.
     pub fn free() -> io::Result<Self> {
-        let free = free_addresses(TABLE.len())?;
-        Ok(Self(Port::all().zip(free).collect()))
+        let free = free_addresses(Port::ALL.len())?;
+        Ok(Self(Port::ALL.into_iter().zip(free).collect()))
     }
 
     /// The address of a port.
@@ -184,15 +202,33 @@ impl Addresses {
 /// # Errors
 /// If loopback has no free port.
 pub fn free_address() -> io::Result<SocketAddr> {
-    TcpListener::bind(loopback(0))?.local_addr()
+    bind_free()?.local_addr()
 }
 
 /// All ports are held until the last one is found: else the same could be given twice.
 fn free_addresses(count: usize) -> io::Result<Vec<SocketAddr>> {
-    let held: Vec<_> = (0..count)
-        .map(|_| TcpListener::bind(loopback(0)))
-        .collect::<io::Result<_>>()?;
+    let held: Vec<_> = (0..count).map(|_| bind_free()).collect::<io::Result<_>>()?;
     held.iter().map(TcpListener::local_addr).collect()
+}
+
+/// Below the range that Linux gives to outgoing connections (from 32768 on): such a port is not lost to a neighbour's
+/// connection before its server binds it.
+const FREE: std::ops::Range<u16> = 16_500..32_500;
+
+/// Each process begins at a place of its own and goes through the range with a stride that meets every port.
+fn bind_free() -> io::Result<TcpListener> {
+    const STRIDE: usize = 7_919;
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let place = std::process::id() as usize * 97;
+    for _ in FREE {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let offset = (place + step * STRIDE) % FREE.len();
+        let port = FREE.start + u16::try_from(offset).unwrap_or_default();
+        if let Ok(listener) = TcpListener::bind(loopback(port)) {
+            return Ok(listener);
+        }
+    }
+    Err(io::ErrorKind::AddrNotAvailable.into())
 }
 
 fn loopback(port: u16) -> SocketAddr {
@@ -218,14 +254,14 @@ mod tests {
 
     #[test]
     fn no_usual_port_is_claimed_twice() {
-        let usual: HashSet<_> = Port::all().map(Port::usual).collect();
-        assert_eq!(usual.len(), TABLE.len());
+        let usual: HashSet<_> = Port::ALL.map(Port::usual).into();
+        assert_eq!(usual.len(), Port::ALL.len());
     }
 
     #[test]
     fn every_port_is_in_the_table_of_the_readme() {
         let readme = include_str!("../README.md");
-        for port in Port::all() {
+        for port in Port::ALL {
             let row = format!("\n| {} | ", port.usual());
             assert!(readme.contains(&row), "{} ({})", port.usual(), port.what());
         }

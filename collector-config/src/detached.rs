@@ -8,13 +8,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    io::Errno,
+    process::{Pid, Signal, kill_process},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     addresses::{Addresses, Port},
     paths,
-    process::GRACE,
+    process::{GRACE, StopSignal},
     query::Http,
     stack::{self, Options, Stack},
 };
@@ -48,6 +51,10 @@ pub struct Server {
     pub health: String,
     /// Its output.
     pub log: PathBuf,
+    /// What asks it to end.
+    pub stop: StopSignal,
+    /// A folder outside of the run folder, to be removed at the end.
+    pub scratch: Option<PathBuf>,
 }
 
 /// One process for all time: a pid is given again, a pid with its start and its boot is not.
@@ -76,12 +83,6 @@ pub enum Condition {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DetachedError {
-    /// It runs already.
-    #[error("already up ({names}): see `cargo stack status`, end it with `cargo stack down`")]
-    AlreadyUp {
-        /// The servers that run.
-        names: String,
-    },
     /// It could not be started.
     #[error(transparent)]
     Start(#[from] stack::Error),
@@ -123,19 +124,8 @@ impl State {
     /// # Errors
     /// See [`DetachedError`]. Nothing is left running then.
     pub fn up(options: &Options) -> Result<Self, DetachedError> {
-        if let Some(state) = Self::load(&options.name)? {
-            let running: Vec<&str> = state
-                .servers
-                .iter()
-                .filter(|server| server.id.is_running())
-                .map(|s| s.name.as_str())
-                .collect();
-            if !running.is_empty() {
-                return Err(DetachedError::AlreadyUp {
-                    names: running.join(", "),
-                });
-            }
-        }
+        // Before anything is built. It is asked again under the lock of the run folder.
+        not_running(&options.name)?;
         let options = Options {
             detached: true,
             ..options.clone()
@@ -188,12 +178,17 @@ impl State {
     pub fn down(self, name: &str) -> Result<Vec<String>, DetachedError> {
         let mut stopped = Vec::new();
         for server in self.servers.into_iter().rev() {
-            if server.id.stop().map_err(|source| DetachedError::Signal {
+            let ended = server.id.stop(server.stop.into());
+            if ended.map_err(|source| DetachedError::Signal {
                 name: server.name.clone(),
                 pid: server.id.pid,
                 source,
             })? {
                 stopped.push(server.name);
+            }
+            if let Some(scratch) = &server.scratch {
+                // In a folder for what is temporary: the system removes what we cannot.
+                let _ = paths::remove_dir(scratch);
             }
         }
         let path = Self::path(name);
@@ -227,6 +222,8 @@ impl State {
                 url: server.url.clone(),
                 health: server.health.clone(),
                 log: server.process.log().to_path_buf(),
+                stop: server.process.stop_signal(),
+                scratch: server.scratch.clone(),
             })
         };
         let state = Self {
@@ -252,6 +249,24 @@ impl State {
                 source,
             })
     }
+}
+
+/// Whether no server of a detached stack of this name runs.
+pub(crate) fn not_running(name: &str) -> Result<(), stack::Error> {
+    // What cannot be read names nobody who runs.
+    let servers = State::load(name).ok().flatten().map(|state| state.servers);
+    let running: Vec<String> = servers
+        .into_iter()
+        .flatten()
+        .filter(|server| server.id.is_running())
+        .map(|server| server.name)
+        .collect();
+    if running.is_empty() {
+        return Ok(());
+    }
+    Err(stack::Error::AlreadyUp {
+        names: running.join(", "),
+    })
 }
 
 impl Server {
@@ -290,18 +305,19 @@ impl ProcessId {
         Self::of(self.pid).as_ref() == Some(self)
     }
 
-    /// Ends it: SIGTERM, then, after a grace, SIGKILL. Returns whether there was something to end.
-    fn stop(&self) -> io::Result<bool> {
-        for (signal, grace) in [
-            (Signal::TERM, GRACE),
-            (Signal::KILL, Duration::from_secs(2)),
-        ] {
+    /// Ends it: `signal`, then, after a grace, SIGKILL. Returns whether there was something to end.
+    fn stop(&self, signal: Signal) -> io::Result<bool> {
+        for (signal, grace) in [(signal, GRACE), (Signal::KILL, Duration::from_secs(2))] {
             // Asked before each signal: the pid may be somebody else's by now.
             let (true, Some(pid)) = (self.is_running(), Pid::from_raw(self.pid.cast_signed()))
             else {
                 return Ok(signal == Signal::KILL);
             };
-            kill_process(pid, signal)?;
+            match kill_process(pid, signal) {
+                // It has ended by itself since it was asked for.
+                Ok(()) | Err(Errno::SRCH) => {}
+                Err(error) => return Err(error.into()),
+            }
             let deadline = Instant::now() + grace;
             while self.is_running() && Instant::now() < deadline {
                 thread::sleep(POLL);
@@ -346,6 +362,8 @@ mod tests {
                 url: "http://127.0.0.1:16686".into(),
                 health: "http://127.0.0.1:13133/status".into(),
                 log: "/t/jaeger.log".into(),
+                stop: StopSignal::Terminate,
+                scratch: None,
             }],
             otlp_grpc_url: "http://127.0.0.1:4317".into(),
             otlp_http_url: "http://127.0.0.1:4318".into(),
@@ -369,10 +387,10 @@ mod tests {
             started: id.started - 1,
             ..id.clone()
         };
-        assert!(!earlier.stop().unwrap());
+        assert!(!earlier.stop(Signal::TERM).unwrap());
         assert!(id.is_running());
         // The child stays a zombie until it is reaped: that counts as ended.
-        assert!(id.stop().unwrap());
+        assert!(id.stop(Signal::TERM).unwrap());
         assert!(!id.is_running());
         child.wait().unwrap();
     }

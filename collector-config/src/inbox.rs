@@ -9,7 +9,13 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Bytes, extract::Path, http::StatusCode, routing::post};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{Path, RawQuery},
+    http::StatusCode,
+    routing::post,
+};
 use serde_json::Value;
 use tokio::{
     io::{
@@ -31,12 +37,14 @@ const LIMIT: usize = 1 << 20;
 pub struct Message {
     /// The path it was posted to, such as `slack_api`, `pagerduty`, `sms_webhook`; `email` if it came over SMTP.
     pub channel: String,
+    /// The query of the address that it was posted to: an SMS gateway takes its text from there.
+    pub query: String,
     /// What was posted, as JSON; of an email, a string with its headers and text.
     pub body: Value,
 }
 
 impl Message {
-    /// The whole of it, as text.
+    /// The whole of its body, as text.
     #[must_use]
     pub fn text(&self) -> String {
         self.body
@@ -75,12 +83,8 @@ impl Inbox {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let (http, mail) = runtime.block_on(async {
-            Ok::<_, io::Error>((
-                TcpListener::bind(http).await?,
-                TcpListener::bind(mail).await?,
-            ))
-        })?;
+        let (http, mail) = runtime
+            .block_on(async { Ok::<_, io::Error>((bind(http).await?, bind(mail).await?)) })?;
         let addresses = (http.local_addr()?, mail.local_addr()?);
         let messages = Messages::default();
         let (stop, stopped) = oneshot::channel();
@@ -118,7 +122,13 @@ impl Inbox {
     /// All messages so far, in the order of their arrival.
     #[must_use]
     pub fn messages(&self) -> Vec<Message> {
-        lock(&self.messages).clone()
+        self.messages_after(0)
+    }
+
+    /// Those after the first `count`.
+    #[must_use]
+    pub fn messages_after(&self, count: usize) -> Vec<Message> {
+        lock(&self.messages).iter().skip(count).cloned().collect()
     }
 
     /// The first message of a channel whose text contains all of `parts`, within `timeout`.
@@ -161,17 +171,29 @@ impl Drop for Inbox {
     }
 }
 
+async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{address}: {error}"));
+    TcpListener::bind(address).await.map_err(named)
+}
+
 async fn serve_http(listener: TcpListener, messages: Messages) {
     let router = Router::new()
         .route(
             "/{*channel}",
-            post(async move |Path(channel): Path<String>, body: Bytes| {
-                let body = serde_json::from_slice(&body)
-                    .unwrap_or_else(|_| String::from_utf8_lossy(&body).into());
-                lock(&messages).push(Message { channel, body });
-                // Slack and PagerDuty are both content with it.
-                (StatusCode::OK, "ok")
-            }),
+            post(
+                async move |Path(channel): Path<String>, RawQuery(query): RawQuery, body: Bytes| {
+                    let body = serde_json::from_slice(&body)
+                        .unwrap_or_else(|_| String::from_utf8_lossy(&body).into());
+                    let query = query.unwrap_or_default();
+                    lock(&messages).push(Message {
+                        channel,
+                        query,
+                        body,
+                    });
+                    // Slack and PagerDuty are both content with it.
+                    (StatusCode::OK, "ok")
+                },
+            ),
         )
         .layer(axum::extract::DefaultBodyLimit::max(LIMIT));
     if let Err(error) = axum::serve(listener, router).await {
@@ -180,12 +202,21 @@ async fn serve_http(listener: TcpListener, messages: Messages) {
 }
 
 async fn serve_mail(listener: TcpListener, messages: Messages) {
-    while let Ok((stream, _)) = listener.accept().await {
-        let messages = Arc::clone(&messages);
-        tokio::spawn(async move {
-            // A conversation that breaks off is a message that has not come.
-            let _ = converse(stream, &messages).await;
-        });
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let messages = Arc::clone(&messages);
+                tokio::spawn(async move {
+                    // A conversation that breaks off is a message that has not come.
+                    let _ = converse(stream, &messages).await;
+                });
+            }
+            Err(error) => {
+                // Too many open files, say: it passes.
+                eprintln!("the inbox cannot take an email: {error}");
+                tokio::time::sleep(POLL).await;
+            }
+        }
     }
 }
 
@@ -213,6 +244,7 @@ async fn converse(
                 let text = mail(&mut stream).await?;
                 lock(messages).push(Message {
                     channel: "email".into(),
+                    query: String::new(),
                     body: text.into(),
                 });
                 b"250 taken\r\n"

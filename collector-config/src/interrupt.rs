@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::process::{self, GRACE};
@@ -68,11 +69,11 @@ pub fn wait(child: &mut Child, limit: Option<Duration>) -> io::Result<ExitStatus
             return Ok(status);
         }
         if requested() {
-            process::end(child, GRACE)?;
+            process::end(child, Signal::TERM, GRACE)?;
             return Err(error());
         }
         if limit.is_some_and(|limit| start.elapsed() >= limit) {
-            process::end(child, GRACE)?;
+            process::end(child, Signal::TERM, GRACE)?;
             return Err(io::ErrorKind::TimedOut.into());
         }
         thread::sleep(POLL);

@@ -1,5 +1,6 @@
-//! Runs the monitoring systems around the service from the configuration in this folder: Jaeger and Prometheus, built
-//! natively from their Go modules, on the usual ports or on free ones.
+//! Runs the monitoring systems around the service from the configuration in this folder: the collector, Jaeger, Loki,
+//! Prometheus, Alertmanager and the node exporter, built natively from their Go modules, and Postgres, Redis and exporters
+//! of the system's packages; on the usual ports or on free ones.
 //!
 //! `cargo stack` starts and stops them by hand, `cargo demo` and the tests use the same code, so what a user starts is
 //! what is tested.
@@ -22,11 +23,14 @@
 //!
 //! | module | answers |
 //! |---|---|
-//! | [`Stack`] | how do I start Jaeger and Prometheus? |
+//! | [`Stack`], [`System`] | how do I start Jaeger, Prometheus, …? |
+//! | [`addresses`] | on which ports? |
 //! | [`query`], [`trace`] | what did they get? |
+//! | [`inbox`] | what did Alertmanager send? |
 //! | [`receiver`] | what exactly left the exporter? (in this process, without Jaeger) |
 //! | [`service`] | how do I run the example wallet service? |
-//! | [`native`] | where do the binaries come from? |
+//! | [`native`], [`packaged`] | where do the binaries come from? |
+//! | [`paths`], [`process`] | where do its files go, how does a child live? |
 //! | [`detached`] | what does `cargo stack up` remember? |
 //! | [`interrupt`] | what does a signal do? |
 //!

@@ -1,6 +1,14 @@
 //! `cargo stack`: the servers, by hand.
 
-use std::{error::Error, net::SocketAddr, process::ExitCode, thread, time::Duration};
+use std::{
+    error::Error,
+    fmt::Display,
+    io::{self, Write as _},
+    net::SocketAddr,
+    process::ExitCode,
+    thread,
+    time::Duration,
+};
 
 use lexopt::prelude::*;
 use stack::{
@@ -10,6 +18,7 @@ use stack::{
     inbox::{Inbox, Message},
     interrupt,
     native::{self, Program},
+    paths,
 };
 
 const HELP: &str = "\
@@ -42,7 +51,10 @@ fn main() -> ExitCode {
     match run() {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error}");
+            let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+            if kind != Some(io::ErrorKind::BrokenPipe) {
+                eprintln!("error: {error}");
+            }
             ExitCode::FAILURE
         }
     }
@@ -64,7 +76,7 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
         Command::Alerts => alerts()?,
         Command::Build(systems) => {
             for program in programs(&systems) {
-                println!("{}", program.path()?.display());
+                say(program.path()?.display())?;
             }
         }
     }
@@ -89,12 +101,13 @@ fn arguments(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
             Long("scrape") => match command.as_mut() {
                 Some(Command::Up(options)) => {
                     let value = parser.value()?;
-                    options.scrape = value.parse::<SocketAddr>().map_err(|_| {
+                    let address = value.parse::<SocketAddr>().map_err(|_| {
                         format!(
                             "`--scrape {}` is no IP address with a port; write --scrape 127.0.0.1:9464",
                             value.display()
                         )
                     })?;
+                    options.scrape = Some(address);
                 }
                 _ => {
                     return Err(
@@ -119,7 +132,7 @@ fn arguments(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
 
 fn command_of(name: &str) -> Result<Command, lexopt::Error> {
     Ok(match name {
-        "up" => Command::Up(Options::default_ports(NAME).with(&[])),
+        "up" => Command::Up(Options::usual_ports(NAME).with(&[])),
         "down" => Command::Down,
         "status" => Command::Status,
         "alerts" => Command::Alerts,
@@ -179,44 +192,72 @@ fn up(options: &Options) -> Result<(), Box<dyn Error>> {
     }
     let state = State::up(options)?;
     for server in &state.servers {
-        println!(
+        say(format!(
             "{:<17} {:<42} log: {}",
             server.name,
             server.url,
             server.log.display()
-        );
+        ))?;
     }
-    let takes_spans = [System::Collector, System::Jaeger]
-        .iter()
-        .any(|system| options.systems.contains(system));
-    if takes_spans {
-        println!(
-            "{:<17} {} (gRPC), {} (HTTP)",
-            "OTLP", state.otlp_grpc_url, state.otlp_http_url
-        );
-        println!();
-        println!(
-            "Next: run a service with OTEL_EXPORTER_OTLP_ENDPOINT={}",
-            state.otlp_grpc_url
-        );
+    say("")?;
+    for line in next(options, &state) {
+        say(line)?;
     }
-    println!(
-        "Prometheus scrapes the service at http://{}/metrics. Ask:",
-        options.scrape
-    );
+    Ok(())
+}
+
+/// What to do with what is up.
+fn next(options: &Options, state: &State) -> Vec<String> {
+    let has = |system: System| options.systems.contains(&system);
+    let url = |system: System| {
+        let server = state.servers.iter().find(|s| s.name == system.name());
+        server.map_or("", |server| &server.url)
+    };
+    let mut lines = Vec::new();
+    if has(System::Collector) || has(System::Jaeger) {
+        lines.push(format!(
+            "Run a service with OTEL_EXPORTER_OTLP_ENDPOINT={} (over HTTP: {})",
+            state.otlp_grpc_url, state.otlp_http_url
+        ));
+    }
+    if has(System::Loki) && has(System::Collector) {
+        lines.push(format!(
+            "and its standard output in {}",
+            paths::run_dir(NAME).join("service.jsonl").display()
+        ));
+    }
+    if has(System::Prometheus) {
+        let page = options
+            .scrape
+            .unwrap_or_else(|| Addresses::usual().of(Port::Service));
+        lines.push(format!("Prometheus scrapes it at http://{page}/metrics"));
+    }
+    if has(System::Postgres) {
+        lines.push(format!(
+            "The password of PostgreSQL is in {}",
+            paths::run_dir(NAME).join("postgres.password").display()
+        ));
+    }
     for (system, question) in [
         (System::Jaeger, "/api/services"),
         (System::Prometheus, "/api/v1/query?query=up"),
         (System::Alertmanager, "/api/v2/alerts"),
         (System::Loki, "/loki/api/v1/labels"),
     ] {
-        let server = state.servers.iter().find(|s| s.name == system.name());
-        if let Some(server) = server {
-            println!("  curl '{}{question}'", server.url);
+        if has(system) {
+            lines.push(format!("  curl '{}{question}'", url(system)));
         }
     }
-    println!("See alerts with `cargo stack alerts`, stop with `cargo stack down`.");
-    Ok(())
+    if has(System::Alertmanager) {
+        lines.push("See alerts with `cargo stack alerts`.".to_owned());
+    }
+    lines.push("Stop with `cargo stack down`.".to_owned());
+    lines
+}
+
+/// A line on standard output; whoever reads it may have gone.
+fn say(text: impl Display) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{text}")
 }
 
 /// Prints each message as it comes.
@@ -231,11 +272,15 @@ fn alerts() -> Result<(), Box<dyn Error>> {
     );
     let mut shown = 0;
     while !interrupt::requested() {
-        let messages = inbox.messages();
-        for Message { channel, body } in messages.iter().skip(shown) {
-            println!("{channel}: {body}");
+        for Message {
+            channel,
+            query,
+            body,
+        } in inbox.messages_after(shown)
+        {
+            say(format!("{channel} {query}: {body}"))?;
+            shown += 1;
         }
-        shown = messages.len();
         thread::sleep(Duration::from_millis(200));
     }
     Ok(())
@@ -247,16 +292,16 @@ fn down() -> Result<(), Box<dyn Error>> {
         None => Vec::new(),
     };
     if stopped.is_empty() {
-        println!("nothing was running");
+        say("nothing was running")?;
     } else {
-        println!("stopped {}", stopped.join(", "));
+        say(format!("stopped {}", stopped.join(", ")))?;
     }
     Ok(())
 }
 
 fn status() -> Result<ExitCode, Box<dyn Error>> {
     let Some(state) = State::load(NAME)? else {
-        println!("not running; start with `cargo stack up`");
+        say("not running; start with `cargo stack up`")?;
         return Ok(ExitCode::FAILURE);
     };
     let mut code = ExitCode::SUCCESS;
@@ -276,7 +321,10 @@ fn status() -> Result<ExitCode, Box<dyn Error>> {
                 format!("stopped    log: {}", server.log.display())
             }
         };
-        println!("{:<17} {:<42} {condition}", server.name, server.url);
+        say(format!(
+            "{:<17} {:<42} {condition}",
+            server.name, server.url
+        ))?;
     }
     Ok(code)
 }
@@ -296,7 +344,7 @@ mod tests {
         let Ok(Command::Up(options)) = parse("up --scrape 127.0.0.1:1234") else {
             panic!("not understood")
         };
-        assert_eq!(options.scrape.port(), 1234);
+        assert_eq!(options.scrape.map(|address| address.port()), Some(1234));
         assert!(options.systems.is_empty());
         let Ok(Command::Up(options)) = parse("up prometheus postgres prometheus") else {
             panic!("not understood")

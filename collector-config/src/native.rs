@@ -4,6 +4,7 @@
 //! `compose.yaml`.
 
 mod go;
+mod packages;
 
 use std::{
     fs::{self, File, TryLockError},
@@ -13,20 +14,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{interrupt, paths, process::ProcessError};
+pub use packages::{
+    ALERTMANAGER_VERSION, AMTOOL_VERSION, COLLECTOR_VERSION, JAEGER_VERSION, LOKI_VERSION,
+    NODE_EXPORTER_VERSION, PROMETHEUS_VERSION,
+};
 
-/// The version of Jaeger.
-pub const JAEGER_VERSION: &str = "2.13.0";
-/// The version of Prometheus and promtool.
-pub const PROMETHEUS_VERSION: &str = "3.16.0";
-/// The version of Alertmanager.
-pub const ALERTMANAGER_VERSION: &str = "0.31.1";
-/// The version of the collector and of all its components.
-pub const COLLECTOR_VERSION: &str = "0.159.0";
-/// The version of Loki.
-pub const LOKI_VERSION: &str = "3.7.8";
-/// The version of the node exporter.
-pub const NODE_EXPORTER_VERSION: &str = "1.12.1";
+use self::packages::{
+    ALERTMANAGER, AMTOOL, COLLECTOR, JAEGER, LOKI, NODE_EXPORTER, PROMETHEUS, Package,
+};
+use crate::{interrupt, paths, process::ProcessError};
 
 /// How often a build says that it is still at work.
 const PROGRESS: Duration = Duration::from_secs(10);
@@ -163,7 +159,8 @@ impl Program {
         match self {
             Self::Jaeger => &JAEGER,
             Self::Prometheus | Self::Promtool => &PROMETHEUS,
-            Self::Alertmanager | Self::Amtool => &ALERTMANAGER,
+            Self::Alertmanager => &ALERTMANAGER,
+            Self::Amtool => &AMTOOL,
             Self::Collector => &COLLECTOR,
             Self::Loki => &LOKI,
             Self::NodeExporter => &NODE_EXPORTER,
@@ -190,153 +187,6 @@ pub fn minutes_to_build(programs: &[Program]) -> u32 {
 pub fn can_build() -> Result<(), BuildError> {
     paths::cache_dir().ok_or(BuildError::NoCacheDir)?;
     go::check_version(&JAEGER)
-}
-
-/// What is built together.
-#[derive(Debug)]
-struct Package {
-    name: &'static str,
-    version: &'static str,
-    recipe: Recipe,
-    /// On two cores, said while one waits.
-    minutes: u32,
-}
-
-/// How Go is asked.
-#[derive(Debug)]
-enum Recipe {
-    /// In the module's own folder, where its `replace` lines count; `go install` refuses such a module.
-    InModule {
-        module: &'static str,
-        package: &'static str,
-        tags: &'static str,
-        /// What differs from the module's `go.mod` and `go.sum`, if something must.
-        patch: Option<ModPatch>,
-    },
-    /// With `go install`, once for each list: the packages of one list are of one module version.
-    Install {
-        packages: &'static [&'static [&'static str]],
-        tags: &'static str,
-    },
-    /// By the collector's builder, from a manifest of ours.
-    Collector {
-        builder: &'static str,
-        manifest: &'static str,
-    },
-}
-
-/// An edited copy of a module's `go.mod`; its checksums are verified like any other.
-#[derive(Debug)]
-struct ModPatch {
-    /// A `replace` by a folder that the published module does not contain.
-    drop_replace: &'static str,
-    /// The checksums of what was replaced.
-    sums: &'static str,
-}
-
-/// Jaeger 2.13.0 is tagged v1.76.0 in the module `jaegertracing/jaeger`: its path has no `/v2`.
-const JAEGER: Package = Package {
-    name: "jaeger",
-    version: JAEGER_VERSION,
-    recipe: Recipe::InModule {
-        module: "github.com/jaegertracing/jaeger@v1.76.0",
-        package: "./cmd/jaeger",
-        tags: "",
-        patch: None,
-    },
-    minutes: 4,
-};
-
-/// Prometheus 3.16.0 is tagged v0.316.0 as a module. Without service discovery of clouds: file, static and HTTP remain.
-const PROMETHEUS: Package = Package {
-    name: "prometheus",
-    version: PROMETHEUS_VERSION,
-    recipe: Recipe::Install {
-        packages: &[&[
-            "github.com/prometheus/prometheus/cmd/prometheus@v0.316.0",
-            "github.com/prometheus/prometheus/cmd/promtool@v0.316.0",
-        ]],
-        tags: "remove_all_sd,netgo",
-    },
-    minutes: 4,
-};
-
-/// 0.31 is the last server whose page is in the Go module; `amtool` has no page, hence the newer one.
-const ALERTMANAGER: Package = Package {
-    name: "alertmanager",
-    version: ALERTMANAGER_VERSION,
-    recipe: Recipe::Install {
-        packages: &[
-            &["github.com/prometheus/alertmanager/cmd/alertmanager@v0.31.1"],
-            &["github.com/prometheus/alertmanager/cmd/amtool@v0.34.2"],
-        ],
-        tags: "netgo",
-    },
-    minutes: 1,
-};
-
-/// The distribution of `collector/builder.yaml`. 0.159.0 is the newest version of which the public module proxy has all
-/// of its components.
-const COLLECTOR: Package = Package {
-    name: "otelcol",
-    version: COLLECTOR_VERSION,
-    recipe: Recipe::Collector {
-        builder: "go.opentelemetry.io/collector/cmd/builder@v0.159.0",
-        manifest: include_str!("../collector/builder.yaml"),
-    },
-    minutes: 6,
-};
-
-const LOKI: Package = Package {
-    name: "loki",
-    version: LOKI_VERSION,
-    recipe: Recipe::InModule {
-        module: "github.com/grafana/loki/v3@v3.7.8",
-        package: "./cmd/loki",
-        tags: "netgo",
-        patch: Some(ModPatch {
-            drop_replace: "github.com/grafana/loki/pkg/push",
-            sums: "\
-github.com/grafana/loki/pkg/push v0.0.0-20250630054201-94c0ba7b0952 h1:rLzoJGDnoXsZV2j/2atL6OVk9AHluTbDOD8Ls9trtIA=
-github.com/grafana/loki/pkg/push v0.0.0-20250630054201-94c0ba7b0952/go.mod h1:ny/0bFitf8KNZkZfweaI4hmwb5XPhaFD2d0kVcyKmjo=
-",
-        }),
-    },
-    minutes: 5,
-};
-
-const NODE_EXPORTER: Package = Package {
-    name: "node_exporter",
-    version: NODE_EXPORTER_VERSION,
-    recipe: Recipe::Install {
-        packages: &[&["github.com/prometheus/node_exporter@v1.12.1"]],
-        tags: "netgo",
-    },
-    minutes: 1,
-};
-
-impl Package {
-    /// Where it stands in the cache: whatever changes the binaries changes the name.
-    fn folder(&self) -> String {
-        let Self { name, version, .. } = self;
-        match self.recipe {
-            Recipe::Collector { manifest, .. } => {
-                format!("{name}-{version}-{:08x}", fingerprint(manifest))
-            }
-            _ => format!("{name}-{version}"),
-        }
-    }
-
-    fn takes(&self) -> String {
-        format!("about {} min on two cores", self.minutes)
-    }
-}
-
-/// FNV-1a, 32 bits: the same on every machine and with every compiler.
-fn fingerprint(text: &str) -> u32 {
-    text.bytes().fold(0x811c_9dc5, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    })
 }
 
 /// The way to one binary: in the cache, else in the cache after somebody else's build, else built now.
@@ -451,7 +301,7 @@ impl<'a> Progress<'a> {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use super::*;
+    use super::{packages::Recipe, *};
 
     fn cache(name: &str) -> PathBuf {
         let cache = paths::run_dir("native_tests").join(name);

@@ -14,6 +14,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde::{Deserialize, Serialize};
 
 /// How long a process may take to end after SIGTERM before it is killed.
 pub const GRACE: Duration = Duration::from_secs(10);
@@ -82,7 +83,7 @@ impl ProcessError {
 pub enum Lifetime {
     /// It does, even if its owner is killed by SIGKILL (where `setpriv` of util-linux exists).
     Scoped,
-    /// It stays when its owner ends; [`Process::leave`] gives it up.
+    /// It stays when its owner ends.
     Detached,
 }
 
@@ -92,7 +93,27 @@ pub struct Process {
     name: String,
     child: Child,
     log: PathBuf,
+    stop: StopSignal,
     over: bool,
+}
+
+/// What asks a process to end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StopSignal {
+    /// SIGTERM.
+    #[default]
+    Terminate,
+    /// SIGINT: to Postgres, SIGTERM means to wait until every client has gone.
+    Interrupt,
+}
+
+impl From<StopSignal> for Signal {
+    fn from(signal: StopSignal) -> Self {
+        match signal {
+            StopSignal::Terminate => Self::TERM,
+            StopSignal::Interrupt => Self::INT,
+        }
+    }
 }
 
 impl Process {
@@ -111,7 +132,8 @@ impl Process {
             if let Some(folder) = log.parent() {
                 fs::create_dir_all(folder)?;
             }
-            let file = File::create(log)?;
+            // Appended to: what a server has said before its death is what one wants to read.
+            let file = File::options().create(true).append(true).open(log)?;
             Ok((file.try_clone()?, file))
         };
         let (first, second) = open().map_err(|source| ProcessError::Log {
@@ -136,8 +158,22 @@ impl Process {
             name: name.into(),
             child,
             log: log.into(),
+            stop: StopSignal::default(),
             over: false,
         })
+    }
+
+    /// The same, asked to end by another signal than SIGTERM.
+    #[must_use]
+    pub fn stopping_by(mut self, signal: StopSignal) -> Self {
+        self.stop = signal;
+        self
+    }
+
+    /// What asks it to end.
+    #[must_use]
+    pub fn stop_signal(&self) -> StopSignal {
+        self.stop
     }
 
     /// The process id.
@@ -188,12 +224,12 @@ impl Process {
         Ok(status)
     }
 
-    /// Asks it to end (SIGTERM), waits for at most `grace`, then kills it. Returns how it ended.
+    /// Asks it to end (by SIGTERM, unless told otherwise), waits for at most `grace`, then kills it. Returns how it ended.
     ///
     /// # Errors
     /// If the system does not let us signal or wait.
     pub fn stop(&mut self, grace: Duration) -> io::Result<ExitStatus> {
-        let status = end(&mut self.child, grace)?;
+        let status = end(&mut self.child, self.stop.into(), grace)?;
         self.over = true;
         Ok(status)
     }
@@ -210,8 +246,17 @@ impl Process {
     }
 
     /// Lets it run on without an owner.
-    pub fn leave(mut self) {
+    pub(crate) fn abandon(&mut self) {
         self.over = true;
+    }
+
+    /// Ends it now, as dropping it does.
+    pub(crate) fn finish(&mut self) {
+        if !self.over {
+            // Nobody is left to hear of a failure, and the bounded wait is over either way.
+            let _ = self.stop(GRACE);
+            self.over = true;
+        }
     }
 
     fn ended(&self, status: ExitStatus) -> ProcessError {
@@ -224,17 +269,17 @@ impl Process {
     }
 }
 
-/// Asks a child to end (SIGTERM), waits for at most `grace`, then kills it. Returns how it ended.
+/// Asks a child to end, waits for at most `grace`, then kills it. Returns how it ended.
 ///
 /// # Errors
 /// If the system does not let us signal or wait.
-pub(crate) fn end(child: &mut Child, grace: Duration) -> io::Result<ExitStatus> {
+pub(crate) fn end(child: &mut Child, signal: Signal, grace: Duration) -> io::Result<ExitStatus> {
     // Not reaped before, its pid cannot have been given to another process.
     if let Some(status) = child.try_wait()? {
         return Ok(status);
     }
     if let Some(pid) = Pid::from_raw(child.id().cast_signed()) {
-        kill_process(pid, Signal::TERM)?;
+        kill_process(pid, signal)?;
     }
     let deadline = Instant::now() + grace;
     while Instant::now() < deadline {
@@ -249,10 +294,7 @@ pub(crate) fn end(child: &mut Child, grace: Duration) -> io::Result<ExitStatus> 
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if !self.over {
-            // Nobody is left to hear of a failure, and the bounded wait is over either way.
-            let _ = self.stop(GRACE);
-        }
+        self.finish();
     }
 }
 

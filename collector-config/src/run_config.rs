@@ -3,7 +3,6 @@
 
 use std::{
     fs,
-    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -27,7 +26,7 @@ const WAITS: [&str; 7] = [
 /// The keys whose value is the time between two scrapes or evaluations. At the quick pace a second: any less is too much
 /// for the exporters.
 const INTERVALS: [&str; 2] = ["scrape_interval: ", "evaluation_interval: "];
-const QUICK_INTERVAL: &str = "1s";
+pub(crate) const QUICK_INTERVAL: &str = "1s";
 
 /// What differs in a run copy.
 #[derive(Debug)]
@@ -41,30 +40,12 @@ impl RunConfig {
     pub(crate) fn new(addresses: &Addresses, pace: Pace) -> Self {
         let usual = |port: Port| format!("127.0.0.1:{}", port.usual());
         Self {
-            texts: Port::all()
+            texts: Port::ALL
+                .into_iter()
                 .map(|port| (usual(port), addresses.of(port).to_string()))
                 .collect(),
             pace,
         }
-    }
-
-    /// Another address of the shipped files becomes `address`.
-    pub(crate) fn with(mut self, usual: &str, address: SocketAddr) -> Self {
-        self.texts.push((usual.to_owned(), address.to_string()));
-        self
-    }
-
-    /// The line `key: …`, wherever it is, becomes `key: value`.
-    pub(crate) fn set(text: &str, key: &str, value: &str) -> String {
-        let start = format!("{key}: ");
-        let line = |line: &str| match line.trim_start().strip_prefix(&start) {
-            Some(_) => {
-                let indent = line.len() - line.trim_start().len();
-                format!("{}{start}{value}\n", " ".repeat(indent))
-            }
-            None => format!("{line}\n"),
-        };
-        text.lines().map(line).collect()
     }
 
     /// Writes the run copy of a file and returns its path.
@@ -111,6 +92,42 @@ impl RunConfig {
         }
         copy
     }
+}
+
+/// The line `key: …`, wherever it is, becomes `key: value`.
+pub(crate) fn set(text: &str, key: &'static str, value: &str) -> Result<String, Error> {
+    let start = format!("{key}: ");
+    let mut found = false;
+    let copy = text
+        .lines()
+        .map(|line| {
+            if line.trim_start().starts_with(&start) {
+                found = true;
+                let indent = line.len() - line.trim_start().len();
+                format!("{}{start}{value}\n", " ".repeat(indent))
+            } else {
+                format!("{line}\n")
+            }
+        })
+        .collect();
+    if found {
+        Ok(copy)
+    } else {
+        Err(Error::NoLine(key))
+    }
+}
+
+/// Without the top-level key of this name and all that is in it.
+pub(crate) fn without(text: &str, key: &str) -> String {
+    let start = format!("{key}:");
+    let mut inside = false;
+    let kept = text.lines().filter(|line| {
+        if !line.starts_with([' ', '#', '\t']) && !line.is_empty() {
+            inside = line.starts_with(&start);
+        }
+        !inside
+    });
+    kept.flat_map(|line| [line, "\n"]).collect()
 }
 
 /// Writes a file of a run, with its folders.
@@ -221,14 +238,21 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_set_with_its_indent() {
+    fn a_line_is_set_with_its_indent_and_one_that_is_missing_is_an_error() {
+        let text = "global:\n  smtp_from: a\n  b: smtp_from: c\n";
         assert_eq!(
-            RunConfig::set(
-                "global:\n  smtp_from: a\n  b: smtp_from: c\n",
-                "smtp_from",
-                "d"
-            ),
+            set(text, "smtp_from", "d").unwrap(),
             "global:\n  smtp_from: d\n  b: smtp_from: c\n"
+        );
+        let missing = set(text, "pagerduty_url", "d").unwrap_err().to_string();
+        assert!(missing.contains("pagerduty_url"), "{missing}");
+    }
+
+    #[test]
+    fn a_key_goes_with_all_that_is_in_it() {
+        assert_eq!(
+            without("a: 1\nb:\n  # c\n  - d\n\ne: 2\n", "b"),
+            "a: 1\ne: 2\n"
         );
     }
 }

@@ -42,8 +42,8 @@ pub struct Options {
     pub ports: Ports,
     /// Whether the servers stay when the [`Stack`] is dropped and when this process ends.
     pub detached: bool,
-    /// Where the service's `/metrics` is (or will be).
-    pub scrape: SocketAddr,
+    /// Where the service's `/metrics` is (or will be); `None`: at its usual port.
+    pub scrape: Option<SocketAddr>,
     /// How fast time goes.
     pub pace: Pace,
     /// Where alerts are delivered, over HTTP and over SMTP; `None`: at the ports of `cargo stack alerts`, or at free ones
@@ -54,17 +54,16 @@ pub struct Options {
 }
 
 impl Options {
-    /// As the configuration files say: the usual ports, the service on port 9464, the shipped times. Jaeger and
+    /// As the configuration files say: the usual ports, the shipped times. Jaeger and
     /// Prometheus; ends with its owner.
     #[must_use]
-    pub fn default_ports(name: impl Into<String>) -> Self {
-        let scrape = SocketAddr::from(([127, 0, 0, 1], 9464));
+    pub fn usual_ports(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             systems: vec![System::Prometheus, System::Jaeger],
-            ports: Ports::Default,
+            ports: Ports::Usual,
             detached: false,
-            scrape,
+            scrape: None,
             pace: Pace::Shipped,
             inbox: None,
             collector: Vec::new(),
@@ -77,7 +76,7 @@ impl Options {
         Self {
             ports: Ports::Free,
             pace: Pace::Quick,
-            ..Self::default_ports(name)
+            ..Self::usual_ports(name)
         }
     }
 
@@ -94,7 +93,7 @@ impl Options {
     #[must_use]
     pub fn scraping(self, address: SocketAddr) -> Self {
         Self {
-            scrape: address,
+            scrape: Some(address),
             ..self
         }
     }
@@ -115,6 +114,55 @@ pub(crate) struct Server {
     pub(crate) process: Process,
     pub(crate) health: String,
     pub(crate) url: String,
+    /// A folder outside of the run folder, removed when the server has ended.
+    pub(crate) scratch: Option<PathBuf>,
+}
+
+impl Server {
+    fn leave(mut self) {
+        self.scratch = None;
+        self.process.abandon();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.process.finish();
+        if let Some(scratch) = &self.scratch {
+            // In a folder for what is temporary: the system removes what we cannot.
+            let _ = paths::remove_dir(scratch);
+        }
+    }
+}
+
+/// All of them. They stop as they are dropped, the last started first: an exporter lets go of its database before that
+/// is to end.
+#[derive(Debug, Default)]
+pub(crate) struct Servers(Vec<Server>);
+
+impl Servers {
+    pub(crate) fn push(&mut self, server: Server) {
+        self.0.push(server);
+    }
+
+    pub(crate) fn all(&self) -> &[Server] {
+        &self.0
+    }
+
+    fn all_mut(&mut self) -> &mut [Server] {
+        &mut self.0
+    }
+
+    /// Lets all of them run on without an owner.
+    fn leave(&mut self) {
+        self.0.drain(..).for_each(Server::leave);
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        while self.0.pop().is_some() {}
+    }
 }
 
 /// Told of each spawn; its error ends the start.
@@ -125,7 +173,7 @@ pub(crate) type Spawned<'a> = dyn Fn(&Addresses, &[Server]) -> Result<(), Error>
 pub struct Stack {
     options: Options,
     addresses: Addresses,
-    servers: Vec<Server>,
+    servers: Servers,
     /// Held while the servers are ours: two stacks must not share a run folder.
     _lock: File,
 }
@@ -209,6 +257,7 @@ impl Stack {
     /// [`ProcessError::Ended`] with the last log lines of the one that does not.
     pub fn check(&mut self) -> Result<(), ProcessError> {
         self.servers
+            .all_mut()
             .iter_mut()
             .try_for_each(|server| server.process.check())
     }
@@ -229,14 +278,18 @@ impl Stack {
     /// # Errors
     /// See [`Error`].
     pub fn restart(&mut self, system: System) -> Result<(), Error> {
-        let run = run::Run::new(&self.options)?;
-        let server = run.restart(system, &self.addresses)?;
-        *self.server(system)? = server;
+        self.server(system)?;
+        let server = run::Run::new(&self.options)?.restart(system, &self.addresses)?;
+        let old = self.server(system)?;
+        // The new one has its folder.
+        old.scratch = None;
+        *old = server;
         Ok(())
     }
 
     fn server(&mut self, system: System) -> Result<&mut Server, Error> {
         self.servers
+            .all_mut()
             .iter_mut()
             .find(|server| server.process.name() == system.name())
             .ok_or(Error::NotStarted(system.name()))
@@ -250,12 +303,10 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        // The last started first: an exporter lets go of its database before that is to end.
-        while let Some(server) = self.servers.pop() {
-            if self.options.detached {
-                server.process.leave();
-            }
+        if self.options.detached {
+            self.servers.leave();
         }
+        // What is left stops as it is dropped.
     }
 }
 

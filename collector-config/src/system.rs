@@ -20,7 +20,7 @@ use crate::{
     addresses::{Addresses, Port},
     native::Program,
     packaged::Packaged,
-    process::Lifetime,
+    process::{Lifetime, StopSignal},
     stack::{Error, Options},
 };
 
@@ -62,6 +62,22 @@ pub(crate) struct Launch {
     pub(crate) health: String,
     /// What a user opens.
     pub(crate) url: String,
+    pub(crate) stop: StopSignal,
+    /// A folder outside of the run folder, to be removed at the end.
+    pub(crate) scratch: Option<PathBuf>,
+}
+
+impl Launch {
+    /// A server that SIGTERM ends and that keeps to the run folder, as most do.
+    pub(crate) fn new(command: Command, health: String, url: String) -> Self {
+        Self {
+            command,
+            health,
+            url,
+            stop: StopSignal::default(),
+            scratch: None,
+        }
+    }
 }
 
 /// What a start knows.

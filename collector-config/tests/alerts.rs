@@ -11,7 +11,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -24,6 +24,9 @@ use stack::{
     service::{Service, ServiceOptions},
 };
 use support::{PATIENCE, eventually, eventually_true, get, service};
+
+/// After which time a P1 that goes on is sent again: a thirtieth of an hour.
+const REPEATED: Duration = Duration::from_mins(2);
 
 /// Requests that fail, until it is dropped.
 struct Failing {
@@ -144,7 +147,13 @@ impl Scene {
         );
         let page = self.message("pagerduty", "HostDown");
         assert_eq!(page.body["event_action"], "trigger");
-        self.message("sms_webhook", "HostDown");
+        let sms = self.message("sms_webhook", "HostDown").query;
+        // As an address has it: blanks are `+` or `%20`.
+        let sms = sms.replace("%20", "+");
+        assert!(
+            sms.starts_with("text=P0+FIRING") && sms.contains("HostDown"),
+            "{sms}"
+        );
         let status = eventually("the muted alert", || {
             Ok::<_, String>(
                 self.status_of("HighErrorRate")
@@ -186,11 +195,15 @@ impl Scene {
         });
     }
 
-    /// Over several intervals of its group.
-    fn the_alert_was_sent_once_each_way(&self) {
+    /// Over several intervals of its group; a machine that is slow may come to the interval of its repetition.
+    fn the_alert_was_sent_once_each_way(&self, since: Instant) {
+        let repeated = usize::try_from(since.elapsed().as_secs() / REPEATED.as_secs()).unwrap();
         for channel in ["slack_api", "email"] {
             let messages = self.messages(channel, "HighErrorRate");
-            assert_eq!(messages.len(), 1, "{channel}: {messages:#?}");
+            assert!(
+                (1..=1 + repeated).contains(&messages.len()),
+                "{channel}: {messages:#?}"
+            );
         }
     }
 
@@ -213,10 +226,11 @@ fn an_alert_is_sent_once_is_muted_by_the_death_of_its_host_and_ends() {
     let mut scene = Scene::start();
     let failing = Failing::requests_to(&scene.service);
     scene.the_alert_goes_to_the_ones_on_call();
+    let sent = Instant::now();
     scene.the_death_of_the_host_goes_to_everybody_and_mutes_its_alerts();
     scene.its_return_closes_the_incident_and_mutes_no_longer();
     scene.a_silence_silences();
-    scene.the_alert_was_sent_once_each_way();
+    scene.the_alert_was_sent_once_each_way(sent);
     drop(failing);
     eventually_true("the end of the alert", || {
         let firing = scene

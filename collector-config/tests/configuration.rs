@@ -10,7 +10,7 @@ use std::{
     process::{Command, Output},
 };
 
-use stack::{native::Program, packaged::Packaged, paths};
+use stack::{System, native::Program, packaged::Packaged, paths};
 
 fn config() -> PathBuf {
     paths::config_dir()
@@ -91,6 +91,67 @@ fn every_rule_file_is_loaded() {
             "{file:?}"
         );
     }
+}
+
+#[test]
+fn every_job_belongs_to_a_system_or_to_the_service() {
+    let jobs = |folder: &str| -> BTreeSet<String> {
+        let entries = fs::read_dir(config().join(folder)).unwrap();
+        let stems = entries.map(|entry| entry.unwrap().path());
+        stems
+            .filter(|path| {
+                path.extension().is_some_and(|ending| ending == "yml") || path.join(".").is_dir()
+            })
+            .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
+            .collect()
+    };
+    let mut known: BTreeSet<String> = System::ALL
+        .iter()
+        .flat_map(|system| system.jobs())
+        .map(|job| (*job).to_owned())
+        .collect();
+    known.insert("ironcore".into());
+    let beside = ["optional".to_owned(), "targets".to_owned()];
+    known.extend(beside.clone());
+    let unknown: Vec<_> = jobs("prometheus/scrape")
+        .difference(&known)
+        .cloned()
+        .collect();
+    assert!(
+        unknown.is_empty(),
+        "`cargo stack` starts no {unknown:?}: name them in System::jobs"
+    );
+    known.insert("cockroachdb".into());
+    let unknown: Vec<_> = jobs("prometheus/rules")
+        .difference(&known)
+        .cloned()
+        .collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+#[test]
+fn the_optional_jobs_are_accepted_where_they_are_copied_to() {
+    let folder = paths::run_dir("test_optional_jobs");
+    let _ = fs::remove_dir_all(&folder);
+    for file in files("prometheus", ".yml") {
+        let copied = file
+            .strip_prefix(config())
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
+        let copied = copied
+            .replace("scrape/optional/targets", "scrape/targets/targets")
+            .replace("scrape/optional", "scrape");
+        let copy = folder.join(copied);
+        fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        fs::copy(&file, &copy).unwrap();
+    }
+    passes(
+        program(Program::Promtool)
+            .args(["check", "config"])
+            .arg(folder.join("prometheus/prometheus.yml")),
+    );
+    assert!(folder.join("prometheus/scrape/cockroachdb.yml").is_file());
 }
 
 #[test]
@@ -337,10 +398,12 @@ fn every_alert_of_prometheus_has_its_six_cases() {
             );
         }
         // A case in which nothing is expected proves nothing unless another one expects the alert.
-        assert!(
-            text.contains("exp_alerts:"),
-            "{name} is never expected to fire"
-        );
+        let asked = format!("alertname: {name}\n");
+        let expected = text.split(&asked).skip(1).any(|rest| {
+            let this = rest.split("eval_time:").next().unwrap_or_default();
+            this.contains("exp_labels:")
+        });
+        assert!(expected, "{name} is never expected to fire");
     }
 }
 

@@ -371,53 +371,11 @@ fn families(page: &str) -> BTreeSet<String> {
         .collect()
 }
 
-#[test]
-fn whatever_rules_and_dashboards_name_has_series_in_the_running_stack() {
-    let everything = Everything::start();
+/// What the rules and dashboards read, by metric.
+fn reads(prometheus: &Api) -> BTreeMap<String, Read> {
     let mut reads = BTreeMap::new();
-    for expression in rules(&everything.prometheus)
-        .iter()
-        .chain(&dashboards("prometheus"))
-    {
-        add(&everything.prometheus, expression, &mut reads);
-    }
-    assert!(reads.len() > 50, "only {} metrics are read", reads.len());
-
-    let allowed = |metric: &str| NOT_HERE.iter().any(|(name, _)| *name == metric);
-    let mut missing = BTreeSet::new();
-    let outcome = wait_until(PATIENCE, POLL, "every metric", || {
-        everything.drive();
-        let names = everything.names();
-        missing = reads
-            .keys()
-            .filter(|metric| !names.contains(*metric) && !allowed(metric))
-            .cloned()
-            .collect();
-        Ok::<_, QueryError>(missing.is_empty().then_some(()))
-    });
-    let mut faults: Vec<String> = Vec::new();
-    if outcome.is_err() {
-        let told = missing
-            .iter()
-            .map(|metric| format!("no series of {metric}, named by {:?}", reads[metric].places));
-        faults.extend(told);
-    }
-    for (metric, read) in &reads {
-        if missing.contains(metric) || allowed(metric) {
-            continue;
-        }
-        let labels = everything.labels(metric);
-        let unknown: Vec<_> = read
-            .labels
-            .iter()
-            .filter(|label| *label != "__name__" && !labels.contains(*label))
-            .collect();
-        if !unknown.is_empty() {
-            faults.push(format!(
-                "{metric} has no label {unknown:?}, named by one of {:?}; it has {labels:?}",
-                read.places
-            ));
-        }
+    for expression in rules(prometheus).iter().chain(&dashboards("prometheus")) {
+        add(prometheus, expression, &mut reads);
     }
     for (name, why) in NOT_HERE {
         assert!(
@@ -425,8 +383,76 @@ fn whatever_rules_and_dashboards_name_has_series_in_the_running_stack() {
             "{name} ({why}) is not read any more"
         );
     }
+    reads.retain(|metric, _| !NOT_HERE.iter().any(|(name, _)| name == metric));
+    assert!(reads.len() > 50, "only {} metrics are read", reads.len());
+    reads
+}
 
-    // What Jaeger asks of Prometheus: the names, units and labels of the collector's page.
+/// Waits until each has series while the service is used.
+fn every_metric_has_series(everything: &Everything, reads: &BTreeMap<String, Read>) {
+    let mut missing = Vec::new();
+    let complete = wait_until(PATIENCE, POLL, "every metric", || {
+        everything.drive();
+        let names = everything.names();
+        missing = reads
+            .keys()
+            .filter(|metric| !names.contains(*metric))
+            .collect();
+        Ok::<_, QueryError>(missing.is_empty().then_some(()))
+    });
+    let told = missing.iter().map(|metric| {
+        format!(
+            "no series of {metric}, named by {:?}",
+            reads[*metric].places
+        )
+    });
+    assert!(complete.is_ok(), "{}", told.collect::<Vec<_>>().join("\n"));
+}
+
+fn every_label_is_there(everything: &Everything, reads: &BTreeMap<String, Read>) {
+    let mut faults = Vec::new();
+    for (metric, read) in reads {
+        let mut labels = everything.labels(metric);
+        labels.insert("__name__".into());
+        let unknown: Vec<_> = read.labels.difference(&labels).collect();
+        if !unknown.is_empty() {
+            faults.push(format!(
+                "{metric} has no label {unknown:?}, named by one of {:?}; it has {labels:?}",
+                read.places
+            ));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// The other way round: what the library tells is looked at, or left on purpose.
+fn every_metric_of_the_library_is_read(service: &Service, reads: &BTreeMap<String, Read>) {
+    let page = Api::new(service.metrics_url()).text("").unwrap();
+    for family in families(&page) {
+        let of_family = |metric: &String| {
+            metric
+                .strip_prefix(&family)
+                .is_some_and(|rest| matches!(rest, "" | "_bucket" | "_sum" | "_count"))
+        };
+        let read = reads.keys().any(of_family);
+        let left = NOT_READ.iter().any(|(name, _)| *name == family);
+        assert!(
+            read != left,
+            "{family}: read by a rule or dashboard: {read}, listed as not read: {left}"
+        );
+    }
+}
+
+/// As Loki parses them.
+fn every_log_query_is_one(loki: &Api) {
+    for Expression { place, text } in dashboards("loki") {
+        let parsed = loki.get("/loki/api/v1/format_query", &[("query", &text)]);
+        parsed.unwrap_or_else(|error| panic!("{place}: {error}"));
+    }
+}
+
+/// What Jaeger asks of Prometheus: the names, units and labels of the collector's page.
+fn jaeger_knows_the_requests_per_second(everything: &Everything) {
     eventually_true("requests/s of the service in Jaeger", || {
         everything.drive();
         let parameters = [
@@ -439,32 +465,15 @@ fn whatever_rules_and_dashboards_name_has_series_in_the_running_stack() {
         let metrics = answer["metrics"].as_array();
         Ok(metrics.is_some_and(|metrics| !metrics.is_empty()))
     });
+}
 
-    // And the other way round: what the library tells is looked at, or left on purpose.
-    let page = Api::new(everything.service.metrics_url()).text("").unwrap();
-    for family in families(&page) {
-        let read = reads.keys().any(|metric| {
-            metric == &family
-                || metric
-                    .strip_prefix(&family)
-                    .is_some_and(|rest| matches!(rest, "_bucket" | "_sum" | "_count"))
-        });
-        let left = NOT_READ.iter().any(|(name, _)| *name == family);
-        if read == left {
-            faults.push(format!(
-                "{family}: read by a rule or dashboard: {read}, listed as not read: {left}"
-            ));
-        }
-    }
-
-    // LogQL, as Loki parses it.
-    for Expression { place, text } in dashboards("loki") {
-        if let Err(error) = everything
-            .loki
-            .get("/loki/api/v1/format_query", &[("query", &text)])
-        {
-            faults.push(format!("{place}: {error}"));
-        }
-    }
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
+#[test]
+fn whatever_rules_and_dashboards_name_has_series_in_the_running_stack() {
+    let everything = Everything::start();
+    let reads = reads(&everything.prometheus);
+    every_metric_has_series(&everything, &reads);
+    every_label_is_there(&everything, &reads);
+    every_metric_of_the_library_is_read(&everything.service, &reads);
+    every_log_query_is_one(&everything.loki);
+    jaeger_knows_the_requests_per_second(&everything);
 }

@@ -4,6 +4,7 @@
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener},
+    process::Command,
     thread,
     time::{Duration, SystemTime},
 };
@@ -15,10 +16,15 @@ use opentelemetry_proto::tonic::{
     trace::v1::{ResourceSpans, ScopeSpans, Span},
 };
 use prost::Message as _;
+use rustix::process::{Pid, Signal, kill_process};
 use stack::{
-    Error, Options, Stack,
+    Error, Options, Pace, Port, Stack, System,
     addresses::free_address,
-    query::{Jaeger, Prometheus, wait_until},
+    detached::{Condition, State},
+    packaged::Packaged,
+    paths,
+    process::{self, Lifetime, Output, Process},
+    query::{Api, Jaeger, Prometheus, wait_until},
 };
 
 const WAIT: Duration = Duration::from_secs(20);
@@ -180,4 +186,122 @@ fn stacks_run_side_by_side_but_not_under_one_name_and_leave_no_listener() {
     TcpListener::bind(address).unwrap();
     // The name is free again.
     Stack::start(&Options::free_ports("test_one").scraping(free_address().unwrap())).unwrap();
+}
+
+#[test]
+fn what_stays_up_is_found_again_and_ends_when_told() {
+    const NAME: &str = "test_detached";
+    let options = Options {
+        pace: Pace::Shipped,
+        ..Options::free_ports(NAME).with(&[System::Prometheus, System::Node])
+    };
+    let state = State::up(&options).unwrap();
+    assert_eq!(State::load(NAME).unwrap(), Some(state.clone()));
+    let named = |name: &str| state.servers.iter().find(|s| s.name == name).unwrap();
+    for server in &state.servers {
+        assert_eq!(server.condition(), Condition::Healthy, "{}", server.name);
+    }
+    let second = State::up(&options).unwrap_err().to_string();
+    assert!(second.contains("already up (prometheus, node)"), "{second}");
+
+    let node = Pid::from_raw(named("node").id.pid.cast_signed()).unwrap();
+    kill_process(node, Signal::KILL).unwrap();
+    wait_until(WAIT, POLL, "the end of the node exporter", || {
+        let stopped = named("node").condition() == Condition::Stopped;
+        Ok::<_, String>(stopped.then_some(()))
+    })
+    .unwrap();
+    let prometheus = named("prometheus").clone();
+    assert_eq!(state.down(NAME).unwrap(), ["prometheus"]);
+    assert_eq!(prometheus.condition(), Condition::Stopped);
+    assert_eq!(State::load(NAME).unwrap(), None);
+}
+
+#[test]
+fn a_database_that_dies_comes_back_with_its_data() {
+    let options = Options::free_ports("test_postgres").with(&[System::Postgres]);
+    let mut stack = Stack::start(&options).unwrap();
+    let psql = |stack: &Stack, sql: &str| {
+        let mut psql = Command::new("psql");
+        psql.arg(stack.database_url().unwrap())
+            .args(["-v", "ON_ERROR_STOP=1", "-tAc", sql]);
+        let output = psql.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    psql(
+        &stack,
+        "CREATE TABLE kept (n int); INSERT INTO kept VALUES (7); CHECKPOINT",
+    );
+    stack.kill(System::Postgres).unwrap();
+    stack.restart(System::Postgres).unwrap();
+    let kept = wait_until(WAIT, POLL, "the end of its recovery", || {
+        let mut ready = Command::new("psql");
+        ready
+            .arg(stack.database_url().unwrap())
+            .args(["-c", "SELECT 1"]);
+        Ok::<_, std::io::Error>(ready.output()?.status.success().then_some(()))
+    });
+    kept.unwrap();
+    assert_eq!(psql(&stack, "SELECT n FROM kept"), "7");
+}
+
+#[test]
+fn the_role_of_the_exporter_sees_all_that_it_asks_for() {
+    let options = Options::free_ports("test_exporter_role").with(&[System::Postgres]);
+    let stack = Stack::start(&options).unwrap();
+    let database = stack.database_url().unwrap();
+    let script = paths::config_dir().join("postgres/exporter_role.sql");
+    // Twice: it may be run again.
+    for _ in 0..2 {
+        let mut psql = Command::new("psql");
+        psql.arg(&database)
+            .args(["-v", "password=Ex9", "-f"])
+            .arg(&script);
+        let output = psql.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+    let mut table = Command::new("psql");
+    table
+        .arg(&database)
+        .args(["-c", "CREATE TABLE t (id int primary key)"]);
+    assert!(table.status().unwrap().success());
+
+    let address = free_address().unwrap();
+    let server = stack.address(Port::Postgres);
+    let mut exporter = process::command(
+        &Packaged::PostgresExporter.path().unwrap(),
+        Lifetime::Scoped,
+    );
+    exporter
+        .env(
+            "DATA_SOURCE_NAME",
+            format!("postgres://postgres_exporter:Ex9@{server}/ironcore?sslmode=disable"),
+        )
+        .env(
+            "PG_EXPORTER_EXTEND_QUERY_PATH",
+            paths::config_dir().join("postgres/queries.yaml"),
+        )
+        .arg(format!("--web.listen-address={address}"));
+    let log = stack.folder().join("exporter.log");
+    let _exporter = Process::spawn("exporter", exporter, &log, Output::Logged).unwrap();
+    let api = Api::new(format!("http://{address}"));
+    let page = wait_until(WAIT, POLL, "its page", || api.text("/metrics").map(Some)).unwrap();
+    for line in ["pg_up 1", "pg_exporter_last_scrape_error 0"] {
+        assert!(page.lines().any(|found| found == line), "{line} in {page}");
+    }
+    for metric in [
+        "pg_table_bytes{",
+        "pg_lock_waiting_backends{",
+        "pg_stat_activity_count{",
+    ] {
+        assert!(page.contains(metric), "{metric} in {page}");
+    }
+    let queries = page
+        .lines()
+        .find(|line| line.starts_with("pg_exporter_user_queries_load_error{"));
+    assert!(
+        queries.is_some_and(|line| line.ends_with(" 0")),
+        "{queries:?}"
+    );
 }

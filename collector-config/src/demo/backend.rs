@@ -1,4 +1,4 @@
-//! What receives the service's telemetry: Jaeger and Prometheus, or a receiver in this process.
+//! What receives the service's telemetry: Jaeger, Prometheus and Alertmanager, or a receiver in this process.
 
 use crate::containers::Containers;
 use crate::mode::{self, Mode};
@@ -7,7 +7,7 @@ use stack::inbox::Inbox;
 use stack::query::Jaeger;
 use stack::receiver::Receiver;
 use stack::trace::Trace;
-use stack::{Options, Stack, System};
+use stack::{Options, Stack};
 use std::error::Error;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -87,14 +87,14 @@ impl Backend {
     }
 
     fn native() -> Result<Self, Box<dyn Error>> {
-        for program in mode::PROGRAMS {
-            program.path()?;
+        for system in mode::SYSTEMS {
+            system.program()?;
         }
         eprintln!("starting Jaeger, Prometheus and Alertmanager");
         let metrics = stack::addresses::free_address()?;
         let inbox = Inbox::start()?;
         let options = Options::free_ports(run_folder::name())
-            .with(&[System::Jaeger, System::Prometheus, System::Alertmanager])
+            .with(&mode::SYSTEMS)
             .scraping(metrics)
             .alerting(&inbox);
         let stack = Stack::start(&options)?;

@@ -1,6 +1,7 @@
 //! Where telemetry goes, and what can be had on this machine.
 
 use crate::usual;
+use stack::System;
 use stack::interrupt;
 use stack::native::{BuildError, Program};
 use std::fmt;
@@ -9,9 +10,8 @@ use std::process::{Command, Stdio};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// What the native mode needs.
-pub(crate) const PROGRAMS: [Program; 3] =
-    [Program::Jaeger, Program::Prometheus, Program::Alertmanager];
+/// What the native mode starts.
+pub(crate) const SYSTEMS: [System; 3] = [System::Jaeger, System::Prometheus, System::Alertmanager];
 
 /// How long a container engine may take to answer; one on another machine may never do.
 const DOCKER: Duration = Duration::from_secs(3);
@@ -102,7 +102,8 @@ fn can_be_native() -> Result<String, String> {
         BuildError::GoTooOld { found, .. } => format!("the Go on the PATH is too old ({found})"),
         error => error.to_string(),
     })?;
-    Ok(match stack::native::minutes_to_build(&PROGRAMS) {
+    let programs: Vec<Program> = SYSTEMS.iter().filter_map(|system| system.built()).collect();
+    Ok(match stack::native::minutes_to_build(&programs) {
         0 => "built before, so it starts at once".to_owned(),
         minutes => format!("the first build takes about {minutes} minutes on two cores"),
     })

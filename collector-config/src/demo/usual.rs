@@ -1,5 +1,6 @@
 //! Jaeger and Prometheus that run already, on their usual ports.
 
+use stack::Port;
 use stack::query::{Jaeger, Prometheus, QueryError, wait_until};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
@@ -14,7 +15,7 @@ const POLL: Duration = Duration::from_millis(200);
 
 /// Where the configuration files expect the service's `/metrics`.
 pub(crate) fn metrics() -> SocketAddr {
-    (Ipv4Addr::LOCALHOST, 9464).into()
+    (Ipv4Addr::LOCALHOST, Port::Service.usual()).into()
 }
 
 /// Whether they answer, Prometheus scrapes the service's usual port, and the service can have it.
@@ -48,7 +49,12 @@ pub(crate) fn answer() -> Result<(), String> {
 /// # Errors
 /// In words, with the first on which nothing does.
 pub(crate) fn listens() -> Result<(), String> {
-    for (port, what) in [(4317, "OTLP"), (16686, "Jaeger"), (9090, "Prometheus")] {
+    for (port, what) in [
+        (Port::OtlpGrpc, "OTLP"),
+        (Port::JaegerQuery, "Jaeger"),
+        (Port::Prometheus, "Prometheus"),
+    ] {
+        let port = port.usual();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         TcpStream::connect_timeout(&address, Duration::from_millis(500))
             .map_err(|_| format!("nothing listens on the {what} port {port}"))?;

@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use super::{BuildError, ModPatch, Package, Progress, Recipe, io_error};
+use super::{
+    BuildError, Progress, io_error,
+    packages::{ModPatch, Package, Recipe},
+};
 use crate::process::{self, Lifetime, Output, Process, argument};
 use crate::{interrupt, paths};
 
@@ -35,11 +38,7 @@ pub(super) fn build(package: &Package, into: &Path, log: &Path) -> Result<(), Bu
             tags,
             patch,
         } => build.in_module(module, target, tags, patch.as_ref())?,
-        Recipe::Install { packages, tags } => {
-            for packages in *packages {
-                build.install(packages, tags, into)?;
-            }
-        }
+        Recipe::Install { packages, tags } => build.install(packages, tags, into)?,
         Recipe::Collector { builder, manifest } => build.collector(builder, manifest)?,
     }
     progress.finish();

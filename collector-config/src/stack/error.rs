@@ -41,6 +41,18 @@ pub enum Error {
     /// Another process uses the run folder.
     #[error("another process runs a stack named `{0}`: choose another name or end that one")]
     NameInUse(String),
+    /// A shipped file and the code that makes its run copy have drifted apart.
+    #[error("alertmanager.yml has no line `{0}: …` that the run copy could lead to this machine")]
+    NoLine(&'static str),
+    /// A run copy would send alerts to somebody.
+    #[error("the copy of alertmanager.yml would send alerts away from this machine: `{0}`")]
+    LeavesTheMachine(String),
+    /// It runs already.
+    #[error("already up ({names}): see `cargo stack status`, end it with `cargo stack down`")]
+    AlreadyUp {
+        /// The servers that run.
+        names: String,
+    },
     /// The system is not part of the stack.
     #[error("{0} was not started with this stack")]
     NotStarted(&'static str),

@@ -7,10 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Error, Options, Server, Spawned, error::io_error};
+use super::{Error, Options, Server, Servers, Spawned, error::io_error};
 use crate::{
     addresses::{Addresses, Port, Ports},
-    interrupt, paths,
+    detached, interrupt, paths,
     process::{self, Output, Process},
     query::Http,
     system::{Launch, Start, System},
@@ -56,25 +56,26 @@ impl<'a> Run<'a> {
         }
         let file = File::create(&path).map_err(io_error("open the lock", &path))?;
         match file.try_lock() {
-            Ok(()) => Ok(file),
+            Ok(()) => {
+                // Of a detached stack nobody holds the lock, and its folder is not ours to empty.
+                detached::not_running(&self.options.name)?;
+                Ok(file)
+            }
             Err(TryLockError::WouldBlock) => Err(Error::NameInUse(self.options.name.clone())),
             Err(TryLockError::Error(source)) => Err(io_error("lock", &path)(source)),
         }
     }
 
     /// Starts the servers and waits until they are ready. Nothing is left running on an error.
-    pub(super) fn start(&self, spawned: &Spawned<'_>) -> Result<(Addresses, Vec<Server>), Error> {
+    pub(super) fn start(&self, spawned: &Spawned<'_>) -> Result<(Addresses, Servers), Error> {
         match self.options.ports {
-            Ports::Default => self.start_on_usual_ports(spawned),
+            Ports::Usual => self.start_on_usual_ports(spawned),
             Ports::Free => self.start_on_free_ports(spawned),
         }
     }
 
-    fn start_on_usual_ports(
-        &self,
-        spawned: &Spawned<'_>,
-    ) -> Result<(Addresses, Vec<Server>), Error> {
-        let addresses = self.alerting(Addresses::usual());
+    fn start_on_usual_ports(&self, spawned: &Spawned<'_>) -> Result<(Addresses, Servers), Error> {
+        let addresses = self.named(Addresses::usual());
         let systems = &self.options.systems;
         let ports = systems.iter().flat_map(|system| system.ports(systems));
         if let Some((address, port)) = addresses.taken(ports.copied()) {
@@ -87,15 +88,12 @@ impl<'a> Run<'a> {
         Ok((addresses, servers))
     }
 
-    fn start_on_free_ports(
-        &self,
-        spawned: &Spawned<'_>,
-    ) -> Result<(Addresses, Vec<Server>), Error> {
+    fn start_on_free_ports(&self, spawned: &Spawned<'_>) -> Result<(Addresses, Servers), Error> {
         let mut attempt = 1;
         loop {
             let addresses = Addresses::free()
                 .map_err(io_error("find free ports on", Path::new("127.0.0.1")))?;
-            let addresses = self.alerting(addresses);
+            let addresses = self.named(addresses);
             match self.start_on(&addresses, spawned) {
                 Err(error) if error.is_port_conflict() && attempt < ATTEMPTS => attempt += 1,
                 outcome => return Ok((addresses, outcome?)),
@@ -103,7 +101,12 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn alerting(&self, addresses: Addresses) -> Addresses {
+    /// With the places that the options name.
+    fn named(&self, addresses: Addresses) -> Addresses {
+        let addresses = match self.options.scrape {
+            Some(service) => addresses.with(Port::Service, service),
+            None => addresses.with(Port::Service, Addresses::usual().of(Port::Service)),
+        };
         match self.options.inbox {
             Some((http, mail)) => addresses
                 .with(Port::Inbox, http)
@@ -113,15 +116,15 @@ impl<'a> Run<'a> {
     }
 
     /// All start at the same time. A process stops when it is dropped, so an error on the way leaves nothing running.
-    fn start_on(&self, addresses: &Addresses, spawned: &Spawned<'_>) -> Result<Vec<Server>, Error> {
+    fn start_on(&self, addresses: &Addresses, spawned: &Spawned<'_>) -> Result<Servers, Error> {
         self.empty_folder()?;
-        let mut servers = Vec::with_capacity(self.programs.len());
+        let mut servers = Servers::default();
         for (system, program) in &self.programs {
             servers.push(self.spawn(*system, program, addresses)?);
-            spawned(addresses, &servers)?;
+            spawned(addresses, servers.all())?;
         }
         let deadline = Instant::now() + READY;
-        for server in &mut servers {
+        for server in servers.all_mut() {
             wait_ready(server, deadline)?;
         }
         Ok(servers)
@@ -144,6 +147,8 @@ impl<'a> Run<'a> {
             command,
             health,
             url,
+            stop,
+            scratch,
         } = system.launch(&Start {
             options: self.options,
             addresses,
@@ -153,9 +158,10 @@ impl<'a> Run<'a> {
         let log = self.folder.join(format!("{}.log", system.name()));
         let process = Process::spawn(system.name(), command, &log, Output::Logged)?;
         Ok(Server {
-            process,
+            process: process.stopping_by(stop),
             health,
             url,
+            scratch,
         })
     }
 

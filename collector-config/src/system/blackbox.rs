@@ -1,3 +1,5 @@
+//! The exporter that probes from outside.
+
 use super::{Launch, Start};
 use crate::{addresses::Port, paths, process::argument, stack::url};
 
@@ -11,9 +13,5 @@ pub(super) fn launch(start: &Start<'_>) -> Launch {
         ))
         .arg(format!("--web.listen-address={address}"))
         .arg("--log.level=warn");
-    Launch {
-        command,
-        health: format!("{}/-/healthy", url(address)),
-        url: url(address),
-    }
+    Launch::new(command, format!("{}/-/healthy", url(address)), url(address))
 }

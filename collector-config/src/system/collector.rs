@@ -1,3 +1,5 @@
+//! The collector between the service and Jaeger and Loki.
+
 use super::{Launch, Start, System};
 use crate::{
     addresses::{Addresses, Port},
@@ -27,11 +29,11 @@ pub(super) fn launch(start: &Start<'_>) -> Launch {
         command.env("COLLECTOR_DECISION_WAIT", "1s");
     }
     command.envs(start.options.collector.iter().cloned());
-    Launch {
+    Launch::new(
         command,
-        health: url(start.address(Port::CollectorHealth)),
-        url: url(start.address(Port::OtlpGrpc)),
-    }
+        url(start.address(Port::CollectorHealth)),
+        url(start.address(Port::OtlpGrpc)),
+    )
 }
 
 /// The variables of the shipped configuration that say where it listens and where it sends to.

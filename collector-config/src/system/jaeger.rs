@@ -1,3 +1,5 @@
+//! Jaeger, alone or behind the collector.
+
 use super::{Launch, Start, System};
 use crate::{
     addresses::{Addresses, Port},
@@ -21,11 +23,11 @@ pub(super) fn launch(start: &Start<'_>) -> Launch {
             command.env(name, start.address(port).to_string());
         }
     }
-    Launch {
+    Launch::new(
         command,
-        health: format!("{}/status", url(start.address(Port::JaegerHealth))),
-        url: url(start.address(Port::JaegerQuery)),
-    }
+        format!("{}/status", url(start.address(Port::JaegerHealth))),
+        url(start.address(Port::JaegerQuery)),
+    )
 }
 
 /// The variables of the shipped configurations that say where it listens, without a collector before it, and where it

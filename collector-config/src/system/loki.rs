@@ -1,9 +1,11 @@
-use super::{Launch, Start};
+//! Loki, with its log alerts.
+
+use super::{Launch, Start, System};
 use crate::{
     addresses::Port,
     paths,
     process::argument,
-    run_config::RunConfig,
+    run_config::{QUICK_INTERVAL, RunConfig},
     stack::{Error, Pace, url},
 };
 
@@ -16,9 +18,11 @@ pub(super) fn launch(start: &Start<'_>) -> Result<Launch, Error> {
     RunConfig::new(start.addresses, start.options.pace)
         .copy_folder(&shipped.join("rules/fake"), &rules.join("fake"))?;
     let address = start.address(Port::Loki);
-    let interval = match start.options.pace {
-        Pace::Shipped => "15s",
-        Pace::Quick => "1s",
+    let alertmanager = if start.has(System::Alertmanager) {
+        url(start.address(Port::Alertmanager))
+    } else {
+        // Whoever listens on its usual port is not ours to alert; nobody does on this one.
+        "http://127.0.0.1:9".to_owned()
     };
     let mut command = start.command();
     command
@@ -29,13 +33,15 @@ pub(super) fn launch(start: &Start<'_>) -> Result<Launch, Error> {
             "LOKI_GRPC_PORT",
             start.address(Port::LokiGrpc).port().to_string(),
         )
-        .env("LOKI_EVALUATION_INTERVAL", interval)
         .env("LOKI_DATA", folder.join("data"))
         .env("LOKI_RULES", rules)
-        .env("LOKI_ALERTMANAGER", url(start.address(Port::Alertmanager)));
-    Ok(Launch {
+        .env("LOKI_ALERTMANAGER", alertmanager);
+    if start.options.pace == Pace::Quick {
+        command.env("LOKI_EVALUATION_INTERVAL", QUICK_INTERVAL);
+    }
+    Ok(Launch::new(
         command,
-        health: format!("{}/ready", url(address)),
-        url: url(address),
-    })
+        format!("{}/ready", url(address)),
+        url(address),
+    ))
 }

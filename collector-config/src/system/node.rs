@@ -1,3 +1,5 @@
+//! The exporter of the host.
+
 use super::{Launch, Start};
 use crate::{addresses::Port, stack::url};
 
@@ -7,9 +9,5 @@ pub(super) fn launch(start: &Start<'_>) -> Launch {
     command
         .arg(format!("--web.listen-address={address}"))
         .arg("--log.level=warn");
-    Launch {
-        command,
-        health: url(address),
-        url: format!("{}/metrics", url(address)),
-    }
+    Launch::new(command, url(address), format!("{}/metrics", url(address)))
 }

@@ -1,32 +1,43 @@
+//! Postgres, made anew for each run, and its exporter.
+
 use std::{
-    env,
-    ffi::OsString,
     fs::{self, File},
     io::{self, Read as _, Write as _},
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, chown},
+    net::SocketAddr,
+    os::unix::{
+        fs::{OpenOptionsExt as _, PermissionsExt as _, lchown},
+        process::CommandExt as _,
+    },
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use super::{Launch, Start};
 use crate::{
     addresses::Port,
+    interrupt,
     packaged::Packaged,
     paths,
-    process::{Lifetime, argument, clean_environment},
+    process::{self, Lifetime, StopSignal, argument, clean_environment},
     stack::{Error, io_error, url},
 };
 
 /// The database and its owner: `DATABASE_URL` of a service names both.
 const NAME: &str = "ironcore";
 
-/// A new server each time, with a password of its own.
+/// How long a step before the start may take; each takes about a second.
+const STEP: Duration = Duration::from_mins(1);
+
+/// A new server, with a password of its own; after a crash the same one.
 pub(super) fn server(start: &Start<'_>) -> Result<Launch, Error> {
     let address = start.address(Port::Postgres);
     let user = User::for_servers()?;
-    let folder = server_folder(start, &user)?;
+    let Home { folder, scratch } = home(start, &user)?;
     let data = folder.join("data");
-    initialise(start, &user, &folder)?;
+    if !data.join("PG_VERSION").exists() {
+        initialise(start, &user, &folder)?;
+    }
 
     let mut command = user.command(&start.program, start.lifetime());
     command
@@ -40,9 +51,13 @@ pub(super) fn server(start: &Start<'_>) -> Result<Launch, Error> {
         // What is in it goes at the next start.
         .args(["-c", "fsync=off"]);
     Ok(Launch {
-        command,
-        health: format!("tcp://{address}"),
-        url: format!("postgres://{NAME}@{address}/{NAME}"),
+        stop: StopSignal::Interrupt,
+        scratch,
+        ..Launch::new(
+            command,
+            format!("tcp://{address}"),
+            format!("postgres://{NAME}@{address}/{NAME}"),
+        )
     })
 }
 
@@ -60,15 +75,15 @@ pub(super) fn exporter(start: &Start<'_>) -> Result<Launch, Error> {
         )
         .arg(format!("--web.listen-address={address}"))
         .arg("--log.level=warn");
-    Ok(Launch {
+    Ok(Launch::new(
         command,
-        health: url(address),
-        url: format!("{}/metrics", url(address)),
-    })
+        url(address),
+        format!("{}/metrics", url(address)),
+    ))
 }
 
 /// For `DATABASE_URL`, with the password of this run.
-pub(crate) fn connection(address: std::net::SocketAddr, folder: &Path) -> Result<String, Error> {
+pub(crate) fn connection(address: SocketAddr, folder: &Path) -> Result<String, Error> {
     let file = password_file(folder);
     let password = fs::read_to_string(&file).map_err(io_error("read", &file))?;
     Ok(format!(
@@ -102,9 +117,8 @@ fn initialise(start: &Start<'_>, user: &User, folder: &Path) -> Result<(), Error
             "--encoding=UTF8",
         ])
         .args(["--no-sync", "--locale=C"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null());
-    finish("initdb", initdb, &data)?;
+        .stdin(Stdio::null());
+    finish("initdb", initdb, &start.folder)?;
     fs::remove_file(&file).map_err(io_error("remove", &file))?;
 
     // Before it listens, hence the mode for one user; `--single` reads a command a line.
@@ -112,35 +126,43 @@ fn initialise(start: &Start<'_>, user: &User, folder: &Path) -> Result<(), Error
     fs::write(&sql, format!("CREATE DATABASE {NAME}\n")).map_err(io_error("write", &sql))?;
     let mut create = user.command(&start.program, Lifetime::Scoped);
     create
-        .args(["--single", "-D"])
+        .args(["--single", "-c", "exit_on_error=on", "-D"])
         .arg(&data)
         .arg("postgres")
-        .stdin(File::open(&sql).map_err(io_error("read", &sql))?)
-        .stdout(Stdio::null());
-    finish("postgres --single", create, &data)
+        .stdin(File::open(&sql).map_err(io_error("read", &sql))?);
+    finish("postgres --single", create, &start.folder)
 }
 
-fn finish(what: &'static str, mut command: Command, data: &Path) -> Result<(), Error> {
-    let output = command
-        .output()
-        .map_err(io_error("make the server in", data))?;
-    if output.status.success() {
+fn finish(what: &'static str, mut command: Command, folder: &Path) -> Result<(), Error> {
+    let log = folder.join("postgres.init.log");
+    let failed = io_error("make the server, log", &log);
+    let mut run = || -> io::Result<_> {
+        let output = File::create(&log)?;
+        let mut child = command.stdout(output.try_clone()?).stderr(output).spawn()?;
+        interrupt::wait(&mut child, Some(STEP))
+    };
+    let status = run().map_err(failed)?;
+    if status.success() {
         return Ok(());
     }
     Err(Error::Prepare {
         what,
-        status: output.status,
-        said: String::from_utf8_lossy(&output.stderr).into_owned(),
+        status,
+        said: process::tail(&log),
     })
 }
 
 fn new_password() -> Result<String, Error> {
+    random().map(|random| format!("{random:032x}"))
+}
+
+fn random() -> Result<u128, Error> {
     let source = Path::new("/dev/urandom");
     let mut random = [0; 16];
     File::open(source)
         .and_then(|mut source| source.read_exact(&mut random))
         .map_err(io_error("read", source))?;
-    Ok(format!("{:032x}", u128::from_ne_bytes(random)))
+    Ok(u128::from_ne_bytes(random))
 }
 
 /// A new file that nobody else can read.
@@ -154,22 +176,44 @@ fn write_secret(path: &Path, secret: &str) -> Result<(), Error> {
         .map_err(io_error("write", path))
 }
 
-/// The folder of the server: in the run folder, unless its user cannot get there.
-fn server_folder(start: &Start<'_>, user: &User) -> Result<PathBuf, Error> {
+/// Where the server keeps its data.
+struct Home {
+    folder: PathBuf,
+    /// The folder, if it is not in the run folder.
+    scratch: Option<PathBuf>,
+}
+
+/// In the run folder, unless the server's user cannot get there.
+fn home(start: &Start<'_>, user: &User) -> Result<Home, Error> {
     let inside = start.folder.join("postgres");
-    let folder = if user.is_us() || everybody_passes(&start.folder) {
-        inside
+    // Where an earlier start of this run has put it.
+    let note = start.folder.join("postgres.folder");
+    if let Ok(folder) = fs::read_to_string(&note) {
+        let scratch = Some(PathBuf::from(&folder));
+        return Ok(Home {
+            folder: folder.into(),
+            scratch,
+        });
+    }
+    if inside.exists() {
+        return Ok(Home {
+            folder: inside,
+            scratch: None,
+        });
+    }
+    let (folder, scratch) = if user.is_us() || everybody_passes(&start.folder) {
+        (inside, None)
     } else {
-        env::temp_dir().join(format!(
-            "ironcore-telemetry-{}-postgres",
-            start.options.name
-        ))
+        // Not what TMPDIR says: that may be closed to the user, too. A name that nobody can have taken before.
+        let folder = PathBuf::from(format!("/tmp/ironcore-telemetry-{:032x}", random()?));
+        fs::write(&note, folder.as_os_str().as_encoded_bytes())
+            .map_err(io_error("write", &note))?;
+        (folder.clone(), Some(folder))
     };
-    paths::remove_dir(&folder).map_err(io_error("remove the old run", &folder))?;
-    fs::create_dir_all(&folder).map_err(io_error("make the folder", &folder))?;
+    fs::create_dir(&folder).map_err(io_error("make the folder", &folder))?;
     user.own(&folder)
         .map_err(io_error("give the server its folder", &folder))?;
-    Ok(folder)
+    Ok(Home { folder, scratch })
 }
 
 /// Whether any user of the machine can reach what is below this folder.
@@ -216,33 +260,21 @@ impl User {
         matches!(self, Self::Us)
     }
 
-    fn own(&self, folder: &Path) -> io::Result<()> {
+    fn own(&self, path: &Path) -> io::Result<()> {
         match self {
             Self::Us => Ok(()),
-            Self::Other { uid, gid } => chown(folder, Some(*uid), Some(*gid)),
+            Self::Other { uid, gid } => lchown(path, Some(*uid), Some(*gid)),
         }
     }
 
     /// A command that runs as this user, in the root folder: the one of the caller may be closed to it.
     fn command(&self, program: &Path, lifetime: Lifetime) -> Command {
-        let mut command = match self {
-            Self::Us => crate::process::command(program, lifetime),
-            Self::Other { uid, gid } => {
-                let mut command = crate::process::command(Path::new("setpriv"), Lifetime::Detached);
-                // A change of user takes the signal of `process::command` back, so it is asked for here.
-                if lifetime == Lifetime::Scoped {
-                    command.args(["--pdeathsig", "TERM"]);
-                }
-                command
-                    .arg(format!("--reuid={uid}"))
-                    .arg(format!("--regid={gid}"))
-                    .args(["--clear-groups", "--"])
-                    .arg(OsString::from(program));
-                command
-            }
-        };
+        let mut command = process::command(program, lifetime);
         clean_environment(&mut command);
         command.current_dir("/");
+        if let Self::Other { uid, gid } = self {
+            command.uid(*uid).gid(*gid);
+        }
         command
     }
 }

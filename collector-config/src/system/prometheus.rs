@@ -1,18 +1,18 @@
+//! Prometheus, with the jobs and rules of what is started.
+
 use std::{fs, path::PathBuf};
 
-use super::{Launch, Start};
+use super::{Launch, Start, System};
 use crate::{
     addresses::Port,
     paths,
     process::argument,
-    run_config::RunConfig,
+    run_config::{self, RunConfig},
     stack::{Error, Pace, io_error, url},
 };
 
 /// The service's own job, which is there whatever else is.
 const SERVICE: &str = "ironcore";
-/// Where the shipped files expect its `/metrics`.
-const SERVICE_METRICS: &str = "127.0.0.1:9464";
 
 /// Prometheus expands no variables, so it reads a run copy, with the jobs and rules of what is there.
 pub(super) fn launch(start: &Start<'_>) -> Result<Launch, Error> {
@@ -26,27 +26,31 @@ pub(super) fn launch(start: &Start<'_>) -> Result<Launch, Error> {
             &start.folder.join("prometheus/data"),
         ))
         .arg(format!("--web.listen-address={address}"))
+        // For the links in alerts.
+        .arg(format!("--web.external-url={}", url(address)))
         .args(["--enable-feature=exemplar-storage", "--log.level=warn"]);
     if start.options.pace == Pace::Quick {
         // It looks for new targets every 5 s only, also at its start: too long for who scrapes every second.
         command.arg("--scrape.discovery-reload-interval=1s");
     }
-    Ok(Launch {
+    Ok(Launch::new(
         command,
-        health: format!("{}/-/ready", url(address)),
-        url: url(address),
-    })
+        format!("{}/-/ready", url(address)),
+        url(address),
+    ))
 }
 
 fn write_config(start: &Start<'_>) -> Result<PathBuf, Error> {
     let shipped = paths::config_dir().join("prometheus");
     let copies = start.folder.join("prometheus");
-    let run = RunConfig::new(start.addresses, start.options.pace)
-        .with(SERVICE_METRICS, start.options.scrape);
-    let config = run.copy(
-        &shipped.join("prometheus.yml"),
-        &copies.join("prometheus.yml"),
-    )?;
+    let run = RunConfig::new(start.addresses, start.options.pace);
+    let file = shipped.join("prometheus.yml");
+    let mut text = run.of(&fs::read_to_string(&file).map_err(io_error("read", &file))?);
+    if !start.has(System::Alertmanager) {
+        // Whoever listens on its usual port is not ours to alert.
+        text = run_config::without(&text, "alerting");
+    }
+    let config = run_config::write(&copies.join("prometheus.yml"), &text)?;
     let jobs = start
         .options
         .systems
@@ -60,8 +64,14 @@ fn write_config(start: &Start<'_>) -> Result<PathBuf, Error> {
             run.copy_folder(&rules, &copies.join("rules").join(job))?;
         }
     }
-    // Who probes certificates puts a file with targets here while it runs; a folder that is made later is not watched.
-    let targets = copies.join("scrape/targets");
+    // What to probe. Also while it runs: a folder that is made later is not watched.
+    let (own, targets) = (
+        shipped.join("scrape/targets"),
+        copies.join("scrape/targets"),
+    );
     fs::create_dir_all(&targets).map_err(io_error("make the folder", &targets))?;
+    if own.is_dir() {
+        run.copy_folder(&own, &targets)?;
+    }
     Ok(config)
 }

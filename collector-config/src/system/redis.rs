@@ -1,3 +1,5 @@
+//! Redis and its exporter.
+
 use std::fs;
 
 use super::{Launch, Start};
@@ -20,11 +22,11 @@ pub(super) fn server(start: &Start<'_>) -> Result<Launch, Error> {
         .arg(address.port().to_string())
         .arg("--dir")
         .arg(data);
-    Ok(Launch {
+    Ok(Launch::new(
         command,
-        health: format!("tcp://{address}"),
-        url: format!("redis://{address}"),
-    })
+        format!("tcp://{address}"),
+        format!("redis://{address}"),
+    ))
 }
 
 pub(super) fn exporter(start: &Start<'_>) -> Launch {
@@ -36,9 +38,9 @@ pub(super) fn exporter(start: &Start<'_>) -> Launch {
             start.address(Port::Redis)
         ))
         .arg(format!("-web.listen-address={address}"));
-    Launch {
+    Launch::new(
         command,
-        health: format!("{}/health", url(address)),
-        url: format!("{}/metrics", url(address)),
-    }
+        format!("{}/health", url(address)),
+        format!("{}/metrics", url(address)),
+    )
 }

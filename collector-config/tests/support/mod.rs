@@ -61,6 +61,7 @@ fn program() -> PathBuf {
 fn agent() -> ureq::Agent {
     ureq::Agent::config_builder()
         .http_status_as_error(false)
+        .timeout_global(Some(PATIENCE))
         .proxy(None)
         .build()
         .into()

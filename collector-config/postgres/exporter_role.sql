@@ -15,11 +15,12 @@ SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'postgres_exporter') AS 
 CREATE ROLE postgres_exporter;
 \endif
 
--- Few connections, so that the exporter itself cannot exhaust the server. A query that hangs on a lock must not pile up.
+-- Few connections, so that the exporter itself cannot exhaust the server. A query that hangs on a lock must not pile
+-- up.
 ALTER ROLE postgres_exporter WITH LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS CONNECTION LIMIT 5 PASSWORD :'password';
 ALTER ROLE postgres_exporter SET statement_timeout = '5s';
 ALTER ROLE postgres_exporter SET default_transaction_read_only = on;
 
--- pg_read_all_stats, pg_read_all_settings and pg_stat_scan_tables. Without it the exporter sees only its own sessions, and
--- nobody's transactions.
+-- pg_read_all_stats, pg_read_all_settings and pg_stat_scan_tables. Without it the exporter sees only its own sessions,
+-- and nobody's transactions.
 GRANT pg_monitor TO postgres_exporter;

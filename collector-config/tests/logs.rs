@@ -3,12 +3,17 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    fs, thread,
+    time::{Duration, SystemTime},
+};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use stack::{
     Options, Port, Stack, System,
     inbox::Inbox,
+    paths,
     query::{Api, Jaeger, QueryError},
     service::{Service, ServiceOptions},
 };
@@ -20,6 +25,7 @@ const ALL: &str = "{service_name=\"ironcore\"}";
 struct Scene {
     service: Service,
     loki: Loki,
+    alertmanager: Api,
     inbox: Inbox,
     stack: Stack,
 }
@@ -45,6 +51,7 @@ impl Scene {
                 ..ServiceOptions::default()
             }),
             loki: Loki(Api::new(stack.url(Port::Loki))),
+            alertmanager: Api::new(stack.url(Port::Alertmanager)),
             inbox,
             stack,
         }
@@ -186,4 +193,105 @@ fn too_many_errors_in_the_log_are_an_alert() {
         )
     });
     assert_eq!(message.channel, "slack_api");
+}
+
+/// The queries that a newcomer starts from, by name.
+fn shipped_queries() -> BTreeMap<String, String> {
+    let text = fs::read_to_string(paths::config_dir().join("loki/queries.yaml")).unwrap();
+    let mut name = None;
+    let mut queries = BTreeMap::new();
+    for line in text.lines().map(str::trim) {
+        if let Some(found) = line.strip_prefix("- name: ") {
+            name = Some(found.to_owned());
+        } else if let Some(query) = line.strip_prefix("query: ") {
+            queries.insert(name.take().unwrap(), query.trim_matches('\'').to_owned());
+        }
+    }
+    queries
+}
+
+/// Lines as the service writes them, into a file beside its own: what it writes rarely.
+fn write_lines(stack: &Stack, lines: &[Value]) {
+    let at = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap();
+    let written = lines.iter().map(|line| {
+        let mut line = line.clone();
+        line["service"] = "ironcore".into();
+        // No time: the collector takes that of its reading.
+        line.to_string()
+    });
+    let text = written.collect::<Vec<_>>().join("\n") + "\n";
+    let file = stack.folder().join(format!("rare-{}.jsonl", at.as_nanos()));
+    fs::write(file, text).unwrap();
+}
+
+#[test]
+fn the_shipped_queries_find_what_they_are_for() {
+    let scene = Scene::start("test_log_queries");
+    scene.fail(2);
+    let slow = |seconds: f64| json!({"level": "WARN", "target": "sqlx::query", "message": "slow statement: execution time exceeded alert threshold", "elapsed_secs": seconds});
+    write_lines(
+        &scene.stack,
+        &[
+            json!({"level": "INFO", "target": "t", "message": "no error here", "user_id": "u-7"}),
+            json!({"level": "INFO", "target": "t", "message": "another", "user_id": "u-8"}),
+            slow(1.5),
+            slow(0.5),
+        ],
+    );
+    let queries = shipped_queries();
+    assert!(queries.len() >= 4);
+    for (name, query) in &queries {
+        let parsed = scene
+            .loki
+            .0
+            .get("/loki/api/v1/format_query", &[("query", query)]);
+        parsed.unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+    for (name, expected) in [
+        ("error-logs", 4),
+        ("logs-of-a-user", 1),
+        ("slow-database-statements", 1),
+    ] {
+        eventually_true(&format!("{expected} lines of {name}"), || {
+            let lines = scene.loki.lines(&queries[name])?.len();
+            assert!(lines <= expected, "{name}: {lines}");
+            Ok(lines == expected)
+        });
+    }
+    eventually_true("the count of errors", || {
+        let answer = scene.loki.0.get(
+            "/loki/api/v1/query",
+            &[("query", &queries["errors-in-5-minutes"])],
+        )?;
+        let counts = answer["data"]["result"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        assert!(counts.len() <= 1, "{counts:?}");
+        Ok(counts.first().is_some_and(|count| count["value"][1] == "4"))
+    });
+}
+
+#[test]
+fn a_secret_and_slow_statements_in_the_log_are_alerts_and_the_secret_is_masked() {
+    const CANARY: &str = "Zq7canary41b";
+    let scene = Scene::start("test_log_secrets");
+    let secret = json!({"level": "INFO", "target": "t", "message": format!("retry with password={CANARY}"), "api_key": CANARY});
+    let slow = json!({"level": "WARN", "target": "sqlx::query", "message": "slow statement: execution time exceeded alert threshold", "elapsed_secs": 2.5});
+    // Again and again: a window at the quick pace is ten seconds.
+    for (alert, line) in [("SecretInLogs", secret), ("SlowQueryLogged", slow)] {
+        eventually(alert, || {
+            write_lines(&scene.stack, &[line.clone(), line.clone(), line.clone()]);
+            thread::sleep(Duration::from_millis(400));
+            let alerts = scene.alertmanager.get("/api/v2/alerts", &[])?;
+            let mut alerts = alerts.as_array().cloned().unwrap_or_default().into_iter();
+            let fires = alerts.any(|fires| fires["labels"]["alertname"] == alert);
+            Ok::<_, QueryError>(fires.then_some(()))
+        });
+    }
+    let lines = scene.loki.ask(ALL).unwrap().to_string();
+    assert!(lines.contains("retry with"), "{lines}");
+    assert!(!lines.contains(CANARY), "{lines}");
 }

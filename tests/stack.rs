@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 use stack::addresses::free_address;
+use stack::native::Program;
 use stack::query::{Jaeger, Prometheus, QueryError, wait_until};
 use stack::service::{Service, ServiceOptions};
 use stack::trace::Trace;
-use stack::native::Program;
 use stack::{Options, Stack};
 use std::collections::{BTreeSet, HashSet};
 use std::io::Write;

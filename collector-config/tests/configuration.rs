@@ -226,6 +226,50 @@ fn the_collector_accepts_every_layering() {
     }
 }
 
+/// The entries of a top-level key, each with its text.
+fn entries(text: &str, key: &str) -> BTreeMap<String, String> {
+    let mut inside = false;
+    let mut found: BTreeMap<String, String> = BTreeMap::new();
+    let mut name = String::new();
+    for line in text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'))
+    {
+        if !line.starts_with(' ') && !line.is_empty() {
+            inside = line == format!("{key}:");
+        } else if inside && !line.is_empty() {
+            if !line.starts_with("   ") {
+                name = line
+                    .trim()
+                    .split(": ")
+                    .next()
+                    .unwrap()
+                    .trim_end_matches(':')
+                    .to_owned();
+            }
+            let entry = found.entry(name.clone()).or_default();
+            entry.push_str(line);
+            entry.push('\n');
+        }
+    }
+    found
+}
+
+#[test]
+fn an_agent_masks_as_the_gateways_do() {
+    let of = |layer: &str| {
+        let file = config().join(format!("collector/{layer}.yaml"));
+        entries(&fs::read_to_string(file).unwrap(), "processors")
+    };
+    let (base, mut agent) = (of("base"), of("agent"));
+    // Its memory is another one.
+    assert!(agent.remove("memory_limiter").is_some());
+    assert!(agent.len() >= 5, "{:?}", agent.keys());
+    for (name, text) in agent {
+        assert_eq!(Some(&text), base.get(&name), "{name}");
+    }
+}
+
 #[test]
 fn loki_accepts_its_configuration() {
     passes(

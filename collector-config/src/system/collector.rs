@@ -8,14 +8,18 @@ use crate::{
     stack::{Pace, url},
 };
 
+/// Without it the file reader notes a line as read before the queue has it on the disk: a crash loses what is between.
+const NO_LINE_IN_MEMORY: &str = "--feature-gates=stanza.synchronousLogEmitter";
+
 /// The collector expands variables in its configuration, so it reads the shipped layers themselves.
 pub(super) fn launch(start: &Start<'_>) -> Launch {
     let folder = paths::config_dir().join("collector");
+    let mut command = start.command();
     let mut layers = vec!["base.yaml", "backends.yaml"];
     if start.has(System::Loki) {
         layers.push("logs.yaml");
+        command.arg(NO_LINE_IN_MEMORY);
     }
-    let mut command = start.command();
     for layer in layers {
         command.arg(argument("--config=", &folder.join(layer)));
     }

@@ -8,13 +8,15 @@ use crate::guard::{Running, TelemetryGuard};
 #[cfg(feature = "prometheus")]
 use crate::metrics;
 use crate::metrics::{Meters, Push};
+use crate::propagation::{
+    B3Propagator, BaggagePropagator, JaegerPropagator, TraceContextPropagator,
+};
 use crate::recorder;
 use crate::resource;
 use crate::traces::{self, SpanQueue};
 use opentelemetry::global;
 use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -266,8 +268,11 @@ fn write_to_stdout(line: &[u8]) -> std::io::Result<()> {
 fn set_propagator(propagators: &[Propagator]) {
     let build = |propagator: &Propagator| -> Box<dyn TextMapPropagator + Send + Sync> {
         match propagator {
-            Propagator::TraceContext => Box::new(TraceContextPropagator::new()),
-            Propagator::Baggage => Box::new(BaggagePropagator::new()),
+            Propagator::TraceContext => Box::new(TraceContextPropagator),
+            Propagator::Baggage => Box::new(BaggagePropagator),
+            Propagator::B3 => Box::new(B3Propagator::Single),
+            Propagator::B3Multi => Box::new(B3Propagator::Multi),
+            Propagator::Jaeger => Box::new(JaegerPropagator),
         }
     };
     let propagators = propagators.iter().map(build).collect();

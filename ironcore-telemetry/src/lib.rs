@@ -82,7 +82,6 @@ mod resource;
 mod traces;
 // Instrumentation.
 mod business;
-#[cfg(feature = "http")]
 mod propagation;
 mod recorder;
 #[cfg(feature = "http")]

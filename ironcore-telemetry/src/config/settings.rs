@@ -66,6 +66,9 @@ impl Filter {
 pub(crate) enum Propagator {
     TraceContext,
     Baggage,
+    B3,
+    B3Multi,
+    Jaeger,
 }
 
 impl Settings {
@@ -333,6 +336,9 @@ fn propagators(source: &mut Source<'_>) -> Result<Vec<Propagator>, InitError> {
     const KNOWN: &[(&str, Propagator)] = &[
         ("tracecontext", Propagator::TraceContext),
         ("baggage", Propagator::Baggage),
+        ("b3", Propagator::B3),
+        ("b3multi", Propagator::B3Multi),
+        ("jaeger", Propagator::Jaeger),
     ];
     source.pick(
         "propagators",
@@ -538,7 +544,11 @@ mod tests {
             ),
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "whole number"),
             ("OTEL_TRACES_SAMPLER", "ALWAYS_ON", "always_on"),
-            ("OTEL_PROPAGATORS", "xray", "tracecontext, baggage or none"),
+            (
+                "OTEL_PROPAGATORS",
+                "xray",
+                "tracecontext, baggage, b3, b3multi, jaeger or none",
+            ),
             ("OTEL_BSP_MAX_QUEUE_SIZE", "0", "from 1"),
             ("OTEL_BSP_SCHEDULE_DELAY", "-1", "whole number"),
             ("OTEL_EXPORTER_PROMETHEUS_PORT", "94640", "from 0 to 65535"),

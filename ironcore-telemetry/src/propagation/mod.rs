@@ -1,19 +1,35 @@
 //! Trace context across process boundaries.
 
+mod b3;
+mod baggage;
+mod jaeger;
+mod trace_context;
+
+pub(crate) use b3::B3Propagator;
+pub(crate) use baggage::BaggagePropagator;
+pub(crate) use jaeger::JaegerPropagator;
+pub(crate) use trace_context::TraceContextPropagator;
+
+#[cfg(feature = "http")]
 use http::HeaderMap;
+#[cfg(feature = "http")]
 use opentelemetry::propagation::Extractor;
+#[cfg(feature = "http")]
 use opentelemetry::{Context, global};
 
 /// The caller's context, as the headers of its request tell it, on top of the current one.
+#[cfg(feature = "http")]
 pub(crate) fn extract(headers: &HeaderMap) -> Context {
     global::get_text_map_propagator(|propagator| propagator.extract(&Headers(headers)))
 }
 
+#[cfg(feature = "http")]
 struct Headers<'request>(&'request HeaderMap);
 
+#[cfg(feature = "http")]
 impl Extractor for Headers<'_> {
     fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key).and_then(|value| value.to_str().ok())
+        self.0.get(key).map(text)
     }
 
     fn keys(&self) -> Vec<&str> {
@@ -21,12 +37,34 @@ impl Extractor for Headers<'_> {
     }
 
     fn get_all(&self, key: &str) -> Option<Vec<&str>> {
-        let values: Vec<_> = self
-            .0
-            .get_all(key)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .collect();
+        let values: Vec<_> = self.0.get_all(key).iter().map(text).collect();
         (!values.is_empty()).then_some(values)
     }
+}
+
+/// A value that is not visible ASCII is there, and no propagator takes it: left out, a second `traceparent` would pass as
+/// the only one.
+#[cfg(feature = "http")]
+fn text(value: &http::HeaderValue) -> &str {
+    value.to_str().unwrap_or_default()
+}
+
+/// Digits and lower-case letters only, whatever `from_str_radix` would take; at most 32 of them.
+fn hex(digits: &[u8]) -> Option<u128> {
+    if digits.len() > 32 {
+        return None;
+    }
+    digits.iter().try_fold(0_u128, |number, digit| {
+        let digit = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some(number << 4 | u128::from(digit))
+    })
+}
+
+/// Without the white space that HTTP allows around a value.
+fn trimmed(text: &str) -> &str {
+    text.trim_matches([' ', '\t'])
 }

@@ -1,0 +1,133 @@
+//! Jaeger's own header, which its clients of before OpenTelemetry send
+//! (<https://www.jaegertracing.io/sdk-migration/#propagation-format>).
+
+use super::hex;
+use opentelemetry::Context;
+use opentelemetry::propagation::text_map_propagator::FieldIter;
+use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
+use opentelemetry::trace::{
+    SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
+};
+use std::sync::LazyLock;
+
+const HEADER: &str = "uber-trace-id";
+const SAMPLED: u128 = 0x01;
+const DEBUG: u128 = 0x02;
+
+/// The propagator of `OTEL_PROPAGATORS=jaeger`: `{trace}:{span}:{parent}:{flags}`. Its baggage (`uberctx-…`) is not read.
+#[derive(Debug)]
+pub(crate) struct JaegerPropagator;
+
+impl TextMapPropagator for JaegerPropagator {
+    fn inject_context(&self, context: &Context, injector: &mut dyn Injector) {
+        let span = context.span();
+        let span = span.span_context();
+        if span.is_valid() {
+            let flags = u8::from(span.is_sampled());
+            let (trace, id) = (span.trace_id(), span.span_id());
+            // The parent is deprecated; 0 is what everybody writes.
+            injector.set(HEADER, format!("{trace:032x}:{id:016x}:0:{flags}"));
+        }
+    }
+
+    fn extract_with_context(&self, context: &Context, extractor: &dyn Extractor) -> Context {
+        match extractor.get(HEADER).and_then(parse) {
+            Some(parent) => context.with_remote_span_context(parent),
+            None => context.clone(),
+        }
+    }
+
+    fn fields(&self) -> FieldIter<'_> {
+        static FIELDS: LazyLock<[String; 1]> = LazyLock::new(|| [HEADER.to_owned()]);
+        FieldIter::new(FIELDS.as_slice())
+    }
+}
+
+/// Leading zeros may be missing; some clients encode the colons.
+fn parse(header: &str) -> Option<SpanContext> {
+    // All parts at their longest, and three encoded colons.
+    if header.len() > 32 + 16 + 16 + 2 + 9 {
+        return None;
+    }
+    let header = header.replace("%3A", ":").replace("%3a", ":");
+    let mut parts = header.trim_matches([' ', '\t']).split(':');
+    let mut number = |longest: usize| {
+        let part = parts.next()?;
+        (1..=longest)
+            .contains(&part.len())
+            .then(|| hex(part.as_bytes()))
+            .flatten()
+    };
+    let (trace, span, _parent, flags) = (number(32)?, number(16)?, number(16)?, number(2)?);
+    if parts.next().is_some() || trace == 0 || span == 0 {
+        return None;
+    }
+    Some(SpanContext::new(
+        TraceId::from(trace),
+        SpanId::from(u64::try_from(span).ok()?),
+        TraceFlags::default().with_sampled(flags & (SAMPLED | DEBUG) != 0),
+        true,
+        TraceState::default(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    fn extracted(header: &str) -> Option<(String, String, bool)> {
+        let carrier = HashMap::from([(HEADER.to_owned(), header.to_owned())]);
+        let context = JaegerPropagator.extract_with_context(&Context::new(), &carrier);
+        let span = context.span().span_context().clone();
+        let ids = || {
+            (
+                span.trace_id().to_string(),
+                span.span_id().to_string(),
+                span.is_sampled(),
+            )
+        };
+        span.is_valid().then(ids)
+    }
+
+    #[test]
+    fn ids_are_read_with_and_without_their_leading_zeros() {
+        let known = Some((format!("{:0>32}", "abc"), format!("{:0>16}", "12"), true));
+        assert_eq!(extracted("abc:12:0:1"), known);
+        assert_eq!(
+            extracted(&format!("{:0>32}:{:0>16}:0:3", "abc", "12")),
+            known
+        );
+        assert_eq!(extracted("abc%3A12%3a0%3A01"), known);
+        assert_eq!(extracted("abc:12:0:0").map(|ids| ids.2), Some(false));
+    }
+
+    #[test]
+    fn what_is_not_a_trace_starts_a_new_one() {
+        for bad in [
+            "",
+            ":",
+            "abc",
+            "abc:12:0",
+            "0:12:0:1",
+            "abc:0:0:1",
+            "abc:12:0:1:9",
+            "xyz:12:0:1",
+            "+bc:12:0:1",
+            "abc:12::1",
+            "ABC:12:0:1",
+        ] {
+            assert_eq!(extracted(bad), None, "{bad:?}");
+        }
+        assert_eq!(extracted(&"a".repeat(10_000)), None);
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let carrier = HashMap::from([(HEADER.to_owned(), "abc:12:0:1".to_owned())]);
+        let context = JaegerPropagator.extract_with_context(&Context::new(), &carrier);
+        let mut out = HashMap::new();
+        JaegerPropagator.inject_context(&context, &mut out);
+        assert_eq!(out[HEADER], format!("{:0>32}:{:0>16}:0:1", "abc", "12"));
+    }
+}

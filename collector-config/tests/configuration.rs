@@ -239,13 +239,8 @@ fn entries(text: &str, key: &str) -> BTreeMap<String, String> {
             inside = line == format!("{key}:");
         } else if inside && !line.is_empty() {
             if !line.starts_with("   ") {
-                name = line
-                    .trim()
-                    .split(": ")
-                    .next()
-                    .unwrap()
-                    .trim_end_matches(':')
-                    .to_owned();
+                let key = line.trim().split(": ").next().unwrap();
+                name = String::from(key.trim_end_matches(':'));
             }
             let entry = found.entry(name.clone()).or_default();
             entry.push_str(line);

@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use ironcore_telemetry as telemetry;
 use std::sync::OnceLock;
 use support::{ReceivedSpan, Receiver, sample, span_named};
-use telemetry::{Config, HttpTelemetryLayer, TelemetryGuard};
+use telemetry::{Boundary, Caller, Config, HttpTelemetryLayer, TelemetryGuard};
 use tower::ServiceExt;
 
 /// Telemetry of this process; it lives as long as the process.
@@ -26,6 +26,14 @@ fn receiver() -> &'static Receiver {
 }
 
 fn app() -> Router {
+    let inside = Router::new()
+        .route("/inside", get(async || "child"))
+        .layer(HttpTelemetryLayer::new().boundary(Boundary::Trusted));
+    let asked = Router::new()
+        .route("/asked/friend", get(async || "child"))
+        .route("/asked/stranger", get(async || "root"))
+        .route("/asked/broken", get(async || "root"))
+        .layer(HttpTelemetryLayer::new().boundary_by(boundary));
     Router::new()
         .route("/fine/{id}", get(async || "fine"))
         .route("/parent", get(async || "child"))
@@ -35,6 +43,16 @@ fn app() -> Router {
         .route("/nested", get(async || create_wallet().await))
         .merge(telemetry::scrape::router())
         .layer(HttpTelemetryLayer::new())
+        .merge(inside)
+        .merge(asked)
+}
+
+fn boundary(caller: &Caller<'_>) -> Boundary {
+    match caller.extensions().get() {
+        Some(Peer("friend")) if caller.route() == Some("/asked/friend") => Boundary::Trusted,
+        Some(Peer("broken")) => panic!("no such peer"),
+        _ => Boundary::Public,
+    }
 }
 
 #[telemetry::instrument_business]
@@ -103,18 +121,59 @@ async fn a_request_is_a_server_span_named_by_method_and_route_and_a_count() {
     assert!(!format!("{span:?}{}", telemetry::scrape::render()).contains("hunter2"));
 }
 
-#[tokio::test]
-async fn the_callers_traceparent_is_continued() {
+const CALLERS_TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const CALLERS_SPAN: &str = "b7ad6b7169203331";
+
+/// Sends a `traceparent` and returns the span of the request.
+async fn called(path: &str, mark: impl FnOnce(&mut Request<Body>)) -> ReceivedSpan {
     let _ = receiver();
-    let mut request = request("GET", "/parent");
-    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let mut request = request("GET", path);
+    let parent = format!("00-{CALLERS_TRACE}-{CALLERS_SPAN}-01");
     request
         .headers_mut()
         .insert("traceparent", parent.parse().unwrap());
+    mark(&mut request);
     assert_eq!(status(request).await, StatusCode::OK);
-    let span = span("GET /parent");
-    assert_eq!(span.trace_id, "0af7651916cd43dd8448eb211c80319c");
-    assert_eq!(span.parent_span_id.as_deref(), Some("b7ad6b7169203331"));
+    span(&format!("GET {path}"))
+}
+
+#[tokio::test]
+async fn the_trace_of_an_unknown_caller_is_linked_and_not_continued() {
+    let span = called("/parent", |_| {}).await;
+    assert_ne!(span.trace_id, CALLERS_TRACE);
+    assert_eq!(span.parent_span_id, None);
+    let link = (CALLERS_TRACE.to_owned(), CALLERS_SPAN.to_owned());
+    assert_eq!(span.links, [link]);
+}
+
+#[tokio::test]
+async fn the_trace_of_a_trusted_caller_is_continued() {
+    let span = called("/inside", |_| {}).await;
+    assert_eq!(span.trace_id, CALLERS_TRACE);
+    assert_eq!(span.parent_span_id.as_deref(), Some(CALLERS_SPAN));
+    assert!(span.links.is_empty());
+}
+
+/// As a server would say who is on the other side.
+#[derive(Clone)]
+struct Peer(&'static str);
+
+#[tokio::test]
+async fn a_function_of_the_caller_says_whom_to_trust() {
+    let friend = called("/asked/friend", |request| {
+        request.extensions_mut().insert(Peer("friend"));
+    });
+    assert_eq!(friend.await.trace_id, CALLERS_TRACE);
+    let stranger = called("/asked/stranger", |_| {}).await;
+    assert_ne!(stranger.trace_id, CALLERS_TRACE);
+}
+
+#[tokio::test]
+async fn a_function_that_panics_trusts_nobody_and_ends_no_request() {
+    let span = called("/asked/broken", |request| {
+        request.extensions_mut().insert(Peer("broken"));
+    });
+    assert_ne!(span.await.trace_id, CALLERS_TRACE);
 }
 
 #[tokio::test]

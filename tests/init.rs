@@ -237,6 +237,23 @@ fn disabled_telemetry_records_no_request_and_no_operation() {
 }
 
 #[test]
+fn no_stranger_decides_what_is_sampled() {
+    let report = probe("hostile_sampling")
+        .env("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
+        .env("OTEL_TRACES_SAMPLER_ARG", "0")
+        .run();
+    let ended = "telemetry_ended_total{signal=\"traces\"}";
+    let strangers = report.result["strangers"].as_str().unwrap();
+    assert!(strangers.contains("} 1000"), "{strangers}");
+    assert!(sample(strangers, ended).abs() < f64::EPSILON, "{strangers}");
+    // The sampler follows a parent: only whose word counts has changed.
+    assert!(
+        (sample(report.page(), ended) - 1.0).abs() < f64::EPSILON,
+        "{report:?}"
+    );
+}
+
+#[test]
 fn what_ends_after_the_shutdown_is_counted_as_lost() {
     let receiver = Receiver::start().unwrap();
     let report = probe("late_spans").exporting_to(&receiver).run();

@@ -23,6 +23,7 @@ fn main() {
         "idle" => idle(),
         "nesting" => multi_thread().block_on(nesting()),
         "disabled_layer" => multi_thread().block_on(disabled_layer()),
+        "hostile_sampling" => multi_thread().block_on(hostile_sampling()),
         "dropped_in_span" => multi_thread().block_on(dropped_in_span()),
         "late_spans" => late_spans(),
         "longest_shutdown" => longest_shutdown(),
@@ -178,6 +179,34 @@ async fn disabled_layer() -> Value {
         .shutdown(Duration::from_secs(1))
         .expect("nothing to lose");
     json!({ "page": telemetry::scrape::render() })
+}
+
+/// A thousand requests of strangers who want to be sampled, and one of a friend.
+async fn hostile_sampling() -> Value {
+    use telemetry::{Boundary, HttpTelemetryLayer};
+    use tower::ServiceExt;
+    let guard = start();
+    let layer = HttpTelemetryLayer::new().boundary_by(|caller| match caller.method().as_str() {
+        "PUT" => Boundary::Trusted,
+        _ => Boundary::Public,
+    });
+    let app = axum::Router::new().layer(layer);
+    let ask = |method: &str, id: u32| {
+        let request = axum::http::Request::builder()
+            .method(method)
+            .header("traceparent", format!("00-{id:032x}-00f067aa0ba902b7-01"));
+        let request = request.body(axum::body::Body::empty()).expect("a request");
+        app.clone().oneshot(request)
+    };
+    for id in 1..=1_000 {
+        let _ = ask("GET", id).await.expect("an answer");
+    }
+    let strangers = telemetry::scrape::render();
+    let _ = ask("PUT", 1_001).await.expect("an answer");
+    let friend = telemetry::scrape::render();
+    // Nobody takes the friend's span here.
+    let _ = guard.shutdown(Duration::from_millis(1));
+    json!({ "strangers": strangers, "page": friend })
 }
 
 /// A cancelled operation whose values log as they are dropped.

@@ -104,7 +104,7 @@ pub use guard::TelemetryGuard;
 pub use init::{init, init_with};
 pub use redact::Secret;
 #[cfg(feature = "http")]
-pub use server::{HttpTelemetryFuture, HttpTelemetryLayer, HttpTelemetryService};
+pub use server::{Boundary, Caller, HttpTelemetryFuture, HttpTelemetryLayer, HttpTelemetryService};
 
 /// Makes a function a business operation: each call is a span `{domain}.{operation}`, one more in
 /// `business_operations_total`, one duration in `business_operation_duration_seconds`, and one in

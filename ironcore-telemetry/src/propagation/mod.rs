@@ -15,12 +15,34 @@ use http::HeaderMap;
 #[cfg(feature = "http")]
 use opentelemetry::propagation::Extractor;
 #[cfg(feature = "http")]
+use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceState};
+#[cfg(feature = "http")]
 use opentelemetry::{Context, global};
 
 /// The caller's context, as the headers of its request tell it, on top of the current one.
 #[cfg(feature = "http")]
 pub(crate) fn extract(headers: &HeaderMap) -> Context {
     global::get_text_map_propagator(|propagator| propagator.extract(&Headers(headers)))
+}
+
+/// The span that a request says to come from, and nothing else of what it says: neither its `tracestate` nor its baggage.
+#[cfg(feature = "http")]
+pub(crate) fn caller(headers: &HeaderMap) -> Option<SpanContext> {
+    let nowhere = Context::new();
+    let context = global::get_text_map_propagator(|propagator| {
+        propagator.extract_with_context(&nowhere, &Headers(headers))
+    });
+    let span = context.span();
+    let span = span.span_context();
+    span.is_valid().then(|| {
+        SpanContext::new(
+            span.trace_id(),
+            span.span_id(),
+            span.trace_flags(),
+            true,
+            TraceState::default(),
+        )
+    })
 }
 
 #[cfg(feature = "http")]

@@ -1,16 +1,18 @@
 //! The layer and its service.
 
+use super::boundary::{Boundary, Caller, Trust};
 use super::future::HttpTelemetryFuture;
 use super::request::InFlight;
 use http::{Request, Response};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tower_layer::Layer;
 use tower_service::Service;
 
 /// Records each HTTP request of an axum router (or of any service that axum's `MatchedPath` reaches):
 ///
-/// - a server span `{METHOD} {route}` with the attributes of the OpenTelemetry semantic conventions, a child of the
-///   caller's span when the request carries a `traceparent`;
+/// - a server span `{METHOD} {route}` with the attributes of the OpenTelemetry semantic conventions. It begins a trace, with
+///   a link to the span that a `traceparent` names; [`boundary`](Self::boundary) says from whom a trace is continued;
 /// - `http_requests_total` and `http_request_duration_seconds` with the labels `method`, `route` and `status`;
 /// - one log line (target `http_access`, level `INFO`) with the request's ids; `RUST_LOG=info,http_access=off` turns it off.
 ///
@@ -25,16 +27,66 @@ use tower_service::Service;
 ///
 /// let app: Router = Router::new().route("/health", get(|| async { "ok" })).layer(HttpTelemetryLayer::new());
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 #[must_use = "add the layer to a router"]
 pub struct HttpTelemetryLayer {
-    _private: (),
+    trust: Trust,
 }
 
 impl HttpTelemetryLayer {
-    /// The layer with its defaults.
+    /// The layer with its defaults: [`Boundary::Public`].
     pub const fn new() -> Self {
-        Self { _private: () }
+        Self {
+            trust: Trust::Always(Boundary::Public),
+        }
+    }
+
+    /// Whether the trace context of all requests is believed. For some routes: a layer of its own on their router.
+    ///
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use ironcore_telemetry::{Boundary, HttpTelemetryLayer};
+    ///
+    /// let inside: Router = Router::new()
+    ///     .route("/internal/wallets", get(|| async { "ok" }))
+    ///     .layer(HttpTelemetryLayer::new().boundary(Boundary::Trusted));
+    /// let public: Router = Router::new().route("/wallets", get(|| async { "ok" })).layer(HttpTelemetryLayer::new());
+    /// let app = public.merge(inside);
+    /// # let _ = app;
+    /// ```
+    pub fn boundary(mut self, boundary: Boundary) -> Self {
+        self.trust = Trust::Always(boundary);
+        self
+    }
+
+    /// The same by request: `ask` is called once for each, before it is handled. One that panics says
+    /// [`Boundary::Public`].
+    ///
+    /// ```
+    /// use axum::extract::ConnectInfo;
+    /// use ironcore_telemetry::{Boundary, HttpTelemetryLayer};
+    /// use std::net::SocketAddr;
+    ///
+    /// let layer = HttpTelemetryLayer::new().boundary_by(|caller| {
+    ///     match caller.extensions().get::<ConnectInfo<SocketAddr>>() {
+    ///         Some(ConnectInfo(peer)) if peer.ip().is_loopback() => Boundary::Trusted,
+    ///         _ => Boundary::Public,
+    ///     }
+    /// });
+    /// # let _ = layer;
+    /// ```
+    pub fn boundary_by(
+        mut self,
+        ask: impl Fn(&Caller<'_>) -> Boundary + Send + Sync + 'static,
+    ) -> Self {
+        self.trust = Trust::Asked(Arc::new(ask));
+        self
+    }
+}
+
+impl Default for HttpTelemetryLayer {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -42,7 +94,10 @@ impl<S> Layer<S> for HttpTelemetryLayer {
     type Service = HttpTelemetryService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        HttpTelemetryService { inner }
+        HttpTelemetryService {
+            inner,
+            trust: self.trust.clone(),
+        }
     }
 }
 
@@ -50,6 +105,7 @@ impl<S> Layer<S> for HttpTelemetryLayer {
 #[derive(Debug, Clone)]
 pub struct HttpTelemetryService<S> {
     inner: S,
+    trust: Trust,
 }
 
 impl<S, RequestBody, ResponseBody> Service<Request<RequestBody>> for HttpTelemetryService<S>
@@ -65,7 +121,7 @@ where
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let in_flight = InFlight::begin(&request);
+        let in_flight = InFlight::begin(&request, &self.trust);
         let _current = in_flight.as_ref().map(InFlight::enter);
         HttpTelemetryFuture::new(self.inner.call(request), in_flight)
     }

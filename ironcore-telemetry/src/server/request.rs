@@ -1,12 +1,13 @@
 //! One request on its way through the service.
 
+use super::boundary::{Boundary, Caller, Trust};
 use super::series::{self, Route};
 use crate::names::{UNMATCHED, attribute};
 use crate::propagation;
 use crate::recorder::{self, Recorder, StartSpan};
 use axum::extract::MatchedPath;
 use http::{Method, Request, StatusCode, Version, header};
-use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt};
+use opentelemetry::trace::{Link, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt};
 use opentelemetry::{Context, ContextGuard, KeyValue};
 use std::time::Instant;
 
@@ -35,7 +36,7 @@ enum End {
 
 impl InFlight {
     /// The request's record; `None` before `init` and when telemetry is disabled.
-    pub(super) fn begin<Body>(request: &Request<Body>) -> Option<Self> {
+    pub(super) fn begin<Body>(request: &Request<Body>, trust: &Trust) -> Option<Self> {
         if recorder::is_off() {
             return None;
         }
@@ -45,11 +46,11 @@ impl InFlight {
             .extensions()
             .get::<MatchedPath>()
             .map(MatchedPath::as_str);
-        let parent = propagation::extract(request.headers());
+        let origin = Origin::of(request, trust.of(&Caller::of(request, matched)));
         let context = match recorder.spans() {
-            Some(start_span) => span(start_span, &parent, request, method, matched),
-            // The caller's ids still reach the log lines.
-            None => parent,
+            Some(start_span) => span(start_span, origin, request, method, matched),
+            // The ids of a trusted caller still reach the log lines.
+            None => origin.parent,
         };
         let route = series::route(matched.unwrap_or(UNMATCHED));
         Some(Self {
@@ -123,9 +124,31 @@ impl End {
     }
 }
 
+/// Where a request comes from.
+struct Origin {
+    parent: Context,
+    /// The span that an unknown caller says to be in.
+    link: Option<SpanContext>,
+}
+
+impl Origin {
+    fn of<Body>(request: &Request<Body>, boundary: Boundary) -> Self {
+        match boundary {
+            Boundary::Trusted => Self {
+                parent: propagation::extract(request.headers()),
+                link: None,
+            },
+            Boundary::Public => Self {
+                parent: Context::current(),
+                link: propagation::caller(request.headers()),
+            },
+        }
+    }
+}
+
 fn span<Body>(
     start_span: &StartSpan,
-    parent: &Context,
+    Origin { parent, link }: Origin,
     request: &Request<Body>,
     method: &'static str,
     matched: Option<&str>,
@@ -159,10 +182,13 @@ fn span<Body>(
         }
         None => shown.to_owned(),
     };
-    let builder = SpanBuilder::from_name(name)
+    let mut builder = SpanBuilder::from_name(name)
         .with_kind(SpanKind::Server)
         .with_attributes(attributes);
-    start_span(builder, parent)
+    if let Some(caller) = link {
+        builder = builder.with_links(vec![Link::with_context(caller)]);
+    }
+    start_span(builder, &parent)
 }
 
 fn end_span(context: &Context, end: &End) {

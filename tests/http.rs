@@ -37,6 +37,7 @@ fn app() -> Router {
     Router::new()
         .route("/fine/{id}", get(async || "fine"))
         .route("/parent", get(async || "child"))
+        .route("/example", get(async || "fine"))
         .route("/refuses", post(async || StatusCode::UNPROCESSABLE_ENTITY))
         .route("/breaks", get(async || StatusCode::BAD_GATEWAY))
         .route("/waits", get(std::future::pending::<&'static str>))
@@ -246,4 +247,43 @@ async fn the_page_can_be_mounted_on_a_router() {
     );
     let page = answer.into_body().collect().await.unwrap().to_bytes();
     assert!(page.starts_with(b"# HELP "));
+}
+
+#[tokio::test]
+async fn a_slow_bucket_names_the_trace_of_a_request_to_who_asks_for_open_metrics() {
+    let _ = receiver();
+    assert_eq!(status(request("GET", "/example")).await, StatusCode::OK);
+    let trace = span("GET /example").trace_id;
+    let asked = async |accept: &str| {
+        let mut request = request("GET", "/metrics");
+        request
+            .headers_mut()
+            .insert("accept", accept.parse().unwrap());
+        let response = app().oneshot(request).await.unwrap();
+        let kind = response.headers()["content-type"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (kind, String::from_utf8(body.to_vec()).unwrap())
+    };
+    let (kind, page) = asked("application/openmetrics-text; version=1.0.0, */*;q=0.1").await;
+    assert!(
+        kind.starts_with("application/openmetrics-text; version=1.0.0"),
+        "{kind}"
+    );
+    let bucket = page
+        .lines()
+        .find(|line| line.contains("route=\"/example\"") && line.contains(" # {"))
+        .unwrap_or_else(|| panic!("{page}"));
+    assert!(
+        bucket.contains(&format!("trace_id=\"{trace}\"")),
+        "{bucket}"
+    );
+    assert!(page.contains("# TYPE http_requests counter\n"), "{page}");
+    assert!(page.ends_with("\n# EOF\n"), "{page}");
+
+    let (kind, page) = asked("text/plain").await;
+    assert!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
+    assert!(!page.contains(" # {") && !page.contains("# EOF"), "{page}");
 }

@@ -9,6 +9,7 @@ use std::{
     fs,
     path::Path,
     process::{Child, Command, Stdio},
+    time::SystemTime,
 };
 
 use serde_json::{Value, json};
@@ -467,6 +468,40 @@ fn jaeger_knows_the_requests_per_second(everything: &Everything) {
     });
 }
 
+/// From a bucket in Prometheus to a trace in Jaeger and to its lines in Loki.
+fn an_exemplar_leads_to_a_trace_and_its_lines(everything: &Everything) {
+    let now = || {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        since.unwrap().as_secs()
+    };
+    eventually_true("a trace and its lines by an exemplar", || {
+        everything.drive();
+        let (start, end) = ((now() - 60).to_string(), now().to_string());
+        let parameters = [
+            (
+                "query",
+                "http_request_duration_seconds_bucket{route=\"/api/v1/swap\"}",
+            ),
+            ("start", &start),
+            ("end", &end),
+        ];
+        let answer = everything
+            .prometheus
+            .get("/api/v1/query_exemplars", &parameters)?;
+        let Some(id) = answer["data"][0]["exemplars"][0]["labels"]["trace_id"].as_str() else {
+            return Ok(false);
+        };
+        let trace = everything.jaeger.get(&format!("/api/traces/{id}"), &[]);
+        let query = format!("{{service_name=\"ironcore\"}} | trace_id=\"{id}\"");
+        let lines = everything.loki.get(
+            "/loki/api/v1/query_range",
+            &[("query", &query), ("since", "1h")],
+        )?;
+        let streams = lines["data"]["result"].as_array();
+        Ok(trace.is_ok() && streams.is_some_and(|streams| !streams.is_empty()))
+    });
+}
+
 #[test]
 fn whatever_rules_and_dashboards_name_has_series_in_the_running_stack() {
     let everything = Everything::start();
@@ -476,4 +511,5 @@ fn whatever_rules_and_dashboards_name_has_series_in_the_running_stack() {
     every_metric_of_the_library_is_read(&everything.service, &reads);
     every_log_query_is_one(&everything.loki);
     jaeger_knows_the_requests_per_second(&everything);
+    an_exemplar_leads_to_a_trace_and_its_lines(&everything);
 }

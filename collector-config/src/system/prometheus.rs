@@ -32,6 +32,8 @@ pub(super) fn launch(start: &Start<'_>) -> Result<Launch, Error> {
     if start.options.pace == Pace::Quick {
         // It looks for new targets every 5 s only, also at its start: too long for who scrapes every second.
         command.arg("--scrape.discovery-reload-interval=1s");
+        // By default it repeats a firing alert every minute: longer than an interval of a hastened route.
+        command.arg("--rules.alert.resend-delay=2s");
     }
     Ok(Launch::new(
         command,

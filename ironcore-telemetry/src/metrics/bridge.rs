@@ -4,11 +4,12 @@
 //! mended here.
 
 use crate::names;
-use crate::series;
+use crate::series::{self, Format};
 use opentelemetry_prometheus::PrometheusExporter;
 use prometheus::proto::{LabelPair, MetricFamily, MetricType};
 use prometheus::{Registry, TextEncoder};
 use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Once, OnceLock};
 
@@ -38,7 +39,7 @@ impl Bridge {
 }
 
 /// Appends the bridged families to the page.
-pub(super) fn render(page: &mut String) {
+pub(super) fn render(page: &mut String, format: Format) {
     let Some(registry) = INSTALLED.get() else {
         return;
     };
@@ -54,7 +55,42 @@ pub(super) fn render(page: &mut String) {
     warn_once(&clashing);
     let families: Vec<_> = families.into_iter().map(mended).collect();
     // Fails only on a family without series, which the registry does not return.
-    let _ = TextEncoder::new().encode_utf8(&families, page);
+    let _ = match format {
+        Format::Text => TextEncoder::new().encode_utf8(&families, page),
+        Format::OpenMetrics => families
+            .iter()
+            .try_for_each(|family| open_metrics(family, page)),
+    };
+}
+
+/// The samples are written alike; what is said before them is not.
+fn open_metrics(family: &MetricFamily, page: &mut String) -> prometheus::Result<()> {
+    let name = family.name();
+    let (name, kind) = match family.get_field_type() {
+        // A counter's one sample has the suffix there, and its family has not.
+        MetricType::COUNTER => match name.strip_suffix("_total") {
+            Some(name) => (name, "counter"),
+            None => (name, "unknown"),
+        },
+        MetricType::GAUGE => (name, "gauge"),
+        MetricType::HISTOGRAM => (name, "histogram"),
+        MetricType::SUMMARY => (name, "summary"),
+        MetricType::UNTYPED => (name, "unknown"),
+    };
+    let help = family
+        .help()
+        .replace('\\', "\\\\")
+        .replace('\n', "\\n")
+        .replace('"', "\\\"");
+    let mut samples = String::new();
+    TextEncoder::new().encode_utf8(std::slice::from_ref(family), &mut samples)?;
+    // Writing to a string does not fail.
+    let _ = write!(page, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+    for line in samples.lines().filter(|line| !line.starts_with('#')) {
+        page.push_str(line);
+        page.push('\n');
+    }
+    Ok(())
 }
 
 /// The SDK does not gather again once a callback has panicked: that is counted at each scrape and said once.

@@ -1,7 +1,8 @@
 //! The small listener of the `/metrics` page. It serves nothing else, and no client can hold it up or grow it.
 
-use super::page::{CONTENT_TYPE, page};
+use super::page::page;
 use crate::error::InitError;
+use crate::series::Format;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -76,28 +77,40 @@ async fn connection(stream: TcpStream) {
 }
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let accept = request.headers().get(header::ACCEPT);
+    let format = Format::asked(accept.and_then(|accept| accept.to_str().ok()));
     let (status, body) = match (request.method(), request.uri().path()) {
-        (&Method::GET | &Method::HEAD, "/metrics") => gathered().await,
-        (_, "/metrics") => (StatusCode::METHOD_NOT_ALLOWED, "use GET\n".to_owned()),
-        _ => (StatusCode::NOT_FOUND, "only /metrics is here\n".to_owned()),
+        (&Method::GET | &Method::HEAD, "/metrics") => gathered(format).await,
+        (_, "/metrics") => refused(StatusCode::METHOD_NOT_ALLOWED, "use GET\n"),
+        _ => refused(StatusCode::NOT_FOUND, "only /metrics is here\n"),
+    };
+    let content_type = if status == StatusCode::OK {
+        format.content_type()
+    } else {
+        "text/plain; charset=utf-8"
     };
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::VARY, HeaderValue::from_static("accept"));
     if status == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
     }
     Ok(response)
 }
 
+fn refused(status: StatusCode, why: &str) -> (StatusCode, String) {
+    (status, why.to_owned())
+}
+
 /// The page, gathered beside the telemetry thread: a callback of the user's may be slow, and must not hold up the spans.
-async fn gathered() -> (StatusCode, String) {
-    match tokio::task::spawn_blocking(page).await {
+async fn gathered(format: Format) -> (StatusCode, String) {
+    match tokio::task::spawn_blocking(move || page(format)).await {
         Ok(page) => (StatusCode::OK, page),
-        Err(_) => (
+        Err(_) => refused(
             StatusCode::INTERNAL_SERVER_ERROR,
-            "the page could not be gathered\n".to_owned(),
+            "the page could not be gathered\n",
         ),
     }
 }

@@ -10,8 +10,6 @@ mod push;
 
 #[cfg(feature = "prometheus")]
 pub(crate) use listener::{bind, serve};
-#[cfg(feature = "http")]
-pub(crate) use page::CONTENT_TYPE;
 pub(crate) use page::page;
 pub(crate) use provider::Meters;
 pub(crate) use push::Push;

@@ -19,7 +19,7 @@ pub(crate) use registry::durations;
 pub(crate) use registry::{
     Distribution, Family, Labels, Reading, Registry, Series, counter, families, gauge, process,
 };
-pub(crate) use text::render;
+pub(crate) use text::{Format, render};
 
 /// What a metric is. One static each, in [`names`](crate::names).
 #[derive(Debug)]

@@ -172,7 +172,7 @@ proptest! {
         });
         prop_assert_eq!(read(registry), expected(&steps));
         let mut page = String::new();
-        super::text::render_families(&mut page, &registry.families());
+        super::text::render_families(&mut page, &registry.families(), super::Format::Text);
         prop_assert!(is_valid(&page), "{}", page);
     }
 }

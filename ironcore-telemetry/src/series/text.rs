@@ -1,65 +1,141 @@
-//! The Prometheus text format, version 0.0.4.
+//! The Prometheus text format, version 0.0.4, and `OpenMetrics` 1.0, which is much the same with exemplars.
 
 use super::registry::{Distribution, Family, Labels, Reading, families};
-use super::{Kind, Metric};
+use super::{Exemplar, Kind, Metric};
 use std::fmt::Write;
+use std::time::SystemTime;
 
-/// Appends all series to a page, sorted by name and labels.
-pub(crate) fn render(page: &mut String) {
-    render_families(page, &families());
+/// How a page is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Prometheus text, version 0.0.4.
+    Text,
+    /// `OpenMetrics`, version 1.0.0.
+    OpenMetrics,
 }
 
-pub(super) fn render_families(page: &mut String, families: &[Family]) {
+/// Appends all series to a page, sorted by name and labels.
+pub(crate) fn render(page: &mut String, format: Format) {
+    render_families(page, &families(), format);
+}
+
+pub(super) fn render_families(page: &mut String, families: &[Family], format: Format) {
     for family in families {
         // Writing to a string cannot fail.
-        let _ = write_family(page, family);
+        let _ = write_family(page, family, format);
     }
 }
 
-fn write_family(page: &mut String, Family { metric, series }: &Family) -> std::fmt::Result {
+fn write_family(
+    page: &mut String,
+    Family { metric, series }: &Family,
+    format: Format,
+) -> std::fmt::Result {
     let Metric {
         name, help, kind, ..
     } = metric;
+    let family = match format {
+        Format::Text => name,
+        // There a counter's family has the name without the suffix of its one sample.
+        Format::OpenMetrics => name.strip_suffix("_total").unwrap_or(name),
+    };
     let type_name = match kind {
         Kind::Counter => "counter",
         Kind::Gauge => "gauge",
         Kind::Durations(_) => "histogram",
     };
-    writeln!(page, "# HELP {name} {help}\n# TYPE {name} {type_name}")?;
+    writeln!(page, "# HELP {family} {help}\n# TYPE {family} {type_name}")?;
     for series in series {
         let labels = render_labels(&series.labels);
         match &series.reading {
             Reading::Counter(value) => writeln!(page, "{name}{} {value}", braced(&labels))?,
             Reading::Gauge(value) => writeln!(page, "{name}{} {value}", braced(&labels))?,
-            Reading::Durations(read) => write_histogram(page, name, &labels, kind.bounds(), read)?,
+            Reading::Durations(read) => {
+                let histogram = Histogram {
+                    name,
+                    labels: &labels,
+                    bounds: kind.bounds(),
+                    read,
+                };
+                histogram.write(page, format)?;
+            }
         }
     }
     Ok(())
 }
 
-fn write_histogram(
-    page: &mut String,
-    name: &str,
-    labels: &str,
-    bounds: &[u64],
-    Distribution { buckets, sum, .. }: &Distribution,
-) -> std::fmt::Result {
-    let comma = if labels.is_empty() { "" } else { "," };
-    let mut below = 0_u64;
-    for (bucket, bound) in buckets.iter().zip(bounds) {
-        below = below.wrapping_add(*bucket);
-        writeln!(
-            page,
-            "{name}_bucket{{{labels}{comma}le=\"{}\"}} {below}",
-            Seconds(*bound)
-        )?;
+/// One series of a histogram.
+struct Histogram<'a> {
+    name: &'a str,
+    labels: &'a str,
+    bounds: &'a [u64],
+    read: &'a Distribution,
+}
+
+impl Histogram<'_> {
+    fn write(&self, page: &mut String, format: Format) -> std::fmt::Result {
+        let Self { name, labels, .. } = self;
+        let Distribution { buckets, sum, .. } = self.read;
+        let mut below = 0_u64;
+        for (bucket, bound) in buckets.iter().zip(self.bounds) {
+            below = below.wrapping_add(*bucket);
+            let le = match format {
+                Format::OpenMetrics if bound % 1_000_000_000 == 0 => {
+                    format!("{}.0", Seconds(*bound))
+                }
+                _ => Seconds(*bound).to_string(),
+            };
+            self.write_bucket(page, format, &le, below, Some(*bound))?;
+        }
+        let count = buckets
+            .iter()
+            .fold(0_u64, |count, bucket| count.wrapping_add(*bucket));
+        self.write_bucket(page, format, "+Inf", count, None)?;
+        writeln!(page, "{name}_sum{} {}", braced(labels), Seconds(*sum))?;
+        writeln!(page, "{name}_count{} {count}", braced(labels))
     }
-    let count = buckets
-        .iter()
-        .fold(0_u64, |count, bucket| count.wrapping_add(*bucket));
-    writeln!(page, "{name}_bucket{{{labels}{comma}le=\"+Inf\"}} {count}")?;
-    writeln!(page, "{name}_sum{} {}", braced(labels), Seconds(*sum))?;
-    writeln!(page, "{name}_count{} {count}", braced(labels))
+
+    fn write_bucket(
+        &self,
+        page: &mut String,
+        format: Format,
+        le: &str,
+        count: u64,
+        bound: Option<u64>,
+    ) -> std::fmt::Result {
+        let Self { name, labels, .. } = self;
+        let comma = if labels.is_empty() { "" } else { "," };
+        write!(page, "{name}_bucket{{{labels}{comma}le=\"{le}\"}} {count}")?;
+        if format == Format::OpenMetrics
+            && let Some(exemplar) = self.exemplar(bound)
+        {
+            write_exemplar(page, exemplar)?;
+        }
+        page.push('\n');
+        Ok(())
+    }
+
+    /// The example of the bucket that ends at this bound, of which no lower one has any part.
+    fn exemplar(&self, bound: Option<u64>) -> Option<&Exemplar> {
+        let of = |value: u64| self.bounds.iter().copied().find(|bound| value <= *bound);
+        let mut exemplars = self.read.exemplars.iter();
+        exemplars.find(|exemplar| of(exemplar.value) == bound)
+    }
+}
+
+fn write_exemplar(page: &mut String, Exemplar { ids, value, at }: &Exemplar) -> std::fmt::Result {
+    let at = at
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    write!(
+        page,
+        " # {{trace_id=\"{:032x}\",span_id=\"{:016x}\"}} {} {}.{:03}",
+        ids.trace,
+        ids.span,
+        Seconds(*value),
+        at.as_secs(),
+        at.subsec_millis()
+    )
 }
 
 /// `name="value"` pairs; an empty value means the same as no label and is left out.
@@ -128,12 +204,82 @@ mod tests {
 
     /// The lines of the page that speak of one metric; other tests of the process have their own.
     fn lines_of(name: &str) -> Vec<String> {
+        lines_in(Format::Text, name)
+    }
+
+    fn lines_in(format: Format, name: &str) -> Vec<String> {
         let mut page = String::new();
-        render(&mut page);
+        render(&mut page, format);
         page.lines()
             .filter(|line| line.contains(name))
             .map(ToOwned::to_owned)
             .collect()
+    }
+
+    #[test]
+    fn in_open_metrics_a_counters_family_has_no_suffix() {
+        static OPEN: Metric = Metric {
+            name: "text_test_suffix_total",
+            help: "Counts.",
+            kind: Kind::Counter,
+            labels: &[],
+        };
+        counter(&OPEN, &[]).add(1);
+        assert_eq!(
+            lines_in(Format::OpenMetrics, "text_test_suffix"),
+            [
+                "# HELP text_test_suffix Counts.",
+                "# TYPE text_test_suffix counter",
+                "text_test_suffix_total 1",
+            ]
+        );
+    }
+
+    #[test]
+    fn in_open_metrics_a_bucket_names_the_trace_of_an_example_that_is_in_it() {
+        static OPEN: Metric = Metric {
+            name: "text_test_open_seconds",
+            help: "Lasts.",
+            kind: Kind::Durations(&[5_000_000, 1_000_000_000]),
+            labels: &[],
+        };
+        let lasts = durations(&OPEN, &[]);
+        let ids = |trace| Some(super::super::Ids { trace, span: 0xb });
+        let now = Instant::now();
+        lasts.record(Shard::here(), Duration::from_millis(6), ids(0xa), now);
+        lasts.record(Shard::here(), Duration::from_secs(2), ids(0xc), now);
+        lasts.record(Shard::here(), Duration::from_millis(1), None, now);
+        let lines = lines_in(Format::OpenMetrics, "text_test_open_seconds_bucket");
+        assert_eq!(lines[0], r#"text_test_open_seconds_bucket{le="0.005"} 1"#);
+        let example = |line: &str, head: &str, trace: &str, value: &str| {
+            let (before, after) = line.split_once(" # ").unwrap();
+            assert_eq!(before, head);
+            let (labels, rest) = after.split_once("} ").unwrap();
+            assert_eq!(
+                labels,
+                format!("{{trace_id=\"{trace:0>32}\",span_id=\"{:0>16}\"", "b")
+            );
+            let (seen, at) = rest.split_once(' ').unwrap();
+            assert_eq!(seen, value);
+            assert!(at.parse::<f64>().unwrap() > 1e9, "{at}");
+        };
+        example(
+            &lines[1],
+            r#"text_test_open_seconds_bucket{le="1.0"} 2"#,
+            "a",
+            "0.006",
+        );
+        example(
+            &lines[2],
+            r#"text_test_open_seconds_bucket{le="+Inf"} 3"#,
+            "c",
+            "2",
+        );
+        assert!(
+            !lines_in(Format::Text, "text_test_open_seconds_bucket")
+                .join("")
+                .contains('#')
+        );
     }
 
     #[test]

@@ -231,6 +231,11 @@ fn bind_free() -> io::Result<TcpListener> {
     Err(io::ErrorKind::AddrNotAvailable.into())
 }
 
+/// Such as `http://127.0.0.1:9090`.
+pub(crate) fn url(address: SocketAddr) -> String {
+    format!("http://{address}")
+}
+
 fn loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }

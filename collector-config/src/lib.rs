@@ -31,7 +31,7 @@
 //! | [`service`] | how do I run the example wallet service? |
 //! | [`native`], [`packaged`] | where do the binaries come from? |
 //! | [`paths`], [`process`] | where do its files go, how does a child live? |
-//! | [`detached`] | what does `cargo stack up` remember? |
+//! | [`detached`], [`record`] | what does `cargo stack up` leave and remember? |
 //! | [`interrupt`] | what does a signal do? |
 //!
 //! Processes are found by the pid that was recorded when they were started, never by name. Linux is the tested
@@ -47,13 +47,20 @@ pub mod paths;
 pub mod process;
 pub mod query;
 pub mod receiver;
+pub mod record;
 pub mod service;
 pub mod trace;
 
+mod error;
+mod launch;
+mod options;
 mod run_config;
 mod stack;
 mod system;
 
 pub use addresses::{Port, Ports};
-pub use stack::{Error, Options, Pace, Stack};
-pub use system::{System, collector_variables, jaeger_variables};
+pub use error::Error;
+pub use launch::{collector_variables, jaeger_variables};
+pub use options::{Options, Pace};
+pub use stack::Stack;
+pub use system::System;

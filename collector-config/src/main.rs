@@ -14,11 +14,12 @@ use lexopt::prelude::*;
 use stack::{
     Options, Port, System,
     addresses::Addresses,
-    detached::{Condition, NAME, State},
+    detached::{self, NAME},
     inbox::{Inbox, Message},
     interrupt,
     native::{self, Program},
     paths,
+    record::{Condition, State},
 };
 
 const HELP: &str = "\
@@ -190,7 +191,7 @@ fn up(options: &Options) -> Result<(), Box<dyn Error>> {
     if minutes > 0 {
         eprintln!("building what is missing takes about {minutes} minutes on two cores, once");
     }
-    let state = State::up(options)?;
+    let state = detached::up(options)?;
     for server in &state.servers {
         say(format!(
             "{:<17} {:<42} log: {}",
@@ -288,7 +289,7 @@ fn alerts() -> Result<(), Box<dyn Error>> {
 
 fn down() -> Result<(), Box<dyn Error>> {
     let stopped = match State::load(NAME)? {
-        Some(state) => state.down(NAME)?,
+        Some(state) => detached::down(state, NAME)?,
         None => Vec::new(),
     };
     if stopped.is_empty() {

@@ -513,7 +513,7 @@ mod tests {
             );
             thread::sleep(POLL);
         };
-        let child = crate::detached::ProcessId::of(pid).unwrap();
+        let child = crate::record::ProcessId::of(pid).unwrap();
         owner.kill().unwrap();
         owner.wait().unwrap();
         let deadline = Instant::now() + Duration::from_secs(5);

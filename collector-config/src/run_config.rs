@@ -8,7 +8,8 @@ use std::{
 
 use crate::{
     addresses::{Addresses, Port},
-    stack::{Error, Pace, io_error},
+    error::{Error, io_error},
+    options::Pace,
 };
 
 /// By what a wait or a window is divided at the quick pace: 5 min become 10 s.

@@ -1,31 +1,8 @@
-//! The systems of the stack: which programs they need, on which ports they listen, how each is started.
+//! The systems of the stack: which programs they need, on which ports they listen, which jobs scrape them.
 
-mod alertmanager;
-mod blackbox;
-mod collector;
-mod jaeger;
-mod loki;
-mod node;
-mod postgres;
-mod prometheus;
-mod redis;
+use std::path::PathBuf;
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::Command,
-};
-
-use crate::{
-    addresses::{Addresses, Port},
-    native::Program,
-    packaged::Packaged,
-    process::{Lifetime, StopSignal},
-    stack::{Error, Options},
-};
-
-pub use collector::variables as collector_variables;
-pub use jaeger::variables as jaeger_variables;
+use crate::{addresses::Port, error::Error, native::Program, packaged::Packaged};
 
 /// One system of the stack. The order is the one they start in: what others ask for comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,43 +29,6 @@ pub enum System {
     RedisExporter,
     /// The expiry of certificates.
     Blackbox,
-}
-
-/// How to start a system, and how to ask it.
-#[derive(Debug)]
-pub(crate) struct Launch {
-    pub(crate) command: Command,
-    /// `http://…` answers 200 while it is well, `tcp://…` accepts a connection.
-    pub(crate) health: String,
-    /// What a user opens.
-    pub(crate) url: String,
-    pub(crate) stop: StopSignal,
-    /// A folder outside of the run folder, to be removed at the end.
-    pub(crate) scratch: Option<PathBuf>,
-}
-
-impl Launch {
-    /// A server that SIGTERM ends and that keeps to the run folder, as most do.
-    pub(crate) fn new(command: Command, health: String, url: String) -> Self {
-        Self {
-            command,
-            health,
-            url,
-            stop: StopSignal::default(),
-            scratch: None,
-        }
-    }
-}
-
-/// What a start knows.
-#[derive(Debug)]
-pub(crate) struct Start<'a> {
-    pub(crate) options: &'a Options,
-    pub(crate) addresses: &'a Addresses,
-    /// The run folder.
-    pub(crate) folder: PathBuf,
-    /// The program of the system.
-    pub(crate) program: PathBuf,
 }
 
 /// Where the program of a system comes from.
@@ -217,23 +157,6 @@ impl System {
         })
     }
 
-    /// What has to be there first, and the command.
-    pub(crate) fn launch(self, start: &Start<'_>) -> Result<Launch, Error> {
-        match self {
-            Self::Postgres => postgres::server(start),
-            Self::PostgresExporter => postgres::exporter(start),
-            Self::Redis => redis::server(start),
-            Self::RedisExporter => Ok(redis::exporter(start)),
-            Self::Alertmanager => alertmanager::launch(start),
-            Self::Prometheus => prometheus::launch(start),
-            Self::Jaeger => Ok(jaeger::launch(start)),
-            Self::Loki => loki::launch(start),
-            Self::Collector => Ok(collector::launch(start)),
-            Self::Node => Ok(node::launch(start)),
-            Self::Blackbox => Ok(blackbox::launch(start)),
-        }
-    }
-
     fn source(self) -> Source {
         match self {
             Self::Postgres => Source::Installed(Packaged::Postgres),
@@ -248,37 +171,6 @@ impl System {
             Self::Collector => Source::Built(Program::Collector),
             Self::Node => Source::Built(Program::NodeExporter),
         }
-    }
-}
-
-/// For `DATABASE_URL`: the Postgres of the run in `folder`, with its password.
-pub(crate) fn database_url(address: SocketAddr, folder: &Path) -> Result<String, Error> {
-    postgres::connection(address, folder)
-}
-
-impl Start<'_> {
-    /// A command for the program. It sees nothing of the caller's environment but what a program needs to run: neither
-    /// somebody's credentials nor settings that would change what it does.
-    pub(crate) fn command(&self) -> Command {
-        let mut command = crate::process::command(&self.program, self.lifetime());
-        crate::process::clean_environment(&mut command);
-        command
-    }
-
-    pub(crate) fn lifetime(&self) -> Lifetime {
-        if self.options.detached {
-            Lifetime::Detached
-        } else {
-            Lifetime::Scoped
-        }
-    }
-
-    pub(crate) fn address(&self, port: Port) -> SocketAddr {
-        self.addresses.of(port)
-    }
-
-    pub(crate) fn has(&self, system: System) -> bool {
-        self.options.systems.contains(&system)
     }
 }
 

@@ -20,11 +20,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use stack::{
     Error, Options, Pace, Port, Stack, System,
     addresses::free_address,
-    detached::{Condition, State},
+    detached,
     packaged::Packaged,
     paths,
     process::{self, Lifetime, Output, Process},
     query::{Api, Jaeger, Prometheus, wait_until},
+    record::{Condition, State},
 };
 
 const WAIT: Duration = Duration::from_secs(20);
@@ -195,13 +196,13 @@ fn what_stays_up_is_found_again_and_ends_when_told() {
         pace: Pace::Shipped,
         ..Options::free_ports(NAME).with(&[System::Prometheus, System::Node])
     };
-    let state = State::up(&options).unwrap();
+    let state = detached::up(&options).unwrap();
     assert_eq!(State::load(NAME).unwrap(), Some(state.clone()));
     let named = |name: &str| state.servers.iter().find(|s| s.name == name).unwrap();
     for server in &state.servers {
         assert_eq!(server.condition(), Condition::Healthy, "{}", server.name);
     }
-    let second = State::up(&options).unwrap_err().to_string();
+    let second = detached::up(&options).unwrap_err().to_string();
     assert!(second.contains("already up (prometheus, node)"), "{second}");
 
     let node = Pid::from_raw(named("node").id.pid.cast_signed()).unwrap();
@@ -212,7 +213,7 @@ fn what_stays_up_is_found_again_and_ends_when_told() {
     })
     .unwrap();
     let prometheus = named("prometheus").clone();
-    assert_eq!(state.down(NAME).unwrap(), ["prometheus"]);
+    assert_eq!(detached::down(state, NAME).unwrap(), ["prometheus"]);
     assert_eq!(prometheus.condition(), Condition::Stopped);
     assert_eq!(State::load(NAME).unwrap(), None);
 }

@@ -7,13 +7,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Error, Options, Server, Servers, Spawned, error::io_error};
+use super::{Server, Servers, Spawned};
 use crate::{
     addresses::{Addresses, Port, Ports},
-    detached, interrupt, paths,
+    error::{Error, io_error},
+    interrupt,
+    launch::{self, Launch, Start},
+    options::Options,
+    paths,
     process::{self, Output, Process},
     query::Http,
-    system::{Launch, Start, System},
+    record,
+    system::System,
 };
 
 /// How long the servers may take to be ready. A second is usual; a busy machine gets more.
@@ -58,7 +63,7 @@ impl<'a> Run<'a> {
         match file.try_lock() {
             Ok(()) => {
                 // Of a detached stack nobody holds the lock, and its folder is not ours to empty.
-                detached::not_running(&self.options.name)?;
+                record::not_running(&self.options.name)?;
                 Ok(file)
             }
             Err(TryLockError::WouldBlock) => Err(Error::NameInUse(self.options.name.clone())),
@@ -149,12 +154,15 @@ impl<'a> Run<'a> {
             url,
             stop,
             scratch,
-        } = system.launch(&Start {
-            options: self.options,
-            addresses,
-            folder: self.folder.clone(),
-            program: program.to_path_buf(),
-        })?;
+        } = launch::launch(
+            system,
+            &Start {
+                options: self.options,
+                addresses,
+                folder: self.folder.clone(),
+                program: program.to_path_buf(),
+            },
+        )?;
         let log = self.folder.join(format!("{}.log", system.name()));
         let process = Process::spawn(system.name(), command, &log, Output::Logged)?;
         Ok(Server {

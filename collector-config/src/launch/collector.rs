@@ -1,11 +1,12 @@
 //! The collector between the service and Jaeger and Loki.
 
-use super::{Launch, Start, System};
+use super::{Launch, Start};
+use crate::system::System;
 use crate::{
-    addresses::{Addresses, Port},
+    addresses::{Addresses, Port, url},
+    options::Pace,
     paths,
     process::argument,
-    stack::{Pace, url},
 };
 
 /// Without it the file reader notes a line as read before the queue has it on the disk: a crash loses what is between.

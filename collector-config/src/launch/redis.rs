@@ -4,9 +4,9 @@ use std::fs;
 
 use super::{Launch, Start};
 use crate::{
-    addresses::Port,
+    addresses::{Port, url},
+    error::{Error, io_error},
     paths,
-    stack::{Error, io_error, url},
 };
 
 pub(super) fn server(start: &Start<'_>) -> Result<Launch, Error> {

@@ -4,11 +4,11 @@ use std::{fs, path::Path};
 
 use super::{Launch, Start};
 use crate::{
-    addresses::Port,
+    addresses::{Port, url},
+    error::{Error, io_error},
     paths,
     process::argument,
     run_config::{self, RunConfig},
-    stack::{Error, io_error, url},
 };
 
 /// Alertmanager expands no variables, so it reads a run copy, in which every channel leads to the inbox of this machine:

@@ -1,11 +1,11 @@
 //! Jaeger, alone or behind the collector.
 
-use super::{Launch, Start, System};
+use super::{Launch, Start};
+use crate::system::System;
 use crate::{
-    addresses::{Addresses, Port},
+    addresses::{Addresses, Port, url},
     paths,
     process::argument,
-    stack::url,
 };
 
 /// Jaeger expands variables in its configuration, so it reads the shipped file itself.

@@ -1,12 +1,14 @@
 //! Loki, with its log alerts.
 
-use super::{Launch, Start, System};
+use super::{Launch, Start};
+use crate::system::System;
 use crate::{
-    addresses::Port,
+    addresses::{Port, url},
+    error::Error,
+    options::Pace,
     paths,
     process::argument,
     run_config::{QUICK_INTERVAL, RunConfig},
-    stack::{Error, Pace, url},
 };
 
 /// Loki expands variables in its configuration, so it reads the shipped file itself; its rules it reads as a run copy,

@@ -8,9 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    detached::DetachedError, native::BuildError, packaged::NotInstalled, process::ProcessError,
-};
+use crate::{native::BuildError, packaged::NotInstalled, process::ProcessError};
 
 /// Why the servers could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +82,7 @@ pub enum Error {
     },
     /// The record of a detached stack could not be written.
     #[error(transparent)]
-    NotRecorded(Box<DetachedError>),
+    NotRecorded(Box<dyn std::error::Error + Send + Sync>),
     /// A signal came while the servers were starting.
     #[error("interrupted by a signal")]
     Interrupted,
@@ -101,7 +99,7 @@ pub enum Error {
 }
 
 impl Error {
-    pub(super) fn is_port_conflict(&self) -> bool {
+    pub(crate) fn is_port_conflict(&self) -> bool {
         matches!(self, Self::Process(error) if error.is_port_conflict())
     }
 }

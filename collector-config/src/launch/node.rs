@@ -1,7 +1,7 @@
 //! The exporter of the host.
 
 use super::{Launch, Start};
-use crate::{addresses::Port, stack::url};
+use crate::addresses::{Port, url};
 
 pub(super) fn launch(start: &Start<'_>) -> Launch {
     let address = start.address(Port::Node);

@@ -2,13 +2,15 @@
 
 use std::{fs, path::PathBuf};
 
-use super::{Launch, Start, System};
+use super::{Launch, Start};
+use crate::system::System;
 use crate::{
-    addresses::Port,
+    addresses::{Port, url},
+    error::{Error, io_error},
+    options::Pace,
     paths,
     process::argument,
     run_config::{self, RunConfig},
-    stack::{Error, Pace, io_error, url},
 };
 
 /// The service's own job, which is there whatever else is.

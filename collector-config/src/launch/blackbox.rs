@@ -1,7 +1,11 @@
 //! The exporter that probes from outside.
 
 use super::{Launch, Start};
-use crate::{addresses::Port, paths, process::argument, stack::url};
+use crate::{
+    addresses::{Port, url},
+    paths,
+    process::argument,
+};
 
 pub(super) fn launch(start: &Start<'_>) -> Launch {
     let address = start.address(Port::Blackbox);

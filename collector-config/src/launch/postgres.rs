@@ -15,12 +15,12 @@ use std::{
 
 use super::{Launch, Start};
 use crate::{
-    addresses::Port,
+    addresses::{Port, url},
+    error::{Error, io_error},
     interrupt,
     packaged::Packaged,
     paths,
     process::{self, Lifetime, StopSignal, argument, clean_environment},
-    stack::{Error, io_error, url},
 };
 
 /// The database and its owner: `DATABASE_URL` of a service names both.

@@ -1,0 +1,113 @@
+//! How each system is started.
+
+mod alertmanager;
+mod blackbox;
+mod collector;
+mod jaeger;
+mod loki;
+mod node;
+mod postgres;
+mod prometheus;
+mod redis;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+pub use collector::variables as collector_variables;
+pub use jaeger::variables as jaeger_variables;
+
+use crate::{
+    addresses::{Addresses, Port},
+    error::Error,
+    options::Options,
+    process::{self, Lifetime, StopSignal},
+    system::System,
+};
+
+/// How to start a system, and how to ask it.
+#[derive(Debug)]
+pub(crate) struct Launch {
+    pub(crate) command: Command,
+    /// `http://…` answers 200 while it is well, `tcp://…` accepts a connection.
+    pub(crate) health: String,
+    /// What a user opens.
+    pub(crate) url: String,
+    pub(crate) stop: StopSignal,
+    /// A folder outside of the run folder, to be removed at the end.
+    pub(crate) scratch: Option<PathBuf>,
+}
+
+impl Launch {
+    /// A server that SIGTERM ends and that keeps to the run folder, as most do.
+    pub(crate) fn new(command: Command, health: String, url: String) -> Self {
+        Self {
+            command,
+            health,
+            url,
+            stop: StopSignal::default(),
+            scratch: None,
+        }
+    }
+}
+
+/// What a start knows.
+#[derive(Debug)]
+pub(crate) struct Start<'a> {
+    pub(crate) options: &'a Options,
+    pub(crate) addresses: &'a Addresses,
+    /// The run folder.
+    pub(crate) folder: PathBuf,
+    /// The program of the system.
+    pub(crate) program: PathBuf,
+}
+
+/// What has to be there first, and the command.
+pub(crate) fn launch(system: System, start: &Start<'_>) -> Result<Launch, Error> {
+    match system {
+        System::Postgres => postgres::server(start),
+        System::PostgresExporter => postgres::exporter(start),
+        System::Redis => redis::server(start),
+        System::RedisExporter => Ok(redis::exporter(start)),
+        System::Alertmanager => alertmanager::launch(start),
+        System::Prometheus => prometheus::launch(start),
+        System::Jaeger => Ok(jaeger::launch(start)),
+        System::Loki => loki::launch(start),
+        System::Collector => Ok(collector::launch(start)),
+        System::Node => Ok(node::launch(start)),
+        System::Blackbox => Ok(blackbox::launch(start)),
+    }
+}
+
+/// For `DATABASE_URL`: the Postgres of the run in `folder`, with its password.
+pub(crate) fn database_url(address: SocketAddr, folder: &Path) -> Result<String, Error> {
+    postgres::connection(address, folder)
+}
+
+impl Start<'_> {
+    /// A command for the program. It sees nothing of the caller's environment but what a program needs to run: neither
+    /// somebody's credentials nor settings that would change what it does.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = process::command(&self.program, self.lifetime());
+        process::clean_environment(&mut command);
+        command
+    }
+
+    pub(crate) fn lifetime(&self) -> Lifetime {
+        if self.options.detached {
+            Lifetime::Detached
+        } else {
+            Lifetime::Scoped
+        }
+    }
+
+    pub(crate) fn address(&self, port: Port) -> SocketAddr {
+        self.addresses.of(port)
+    }
+
+    pub(crate) fn has(&self, system: System) -> bool {
+        self.options.systems.contains(&system)
+    }
+}

@@ -1,0 +1,286 @@
+//! The record of a stack that stays up: which servers, and whether each is still the same process.
+
+use std::{
+    fs, io,
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    io::Errno,
+    process::{Pid, Signal, kill_process},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::Error,
+    paths,
+    process::{GRACE, StopSignal},
+    query::Http,
+};
+
+const POLL: Duration = Duration::from_millis(50);
+
+/// What is recorded about a detached stack, in `target/stack/<name>/state.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// The servers, in the order of their start.
+    pub servers: Vec<Server>,
+    /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with the protocol `grpc`.
+    pub otlp_grpc_url: String,
+    /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with the protocol `http/protobuf`.
+    pub otlp_http_url: String,
+}
+
+/// One server of a detached stack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Server {
+    /// Such as `jaeger`.
+    pub name: String,
+    /// The process.
+    pub id: ProcessId,
+    /// What a user opens.
+    pub url: String,
+    /// What answers while it is well: `http://…` with 200, `tcp://…` by accepting a connection.
+    pub health: String,
+    /// Its output.
+    pub log: PathBuf,
+    /// What asks it to end.
+    pub stop: StopSignal,
+    /// A folder outside of the run folder, to be removed at the end.
+    pub scratch: Option<PathBuf>,
+}
+
+/// One process for all time: a pid is given again, a pid with its start and its boot is not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessId {
+    /// The process id.
+    pub pid: u32,
+    /// When it started, in clock ticks since the boot.
+    pub started: u64,
+    /// Which boot.
+    pub boot: String,
+}
+
+/// How a server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// It runs and its health check answers 200.
+    Healthy,
+    /// It runs, but its health check says something else.
+    Unhealthy(String),
+    /// It does not run.
+    Stopped,
+}
+
+/// The record could not be read, written or removed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {what} {}: {source}", path.display())]
+pub struct RecordError {
+    what: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl State {
+    /// What was recorded, if anything.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub fn load(name: &str) -> Result<Option<Self>, RecordError> {
+        let path = Self::path(name);
+        let failed = |source| RecordError {
+            what: "read",
+            path: path.clone(),
+            source,
+        };
+        match fs::read(&path) {
+            Ok(json) => serde_json::from_slice(&json)
+                .map(Some)
+                .map_err(|error| failed(error.into())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Writes it. Renamed into place, so that it is never half of one.
+    pub(crate) fn write(&self, name: &str) -> Result<(), RecordError> {
+        let path = Self::path(name);
+        let new = path.with_extension("json.new");
+        serde_json::to_vec_pretty(self)
+            .map_err(io::Error::from)
+            .and_then(|json| fs::write(&new, json))
+            .and_then(|()| fs::rename(&new, &path))
+            .map_err(|source| RecordError {
+                what: "write",
+                path,
+                source,
+            })
+    }
+
+    /// Removes it.
+    pub(crate) fn remove(name: &str) -> Result<(), RecordError> {
+        let path = Self::path(name);
+        fs::remove_file(&path).map_err(|source| RecordError {
+            what: "remove",
+            path,
+            source,
+        })
+    }
+
+    /// Those that still run.
+    pub(crate) fn running(&self) -> impl Iterator<Item = &Server> {
+        self.servers.iter().filter(|server| server.id.is_running())
+    }
+
+    /// Where the record is.
+    #[must_use]
+    pub fn path(name: &str) -> PathBuf {
+        paths::run_dir(name).join("state.json")
+    }
+}
+
+/// Whether no server of a recorded stack of this name runs.
+pub(crate) fn not_running(name: &str) -> Result<(), Error> {
+    // What cannot be read names nobody who runs.
+    let state = State::load(name).ok().flatten();
+    let running: Vec<&str> = state
+        .iter()
+        .flat_map(State::running)
+        .map(|server| server.name.as_str())
+        .collect();
+    if running.is_empty() {
+        return Ok(());
+    }
+    Err(Error::AlreadyUp {
+        names: running.join(", "),
+    })
+}
+
+impl Server {
+    /// How it is now.
+    #[must_use]
+    pub fn condition(&self) -> Condition {
+        if !self.id.is_running() {
+            return Condition::Stopped;
+        }
+        match Http::new(Duration::from_secs(2)).health(&self.health) {
+            Ok(()) => Condition::Healthy,
+            Err(why) => Condition::Unhealthy(why),
+        }
+    }
+}
+
+impl ProcessId {
+    /// The process that has this pid now; `None` if there is none (or it has ended and waits to be reaped).
+    #[must_use]
+    pub fn of(pid: u32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            .ok()?
+            .trim()
+            .to_owned();
+        Some(Self {
+            pid,
+            started: start_of(&stat)?,
+            boot,
+        })
+    }
+
+    /// Whether this very process still runs.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        Self::of(self.pid).as_ref() == Some(self)
+    }
+
+    /// Ends it: `signal`, then, after a grace, SIGKILL. Returns whether there was something to end.
+    pub(crate) fn stop(&self, signal: Signal) -> io::Result<bool> {
+        for (signal, grace) in [(signal, GRACE), (Signal::KILL, Duration::from_secs(2))] {
+            // Asked before each signal: the pid may be somebody else's by now.
+            let (true, Some(pid)) = (self.is_running(), Pid::from_raw(self.pid.cast_signed()))
+            else {
+                return Ok(signal == Signal::KILL);
+            };
+            match kill_process(pid, signal) {
+                // It has ended by itself since it was asked for.
+                Ok(()) | Err(Errno::SRCH) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let deadline = Instant::now() + grace;
+            while self.is_running() && Instant::now() < deadline {
+                thread::sleep(POLL);
+            }
+        }
+        if self.is_running() {
+            Err(io::Error::other("it survives SIGKILL"))
+        } else {
+            Ok(true)
+        }
+    }
+}
+
+/// Field 22 of `/proc/PID/stat`. Field 2, the name, may contain blanks and brackets, so one counts from its end. A zombie
+/// has ended.
+fn start_of(stat: &str) -> Option<u64> {
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let mut fields = fields.split(' ');
+    let state = fields.next()?;
+    if matches!(state, "Z" | "X") {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_state_survives_its_file() {
+        let state = State {
+            servers: vec![Server {
+                name: "jaeger".into(),
+                id: ProcessId {
+                    pid: 7,
+                    started: 12_345,
+                    boot: "b".into(),
+                },
+                url: "http://127.0.0.1:16686".into(),
+                health: "http://127.0.0.1:13133/status".into(),
+                log: "/t/jaeger.log".into(),
+                stop: StopSignal::Terminate,
+                scratch: None,
+            }],
+            otlp_grpc_url: "http://127.0.0.1:4317".into(),
+            otlp_http_url: "http://127.0.0.1:4318".into(),
+        };
+        let json = serde_json::to_string(&state).unwrap();
+        assert_eq!(serde_json::from_str::<State>(&json).unwrap(), state);
+    }
+
+    #[test]
+    fn the_start_is_read_whatever_the_program_is_called() {
+        let stat = "12 (a) b (c) S 1 12 12 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 98765 1 1";
+        assert_eq!(start_of(stat), Some(98_765));
+        assert_eq!(start_of(&stat.replace(" S ", " Z ")), None);
+    }
+
+    #[test]
+    fn a_process_with_the_pid_of_another_start_is_left_alone() {
+        let mut child = Command::new("sleep").arg("30").spawn().unwrap();
+        let id = ProcessId::of(child.id()).unwrap();
+        let earlier = ProcessId {
+            started: id.started - 1,
+            ..id.clone()
+        };
+        assert!(!earlier.stop(Signal::TERM).unwrap());
+        assert!(id.is_running());
+        // The child stays a zombie until it is reaped: that counts as ended.
+        assert!(id.stop(Signal::TERM).unwrap());
+        assert!(!id.is_running());
+        child.wait().unwrap();
+    }
+}

@@ -6,6 +6,11 @@ use axum::http::{Request, StatusCode};
 use axum::routing::{get, post};
 use http_body_util::BodyExt;
 use ironcore_telemetry as telemetry;
+use opentelemetry::baggage::BaggageExt as _;
+use opentelemetry::trace::{
+    FutureExt as _, SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
+};
+use opentelemetry::{Context, KeyValue};
 use std::sync::OnceLock;
 use support::{ReceivedSpan, Receiver, sample, span_named};
 use telemetry::{Boundary, Caller, Config, HttpTelemetryLayer, TelemetryGuard};
@@ -38,6 +43,7 @@ fn app() -> Router {
         .route("/fine/{id}", get(async || "fine"))
         .route("/parent", get(async || "child"))
         .route("/example", get(async || "fine"))
+        .route("/outside", get(without_baggage))
         .route("/refuses", post(async || StatusCode::UNPROCESSABLE_ENTITY))
         .route("/breaks", get(async || StatusCode::BAD_GATEWAY))
         .route("/waits", get(std::future::pending::<&'static str>))
@@ -53,6 +59,13 @@ fn boundary(caller: &Caller<'_>) -> Boundary {
         Some(Peer("friend")) if caller.route() == Some("/asked/friend") => Boundary::Trusted,
         Some(Peer("broken")) => panic!("no such peer"),
         _ => Boundary::Public,
+    }
+}
+
+async fn without_baggage() -> StatusCode {
+    match Context::current().baggage().len() {
+        0 => StatusCode::OK,
+        _ => StatusCode::CONFLICT,
     }
 }
 
@@ -158,6 +171,26 @@ async fn the_trace_of_a_trusted_caller_is_continued() {
 /// As a server would say who is on the other side.
 #[derive(Clone)]
 struct Peer(&'static str);
+
+#[tokio::test]
+async fn what_a_layer_outside_has_believed_is_not_believed_here() {
+    let _ = receiver();
+    let remote = SpanContext::new(
+        TraceId::from_hex(CALLERS_TRACE).unwrap(),
+        SpanId::from_hex(CALLERS_SPAN).unwrap(),
+        TraceFlags::SAMPLED,
+        true,
+        TraceState::default(),
+    );
+    let outside = Context::new()
+        .with_remote_span_context(remote)
+        .with_baggage([KeyValue::new("admin", "1")]);
+    let answer = status(request("GET", "/outside")).with_context(outside);
+    assert_eq!(answer.await, StatusCode::OK);
+    let span = span("GET /outside");
+    assert_ne!(span.trace_id, CALLERS_TRACE);
+    assert_eq!(span.parent_span_id, None);
+}
 
 #[tokio::test]
 async fn a_function_of_the_caller_says_whom_to_trust() {

@@ -223,7 +223,7 @@ fn the_kill_switch_works_whatever_else_is_set() {
     let report = probe("disabled")
         .env("OTEL_SDK_DISABLED", "true")
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4317")
-        .env("OTEL_PROPAGATORS", "b3")
+        .env("OTEL_PROPAGATORS", "xray")
         .run();
     assert_eq!(report.result["new_threads"], 0, "{report:?}");
 }

@@ -91,6 +91,16 @@ impl Recorder {
     }
 }
 
+/// A context with nothing of this one but where things are recorded.
+pub(crate) fn apart(context: &Context) -> Context {
+    #[cfg(feature = "testing")]
+    if let Some(captured) = context.get::<Captured>() {
+        return Context::new().with_value(*captured);
+    }
+    let _ = context;
+    Context::new()
+}
+
 /// Whether the span of a context is sampled.
 #[inline]
 pub(crate) fn is_sampled(context: &Context) -> bool {

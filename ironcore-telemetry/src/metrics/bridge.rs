@@ -8,6 +8,7 @@ use crate::series::{self, Format};
 use opentelemetry_prometheus::PrometheusExporter;
 use prometheus::proto::{LabelPair, MetricFamily, MetricType};
 use prometheus::{Registry, TextEncoder};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -57,14 +58,21 @@ pub(super) fn render(page: &mut String, format: Format) {
     // Fails only on a family without series, which the registry does not return.
     let _ = match format {
         Format::Text => TextEncoder::new().encode_utf8(&families, page),
-        Format::OpenMetrics => families
-            .iter()
-            .try_for_each(|family| open_metrics(family, page)),
+        Format::OpenMetrics => {
+            let mut names = HashSet::new();
+            families
+                .iter()
+                .try_for_each(|family| open_metrics(family, &mut names, page))
+        }
     };
 }
 
 /// The samples are written alike; what is said before them is not.
-fn open_metrics(family: &MetricFamily, page: &mut String) -> prometheus::Result<()> {
+fn open_metrics(
+    family: &MetricFamily,
+    names: &mut HashSet<String>,
+    page: &mut String,
+) -> prometheus::Result<()> {
     let name = family.name();
     let (name, kind) = match family.get_field_type() {
         // A counter's one sample has the suffix there, and its family has not.
@@ -77,6 +85,10 @@ fn open_metrics(family: &MetricFamily, page: &mut String) -> prometheus::Result<
         MetricType::SUMMARY => (name, "summary"),
         MetricType::UNTYPED => (name, "unknown"),
     };
+    // Without the suffix two families may have one name, which makes the page unreadable: the first one stays.
+    if names::is_ours(&format!("{name}_total")) || !names.insert(name.to_owned()) {
+        return Ok(());
+    }
     let help = family
         .help()
         .replace('\\', "\\\\")
@@ -87,10 +99,22 @@ fn open_metrics(family: &MetricFamily, page: &mut String) -> prometheus::Result<
     // Writing to a string does not fail.
     let _ = write!(page, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
     for line in samples.lines().filter(|line| !line.starts_with('#')) {
-        page.push_str(line);
+        page.push_str(&with_canonical_bound(line));
         page.push('\n');
     }
     Ok(())
+}
+
+/// `le="5"` is written `le="5.0"` there.
+fn with_canonical_bound(line: &str) -> Cow<'_, str> {
+    let whole = line.split_once("le=\"").and_then(|(before, after)| {
+        let (bound, rest) = after.split_once('"')?;
+        bound
+            .bytes()
+            .all(|byte| byte.is_ascii_digit())
+            .then(|| format!("{before}le=\"{bound}.0\"{rest}"))
+    });
+    whole.map_or(Cow::Borrowed(line), Cow::Owned)
 }
 
 /// The SDK does not gather again once a callback has panicked: that is counted at each scrape and said once.
@@ -176,7 +200,41 @@ fn valid_label(name: &str, reserved: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::valid_label;
+    use super::{open_metrics, valid_label, with_canonical_bound};
+    use prometheus::{IntCounter, Opts, core::Collector as _};
+    use std::collections::HashSet;
+
+    #[test]
+    fn a_bound_that_is_whole_is_written_with_its_fraction() {
+        for (line, canonical) in [
+            (r#"a_bucket{le="5"} 1"#, r#"a_bucket{le="5.0"} 1"#),
+            (
+                r#"a_bucket{x="1",le="0.5"} 1"#,
+                r#"a_bucket{x="1",le="0.5"} 1"#,
+            ),
+            (r#"a_bucket{le="+Inf"} 1"#, r#"a_bucket{le="+Inf"} 1"#),
+            ("a_sum 5", "a_sum 5"),
+        ] {
+            assert_eq!(with_canonical_bound(line), canonical);
+        }
+    }
+
+    #[test]
+    fn in_open_metrics_a_family_has_its_name_once_and_none_of_ours() {
+        let counter = |name: &str| {
+            let counter = IntCounter::with_opts(Opts::new(name, "say \"hi\"")).unwrap();
+            counter.collect().remove(0)
+        };
+        let (mut names, mut page) = (HashSet::new(), String::new());
+        for name in ["jobs_total", "jobs", "plain", "http_requests"] {
+            open_metrics(&counter(name), &mut names, &mut page).unwrap();
+        }
+        assert_eq!(
+            page,
+            "# HELP jobs say \\\"hi\\\"\n# TYPE jobs counter\njobs_total 0\n\
+             # HELP plain say \\\"hi\\\"\n# TYPE plain unknown\nplain 0\n"
+        );
+    }
 
     #[test]
     fn no_label_name_can_break_the_page() {

@@ -4,6 +4,7 @@ use crate::series::{self, Format};
 
 impl Format {
     /// The media type of a page.
+    #[cfg(any(feature = "prometheus", feature = "http"))]
     pub(crate) const fn content_type(self) -> &'static str {
         match self {
             Self::Text => "text/plain; version=0.0.4; charset=utf-8",

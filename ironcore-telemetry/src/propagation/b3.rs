@@ -1,6 +1,8 @@
-//! B3, as Zipkin has it (<https://github.com/openzipkin/b3-propagation>): one header, or several.
+//! B3, as Zipkin has it (<https://github.com/openzipkin/b3-propagation>): one header, or several. A caller that leaves the
+//! decision to us (no word on sampling) counts as one that samples, as in other SDKs; debug counts as sampled.
 
 use super::hex;
+use super::trace_context::Carried;
 use opentelemetry::Context;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
@@ -44,9 +46,18 @@ impl TextMapPropagator for B3Propagator {
     }
 
     fn extract_with_context(&self, context: &Context, extractor: &dyn Extractor) -> Context {
-        let single = extractor.get(SINGLE).and_then(single);
-        match single.or_else(|| multi(extractor)) {
-            Some(parent) => context.with_remote_span_context(parent),
+        // The one header goes first, also when it says that there is no trace.
+        let parent = match extractor.get(SINGLE) {
+            Some(header) => single(header),
+            None => multi(extractor),
+        };
+        match parent {
+            Some(parent) => {
+                let trace = parent.trace_id();
+                context
+                    .with_remote_span_context(parent)
+                    .with_value(Carried::without_word(trace))
+            }
             None => context.clone(),
         }
     }
@@ -67,30 +78,29 @@ fn single(header: &str) -> Option<SpanContext> {
     if parts.next().is_some() || parent.is_some_and(|parent| id(parent, &[16]).is_none()) {
         return None;
     }
-    parent_of(trace, span, sampled, false)
+    let sampled = match sampled {
+        None | Some("1" | "d") => true,
+        Some("0") => false,
+        Some(_) => return None,
+    };
+    parent_of(trace, span, sampled)
 }
 
 fn multi(extractor: &dyn Extractor) -> Option<SpanContext> {
-    parent_of(
-        extractor.get(TRACE)?,
-        extractor.get(SPAN)?,
-        extractor.get(SAMPLED),
-        extractor.get(FLAGS) == Some("1"),
-    )
-}
-
-fn parent_of(trace: &str, span: &str, sampled: Option<&str>, debug: bool) -> Option<SpanContext> {
-    let sampled = match sampled {
-        // `d`, debug, is sampled with more zeal. Without a word the decision is ours: to sample.
-        None | Some("1" | "d" | "true") => true,
-        Some("0" | "false") => false,
+    let debug = extractor.get(FLAGS) == Some("1");
+    let sampled = match extractor.get(SAMPLED) {
+        None | Some("1" | "true") => true,
+        Some("0" | "false") => debug,
         Some(_) => return None,
     };
-    let flags = TraceFlags::default().with_sampled(sampled || debug);
+    parent_of(extractor.get(TRACE)?, extractor.get(SPAN)?, sampled)
+}
+
+fn parent_of(trace: &str, span: &str, sampled: bool) -> Option<SpanContext> {
     Some(SpanContext::new(
         TraceId::from(id(trace, &[16, 32])?),
         SpanId::from(u64::try_from(id(span, &[16])?).ok()?),
-        flags,
+        TraceFlags::default().with_sampled(sampled),
         true,
         TraceState::default(),
     ))

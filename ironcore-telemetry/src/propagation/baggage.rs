@@ -47,7 +47,7 @@ impl TextMapPropagator for BaggagePropagator {
     }
 }
 
-/// The valid members of all lines, as far as they are within the limits. No byte after the limit is looked at.
+/// The valid members of all lines, as far as they are within the limits. Nothing after the limit is parsed.
 fn read(lines: &[&str]) -> Vec<KeyValueMetadata> {
     let mut members = Vec::new();
     let mut left = LIMIT;
@@ -134,7 +134,7 @@ fn is_octet(byte: u8) -> bool {
     matches!(byte, 0x21 | 0x23..=0x2b | 0x2d..=0x3a | 0x3c..=0x5b | 0x5d..=0x7e)
 }
 
-/// Without its percent encoding; `None` if that is broken, or the bytes are no text.
+/// Without its percent encoding; `None` if that is broken. What is no text becomes U+FFFD, as the recommendation asks.
 fn decoded(value: &str) -> Option<Cow<'_, str>> {
     if !value.contains('%') {
         return Some(Cow::Borrowed(value));
@@ -149,7 +149,7 @@ fn decoded(value: &str) -> Option<Cow<'_, str>> {
             bytes.push(byte);
         }
     }
-    String::from_utf8(bytes).ok().map(Cow::Owned)
+    Some(Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 fn digit(byte: u8) -> Option<u8> {
@@ -220,8 +220,7 @@ mod tests {
     #[test]
     fn a_member_that_is_not_valid_is_left_out_alone() {
         for bad in [
-            "", "=1", "a", "a b=1", "a=b c", "a=\"1\"", "a=1;", "a=1;p q", "a=%zz", "a=%f",
-            "a=%ff", "ü=1",
+            "", "=1", "a", "a b=1", "a=b c", "a=\"1\"", "a=1;", "a=1;p q", "a=%zz", "a=%f", "ü=1",
         ] {
             assert_eq!(
                 baggage(&format!("{bad},ok=1")),
@@ -244,6 +243,7 @@ mod tests {
             let header = format!("k={value}");
             assert_eq!(round_trip(&header), header);
         }
+        assert_eq!(baggage("k=%ff"), [member("k", "\u{fffd}", "")]);
         // What need not be encoded is not.
         assert_eq!(round_trip("k=a%3Db"), "k=a=b");
     }

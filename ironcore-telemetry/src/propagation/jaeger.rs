@@ -2,6 +2,7 @@
 //! (<https://www.jaegertracing.io/sdk-migration/#propagation-format>).
 
 use super::hex;
+use super::trace_context::Carried;
 use opentelemetry::Context;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
@@ -32,7 +33,12 @@ impl TextMapPropagator for JaegerPropagator {
 
     fn extract_with_context(&self, context: &Context, extractor: &dyn Extractor) -> Context {
         match extractor.get(HEADER).and_then(parse) {
-            Some(parent) => context.with_remote_span_context(parent),
+            Some(parent) => {
+                let trace = parent.trace_id();
+                context
+                    .with_remote_span_context(parent)
+                    .with_value(Carried::without_word(trace))
+            }
             None => context.clone(),
         }
     }
@@ -120,6 +126,15 @@ mod tests {
             assert_eq!(extracted(bad), None, "{bad:?}");
         }
         assert_eq!(extracted(&"a".repeat(10_000)), None);
+    }
+
+    #[test]
+    fn nobody_says_of_its_ids_that_they_are_random() {
+        let carrier = HashMap::from([(HEADER.to_owned(), "abc:12:0:1".to_owned())]);
+        let context = JaegerPropagator.extract_with_context(&Context::new(), &carrier);
+        let mut out = HashMap::new();
+        super::super::TraceContextPropagator.inject_context(&context, &mut out);
+        assert!(out["traceparent"].ends_with("-01"), "{out:?}");
     }
 
     #[test]

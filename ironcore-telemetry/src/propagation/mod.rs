@@ -30,7 +30,7 @@ pub(crate) fn extract(headers: &HeaderMap) -> Context {
 pub(crate) fn caller(headers: &HeaderMap) -> Option<SpanContext> {
     let nowhere = Context::new();
     let context = global::get_text_map_propagator(|propagator| {
-        propagator.extract_with_context(&nowhere, &Headers(headers))
+        propagator.extract_with_context(&nowhere, &IdsOnly(Headers(headers)))
     });
     let span = context.span();
     let span = span.span_context();
@@ -64,11 +64,37 @@ impl Extractor for Headers<'_> {
     }
 }
 
-/// A value that is not visible ASCII is there, and no propagator takes it: left out, a second `traceparent` would pass as
-/// the only one.
+/// Headers without those of which nothing is used: nobody's long ones are read in vain.
+#[cfg(feature = "http")]
+struct IdsOnly<'request>(Headers<'request>);
+
+#[cfg(feature = "http")]
+impl IdsOnly<'_> {
+    fn is_read(key: &str) -> bool {
+        !matches!(key, "tracestate" | "baggage")
+    }
+}
+
+#[cfg(feature = "http")]
+impl Extractor for IdsOnly<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        Self::is_read(key).then(|| self.0.get(key)).flatten()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys()
+    }
+
+    fn get_all(&self, key: &str) -> Option<Vec<&str>> {
+        Self::is_read(key).then(|| self.0.get_all(key)).flatten()
+    }
+}
+
+/// A value that is not visible ASCII is there, as one that no propagator takes: left out, a second `traceparent` would
+/// pass as the only one, and empty, it would pass as no member of a `tracestate`.
 #[cfg(feature = "http")]
 fn text(value: &http::HeaderValue) -> &str {
-    value.to_str().unwrap_or_default()
+    value.to_str().unwrap_or("\u{fffd}")
 }
 
 /// Digits and lower-case letters only, whatever `from_str_radix` would take; at most 32 of them.
@@ -89,4 +115,38 @@ fn hex(digits: &[u8]) -> Option<u128> {
 /// Without the white space that HTTP allows around a value.
 fn trimmed(text: &str) -> &str {
     text.trim_matches([' ', '\t'])
+}
+
+#[cfg(all(test, feature = "http"))]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+    use opentelemetry::propagation::TextMapPropagator as _;
+    use std::collections::HashMap;
+
+    const PARENT: &str = "00-12345678901234567890123456789012-1234567890123456-01";
+
+    fn handed_on(lines: &[(&'static str, &[u8])]) -> HashMap<String, String> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, HeaderValue::from_bytes(value).unwrap());
+        }
+        let context =
+            TraceContextPropagator.extract_with_context(&Context::new(), &Headers(&headers));
+        let mut out = HashMap::new();
+        TraceContextPropagator.inject_context(&context, &mut out);
+        out
+    }
+
+    #[test]
+    fn a_line_that_is_no_text_counts_as_one_that_is_not_valid() {
+        let parent = ("traceparent", PARENT.as_bytes());
+        assert_eq!(
+            handed_on(&[parent, ("tracestate", b"foo=1")])["tracestate"],
+            "foo=1"
+        );
+        let state = handed_on(&[parent, ("tracestate", b"foo=1"), ("tracestate", b"b\xfc=1")]);
+        assert_eq!((state.get("tracestate"), state.len()), (None, 1));
+        assert!(handed_on(&[parent, ("traceparent", b"\xfc")]).is_empty());
+    }
 }

@@ -35,11 +35,22 @@ const LONG_MEMBER: usize = 128;
 /// What came with the caller's context and has no place in a [`SpanContext`]: bound to its trace, so that it is never
 /// said of another one.
 #[derive(Debug, Clone)]
-struct Carried {
+pub(super) struct Carried {
     trace: TraceId,
     random: bool,
-    /// Valid, of at most [`WRITE_LIMIT`] bytes.
-    state: Arc<str>,
+    /// Valid, of at most [`WRITE_LIMIT`] bytes; only where the SDK cannot hold it.
+    state: Option<Arc<str>>,
+}
+
+impl Carried {
+    /// For a trace that came in another format: nobody has said that its id is random.
+    pub(super) const fn without_word(trace: TraceId) -> Self {
+        Self {
+            trace,
+            random: false,
+            state: None,
+        }
+    }
 }
 
 /// The propagator of `OTEL_PROPAGATORS=tracecontext`.
@@ -67,17 +78,12 @@ impl TextMapPropagator for TraceContextPropagator {
                 span.span_id()
             ),
         );
-        match carried {
-            Some(carried) if !carried.state.is_empty() => {
-                injector.set(TRACESTATE, carried.state.to_string());
-            }
-            Some(_) => {}
-            None => {
-                let state = span.trace_state().header();
-                if !state.is_empty() {
-                    injector.set(TRACESTATE, state);
-                }
-            }
+        let state = match carried.and_then(|carried| carried.state.as_ref()) {
+            Some(state) => state.to_string(),
+            None => span.trace_state().header(),
+        };
+        if !state.is_empty() {
+            injector.set(TRACESTATE, state);
         }
     }
 
@@ -95,19 +101,23 @@ impl TextMapPropagator for TraceContextPropagator {
             .get_all(TRACESTATE)
             .and_then(|lines| trace_state(&lines))
             .unwrap_or_default();
+        // The SDK knows the keys of level 1 only; what it does not hand on as it came is carried beside it.
+        let held = TraceState::from_str(&state)
+            .ok()
+            .filter(|held| held.header() == state);
+        let carried = Carried {
+            trace: parent.trace,
+            random: parent.flags & RANDOM != 0,
+            state: held.is_none().then(|| state.into()),
+        };
         let span = SpanContext::new(
             parent.trace,
             parent.span,
             TraceFlags::new(parent.flags & SAMPLED),
             true,
-            // The SDK knows the keys of level 1 only; what it does not know is carried beside it.
-            TraceState::from_str(&state).unwrap_or_default(),
+            held.unwrap_or_default(),
         );
-        context.with_remote_span_context(span).with_value(Carried {
-            trace: parent.trace,
-            random: parent.flags & RANDOM != 0,
-            state: state.into(),
-        })
+        context.with_remote_span_context(span).with_value(carried)
     }
 
     fn fields(&self) -> FieldIter<'_> {

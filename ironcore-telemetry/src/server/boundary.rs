@@ -10,8 +10,8 @@ use std::sync::Arc;
 /// anybody, that is a way to fill a trace store, to empty it, or to write into somebody else's trace.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Boundary {
-    /// Anybody may call. A request begins a trace of its own, sampled by our sampler alone, with a link to the span that
-    /// the caller names; its `tracestate` and `baggage` are dropped.
+    /// Anybody may call. A request begins a trace of its own (or joins the span that the process itself is in), sampled by
+    /// our sampler alone, with a link to the span that the caller names; its `tracestate` and `baggage` are dropped.
     #[default]
     Public,
     /// Only our own services call. A request continues the caller's trace: its ids, its sampling decision, its
@@ -49,8 +49,8 @@ impl<'request> Caller<'request> {
         self.route
     }
 
-    /// What the server and the layers before ours have found out: the peer's address
-    /// (`axum::extract::ConnectInfo<SocketAddr>`), the identity in its certificate.
+    /// What the server and the layers before ours have found out: the identity in the peer's certificate, its address
+    /// (`axum::extract::ConnectInfo<SocketAddr>`; behind a proxy, the proxy's).
     #[must_use]
     pub const fn extensions(&self) -> &'request Extensions {
         self.extensions

@@ -41,18 +41,20 @@ impl HttpTelemetryLayer {
         }
     }
 
-    /// Whether the trace context of all requests is believed. For some routes: a layer of its own on their router.
+    /// Whether the trace context of all requests is believed.
+    ///
+    /// For calls from inside, a listener of their own, which nobody else reaches: a path is no boundary unless the edge
+    /// blocks it.
     ///
     /// ```
     /// use axum::{Router, routing::get};
     /// use ironcore_telemetry::{Boundary, HttpTelemetryLayer};
     ///
+    /// // Served on an address of the private network.
     /// let inside: Router = Router::new()
-    ///     .route("/internal/wallets", get(|| async { "ok" }))
+    ///     .route("/wallets", get(|| async { "ok" }))
     ///     .layer(HttpTelemetryLayer::new().boundary(Boundary::Trusted));
-    /// let public: Router = Router::new().route("/wallets", get(|| async { "ok" })).layer(HttpTelemetryLayer::new());
-    /// let app = public.merge(inside);
-    /// # let _ = app;
+    /// # let _ = inside;
     /// ```
     pub fn boundary(mut self, boundary: Boundary) -> Self {
         self.trust = Trust::Always(boundary);
@@ -62,14 +64,19 @@ impl HttpTelemetryLayer {
     /// The same by request: `ask` is called once for each, before it is handled. One that panics says
     /// [`Boundary::Public`].
     ///
+    /// Ask for what nobody can claim: an identity that a layer outside of this one has read from the peer's certificate.
+    /// Behind a proxy the peer's address is the proxy's, for every stranger.
+    ///
     /// ```
-    /// use axum::extract::ConnectInfo;
     /// use ironcore_telemetry::{Boundary, HttpTelemetryLayer};
-    /// use std::net::SocketAddr;
+    ///
+    /// /// As the layer that ends TLS puts it into the extensions of a request.
+    /// #[derive(Clone)]
+    /// struct PeerIdentity(String);
     ///
     /// let layer = HttpTelemetryLayer::new().boundary_by(|caller| {
-    ///     match caller.extensions().get::<ConnectInfo<SocketAddr>>() {
-    ///         Some(ConnectInfo(peer)) if peer.ip().is_loopback() => Boundary::Trusted,
+    ///     match caller.extensions().get::<PeerIdentity>() {
+    ///         Some(PeerIdentity(name)) if name.ends_with(".payments.internal") => Boundary::Trusted,
     ///         _ => Boundary::Public,
     ///     }
     /// });

@@ -46,11 +46,18 @@ impl InFlight {
             .extensions()
             .get::<MatchedPath>()
             .map(MatchedPath::as_str);
-        let origin = Origin::of(request, trust.of(&Caller::of(request, matched)));
+        let boundary = trust.of(&Caller::of(request, matched));
+        let parent = parent(request, boundary);
         let context = match recorder.spans() {
-            Some(start_span) => span(start_span, origin, request, method, matched),
+            Some(start_span) => {
+                let link = match boundary {
+                    Boundary::Public => propagation::caller(request.headers()),
+                    Boundary::Trusted => None,
+                };
+                span(start_span, (&parent, link), request, method, matched)
+            }
             // The ids of a trusted caller still reach the log lines.
-            None => origin.parent,
+            None => parent,
         };
         let route = series::route(matched.unwrap_or(UNMATCHED));
         Some(Self {
@@ -124,31 +131,23 @@ impl End {
     }
 }
 
-/// Where a request comes from.
-struct Origin {
-    parent: Context,
-    /// The span that an unknown caller says to be in.
-    link: Option<SpanContext>,
-}
-
-impl Origin {
-    fn of<Body>(request: &Request<Body>, boundary: Boundary) -> Self {
-        match boundary {
-            Boundary::Trusted => Self {
-                parent: propagation::extract(request.headers()),
-                link: None,
-            },
-            Boundary::Public => Self {
-                parent: Context::current(),
-                link: propagation::caller(request.headers()),
-            },
-        }
+/// The context that a request is handled in, apart from its own span.
+fn parent<Body>(request: &Request<Body>, boundary: Boundary) -> Context {
+    if boundary == Boundary::Trusted {
+        return propagation::extract(request.headers());
     }
+    let current = Context::current();
+    if !current.span().span_context().is_remote() {
+        return current;
+    }
+    // A layer outside of ours has believed the caller: its trace, its decision, its baggage. An empty span in place of
+    // the caller's would count as a parent that is not sampled.
+    recorder::apart(&current)
 }
 
 fn span<Body>(
     start_span: &StartSpan,
-    Origin { parent, link }: Origin,
+    (parent, link): (&Context, Option<SpanContext>),
     request: &Request<Body>,
     method: &'static str,
     matched: Option<&str>,
@@ -188,7 +187,7 @@ fn span<Body>(
     if let Some(caller) = link {
         builder = builder.with_links(vec![Link::with_context(caller)]);
     }
-    start_span(builder, &parent)
+    start_span(builder, parent)
 }
 
 fn end_span(context: &Context, end: &End) {

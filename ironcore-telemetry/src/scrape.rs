@@ -5,7 +5,7 @@
 //! [`Config::metrics_listener(None)`](crate::Config::metrics_listener) and mounts [`router`]; mind that what is
 //! mounted on a public router is public.
 
-use crate::series::Format;
+use crate::metrics::Format;
 
 /// The page as it stands now, in Prometheus text format 0.0.4: this library's series, and with the feature
 /// `prometheus` the OpenTelemetry instruments of the application and of libraries.

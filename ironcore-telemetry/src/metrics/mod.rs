@@ -8,6 +8,7 @@ mod page;
 mod provider;
 mod push;
 
+pub(crate) use crate::series::Format;
 #[cfg(feature = "prometheus")]
 pub(crate) use listener::{bind, serve};
 pub(crate) use page::page;

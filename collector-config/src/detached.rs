@@ -93,10 +93,7 @@ pub fn down(state: State, name: &str) -> Result<Vec<String>, DetachedError> {
         })? {
             stopped.push(server.name);
         }
-        if let Some(scratch) = &server.scratch {
-            // In a folder for what is temporary: the system removes what we cannot.
-            let _ = paths::remove_dir(scratch);
-        }
+        paths::remove_scratch(server.scratch.as_deref());
     }
     State::remove(name)?;
     Ok(stopped)

@@ -81,6 +81,14 @@ pub(crate) fn launch(system: System, start: &Start<'_>) -> Result<Launch, Error>
     }
 }
 
+/// Variables that each hold the address of a port.
+fn addressed<const N: usize>(
+    addresses: &Addresses,
+    ports: [(&'static str, Port); N],
+) -> [(&'static str, String); N] {
+    ports.map(|(name, port)| (name, addresses.of(port).to_string()))
+}
+
 /// For `DATABASE_URL`: the Postgres of the run in `folder`, with its password.
 pub(crate) fn database_url(address: SocketAddr, folder: &Path) -> Result<String, Error> {
     postgres::connection(address, folder)

@@ -228,9 +228,7 @@ fn next(options: &Options, state: &State) -> Vec<String> {
         ));
     }
     if has(System::Prometheus) {
-        let page = options
-            .scrape
-            .unwrap_or_else(|| Addresses::usual().of(Port::Service));
+        let page = options.scraped();
         lines.push(format!("Prometheus scrapes it at http://{page}/metrics"));
     }
     if has(System::Postgres) {

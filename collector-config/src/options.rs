@@ -2,7 +2,11 @@
 
 use std::net::SocketAddr;
 
-use crate::{addresses::Ports, inbox::Inbox, system::System};
+use crate::{
+    addresses::{Addresses, Port, Ports},
+    inbox::Inbox,
+    system::System,
+};
 
 /// How fast time goes for the servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +84,13 @@ impl Options {
             scrape: Some(address),
             ..self
         }
+    }
+
+    /// Where the service's `/metrics` is.
+    #[must_use]
+    pub fn scraped(&self) -> SocketAddr {
+        self.scrape
+            .unwrap_or_else(|| Addresses::usual().of(Port::Service))
     }
 
     /// The same with alerts delivered to `inbox`.

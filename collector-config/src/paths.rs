@@ -15,6 +15,14 @@ pub(crate) fn remove_dir(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes what a server had outside of its run folder, if it had anything.
+pub(crate) fn remove_scratch(scratch: Option<&Path>) {
+    if let Some(scratch) = scratch {
+        // In a folder for what is temporary: the system removes what we cannot.
+        let _ = remove_dir(scratch);
+    }
+}
+
 /// The folder `collector-config/`, with the files that the servers are started from.
 #[must_use]
 pub fn config_dir() -> PathBuf {

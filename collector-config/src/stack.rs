@@ -38,10 +38,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.process.finish();
-        if let Some(scratch) = &self.scratch {
-            // In a folder for what is temporary: the system removes what we cannot.
-            let _ = paths::remove_dir(scratch);
-        }
+        paths::remove_scratch(self.scratch.as_deref());
     }
 }
 
@@ -188,7 +185,6 @@ impl Stack {
     /// # Errors
     /// See [`Error`].
     pub fn restart(&mut self, system: System) -> Result<(), Error> {
-        self.server(system)?;
         let server = run::Run::new(&self.options)?.restart(system, &self.addresses)?;
         let old = self.server(system)?;
         // The new one has its folder.

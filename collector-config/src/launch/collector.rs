@@ -1,6 +1,6 @@
 //! The collector between the service and Jaeger and Loki.
 
-use super::{Launch, Start};
+use super::{Launch, Start, addressed};
 use crate::system::System;
 use crate::{
     addresses::{Addresses, Port, url},
@@ -53,14 +53,15 @@ pub fn variables(addresses: &Addresses) -> Vec<(&'static str, String)> {
             format!("{}/otlp", url(addresses.of(Port::Loki))),
         ),
     ];
-    let address = |(name, port)| (name, addresses.of(port).to_string());
-    let listening = [
-        ("COLLECTOR_OTLP_GRPC", Port::OtlpGrpc),
-        ("COLLECTOR_OTLP_HTTP", Port::OtlpHttp),
-        ("COLLECTOR_HEALTH", Port::CollectorHealth),
-        ("COLLECTOR_SPAN_METRICS", Port::CollectorSpanMetrics),
-        ("JAEGER_OTLP_GRPC", Port::JaegerOtlpGrpc),
-    ];
-    variables.extend(listening.map(address));
+    variables.extend(addressed(
+        addresses,
+        [
+            ("COLLECTOR_OTLP_GRPC", Port::OtlpGrpc),
+            ("COLLECTOR_OTLP_HTTP", Port::OtlpHttp),
+            ("COLLECTOR_HEALTH", Port::CollectorHealth),
+            ("COLLECTOR_SPAN_METRICS", Port::CollectorSpanMetrics),
+            ("JAEGER_OTLP_GRPC", Port::JaegerOtlpGrpc),
+        ],
+    ));
     variables
 }

@@ -1,6 +1,6 @@
 //! Jaeger, alone or behind the collector.
 
-use super::{Launch, Start};
+use super::{Launch, Start, addressed};
 use crate::system::System;
 use crate::{
     addresses::{Addresses, Port, url},
@@ -16,12 +16,13 @@ pub(super) fn launch(start: &Start<'_>) -> Launch {
         .arg(argument("--config=", &config))
         .envs(variables(start.addresses));
     if start.has(System::Collector) {
-        for (name, port) in [
-            ("JAEGER_OTLP_GRPC", Port::JaegerOtlpGrpc),
-            ("JAEGER_OTLP_HTTP", Port::JaegerOtlpHttp),
-        ] {
-            command.env(name, start.address(port).to_string());
-        }
+        command.envs(addressed(
+            start.addresses,
+            [
+                ("JAEGER_OTLP_GRPC", Port::JaegerOtlpGrpc),
+                ("JAEGER_OTLP_HTTP", Port::JaegerOtlpHttp),
+            ],
+        ));
     }
     Launch::new(
         command,
@@ -45,15 +46,16 @@ pub fn variables(addresses: &Addresses) -> Vec<(&'static str, String)> {
             strategies.to_string_lossy().into_owned(),
         ),
     ];
-    let address = |(name, port)| (name, addresses.of(port).to_string());
-    let listening = [
-        ("JAEGER_OTLP_GRPC", Port::OtlpGrpc),
-        ("JAEGER_OTLP_HTTP", Port::OtlpHttp),
-        ("JAEGER_QUERY_HTTP", Port::JaegerQuery),
-        ("JAEGER_QUERY_GRPC", Port::JaegerQueryGrpc),
-        ("JAEGER_HEALTH", Port::JaegerHealth),
-        ("JAEGER_SAMPLING", Port::JaegerSampling),
-    ];
-    variables.extend(listening.map(address));
+    variables.extend(addressed(
+        addresses,
+        [
+            ("JAEGER_OTLP_GRPC", Port::OtlpGrpc),
+            ("JAEGER_OTLP_HTTP", Port::OtlpHttp),
+            ("JAEGER_QUERY_HTTP", Port::JaegerQuery),
+            ("JAEGER_QUERY_GRPC", Port::JaegerQueryGrpc),
+            ("JAEGER_HEALTH", Port::JaegerHealth),
+            ("JAEGER_SAMPLING", Port::JaegerSampling),
+        ],
+    ));
     variables
 }

@@ -108,10 +108,7 @@ impl<'a> Run<'a> {
 
     /// With the places that the options name.
     fn named(&self, addresses: Addresses) -> Addresses {
-        let addresses = match self.options.scrape {
-            Some(service) => addresses.with(Port::Service, service),
-            None => addresses.with(Port::Service, Addresses::usual().of(Port::Service)),
-        };
+        let addresses = addresses.with(Port::Service, self.options.scraped());
         match self.options.inbox {
             Some((http, mail)) => addresses
                 .with(Port::Inbox, http)
@@ -137,7 +134,12 @@ impl<'a> Run<'a> {
 
     /// One of the systems once more, in the folder as it is.
     pub(super) fn restart(&self, system: System, addresses: &Addresses) -> Result<Server, Error> {
-        let mut server = self.spawn(system, &system.program()?, addresses)?;
+        let (_, program) = self
+            .programs
+            .iter()
+            .find(|(started, _)| *started == system)
+            .ok_or(Error::NotStarted(system.name()))?;
+        let mut server = self.spawn(system, program, addresses)?;
         wait_ready(&mut server, Instant::now() + READY)?;
         Ok(server)
     }

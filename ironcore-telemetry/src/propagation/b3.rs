@@ -1,14 +1,11 @@
 //! B3, as Zipkin has it (<https://github.com/openzipkin/b3-propagation>): one header, or several. A caller that leaves the
 //! decision to us (no word on sampling) counts as one that samples, as in other SDKs; debug counts as sampled.
 
-use super::hex;
-use super::trace_context::Carried;
+use super::{continued, hex, remote, trimmed};
 use opentelemetry::Context;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
-use opentelemetry::trace::{
-    SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
-};
+use opentelemetry::trace::{SpanContext, TraceContextExt as _};
 use std::sync::LazyLock;
 
 const SINGLE: &str = "b3";
@@ -51,15 +48,7 @@ impl TextMapPropagator for B3Propagator {
             Some(header) => single(header),
             None => multi(extractor),
         };
-        match parent {
-            Some(parent) => {
-                let trace = parent.trace_id();
-                context
-                    .with_remote_span_context(parent)
-                    .with_value(Carried::without_word(trace))
-            }
-            None => context.clone(),
-        }
+        continued(context, parent)
     }
 
     fn fields(&self) -> FieldIter<'_> {
@@ -71,11 +60,13 @@ impl TextMapPropagator for B3Propagator {
 
 /// `{trace}-{span}`, then perhaps `-{sampled}`, then perhaps `-{parent}`. `0` alone says "do not sample" of no trace.
 fn single(header: &str) -> Option<SpanContext> {
-    let mut parts = header.trim_matches([' ', '\t']).split('-');
+    let mut parts = trimmed(header).split('-');
     let (trace, span) = (parts.next()?, parts.next()?);
     let sampled = parts.next();
     let parent = parts.next();
-    if parts.next().is_some() || parent.is_some_and(|parent| id(parent, &[16]).is_none()) {
+    if parts.next().is_some()
+        || parent.is_some_and(|parent| id(parent, &[16]).is_none_or(|id| id == 0))
+    {
         return None;
     }
     let sampled = match sampled {
@@ -97,22 +88,15 @@ fn multi(extractor: &dyn Extractor) -> Option<SpanContext> {
 }
 
 fn parent_of(trace: &str, span: &str, sampled: bool) -> Option<SpanContext> {
-    Some(SpanContext::new(
-        TraceId::from(id(trace, &[16, 32])?),
-        SpanId::from(u64::try_from(id(span, &[16])?).ok()?),
-        TraceFlags::default().with_sampled(sampled),
-        true,
-        TraceState::default(),
-    ))
+    remote(id(trace, &[16, 32])?, id(span, &[16])?, sampled)
 }
 
-/// A number of one of these lengths that is not zero.
+/// A number of one of these lengths.
 fn id(text: &str, lengths: &[usize]) -> Option<u128> {
     lengths
         .contains(&text.len())
         .then(|| hex(text.as_bytes()))
         .flatten()
-        .filter(|id| *id != 0)
 }
 
 #[cfg(test)]

@@ -1,14 +1,11 @@
 //! Jaeger's own header, which its clients of before OpenTelemetry send
 //! (<https://www.jaegertracing.io/sdk-migration/#propagation-format>).
 
-use super::hex;
-use super::trace_context::Carried;
+use super::{continued, hex, remote, trimmed};
 use opentelemetry::Context;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
-use opentelemetry::trace::{
-    SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
-};
+use opentelemetry::trace::{SpanContext, TraceContextExt as _};
 use std::sync::LazyLock;
 
 const HEADER: &str = "uber-trace-id";
@@ -32,15 +29,7 @@ impl TextMapPropagator for JaegerPropagator {
     }
 
     fn extract_with_context(&self, context: &Context, extractor: &dyn Extractor) -> Context {
-        match extractor.get(HEADER).and_then(parse) {
-            Some(parent) => {
-                let trace = parent.trace_id();
-                context
-                    .with_remote_span_context(parent)
-                    .with_value(Carried::without_word(trace))
-            }
-            None => context.clone(),
-        }
+        continued(context, extractor.get(HEADER).and_then(parse))
     }
 
     fn fields(&self) -> FieldIter<'_> {
@@ -56,7 +45,7 @@ fn parse(header: &str) -> Option<SpanContext> {
         return None;
     }
     let header = header.replace("%3A", ":").replace("%3a", ":");
-    let mut parts = header.trim_matches([' ', '\t']).split(':');
+    let mut parts = trimmed(&header).split(':');
     let mut number = |longest: usize| {
         let part = parts.next()?;
         (1..=longest)
@@ -65,16 +54,10 @@ fn parse(header: &str) -> Option<SpanContext> {
             .flatten()
     };
     let (trace, span, _parent, flags) = (number(32)?, number(16)?, number(16)?, number(2)?);
-    if parts.next().is_some() || trace == 0 || span == 0 {
+    if parts.next().is_some() {
         return None;
     }
-    Some(SpanContext::new(
-        TraceId::from(trace),
-        SpanId::from(u64::try_from(span).ok()?),
-        TraceFlags::default().with_sampled(flags & (SAMPLED | DEBUG) != 0),
-        true,
-        TraceState::default(),
-    ))
+    remote(trace, span, flags & (SAMPLED | DEBUG) != 0)
 }
 
 #[cfg(test)]

@@ -12,12 +12,15 @@ pub(crate) use trace_context::TraceContextPropagator;
 
 #[cfg(feature = "http")]
 use http::HeaderMap;
+use opentelemetry::Context;
+#[cfg(feature = "http")]
+use opentelemetry::global;
 #[cfg(feature = "http")]
 use opentelemetry::propagation::Extractor;
-#[cfg(feature = "http")]
-use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceState};
-#[cfg(feature = "http")]
-use opentelemetry::{Context, global};
+use opentelemetry::trace::{
+    SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
+};
+use trace_context::Carried;
 
 /// The caller's context, as the headers of its request tell it, on top of the current one.
 #[cfg(feature = "http")]
@@ -95,6 +98,29 @@ impl Extractor for IdsOnly<'_> {
 #[cfg(feature = "http")]
 fn text(value: &http::HeaderValue) -> &str {
     value.to_str().unwrap_or("\u{fffd}")
+}
+
+/// The span of a caller whose format has ids and a decision, and no more; `None` if an id is zero.
+fn remote(trace: u128, span: u128, sampled: bool) -> Option<SpanContext> {
+    let parent = SpanContext::new(
+        TraceId::from(trace),
+        SpanId::from(u64::try_from(span).ok()?),
+        TraceFlags::default().with_sampled(sampled),
+        true,
+        TraceState::default(),
+    );
+    parent.is_valid().then_some(parent)
+}
+
+/// The context under such a span, if there is one.
+fn continued(context: &Context, parent: Option<SpanContext>) -> Context {
+    match parent {
+        Some(parent) => {
+            let carried = Carried::without_word(parent.trace_id());
+            context.with_remote_span_context(parent).with_value(carried)
+        }
+        None => context.clone(),
+    }
 }
 
 /// Digits and lower-case letters only, whatever `from_str_radix` would take; at most 32 of them.

@@ -35,20 +35,132 @@ pub(crate) const DURATION_BOUNDS: &[u64] = &[
     10_000_000_000,
 ];
 
-/// Requests that the HTTP server layer has answered.
+/// Requests that the HTTP server layer has seen to their end.
 pub(crate) static HTTP_REQUESTS: Metric = Metric {
     name: "http_requests_total",
-    help: "HTTP requests answered, by method, route template and status code (499: the caller went away first).",
+    help: "HTTP requests that ended, by method, route template and status code (499: the caller went away first).",
     kind: Kind::Counter,
     labels: &["method", "route", "status"],
 };
 
-/// Time from the arrival of a request to its response.
+/// Time from the arrival of a request to the end of its response.
 pub(crate) static HTTP_REQUEST_DURATION: Metric = Metric {
     name: "http_request_duration_seconds",
-    help: "Time from the arrival of an HTTP request to its response, in seconds.",
+    help: "Time from the arrival of an HTTP request to the end of its response's body, in seconds.",
     kind: Kind::Durations(DURATION_BOUNDS),
     labels: &["method", "route", "status"],
+};
+
+/// Requests that have arrived and not ended.
+pub(crate) static HTTP_REQUESTS_IN_FLIGHT: Metric = Metric {
+    name: "http_requests_in_flight",
+    help: "HTTP requests that have arrived and whose response's body has not ended yet.",
+    kind: Kind::Gauge,
+    labels: &["method", "route"],
+};
+
+/// What callers sent.
+pub(crate) static HTTP_REQUEST_BODY: Metric = Metric {
+    name: "http_request_body_bytes_total",
+    help: "Bytes of the bodies of HTTP requests: as declared by the caller, else as read by the service.",
+    kind: Kind::Counter,
+    labels: &["method", "route"],
+};
+
+/// What callers were sent.
+pub(crate) static HTTP_RESPONSE_BODY: Metric = Metric {
+    name: "http_response_body_bytes_total",
+    help: "Bytes of the bodies of HTTP responses that were handed to the server to send.",
+    kind: Kind::Counter,
+    labels: &["method", "route"],
+};
+
+/// Requests that the HTTP client layer has seen to their end.
+pub(crate) static HTTP_CLIENT_REQUESTS: Metric = Metric {
+    name: "http_client_requests_total",
+    help: "HTTP requests sent that ended, by peer and status code (error: no answer; cancelled: given up by the service).",
+    kind: Kind::Counter,
+    labels: &["peer", "method", "status"],
+};
+
+/// Time from the sending of a request to the end of its response.
+pub(crate) static HTTP_CLIENT_REQUEST_DURATION: Metric = Metric {
+    name: "http_client_request_duration_seconds",
+    help: "Time from the sending of an HTTP request to the end of its response's body, in seconds.",
+    kind: Kind::Durations(DURATION_BOUNDS),
+    labels: &["peer", "method", "status"],
+};
+
+/// Requests that were sent and have not ended.
+pub(crate) static HTTP_CLIENT_REQUESTS_IN_FLIGHT: Metric = Metric {
+    name: "http_client_requests_in_flight",
+    help: "HTTP requests that were sent and whose response's body has not ended yet.",
+    kind: Kind::Gauge,
+    labels: &["peer", "method"],
+};
+
+/// Calls that the gRPC server layer has seen to their end.
+pub(crate) static GRPC_REQUESTS: Metric = Metric {
+    name: "grpc_requests_total",
+    help: "gRPC calls that ended, by service, method and status code (CANCELLED also when the caller went away first).",
+    kind: Kind::Counter,
+    labels: &["service", "method", "code"],
+};
+
+/// Time from the arrival of a call to its status.
+pub(crate) static GRPC_REQUEST_DURATION: Metric = Metric {
+    name: "grpc_request_duration_seconds",
+    help: "Time from the arrival of a gRPC call to the status at the end of its stream, in seconds.",
+    kind: Kind::Durations(DURATION_BOUNDS),
+    labels: &["service", "method", "code"],
+};
+
+/// Calls that have arrived and not ended.
+pub(crate) static GRPC_REQUESTS_IN_FLIGHT: Metric = Metric {
+    name: "grpc_requests_in_flight",
+    help: "gRPC calls that have arrived and whose stream has not ended yet.",
+    kind: Kind::Gauge,
+    labels: &["service", "method"],
+};
+
+/// Messages of calls that were received and sent.
+pub(crate) static GRPC_MESSAGES: Metric = Metric {
+    name: "grpc_messages_total",
+    help: "Messages of gRPC calls, by direction (received, sent), as seen from the service.",
+    kind: Kind::Counter,
+    labels: &["service", "method", "direction"],
+};
+
+/// Calls that the gRPC client layer has seen to their end.
+pub(crate) static GRPC_CLIENT_REQUESTS: Metric = Metric {
+    name: "grpc_client_requests_total",
+    help: "gRPC calls sent that ended, by peer, service, method and status code.",
+    kind: Kind::Counter,
+    labels: &["peer", "service", "method", "code"],
+};
+
+/// Time from the sending of a call to its status.
+pub(crate) static GRPC_CLIENT_REQUEST_DURATION: Metric = Metric {
+    name: "grpc_client_request_duration_seconds",
+    help: "Time from the sending of a gRPC call to the status at the end of its stream, in seconds.",
+    kind: Kind::Durations(DURATION_BOUNDS),
+    labels: &["peer", "service", "method", "code"],
+};
+
+/// Calls that were sent and have not ended.
+pub(crate) static GRPC_CLIENT_REQUESTS_IN_FLIGHT: Metric = Metric {
+    name: "grpc_client_requests_in_flight",
+    help: "gRPC calls that were sent and whose stream has not ended yet.",
+    kind: Kind::Gauge,
+    labels: &["peer", "service", "method"],
+};
+
+/// Messages of calls that were received and sent.
+pub(crate) static GRPC_CLIENT_MESSAGES: Metric = Metric {
+    name: "grpc_client_messages_total",
+    help: "Messages of gRPC calls that the service makes, by direction (received, sent).",
+    kind: Kind::Counter,
+    labels: &["peer", "service", "method", "direction"],
 };
 
 /// Ended business operations.
@@ -115,6 +227,14 @@ pub(crate) static TELEMETRY_QUEUED: Metric = Metric {
     labels: &["signal"],
 };
 
+/// Label values that were outside their set.
+pub(crate) static TELEMETRY_LABEL_OVERFLOW: Metric = Metric {
+    name: "telemetry_label_overflow_total",
+    help: "Events that were counted under the label value _OTHER, as their own is outside the label's closed set.",
+    kind: Kind::Counter,
+    labels: &["metric", "label"],
+};
+
 /// Whether a metric of this name is one of ours, used yet or not, or would be taken for a part of one.
 #[cfg(feature = "prometheus")]
 pub(crate) fn is_ours(name: &str) -> bool {
@@ -132,6 +252,20 @@ pub(crate) fn is_ours(name: &str) -> bool {
 static ALL: &[&Metric] = &[
     &HTTP_REQUESTS,
     &HTTP_REQUEST_DURATION,
+    &HTTP_REQUESTS_IN_FLIGHT,
+    &HTTP_REQUEST_BODY,
+    &HTTP_RESPONSE_BODY,
+    &HTTP_CLIENT_REQUESTS,
+    &HTTP_CLIENT_REQUEST_DURATION,
+    &HTTP_CLIENT_REQUESTS_IN_FLIGHT,
+    &GRPC_REQUESTS,
+    &GRPC_REQUEST_DURATION,
+    &GRPC_REQUESTS_IN_FLIGHT,
+    &GRPC_MESSAGES,
+    &GRPC_CLIENT_REQUESTS,
+    &GRPC_CLIENT_REQUEST_DURATION,
+    &GRPC_CLIENT_REQUESTS_IN_FLIGHT,
+    &GRPC_CLIENT_MESSAGES,
     &BUSINESS_OPERATIONS,
     &BUSINESS_OPERATION_DURATION,
     &BUSINESS_OPERATIONS_IN_FLIGHT,
@@ -140,6 +274,7 @@ static ALL: &[&Metric] = &[
     &TELEMETRY_DROPPED,
     &TELEMETRY_EXPORT_FAILURES,
     &TELEMETRY_QUEUED,
+    &TELEMETRY_LABEL_OVERFLOW,
 ];
 
 /// Span attributes of our own; the others are OpenTelemetry semantic conventions.

@@ -16,7 +16,15 @@ const FLOORS: &[(&str, &[&str])] = &[
     ),
     (
         "instrumentation",
-        &["business", "propagation", "recorder", "server"],
+        &[
+            "business",
+            "propagation",
+            "recorder",
+            "wire",
+            "server",
+            "client",
+            "carrier",
+        ],
     ),
     ("wiring", &["init", "guard"]),
     ("doors", &["scrape", "private", "testing"]),
@@ -117,8 +125,13 @@ fn may_use(room: &str, used: &str) -> bool {
             matches!(used, "names" | "series" | "redact" | "current")
         }
         ("instrumentation", "instrumentation") => {
-            (room == "server" && used == "propagation")
-                || (matches!(room, "business" | "server") && used == "recorder")
+            let edge = matches!(room, "server" | "client");
+            match used {
+                "recorder" => room != "propagation",
+                "propagation" => edge || room == "carrier",
+                "wire" => edge,
+                _ => false,
+            }
         }
         ("wiring", floor) => {
             floor != "doors" && (floor != "wiring" || (room, used) == ("init", "guard"))

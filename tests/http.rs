@@ -83,7 +83,11 @@ fn request(method: &str, path: &str) -> Request<Body> {
 }
 
 async fn status(request: Request<Body>) -> StatusCode {
-    app().oneshot(request).await.unwrap().status()
+    let response = app().oneshot(request).await.unwrap();
+    let status = response.status();
+    // A request lasts to the end of its answer.
+    response.into_body().collect().await.unwrap();
+    status
 }
 
 /// The span of this name, as soon as it has arrived.

@@ -7,6 +7,7 @@
 //! clock page, so the clock reads (two a call) are undercounted. The last line is about time: what a second thread on the
 //! same site costs the first, as a ratio of medians in one process.
 
+use http_body_util::BodyExt;
 use ironcore_telemetry as telemetry;
 use opentelemetry::trace::{SpanContext, TraceContextExt, TraceFlags, TraceState};
 use std::future::Future;
@@ -287,9 +288,10 @@ fn requests(calls: u32, router: &axum::Router) {
         let request = http::Request::get("/wallets/7")
             .body(axum::body::Body::empty())
             .expect("a request");
-        call(router.clone().oneshot(request))
-            .expect("an answer")
-            .status()
+        let answer = call(router.clone().oneshot(request)).expect("an answer");
+        call(answer.into_body().collect())
+            .expect("a body")
+            .to_bytes()
     });
 }
 

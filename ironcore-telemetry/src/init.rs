@@ -140,7 +140,7 @@ impl Parts {
         }
         business::install();
         let start_span = |traces: &Traces| -> recorder::StartSpan {
-            Box::new(traces::start_span(&traces.provider))
+            Box::new(traces::start_span(&traces.provider, settings.sampler))
         };
         let start_span = self.traces.as_ref().map(start_span);
         recorder::install(start_span, settings.sampler.follows_parent);

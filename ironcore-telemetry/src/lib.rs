@@ -86,6 +86,8 @@ mod propagation;
 mod recorder;
 #[cfg(feature = "http")]
 mod server;
+#[cfg(any(feature = "http", feature = "grpc"))]
+mod wire;
 // Wiring.
 mod guard;
 mod init;
@@ -104,7 +106,10 @@ pub use guard::TelemetryGuard;
 pub use init::{init, init_with};
 pub use redact::Secret;
 #[cfg(feature = "http")]
-pub use server::{Boundary, Caller, HttpTelemetryFuture, HttpTelemetryLayer, HttpTelemetryService};
+pub use server::{Boundary, Caller, HttpTelemetryLayer, HttpTelemetryService};
+
+#[cfg(any(feature = "http", feature = "grpc"))]
+pub use wire::{RecordedBody, RecordedResponse};
 
 /// Makes a function a business operation: each call is a span `{domain}.{operation}`, one more in
 /// `business_operations_total`, one duration in `business_operation_duration_seconds`, and one in

@@ -62,7 +62,7 @@ pub(crate) static HTTP_REQUESTS_IN_FLIGHT: Metric = Metric {
 /// What callers sent.
 pub(crate) static HTTP_REQUEST_BODY: Metric = Metric {
     name: "http_request_body_bytes_total",
-    help: "Bytes of the bodies of HTTP requests: as declared by the caller, else as read by the service.",
+    help: "Bytes of the bodies of HTTP requests that the service has read.",
     kind: Kind::Counter,
     labels: &["method", "route"],
 };

@@ -7,9 +7,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// Starts a span under a parent and returns a context that holds it. Made by those who know the SDK's own tracer: the
-/// API's global one would box each span once more.
-pub(crate) type StartSpan = Box<dyn Fn(SpanBuilder, &Context) -> Context + Send + Sync>;
+/// Starts a span under a parent and returns a context that holds it, or its ids alone where it is not sampled: only a
+/// span that is going to be recorded is described. Made by those who know the SDK's own tracer: the API's global one
+/// would box each span once more.
+pub(crate) type StartSpan =
+    Box<dyn Fn(&Context, &mut dyn FnMut() -> SpanBuilder) -> Context + Send + Sync>;
 
 /// How many recorders there are; while there is none, nothing is recorded.
 static RECORDERS: AtomicUsize = AtomicUsize::new(0);
@@ -99,12 +101,6 @@ pub(crate) fn apart(context: &Context) -> Context {
     }
     let _ = context;
     Context::new()
-}
-
-/// Whether the span of a context is sampled.
-#[inline]
-pub(crate) fn is_sampled(context: &Context) -> bool {
-    context.span().span_context().is_sampled()
 }
 
 /// The ids of a sampled span: such a trace can be looked at.

@@ -5,7 +5,7 @@ use super::outcome::OutcomeClass;
 use super::verdict::Verdict;
 use crate::names::{self, OTHER};
 use crate::recorder::Recorder;
-use crate::series::{self, Counter, Durations, Gauge, Ids, Registry, Shard};
+use crate::series::{self, Counter, Durations, Ended, Gauge, Ids, Registry, Shard};
 use std::any::type_name;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -245,9 +245,11 @@ impl Series {
     ) {
         let shard = Shard::here();
         self.in_flight.add_at(shard, -1);
-        self.counter(verdict).add_at(shard, 1);
-        self.durations(verdict.class)
-            .record(shard, duration, sampled, now);
+        let ended = Ended {
+            count: self.counter(verdict),
+            duration: self.durations(verdict.class),
+        };
+        ended.record(shard, duration, sampled, now);
     }
 
     #[inline]

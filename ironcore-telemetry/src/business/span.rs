@@ -5,7 +5,7 @@ use super::outcome::OutcomeClass;
 use super::site::Spec;
 use super::verdict::Verdict;
 use crate::names::attribute;
-use crate::recorder::{self, StartSpan};
+use crate::recorder::StartSpan;
 use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 use std::borrow::Cow;
@@ -14,24 +14,14 @@ use std::borrow::Cow;
 /// did not end well may make the list grow.
 const ATTRIBUTES: usize = 4;
 
-/// Takes the fields of a call: with the other attributes of a span that is going to be sampled, as its parent is, or onto
-/// one that turned out to be.
-pub struct Fields<'span>(Place<'span>);
-
-enum Place<'span> {
-    Start(&'span mut Vec<KeyValue>),
-    Started(&'span Context),
-}
+/// Takes the fields of a call whose span is going to be recorded.
+pub struct Fields<'span>(&'span mut Vec<KeyValue>);
 
 impl Fields<'_> {
     /// Adds a field.
     #[inline]
     pub fn add(&mut self, key: &'static str, value: impl Field) {
-        let field = KeyValue::new(key, value.into_value());
-        match &mut self.0 {
-            Place::Start(attributes) => attributes.push(field),
-            Place::Started(context) => context.span().set_attribute(field),
-        }
+        self.0.push(KeyValue::new(key, value.into_value()));
     }
 }
 
@@ -49,36 +39,24 @@ pub(super) fn start(
     count: usize,
     fields: impl FnOnce(&mut Fields<'_>),
 ) -> Context {
-    // With room for that of the end, so that the list does not grow.
-    let mut attributes = Vec::with_capacity(ATTRIBUTES + count);
-    attributes.push(KeyValue::new(attribute::DOMAIN, spec.domain));
-    attributes.push(KeyValue::new(attribute::OPERATION, spec.operation));
-    attributes.push(KeyValue::new(attribute::CODE_FUNCTION, spec.function));
-    if count > 0 && recorder::is_sampled(&parent) {
-        fields(&mut Fields(Place::Start(&mut attributes)));
-        return begin(start, &parent, spec, attributes);
-    }
-    let context = begin(start, &parent, spec, attributes);
-    if count > 0 && recorder::is_sampled(&context) {
-        fields(&mut Fields(Place::Started(&context)));
-    }
-    context
-}
-
-fn begin(
-    start: &StartSpan,
-    parent: &Context,
-    spec: &'static Spec,
-    attributes: Vec<KeyValue>,
-) -> Context {
-    // Written out: the builder's methods would copy it for each part.
-    let builder = SpanBuilder {
-        name: Cow::Borrowed(spec.name),
-        span_kind: Some(SpanKind::Internal),
-        attributes: Some(attributes),
-        ..SpanBuilder::default()
-    };
-    start(builder, parent)
+    let mut fields = Some(fields);
+    start(&parent, &mut || {
+        // With room for that of the end, so that the list does not grow.
+        let mut attributes = Vec::with_capacity(ATTRIBUTES + count);
+        attributes.push(KeyValue::new(attribute::DOMAIN, spec.domain));
+        attributes.push(KeyValue::new(attribute::OPERATION, spec.operation));
+        attributes.push(KeyValue::new(attribute::CODE_FUNCTION, spec.function));
+        if let Some(fields) = fields.take() {
+            fields(&mut Fields(&mut attributes));
+        }
+        // Written out: the builder's methods would copy it for each part.
+        SpanBuilder {
+            name: Cow::Borrowed(spec.name),
+            span_kind: Some(SpanKind::Internal),
+            attributes: Some(attributes),
+            ..SpanBuilder::default()
+        }
+    })
 }
 
 /// Ends a sampled span with a verdict.

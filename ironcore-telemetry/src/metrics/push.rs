@@ -137,9 +137,9 @@ impl Push {
             ..NumberDataPoint::default()
         };
         let numbers = || {
-            let value = |series: &Series| match series.reading {
-                Reading::Counter(value) => i64::try_from(value).unwrap_or(i64::MAX),
-                Reading::Gauge(value) => value,
+            let value = |series: &Series| match &series.reading {
+                Reading::Counter(count) => i64::try_from(count.value).unwrap_or(i64::MAX),
+                Reading::Gauge(value) => *value,
                 Reading::Durations(_) => 0,
             };
             series

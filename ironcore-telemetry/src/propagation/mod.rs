@@ -48,6 +48,20 @@ pub(crate) fn caller(headers: &HeaderMap) -> Option<SpanContext> {
     })
 }
 
+/// Tells a caller the ids of the span that its request was handled in.
+#[cfg(feature = "http")]
+pub(crate) fn respond(context: &Context, headers: &mut HeaderMap) {
+    let Some(parent) = trace_context::parent_of(context) else {
+        return;
+    };
+    let timing = format!("traceparent;desc=\"{parent}\"");
+    for (name, text) in [("traceresponse", parent), ("server-timing", timing)] {
+        if let Ok(value) = http::HeaderValue::from_str(&text) {
+            headers.append(name, value);
+        }
+    }
+}
+
 #[cfg(feature = "http")]
 struct Headers<'request>(&'request HeaderMap);
 

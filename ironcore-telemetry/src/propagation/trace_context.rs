@@ -59,28 +59,13 @@ pub(crate) struct TraceContextPropagator;
 
 impl TextMapPropagator for TraceContextPropagator {
     fn inject_context(&self, context: &Context, injector: &mut dyn Injector) {
-        let span = context.span();
-        let span = span.span_context();
-        if !span.is_valid() {
+        let Some(parent) = parent_of(context) else {
             return;
-        }
-        let carried = context
-            .get::<Carried>()
-            .filter(|carried| carried.trace == span.trace_id());
-        // A trace that began here has an id of our generator, which is random.
-        let random = carried.is_none_or(|carried| carried.random);
-        let flags = if span.is_sampled() { SAMPLED } else { 0 } | if random { RANDOM } else { 0 };
-        injector.set(
-            TRACEPARENT,
-            format!(
-                "00-{:032x}-{:016x}-{flags:02x}",
-                span.trace_id(),
-                span.span_id()
-            ),
-        );
-        let state = match carried.and_then(|carried| carried.state.as_ref()) {
+        };
+        injector.set(TRACEPARENT, parent);
+        let state = match carried(context).and_then(|carried| carried.state.as_ref()) {
             Some(state) => state.to_string(),
-            None => span.trace_state().header(),
+            None => context.span().span_context().trace_state().header(),
         };
         if !state.is_empty() {
             injector.set(TRACESTATE, state);
@@ -125,6 +110,31 @@ impl TextMapPropagator for TraceContextPropagator {
             LazyLock::new(|| [TRACEPARENT.to_owned(), TRACESTATE.to_owned()]);
         FieldIter::new(FIELDS.as_slice())
     }
+}
+
+/// What came with the caller's context, if its trace is the one that this context is in.
+fn carried(context: &Context) -> Option<&Carried> {
+    let trace = context.span().span_context().trace_id();
+    context
+        .get::<Carried>()
+        .filter(|carried| carried.trace == trace)
+}
+
+/// The span of a context as a `traceparent`; `None` if it has none.
+pub(super) fn parent_of(context: &Context) -> Option<String> {
+    let span = context.span();
+    let span = span.span_context();
+    if !span.is_valid() {
+        return None;
+    }
+    // A trace that began here has an id of our generator, which is random.
+    let random = carried(context).is_none_or(|carried| carried.random);
+    let flags = if span.is_sampled() { SAMPLED } else { 0 } | if random { RANDOM } else { 0 };
+    Some(format!(
+        "00-{:032x}-{:016x}-{flags:02x}",
+        span.trace_id(),
+        span.span_id()
+    ))
 }
 
 /// The parts of a `traceparent`.

@@ -1,6 +1,6 @@
 //! The cells that threads write to, and the handles on them.
 
-use super::exemplar::{Exemplars, Ids, nanos};
+use super::exemplar::{Exemplars, Ids, Moment, nanos};
 use super::sync::{AtomicU64, Ordering::Relaxed};
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicUsize;
@@ -89,7 +89,10 @@ impl Shard {
 
 /// A number that only rises.
 #[derive(Clone, Copy)]
-pub(crate) struct Counter(pub(super) &'static Cells);
+pub(crate) struct Counter {
+    pub(super) cells: &'static Cells,
+    pub(super) exemplars: &'static Exemplars,
+}
 
 impl Counter {
     /// Counts `amount` more.
@@ -100,13 +103,13 @@ impl Counter {
     /// The same for a thread that has looked up its shard.
     #[inline]
     pub(crate) fn add_at(self, shard: Shard, amount: u64) {
-        self.0.add(shard, 0, amount);
+        self.cells.add(shard, 0, amount);
     }
 
     /// What was counted so far, by all threads.
     #[cfg(test)]
     pub(crate) fn value(self) -> u64 {
-        self.0.sum(0)
+        self.cells.sum(0)
     }
 }
 
@@ -141,16 +144,9 @@ impl Durations {
         bounds.len() + 2
     }
 
-    /// Records one duration; counts as 2⁶³ ns (292 years) when it is longer. With the ids of a sampled span it may
-    /// become the bucket's example.
+    /// Records one duration; counts as 2⁶³ ns (292 years) when it is longer.
     #[inline]
-    pub(crate) fn record(
-        self,
-        shard: Shard,
-        duration: Duration,
-        sampled: Option<Ids>,
-        now: Instant,
-    ) {
+    fn record(self, shard: Shard, duration: Duration) -> Place {
         let nanos = nanos(duration).min(1 << 63);
         let bucket = self
             .bounds
@@ -159,8 +155,47 @@ impl Durations {
             .count();
         self.cells.add(shard, bucket, 1);
         self.cells.add(shard, self.bounds.len() + 1, nanos);
+        Place { bucket, nanos }
+    }
+}
+
+#[cfg(test)]
+impl Durations {
+    /// Records a duration that no span was measured in.
+    pub(crate) fn observe(self, duration: Duration) {
+        self.record(Shard::here(), duration);
+    }
+}
+
+/// Where a duration was recorded.
+struct Place {
+    bucket: usize,
+    nanos: u64,
+}
+
+/// What the ended calls of one kind are counted by.
+#[derive(Clone, Copy)]
+pub(crate) struct Ended {
+    pub(crate) count: Counter,
+    pub(crate) duration: Durations,
+}
+
+impl Ended {
+    /// Records one call. With the ids of a sampled span it may become the example of its bucket and of the counter.
+    #[inline]
+    pub(crate) fn record(
+        self,
+        shard: Shard,
+        duration: Duration,
+        sampled: Option<Ids>,
+        now: Instant,
+    ) {
+        self.count.add_at(shard, 1);
+        let Place { bucket, nanos } = self.duration.record(shard, duration);
         if let Some(ids) = sampled {
-            self.exemplars.offer(bucket, ids, nanos, now);
+            let now = Moment::of(now);
+            self.count.exemplars.offer(0, ids, 1, now);
+            self.duration.exemplars.offer(bucket, ids, nanos, now);
         }
     }
 }
@@ -169,9 +204,16 @@ impl Durations {
 mod tests {
     use super::*;
 
+    fn counter() -> Counter {
+        Counter {
+            cells: Cells::leak(1),
+            exemplars: Exemplars::leak(1),
+        }
+    }
+
     #[test]
     fn totals_are_exact_with_sixteen_threads() {
-        let counter = Counter(Cells::leak(1));
+        let counter = counter();
         let gauge = Gauge(Cells::leak(1));
         std::thread::scope(|scope| {
             for _ in 0..16 {
@@ -201,12 +243,7 @@ mod tests {
             bounds,
         };
         for nanos in [0, 10, 11, 20, 21, 1_000] {
-            durations.record(
-                Shard::here(),
-                Duration::from_nanos(nanos),
-                None,
-                Instant::now(),
-            );
+            durations.record(Shard::here(), Duration::from_nanos(nanos));
         }
         assert_eq!(
             [0, 1, 2, 3].map(|word| durations.cells.sum(word)),
@@ -224,15 +261,18 @@ mod loom_tests {
     #[test]
     fn a_reader_beside_two_writers_never_sees_too_much_and_in_the_end_all() {
         bounded(|| {
-            let counter = Counter(Cells::leak(1));
+            let counter = Counter {
+                cells: Cells::leak(1),
+                exemplars: Exemplars::leak(1),
+            };
             let writers = [0, 1]
                 .map(|shard| thread::spawn(move || counter.add_at(Shard(shard % shards()), 1)));
-            let (first, second) = (counter.0.sum(0), counter.0.sum(0));
+            let (first, second) = (counter.cells.sum(0), counter.cells.sum(0));
             assert!(first <= second && second <= 2, "{first} {second}");
             for writer in writers {
                 writer.join().unwrap();
             }
-            assert_eq!(counter.0.sum(0), 2);
+            assert_eq!(counter.cells.sum(0), 2);
         });
     }
 }

@@ -1,4 +1,4 @@
-//! One recent example of each bucket of a histogram: which trace to look at.
+//! One recent example of each bucket of a histogram, and of each counter: which trace to look at.
 
 use super::sync::{AtomicU64, Ordering};
 use std::sync::OnceLock;
@@ -15,19 +15,19 @@ pub(crate) struct Ids {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Exemplar {
     pub(crate) ids: Ids,
-    /// In nanoseconds.
+    /// Of a duration in nanoseconds; of a counter what it was raised by.
     pub(crate) value: u64,
     pub(crate) at: SystemTime,
 }
 
-/// A slot for each bucket. Writers take a slot at most once a second, without waiting for each other or for readers.
+/// A slot for each bucket, and one for a counter. Writers take a slot at most once a second, without waiting for each other or for readers.
 pub(crate) struct Exemplars(Box<[Slot]>);
 
 /// A sequence lock: odd while a writer is at it. A reader that saw the number change looks again.
 #[derive(Default)]
 struct Slot {
     version: AtomicU64,
-    /// Nanoseconds since [`anchor`], plus one; zero while the slot is empty.
+    /// As a [`Moment`]; zero while the slot is empty.
     at: AtomicU64,
     value: AtomicU64,
     trace_high: AtomicU64,
@@ -59,9 +59,9 @@ impl Exemplars {
     }
 
     /// Offers an example for a bucket; kept unless the bucket had one within the last second.
-    pub(super) fn offer(&self, bucket: usize, ids: Ids, value: u64, now: Instant) {
+    pub(super) fn offer(&self, bucket: usize, ids: Ids, value: u64, Moment(at): Moment) {
         if let Some(slot) = self.0.get(bucket) {
-            slot.offer(ids, value, since_anchor(now));
+            slot.offer(ids, value, at);
         }
     }
 
@@ -148,8 +148,14 @@ fn anchor() -> &'static (Instant, SystemTime) {
     ANCHOR.get_or_init(|| (Instant::now(), SystemTime::now()))
 }
 
-fn since_anchor(now: Instant) -> u64 {
-    nanos(now.saturating_duration_since(anchor().0)).saturating_add(1)
+/// Nanoseconds since [`anchor`], plus one.
+#[derive(Clone, Copy)]
+pub(super) struct Moment(u64);
+
+impl Moment {
+    pub(super) fn of(now: Instant) -> Self {
+        Self(nanos(now.saturating_duration_since(anchor().0)).saturating_add(1))
+    }
 }
 
 /// A duration in nanoseconds; 584 years when it is longer.
@@ -178,8 +184,8 @@ mod tests {
     fn an_example_is_kept_for_a_second_and_then_replaced() {
         let exemplars = Exemplars::new(1);
         let start = Instant::now();
-        exemplars.offer(0, FIRST, 5, start);
-        exemplars.offer(0, SECOND, 6, start + Duration::from_millis(999));
+        exemplars.offer(0, FIRST, 5, Moment::of(start));
+        exemplars.offer(0, SECOND, 6, Moment::of(start + Duration::from_millis(999)));
         assert_eq!(
             exemplars
                 .read()
@@ -188,14 +194,19 @@ mod tests {
                 .collect::<Vec<_>>(),
             [(FIRST, 5)]
         );
-        exemplars.offer(0, SECOND, 6, start + Duration::from_millis(1_001));
+        exemplars.offer(
+            0,
+            SECOND,
+            6,
+            Moment::of(start + Duration::from_millis(1_001)),
+        );
         assert_eq!(exemplars.read()[0].ids, SECOND);
     }
 
     #[test]
     fn the_moment_is_told_as_a_date() {
         let exemplars = Exemplars::new(1);
-        exemplars.offer(0, FIRST, 5, Instant::now());
+        exemplars.offer(0, FIRST, 5, Moment::of(Instant::now()));
         let age = SystemTime::now()
             .duration_since(exemplars.read()[0].at)
             .unwrap_or_default();

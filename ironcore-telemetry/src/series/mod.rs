@@ -12,8 +12,10 @@ mod registry;
 mod sync;
 mod text;
 
-pub(crate) use cells::{Counter, Durations, Gauge, Shard};
+pub(crate) use cells::{Counter, Durations, Ended, Gauge, Shard};
 pub(crate) use exemplar::{Exemplar, Ids};
+#[cfg(test)]
+pub(crate) use registry::Count;
 #[cfg(test)]
 pub(crate) use registry::durations;
 pub(crate) use registry::{

@@ -1,9 +1,9 @@
 //! The series against a plain model: whatever is recorded, in whatever order and on whatever threads, is what is read.
 
-use super::{Distribution, Kind, Metric, Reading, Registry, Shard};
+use super::{Count, Distribution, Kind, Metric, Reading, Registry};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 static COUNTER: Metric = Metric {
     name: "model_total",
@@ -63,12 +63,7 @@ fn apply(registry: &Registry, label: &str, step: &Step) {
         Step::Level(amount) => registry.gauge(&GAUGE, &[label]).add(amount),
         Step::Last(nanos) => {
             let lasts = registry.durations(&DURATIONS, &[label], &[]);
-            lasts.record(
-                Shard::here(),
-                Duration::from_nanos(nanos),
-                None,
-                Instant::now(),
-            );
+            lasts.observe(Duration::from_nanos(nanos));
         }
     }
 }
@@ -80,13 +75,17 @@ fn expected(steps: &[(String, Step)]) -> BTreeMap<(&'static str, String), Readin
         let key = |name| (name, label.clone());
         match *step {
             Step::Count(amount) => {
-                let Reading::Counter(sum) = model
+                let none = Count {
+                    value: 0,
+                    exemplar: None,
+                };
+                let Reading::Counter(count) = model
                     .entry(key(COUNTER.name))
-                    .or_insert(Reading::Counter(0))
+                    .or_insert(Reading::Counter(none))
                 else {
                     continue;
                 };
-                *sum = sum.wrapping_add(amount);
+                count.value = count.value.wrapping_add(amount);
             }
             Step::Level(amount) => {
                 let Reading::Gauge(sum) = model.entry(key(GAUGE.name)).or_insert(Reading::Gauge(0))

@@ -67,7 +67,8 @@ impl Registry {
         more: &[(&'static str, &'static str)],
     ) -> Counter {
         debug_assert_eq!(metric.kind, Kind::Counter, "{}", metric.name);
-        Counter(self.slot(metric, values, more).cells)
+        let Slot { cells, exemplars } = self.slot(metric, values, more);
+        Counter { cells, exemplars }
     }
 
     /// The gauge of this metric with these values of its labels.
@@ -132,7 +133,8 @@ impl Registry {
 impl Slot {
     fn new(kind: Kind) -> Self {
         let (words, exemplars) = match kind {
-            Kind::Counter | Kind::Gauge => (1, 0),
+            Kind::Counter => (1, 1),
+            Kind::Gauge => (1, 0),
             Kind::Durations(bounds) => (Durations::words(bounds), bounds.len() + 1),
         };
         Self {
@@ -157,9 +159,16 @@ pub(crate) struct Series {
 /// What a series holds.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Reading {
-    Counter(u64),
+    Counter(Count),
     Gauge(i64),
     Durations(Distribution),
+}
+
+/// What a counter holds.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Count {
+    pub(crate) value: u64,
+    pub(crate) exemplar: Option<Exemplar>,
 }
 
 /// What a histogram holds.
@@ -176,7 +185,10 @@ pub(crate) struct Distribution {
 impl Family {
     fn read(entry: &Entry) -> Self {
         let read = |slot: &Slot| match entry.metric.kind {
-            Kind::Counter => Reading::Counter(slot.cells.sum(0)),
+            Kind::Counter => Reading::Counter(Count {
+                value: slot.cells.sum(0),
+                exemplar: slot.exemplars.read().pop(),
+            }),
             Kind::Gauge => Reading::Gauge(slot.cells.sum(0).cast_signed()),
             Kind::Durations(bounds) => Reading::Durations(Distribution {
                 buckets: (0..=bounds.len())

@@ -1,6 +1,6 @@
 //! The Prometheus text format, version 0.0.4, and `OpenMetrics` 1.0, which is much the same with exemplars.
 
-use super::registry::{Distribution, Family, Labels, Reading, families};
+use super::registry::{Count, Distribution, Family, Labels, Reading, families};
 use super::{Exemplar, Kind, Metric};
 use std::fmt::Write;
 use std::time::SystemTime;
@@ -48,7 +48,15 @@ fn write_family(
     for series in series {
         let labels = render_labels(&series.labels);
         match &series.reading {
-            Reading::Counter(value) => writeln!(page, "{name}{} {value}", braced(&labels))?,
+            Reading::Counter(Count { value, exemplar }) => {
+                write!(page, "{name}{} {value}", braced(&labels))?;
+                if format == Format::OpenMetrics
+                    && let Some(exemplar) = exemplar
+                {
+                    write_exemplar(page, exemplar, &exemplar.value)?;
+                }
+                page.push('\n');
+            }
             Reading::Gauge(value) => writeln!(page, "{name}{} {value}", braced(&labels))?,
             Reading::Durations(read) => {
                 let histogram = Histogram {
@@ -109,7 +117,7 @@ impl Histogram<'_> {
         if format == Format::OpenMetrics
             && let Some(exemplar) = self.exemplar(bound)
         {
-            write_exemplar(page, exemplar)?;
+            write_exemplar(page, exemplar, &Seconds(exemplar.value))?;
         }
         page.push('\n');
         Ok(())
@@ -123,16 +131,19 @@ impl Histogram<'_> {
     }
 }
 
-fn write_exemplar(page: &mut String, Exemplar { ids, value, at }: &Exemplar) -> std::fmt::Result {
+fn write_exemplar(
+    page: &mut String,
+    Exemplar { ids, at, .. }: &Exemplar,
+    value: &dyn std::fmt::Display,
+) -> std::fmt::Result {
     let at = at
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
     write!(
         page,
-        " # {{trace_id=\"{:032x}\",span_id=\"{:016x}\"}} {} {}.{:03}",
+        " # {{trace_id=\"{:032x}\",span_id=\"{:016x}\"}} {value} {}.{:03}",
         ids.trace,
         ids.span,
-        Seconds(*value),
         at.as_secs(),
         at.subsec_millis()
     )
@@ -179,7 +190,7 @@ impl std::fmt::Display for Seconds {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Shard, counter, durations, gauge};
+    use super::super::{Ended, Shard, counter, durations, gauge};
     use super::*;
     use std::time::{Duration, Instant};
 
@@ -236,19 +247,28 @@ mod tests {
     }
 
     #[test]
-    fn in_open_metrics_a_bucket_names_the_trace_of_an_example_that_is_in_it() {
+    fn in_open_metrics_a_bucket_and_a_counter_name_the_trace_of_a_recent_example() {
+        static COUNT: Metric = Metric {
+            name: "text_test_open_total",
+            help: "Counts.",
+            kind: Kind::Counter,
+            labels: &[],
+        };
         static OPEN: Metric = Metric {
             name: "text_test_open_seconds",
             help: "Lasts.",
             kind: Kind::Durations(&[5_000_000, 1_000_000_000]),
             labels: &[],
         };
-        let lasts = durations(&OPEN, &[]);
+        let ended = Ended {
+            count: counter(&COUNT, &[]),
+            duration: durations(&OPEN, &[]),
+        };
         let ids = |trace| Some(super::super::Ids { trace, span: 0xb });
         let now = Instant::now();
-        lasts.record(Shard::here(), Duration::from_millis(6), ids(0xa), now);
-        lasts.record(Shard::here(), Duration::from_secs(2), ids(0xc), now);
-        lasts.record(Shard::here(), Duration::from_millis(1), None, now);
+        ended.record(Shard::here(), Duration::from_millis(6), ids(0xa), now);
+        ended.record(Shard::here(), Duration::from_secs(2), ids(0xc), now);
+        ended.record(Shard::here(), Duration::from_millis(1), None, now);
         let lines = lines_in(Format::OpenMetrics, "text_test_open_seconds_bucket");
         assert_eq!(lines[0], r#"text_test_open_seconds_bucket{le="0.005"} 1"#);
         let example = |line: &str, head: &str, trace: &str, value: &str| {
@@ -275,11 +295,12 @@ mod tests {
             "c",
             "2",
         );
-        assert!(
-            !lines_in(Format::Text, "text_test_open_seconds_bucket")
-                .join("")
-                .contains('#')
-        );
+        // The counter had one a moment ago.
+        let counted = lines_in(Format::OpenMetrics, "text_test_open_total");
+        example(&counted[0], "text_test_open_total 3", "a", "1");
+        for name in ["text_test_open_seconds_bucket", "text_test_open_total "] {
+            assert!(!lines_in(Format::Text, name).join("").contains(" # "));
+        }
     }
 
     #[test]
@@ -309,18 +330,8 @@ mod tests {
     #[test]
     fn a_histogram_has_cumulative_buckets_a_sum_in_seconds_and_a_count() {
         let lasts = durations(&DURATIONS, &["a"]);
-        lasts.record(
-            Shard::here(),
-            Duration::from_millis(5),
-            None,
-            Instant::now(),
-        );
-        lasts.record(
-            Shard::here(),
-            Duration::from_millis(1_500),
-            None,
-            Instant::now(),
-        );
+        lasts.observe(Duration::from_millis(5));
+        lasts.observe(Duration::from_millis(1_500));
         assert_eq!(
             lines_of("text_test_seconds")[2..],
             [

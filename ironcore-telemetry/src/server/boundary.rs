@@ -64,6 +64,12 @@ pub(super) enum Trust {
     Asked(Arc<dyn Fn(&Caller<'_>) -> Boundary + Send + Sync>),
 }
 
+impl Default for Trust {
+    fn default() -> Self {
+        Self::Always(Boundary::default())
+    }
+}
+
 impl Trust {
     pub(super) fn of(&self, caller: &Caller<'_>) -> Boundary {
         match self {

@@ -1,9 +1,11 @@
 //! The layer and its service.
 
+use super::body::count_request_body;
 use super::boundary::{Boundary, Caller, Trust};
-use super::future::HttpTelemetryFuture;
-use super::request::InFlight;
+use super::request::HttpExchange;
+use crate::wire::{RecordedBody, RecordedResponse};
 use http::{Request, Response};
+use http_body::Body;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tower_layer::Layer;
@@ -13,13 +15,18 @@ use tower_service::Service;
 ///
 /// - a server span `{METHOD} {route}` with the attributes of the OpenTelemetry semantic conventions. It begins a trace, with
 ///   a link to the span that a `traceparent` names; [`boundary`](Self::boundary) says from whom a trace is continued;
-/// - `http_requests_total` and `http_request_duration_seconds` with the labels `method`, `route` and `status`;
+/// - `http_requests_total`, `http_request_duration_seconds`, `http_requests_in_flight` and the bytes of bodies, with the
+///   labels `method`, `route` and `status`; the README has all of them;
 /// - one log line (target `http_access`, level `INFO`) with the request's ids; `RUST_LOG=info,http_access=off` turns it off.
 ///
-/// Add it with `Router::layer` after the routes, so that it sees which route matched; a request that none matched has
-/// the route `_unmatched`. A 5xx answer is an error of the span, a 4xx is not. A request whose caller goes away before
-/// the answer is counted with the status 499 and `error.type="cancelled"`. No query string, header (but `User-Agent`),
-/// path or body is recorded.
+/// A request lasts to the end of its response's body, so a stream is one long request; an upgraded connection (WebSocket)
+/// is not a part of it. Add the layer with `Router::layer` after the routes, so that it sees which route matched; a
+/// request that none matched has the route `_unmatched`, a method that HTTP does not know is `_OTHER`. A 5xx answer is an
+/// error of the span, a 4xx is not. A request whose caller goes away before the end of the answer is counted with the
+/// status 499 and `error.type="cancelled"`; an answer that breaks off with an error of the service, or a handler that
+/// panics, with 500. No query string, header (but `User-Agent`), path or body is recorded.
+///
+/// The bytes of request bodies are counted as the service reads them, where the body is axum's.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -27,18 +34,63 @@ use tower_service::Service;
 ///
 /// let app: Router = Router::new().route("/health", get(|| async { "ok" })).layer(HttpTelemetryLayer::new());
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 #[must_use = "add the layer to a router"]
 pub struct HttpTelemetryLayer {
-    trust: Trust,
+    settings: Arc<Settings>,
+}
+
+/// What a layer was told.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Settings {
+    pub(super) trust: Trust,
+    pub(super) responds: bool,
+    skipped: Vec<String>,
+}
+
+impl Settings {
+    /// Whether a route is left out.
+    #[inline]
+    pub(super) fn skips(&self, route: Option<&str>) -> bool {
+        !self.skipped.is_empty()
+            && route.is_some_and(|route| self.skipped.iter().any(|skipped| skipped == route))
+    }
 }
 
 impl HttpTelemetryLayer {
-    /// The layer with its defaults: [`Boundary::Public`].
-    pub const fn new() -> Self {
-        Self {
-            trust: Trust::Always(Boundary::Public),
-        }
+    /// The layer with its defaults: [`Boundary::Public`], every route.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Leaves a route out, by its template: a health check, or the scraped page itself. Nothing is recorded of its
+    /// requests.
+    ///
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use ironcore_telemetry::{self as telemetry, HttpTelemetryLayer};
+    ///
+    /// let app: Router = Router::new()
+    ///     .route("/health", get(|| async { "ok" }))
+    ///     .merge(telemetry::scrape::router())
+    ///     .layer(HttpTelemetryLayer::new().skip("/health").skip("/metrics"));
+    /// # let _ = app;
+    /// ```
+    pub fn skip(self, route: impl Into<String>) -> Self {
+        self.with(|settings| settings.skipped.push(route.into()))
+    }
+
+    /// Whether a trusted caller is told the ids of the request's span: in the headers `traceresponse` (W3C trace context,
+    /// level 2) and `server-timing`, which browsers show. Nobody else is told.
+    ///
+    /// ```
+    /// use ironcore_telemetry::{Boundary, HttpTelemetryLayer};
+    ///
+    /// let layer = HttpTelemetryLayer::new().boundary(Boundary::Trusted).trace_response(true);
+    /// # let _ = layer;
+    /// ```
+    pub fn trace_response(self, respond: bool) -> Self {
+        self.with(|settings| settings.responds = respond)
     }
 
     /// Whether the trace context of all requests is believed.
@@ -56,9 +108,8 @@ impl HttpTelemetryLayer {
     ///     .layer(HttpTelemetryLayer::new().boundary(Boundary::Trusted));
     /// # let _ = inside;
     /// ```
-    pub fn boundary(mut self, boundary: Boundary) -> Self {
-        self.trust = Trust::Always(boundary);
-        self
+    pub fn boundary(self, boundary: Boundary) -> Self {
+        self.with(|settings| settings.trust = Trust::Always(boundary))
     }
 
     /// The same by request: `ask` is called once for each, before it is handled. One that panics says
@@ -83,17 +134,15 @@ impl HttpTelemetryLayer {
     /// # let _ = layer;
     /// ```
     pub fn boundary_by(
-        mut self,
+        self,
         ask: impl Fn(&Caller<'_>) -> Boundary + Send + Sync + 'static,
     ) -> Self {
-        self.trust = Trust::Asked(Arc::new(ask));
-        self
+        self.with(|settings| settings.trust = Trust::Asked(Arc::new(ask)))
     }
-}
 
-impl Default for HttpTelemetryLayer {
-    fn default() -> Self {
-        Self::new()
+    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(Arc::make_mut(&mut self.settings));
+        self
     }
 }
 
@@ -103,7 +152,7 @@ impl<S> Layer<S> for HttpTelemetryLayer {
     fn layer(&self, inner: S) -> Self::Service {
         HttpTelemetryService {
             inner,
-            trust: self.trust.clone(),
+            settings: Arc::clone(&self.settings),
         }
     }
 }
@@ -112,24 +161,29 @@ impl<S> Layer<S> for HttpTelemetryLayer {
 #[derive(Debug, Clone)]
 pub struct HttpTelemetryService<S> {
     inner: S,
-    trust: Trust,
+    settings: Arc<Settings>,
 }
 
 impl<S, RequestBody, ResponseBody> Service<Request<RequestBody>> for HttpTelemetryService<S>
 where
     S: Service<Request<RequestBody>, Response = Response<ResponseBody>>,
+    RequestBody: Body + 'static,
+    ResponseBody: Body,
 {
-    type Response = S::Response;
+    type Response = Response<RecordedBody<ResponseBody, HttpExchange>>;
     type Error = S::Error;
-    type Future = HttpTelemetryFuture<S::Future>;
+    type Future = RecordedResponse<S::Future, HttpExchange>;
 
     fn poll_ready(&mut self, task: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(task)
     }
 
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let in_flight = InFlight::begin(&request, &self.trust);
-        let _current = in_flight.as_ref().map(InFlight::enter);
-        HttpTelemetryFuture::new(self.inner.call(request), in_flight)
+    fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
+        let exchange = HttpExchange::begin(&request, &self.settings);
+        let _current = exchange.as_ref().map(|exchange| {
+            count_request_body(&mut request, exchange.endpoint());
+            crate::wire::Exchange::enter(exchange)
+        });
+        RecordedResponse::new(self.inner.call(request), exchange)
     }
 }

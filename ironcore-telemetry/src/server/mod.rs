@@ -1,11 +1,10 @@
-//! The HTTP server layer: a span, a counter, a duration and an access line for each request.
+//! The HTTP server layer: a span, counters, a duration and an access line for each request.
 
+mod body;
 mod boundary;
-mod future;
 mod layer;
 mod request;
 mod series;
 
 pub use boundary::{Boundary, Caller};
-pub use future::HttpTelemetryFuture;
 pub use layer::{HttpTelemetryLayer, HttpTelemetryService};

@@ -1,132 +1,199 @@
-//! One request on its way through the service.
+//! One HTTP request on its way through the service.
 
-use super::boundary::{Boundary, Caller, Trust};
-use super::series::{self, Route};
-use crate::names::{UNMATCHED, attribute};
+use super::boundary::{Boundary, Caller};
+use super::layer::Settings;
+use super::series::{self, Endpoint};
+use crate::names::{self, UNMATCHED, attribute};
 use crate::propagation;
-use crate::recorder::{self, Recorder, StartSpan};
+use crate::recorder;
+use crate::wire::{self, End, Exchange};
 use axum::extract::MatchedPath;
-use http::{Method, Request, StatusCode, Version, header};
-use opentelemetry::trace::{Link, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt};
-use opentelemetry::{Context, ContextGuard, KeyValue};
+use bytes::Buf;
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use opentelemetry::trace::{Link, SpanBuilder, SpanKind, Status, TraceContextExt};
+use opentelemetry::{Context, KeyValue};
+use std::borrow::Cow;
 use std::time::Instant;
 
 /// Bytes of the `User-Agent` that a span keeps.
 const USER_AGENT_LIMIT: usize = 256;
-/// What is counted when the caller went away before the answer (nginx' status for it).
+/// What is counted when the caller went away first (nginx' status for it).
 const CLIENT_CLOSED: u16 = 499;
+/// Attributes that a request may have, from its start to its end.
+const ATTRIBUTES: usize = 8;
 
-/// A request that was not answered yet.
-pub(super) struct InFlight {
+/// A request whose response has not ended.
+pub struct HttpExchange {
     started: Instant,
-    method: &'static str,
-    route: &'static Route,
-    recorder: &'static Recorder,
+    endpoint: &'static Endpoint,
     context: Context,
+    /// Whether to a `HEAD` or a `CONNECT`: then no body follows where it would otherwise.
+    special: Special,
+    /// Zero as long as there is no response.
+    status: u16,
+    sent: u64,
+    responds: bool,
     ended: bool,
 }
 
-/// What became of a request.
-enum End {
-    Answered(StatusCode),
-    Failed,
-    Cancelled,
-    Panicked,
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Special {
+    None,
+    Head,
+    Connect,
 }
 
-impl InFlight {
-    /// The request's record; `None` before `init` and when telemetry is disabled.
-    pub(super) fn begin<Body>(request: &Request<Body>, trust: &Trust) -> Option<Self> {
+impl HttpExchange {
+    /// The request's record; `None` before `init`, when telemetry is disabled, and for a route that is left out.
+    #[inline]
+    pub(super) fn begin<Body>(request: &Request<Body>, settings: &Settings) -> Option<Self> {
         if recorder::is_off() {
             return None;
         }
         let recorder = recorder::current()?;
-        let method = method_label(request.method());
         let matched = request
             .extensions()
             .get::<MatchedPath>()
             .map(MatchedPath::as_str);
-        let boundary = trust.of(&Caller::of(request, matched));
+        if settings.skips(matched) {
+            return None;
+        }
+        let method = wire::method_index(request.method());
+        let route = matched.unwrap_or(UNMATCHED);
+        let endpoint = series::endpoint(recorder, method, route);
+        if method.is_other() {
+            wire::overflow(recorder, &names::HTTP_REQUESTS, "method");
+        }
+        if endpoint.route != route {
+            wire::overflow(recorder, &names::HTTP_REQUESTS, "route");
+        }
+        let boundary = settings.trust.of(&Caller::of(request, matched));
         let parent = parent(request, boundary);
         let context = match recorder.spans() {
-            Some(start_span) => {
-                let link = match boundary {
-                    Boundary::Public => propagation::caller(request.headers()),
-                    Boundary::Trusted => None,
-                };
-                span(start_span, (&parent, link), request, method, matched)
-            }
+            Some(start_span) => start_span(&parent, &mut || {
+                describe(request, boundary, (endpoint, matched))
+            }),
             // The ids of a trusted caller still reach the log lines.
             None => parent,
         };
-        let route = series::route(matched.unwrap_or(UNMATCHED));
+        endpoint.in_flight.add(1);
         Some(Self {
             started: Instant::now(),
-            method,
-            route,
-            recorder,
+            endpoint,
             context,
+            special: Special::of(request.method()),
+            status: 0,
+            sent: 0,
+            responds: settings.responds && boundary == Boundary::Trusted,
             ended: false,
         })
     }
 
-    /// Makes the request's span the current one until the guard is dropped.
-    pub(super) fn enter(&self) -> ContextGuard {
-        self.context.clone().attach()
+    /// What its request's body is counted by.
+    pub(super) const fn endpoint(&self) -> &'static Endpoint {
+        self.endpoint
     }
 
-    pub(super) fn answered(mut self, status: StatusCode) {
-        self.end(&End::Answered(status));
-    }
-
-    /// The inner service answered with an error of its own, which the server turns into a closed connection.
-    pub(super) fn failed(mut self) {
-        self.end(&End::Failed);
-    }
-
-    pub(super) fn panicked(mut self) {
-        self.end(&End::Panicked);
-    }
-
-    fn end(&mut self, end: &End) {
+    fn finish(&mut self, end: End) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
         let now = Instant::now();
         let duration = now.saturating_duration_since(self.started);
-        let status = end.status();
+        let status = match end {
+            End::Complete => self.status,
+            End::Cancelled => CLIENT_CLOSED,
+            End::Failed | End::Broken | End::Panicked => 500,
+        };
         let sampled = recorder::sampled(&self.context);
-        self.route
-            .record(self.recorder, (self.method, status), duration, sampled, now);
-        let _current = self.context.clone().attach();
-        tracing::info!(
-            target: "http_access",
-            method = self.method,
-            route = self.route.name(),
-            status,
-            duration_ms = recorder::milliseconds(duration),
-            "request"
-        );
-        end_span(&self.context, end);
+        self.endpoint
+            .end((status, self.sent), duration, sampled, now);
+        if tracing::event_enabled!(target: "http_access", tracing::Level::INFO) {
+            let _inside = self.enter();
+            tracing::info!(
+                target: "http_access",
+                method = self.endpoint.method,
+                route = self.endpoint.route,
+                status,
+                duration_ms = recorder::milliseconds(duration),
+                "request"
+            );
+        }
+        if sampled.is_some() {
+            self.end_span(end);
+        }
+    }
+
+    fn end_span(&self, end: End) {
+        let span = self.context.span();
+        if self.status != 0 {
+            span.set_attribute(KeyValue::new(
+                attribute::HTTP_STATUS,
+                i64::from(self.status),
+            ));
+        }
+        let error: Option<Cow<'static, str>> = match end {
+            End::Complete if self.status >= 500 => Some(self.status.to_string().into()),
+            End::Complete => None,
+            End::Failed => Some("service".into()),
+            End::Broken => Some("response_body".into()),
+            End::Cancelled => Some("cancelled".into()),
+            End::Panicked => Some("panic".into()),
+        };
+        if let Some(error) = error {
+            span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, error));
+            if end != End::Cancelled {
+                // Who went away did not find an error of the service.
+                span.set_status(Status::error(""));
+            }
+        }
+        span.end();
     }
 }
 
-impl Drop for InFlight {
+impl Exchange for HttpExchange {
+    fn context(&self) -> &Context {
+        &self.context
+    }
+
+    fn answered<B>(&mut self, response: &mut Response<B>) -> bool {
+        let status = response.status();
+        self.status = status.as_u16();
+        if self.responds {
+            propagation::respond(&self.context, response.headers_mut());
+        }
+        status.is_informational()
+            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+            || self.special == Special::Head
+            || (self.special == Special::Connect && status.is_success())
+    }
+
+    fn data(&mut self, data: &impl Buf) {
+        let bytes = u64::try_from(data.remaining()).unwrap_or(u64::MAX);
+        self.sent = self.sent.saturating_add(bytes);
+    }
+
+    fn trailers(&mut self, _: &HeaderMap) {}
+
+    fn end(mut self, end: End) {
+        self.finish(end);
+    }
+}
+
+impl Drop for HttpExchange {
     fn drop(&mut self) {
-        self.end(if std::thread::panicking() {
-            &End::Panicked
-        } else {
-            &End::Cancelled
-        });
+        self.finish(End::of_drop());
     }
 }
 
-impl End {
-    fn status(&self) -> u16 {
-        match self {
-            Self::Answered(status) => status.as_u16(),
-            Self::Failed | Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR.as_u16(),
-            Self::Cancelled => CLIENT_CLOSED,
+impl Special {
+    fn of(method: &Method) -> Self {
+        if method == Method::HEAD {
+            Self::Head
+        } else if method == Method::CONNECT {
+            Self::Connect
+        } else {
+            Self::None
         }
     }
 }
@@ -145,95 +212,48 @@ fn parent<Body>(request: &Request<Body>, boundary: Boundary) -> Context {
     recorder::apart(&current)
 }
 
-fn span<Body>(
-    start_span: &StartSpan,
-    (parent, link): (&Context, Option<SpanContext>),
+/// The span of a request, as it starts.
+fn describe<Body>(
     request: &Request<Body>,
-    method: &'static str,
-    matched: Option<&str>,
-) -> Context {
-    let mut attributes = Vec::with_capacity(6);
-    attributes.push(KeyValue::new(attribute::HTTP_METHOD, method));
-    attributes.push(KeyValue::new(attribute::URL_SCHEME, "http"));
-    if let Some(version) = protocol_version(request.version()) {
+    boundary: Boundary,
+    (endpoint, matched): (&'static Endpoint, Option<&str>),
+) -> SpanBuilder {
+    let mut attributes = Vec::with_capacity(ATTRIBUTES);
+    attributes.push(KeyValue::new(attribute::HTTP_METHOD, endpoint.method));
+    let scheme = match request.uri().scheme_str() {
+        Some("https") => "https",
+        _ => "http",
+    };
+    attributes.push(KeyValue::new(attribute::URL_SCHEME, scheme));
+    if let Some(route) = matched {
+        let value = if route == endpoint.route {
+            KeyValue::new(attribute::HTTP_ROUTE, endpoint.route)
+        } else {
+            KeyValue::new(attribute::HTTP_ROUTE, route.to_owned())
+        };
+        attributes.push(value);
+    }
+    if let Some(version) = wire::protocol_version(request.version()) {
         attributes.push(KeyValue::new(attribute::PROTOCOL_VERSION, version));
     }
-    if let Some(agent) = request
-        .headers()
-        .get(header::USER_AGENT)
-        .and_then(|agent| agent.to_str().ok())
-    {
-        // Visible ASCII only, as `to_str` has checked: every byte is a character.
-        let agent = agent
-            .get(..agent.len().min(USER_AGENT_LIMIT))
-            .unwrap_or_default();
+    if let Some(agent) = user_agent(request.headers()) {
         attributes.push(KeyValue::new(attribute::USER_AGENT, agent.to_owned()));
     }
-    let shown = if method == crate::names::OTHER {
-        "HTTP"
-    } else {
-        method
+    let caller = match boundary {
+        Boundary::Public => propagation::caller(request.headers()),
+        Boundary::Trusted => None,
     };
-    let name = match matched {
-        Some(route) => {
-            attributes.push(KeyValue::new(attribute::HTTP_ROUTE, route.to_owned()));
-            format!("{shown} {route}")
-        }
-        None => shown.to_owned(),
-    };
-    let mut builder = SpanBuilder::from_name(name)
-        .with_kind(SpanKind::Server)
-        .with_attributes(attributes);
-    if let Some(caller) = link {
-        builder = builder.with_links(vec![Link::with_context(caller)]);
+    SpanBuilder {
+        name: Cow::Borrowed(endpoint.span_name),
+        span_kind: Some(SpanKind::Server),
+        attributes: Some(attributes),
+        links: caller.map(|caller| vec![Link::with_context(caller)]),
+        ..SpanBuilder::default()
     }
-    start_span(builder, parent)
 }
 
-fn end_span(context: &Context, end: &End) {
-    let span = context.span();
-    if span.is_recording() {
-        if let End::Answered(status) = end {
-            span.set_attribute(KeyValue::new(
-                attribute::HTTP_STATUS,
-                i64::from(status.as_u16()),
-            ));
-        }
-        let error = match end {
-            End::Answered(status) if status.is_server_error() => Some(status.as_u16().to_string()),
-            End::Answered(_) => None,
-            End::Failed => Some("service".to_owned()),
-            End::Cancelled => Some("cancelled".to_owned()),
-            End::Panicked => Some("panic".to_owned()),
-        };
-        if let Some(error) = error {
-            span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, error));
-            if !matches!(end, End::Cancelled) {
-                // Who went away did not find an error of the service.
-                span.set_status(Status::error(""));
-            }
-        }
-    }
-    span.end();
-}
-
-/// The ten methods that are known; every other is `_OTHER`, so that no caller can make series.
-fn method_label(method: &Method) -> &'static str {
-    const KNOWN: [&str; 10] = [
-        "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE", "QUERY",
-    ];
-    KNOWN
-        .into_iter()
-        .find(|known| *known == method.as_str())
-        .unwrap_or(crate::names::OTHER)
-}
-
-fn protocol_version(version: Version) -> Option<&'static str> {
-    match version {
-        Version::HTTP_10 => Some("1.0"),
-        Version::HTTP_11 => Some("1.1"),
-        Version::HTTP_2 => Some("2"),
-        Version::HTTP_3 => Some("3"),
-        _ => None,
-    }
+fn user_agent(headers: &HeaderMap) -> Option<&str> {
+    let agent = headers.get(header::USER_AGENT)?.to_str().ok()?;
+    // Visible ASCII only, as `to_str` has checked: every byte is a character.
+    agent.get(..agent.len().min(USER_AGENT_LIMIT))
 }

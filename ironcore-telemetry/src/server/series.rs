@@ -1,128 +1,139 @@
 //! The series of HTTP requests, found by route, method and status.
 
-use crate::names::{self, OTHER};
+use crate::names;
 use crate::recorder::Recorder;
-use crate::series::{self, Counter, Durations, Ids, Registry, Shard};
-use std::collections::BTreeMap;
-use std::sync::{PoisonError, RwLock};
+use crate::series::{self, Counter, Ended, Gauge, Ids, Registry, Shard};
+use crate::wire::{Hints, Known, METHODS, MethodIndex};
+use std::cell::Cell;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// Routes that are told apart. A router has a fixed set; one that makes routes up at run time is stopped here.
 const ROUTES: usize = 200;
+/// Statuses of one endpoint that are found without a lock. A service has few.
+const STATUSES: usize = 24;
 
-static KNOWN: RwLock<BTreeMap<&'static str, &'static Route>> = RwLock::new(BTreeMap::new());
+static KNOWN: Known<Route> = Known::new(ROUTES, Route::new, Route::name);
 
-/// A route template and its series by method and status. Lives as long as the process.
-#[derive(Debug)]
-pub(super) struct Route {
+thread_local! {
+    static FOUND: Hints<Route> = const { [const { Cell::new(None) }; _] };
+}
+
+/// A route template and what its methods count. Lives as long as the process.
+struct Route {
     name: &'static str,
-    requests: RwLock<Vec<Requests>>,
-}
-
-struct Requests {
-    method: &'static str,
-    status: u16,
-    count: Counter,
-    duration: Durations,
-}
-
-impl std::fmt::Debug for Requests {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{} {}", self.method, self.status)
-    }
-}
-
-/// The route of this name; `_OTHER` when there are too many already.
-pub(super) fn route(name: &str) -> &'static Route {
-    if let Some(route) = KNOWN
-        .read()
-        .unwrap_or_else(PoisonError::into_inner)
-        .get(name)
-    {
-        return route;
-    }
-    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
-    let name = if known.len() < ROUTES { name } else { OTHER };
-    if let Some(route) = known.get(name) {
-        return route;
-    }
-    let name: &'static str = Box::leak(name.into());
-    let route: &'static Route = Box::leak(Box::new(Route {
-        name,
-        requests: RwLock::default(),
-    }));
-    known.insert(name, route);
-    route
+    endpoints: [OnceLock<&'static Endpoint>; METHODS.len()],
 }
 
 impl Route {
-    pub(super) const fn name(&self) -> &'static str {
+    const fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            endpoints: [const { OnceLock::new() }; METHODS.len()],
+        }
+    }
+
+    const fn name(&self) -> &'static str {
         self.name
+    }
+}
+
+/// One method of a route: what its requests count, and how their spans are called.
+pub(super) struct Endpoint {
+    registry: &'static Registry,
+    pub(super) method: &'static str,
+    pub(super) route: &'static str,
+    pub(super) span_name: &'static str,
+    pub(super) in_flight: Gauge,
+    pub(super) request_body: Counter,
+    pub(super) response_body: Counter,
+    answers: [OnceLock<(u16, Ended)>; STATUSES],
+}
+
+/// The endpoint of this name in whatever records here.
+#[inline]
+pub(super) fn endpoint(
+    recorder: &'static Recorder,
+    method: MethodIndex,
+    route: &str,
+) -> &'static Endpoint {
+    if !recorder.is_process() {
+        return captured(recorder, method, route);
+    }
+    let route = KNOWN.get(&FOUND, route);
+    match route.endpoints.get(method.index()) {
+        Some(place) => {
+            let make = || Endpoint::new(series::process(), method, route.name);
+            place.get_or_init(|| Box::leak(Box::new(make())))
+        }
+        // There is a place for each method.
+        None => captured(recorder, method, route.name),
+    }
+}
+
+/// As long as the process, like the capture that it is for.
+#[cold]
+fn captured(recorder: &Recorder, method: MethodIndex, route: &str) -> &'static Endpoint {
+    let route = Box::leak(route.into());
+    Box::leak(Box::new(Endpoint::new(recorder.registry, method, route)))
+}
+
+impl Endpoint {
+    fn new(registry: &'static Registry, method: MethodIndex, route: &'static str) -> Self {
+        let labels = [method.label(), route];
+        let span_name: &'static str = if route == names::UNMATCHED || route == names::OTHER {
+            method.shown()
+        } else {
+            Box::leak(format!("{} {route}", method.shown()).into())
+        };
+        Self {
+            registry,
+            method: method.label(),
+            route,
+            span_name,
+            in_flight: registry.gauge(&names::HTTP_REQUESTS_IN_FLIGHT, &labels),
+            request_body: registry.counter(&names::HTTP_REQUEST_BODY, &labels, &[]),
+            response_body: registry.counter(&names::HTTP_RESPONSE_BODY, &labels, &[]),
+            answers: [const { OnceLock::new() }; STATUSES],
+        }
     }
 
     /// Counts an ended request.
-    pub(super) fn record(
+    #[inline]
+    pub(super) fn end(
         &self,
-        recorder: &Recorder,
-        (method, status): (&'static str, u16),
+        (status, sent): (u16, u64),
         duration: Duration,
         sampled: Option<Ids>,
         now: Instant,
     ) {
-        let (count, durations) = if recorder.is_process() {
-            self.known(method, status)
-                .unwrap_or_else(|| self.register(method, status))
-        } else {
-            self.resolve(recorder.registry, method, status)
-        };
         let shard = Shard::here();
-        count.add_at(shard, 1);
-        durations.record(shard, duration, sampled, now);
-    }
-
-    fn known(&self, method: &'static str, status: u16) -> Option<(Counter, Durations)> {
-        let of = |requests: &&Requests| requests.status == status && requests.method == method;
-        let requests = self.requests.read().unwrap_or_else(PoisonError::into_inner);
-        requests.iter().find(of).map(Requests::handles)
-    }
-
-    fn register(&self, method: &'static str, status: u16) -> (Counter, Durations) {
-        let (count, duration) = self.resolve(series::process(), method, status);
-        let mut requests = self
-            .requests
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        if !requests
-            .iter()
-            .any(|known| known.status == status && known.method == method)
-        {
-            requests.push(Requests {
-                method,
-                status,
-                count,
-                duration,
-            });
+        self.in_flight.add_at(shard, -1);
+        if sent > 0 {
+            self.response_body.add_at(shard, sent);
         }
-        (count, duration)
+        self.answers(status).record(shard, duration, sampled, now);
     }
 
-    fn resolve(
-        &self,
-        registry: &Registry,
-        method: &'static str,
-        status: u16,
-    ) -> (Counter, Durations) {
+    #[inline]
+    fn answers(&self, status: u16) -> Ended {
+        let known = self
+            .answers
+            .iter()
+            .map(|place| place.get_or_init(|| (status, self.resolve(status))))
+            .find(|(known, _)| *known == status);
+        known.map_or_else(|| self.resolve(status), |(_, answers)| *answers)
+    }
+
+    #[cold]
+    fn resolve(&self, status: u16) -> Ended {
         let text = status.to_string();
-        let labels = [method, self.name, &text];
-        (
-            registry.counter(&names::HTTP_REQUESTS, &labels, &[]),
-            registry.durations(&names::HTTP_REQUEST_DURATION, &labels, &[]),
-        )
-    }
-}
-
-impl Requests {
-    const fn handles(&self) -> (Counter, Durations) {
-        (self.count, self.duration)
+        let labels = [self.method, self.route, &text];
+        Ended {
+            count: self.registry.counter(&names::HTTP_REQUESTS, &labels, &[]),
+            duration: self
+                .registry
+                .durations(&names::HTTP_REQUEST_DURATION, &labels, &[]),
+        }
     }
 }

@@ -24,8 +24,9 @@ use crate::series::{Reading, Registry, Series};
 use crate::{logs, traces};
 use opentelemetry::trace::{FutureExt, Status};
 use opentelemetry::{Context, trace};
+use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanProcessor};
+use opentelemetry_sdk::trace::{SpanData, SpanProcessor};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tracing::Dispatch;
@@ -99,11 +100,9 @@ impl Capture {
             root: Sampling::Always,
             follows_parent: true,
         };
-        let provider = SdkTracerProvider::builder()
-            .with_sampler(traces::sdk_sampler(sampler))
-            .with_span_processor(Keep(Arc::clone(&spans)))
-            .build();
-        let context = recorder::capture(registry, Box::new(traces::start_span(&provider)));
+        let resource = Resource::builder_empty().build();
+        let provider = traces::provider_with(sampler, resource, Keep(Arc::clone(&spans)));
+        let context = recorder::capture(registry, Box::new(traces::start_span(&provider, sampler)));
         let all = Filter {
             origin: "Capture",
             directives: "trace".to_owned(),
@@ -179,7 +178,7 @@ impl Capture {
             })
         });
         let read = |reading: &Reading| match reading {
-            Reading::Counter(count) => i64::try_from(*count).unwrap_or(i64::MAX),
+            Reading::Counter(count) => i64::try_from(count.value).unwrap_or(i64::MAX),
             Reading::Gauge(value) => *value,
             Reading::Durations(read) => {
                 i64::try_from(read.buckets.iter().sum::<u64>()).unwrap_or(i64::MAX)

@@ -7,6 +7,7 @@ use crate::names;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::Subscriber;
+use tracing::subscriber::Interest;
 use tracing_subscriber::filter::FilterExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer, filter};
@@ -33,7 +34,15 @@ where
         .with_target(false)
         .with_tracked_inactivity(false);
     // Asked for each span, not once for each place in the code: the transports' spans are told by their thread.
+    // An event is refused for good, so that one that no log line is made of costs nothing.
     let wanted =
-        filter::dynamic_filter_fn(|metadata, _| metadata.is_span() && !export::is_own_thread());
+        filter::dynamic_filter_fn(|metadata, _| metadata.is_span() && !export::is_own_thread())
+            .with_callsite_filter(|metadata| {
+                if metadata.is_span() {
+                    Interest::sometimes()
+                } else {
+                    Interest::never()
+                }
+            });
     Ok(layer.with_filter(wanted.and(directives)))
 }

@@ -1,5 +1,6 @@
 //! Spans: sampler, queue and provider, and the layer that turns `tracing` spans into spans of the trace.
 
+mod ids;
 mod layer;
 mod queue;
 mod verdict;
@@ -9,10 +10,16 @@ pub(crate) use queue::SpanQueue;
 
 use crate::config::{Sampler, Sampling};
 use crate::names;
+use ids::Ids;
 use opentelemetry::Context;
-use opentelemetry::trace::{SpanBuilder, TraceContextExt, Tracer, TracerProvider};
+use opentelemetry::trace::{
+    SpanBuilder, SpanContext, SpanKind, TraceContextExt, TraceFlags, Tracer, TracerProvider,
+};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{Sampler as SdkSampler, SdkTracerProvider, SpanLimits};
+use opentelemetry_sdk::trace::{
+    IdGenerator, Sampler as SdkSampler, SamplingDecision, SdkTracerProvider, ShouldSample,
+    SpanLimits, SpanProcessor,
+};
 use std::sync::Arc;
 
 /// Bounds of what one span may hold.
@@ -30,23 +37,76 @@ pub(crate) fn provider(
     resource: Resource,
     queue: &Arc<SpanQueue>,
 ) -> SdkTracerProvider {
+    provider_with(sampler, resource, queue::Processor::new(Arc::clone(queue)))
+}
+
+/// A provider whose spans end in any processor.
+pub(crate) fn provider_with(
+    sampler: Sampler,
+    resource: Resource,
+    processor: impl SpanProcessor + 'static,
+) -> SdkTracerProvider {
     SdkTracerProvider::builder()
         .with_sampler(sdk_sampler(sampler))
+        .with_id_generator(Ids)
         .with_resource(resource)
         .with_span_limits(LIMITS)
-        .with_span_processor(queue::Processor::new(Arc::clone(queue)))
+        .with_span_processor(processor)
         .build()
 }
 
-/// Makes spans by the SDK's own tracer: no lock, no second box.
+/// Makes spans by the SDK's own tracer: no lock, no second box. The sampler is asked before the span is described: one that
+/// it leaves out costs its ids. The SDK asks it once more about the same ids, and gets the same answer.
 pub(crate) fn start_span(
     provider: &SdkTracerProvider,
-) -> impl Fn(SpanBuilder, &Context) -> Context + Send + Sync + use<> {
+    sampler: Sampler,
+) -> impl Fn(&Context, &mut dyn FnMut() -> SpanBuilder) -> Context + Send + Sync + use<> {
     let tracer = provider.tracer(names::SCOPE);
-    move |builder, parent| parent.with_span(tracer.build_with_context(builder, parent))
+    let sdk_sampler = sdk_sampler(sampler);
+    move |parent, describe| {
+        if parent.is_telemetry_suppressed() {
+            return parent.with_remote_span_context(SpanContext::NONE);
+        }
+        let span = parent.span();
+        let parent_ids = span.span_context();
+        let has_parent = parent_ids.is_valid();
+        let trace_id = if has_parent {
+            parent_ids.trace_id()
+        } else {
+            Ids.new_trace_id()
+        };
+        let is_sampled = if has_parent && sampler.follows_parent {
+            parent_ids.is_sampled()
+        } else {
+            // None of our samplers looks at more than the parent and the id.
+            let asked = sdk_sampler.should_sample(
+                Some(parent),
+                trace_id,
+                "",
+                &SpanKind::Internal,
+                &[],
+                &[],
+            );
+            asked.decision == SamplingDecision::RecordAndSample
+        };
+        if !is_sampled {
+            let ids = SpanContext::new(
+                trace_id,
+                Ids.new_span_id(),
+                TraceFlags::default(),
+                false,
+                parent_ids.trace_state().clone(),
+            );
+            return parent.with_remote_span_context(ids);
+        }
+        if !has_parent {
+            ids::next_trace(trace_id);
+        }
+        parent.with_span(tracer.build_with_context(describe(), parent))
+    }
 }
 
-pub(crate) fn sdk_sampler(
+fn sdk_sampler(
     Sampler {
         root,
         follows_parent,

@@ -109,9 +109,9 @@ fn counts() -> BTreeMap<String, i64> {
             .iter()
             .filter(|series| series.labels[0].1 == TRACES)
         {
-            let value = match series.reading {
-                Reading::Counter(value) => i64::try_from(value).unwrap(),
-                Reading::Gauge(value) => value,
+            let value = match &series.reading {
+                Reading::Counter(count) => i64::try_from(count.value).unwrap(),
+                Reading::Gauge(value) => *value,
                 Reading::Durations(_) => continue,
             };
             let name = family

@@ -1,0 +1,85 @@
+//! Label values that are learned while the service runs, and bounded.
+
+use crate::names::{self, OTHER};
+use crate::recorder::Recorder;
+use crate::series::Metric;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock};
+use std::thread::LocalKey;
+
+/// Places of a thread's hint.
+const HINTS: usize = 64;
+
+/// What a thread found last, by the address of the name that it asked for. A hint only: the name is compared.
+pub(crate) type Hints<T> = [Cell<Option<&'static T>>; HINTS];
+
+/// Things with a name that live as long as the process: so many at most, the others are one, named `_OTHER`.
+pub(crate) struct Known<T: 'static> {
+    most: usize,
+    make: fn(&'static str) -> T,
+    name: fn(&T) -> &'static str,
+    all: RwLock<BTreeMap<&'static str, &'static T>>,
+}
+
+impl<T> Known<T> {
+    pub(crate) const fn new(
+        most: usize,
+        make: fn(&'static str) -> T,
+        name: fn(&T) -> &'static str,
+    ) -> Self {
+        Self {
+            most,
+            make,
+            name,
+            all: RwLock::new(BTreeMap::new()),
+        }
+    }
+
+    /// The one of this name, made when it is new; `_OTHER` when there are too many already.
+    #[inline]
+    pub(crate) fn get(&self, hints: &'static LocalKey<Hints<T>>, name: &str) -> &'static T {
+        // A router's name of a route lies at one address.
+        let place = (name.as_ptr().addr() >> 4) % HINTS;
+        let hint = hints.try_with(|hints| hints.get(place).and_then(Cell::get));
+        if let Ok(Some(hint)) = hint
+            && (self.name)(hint) == name
+        {
+            return hint;
+        }
+        let found = self.find(name);
+        let _ = hints.try_with(|hints| hints.get(place).map(|hint| hint.set(Some(found))));
+        found
+    }
+
+    /// The one of this name, if there is one already.
+    pub(crate) fn known(&self, name: &str) -> Option<&'static T> {
+        let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
+        all.get(name).copied()
+    }
+
+    #[cold]
+    pub(crate) fn find(&self, name: &str) -> &'static T {
+        if let Some(known) = self.known(name) {
+            return known;
+        }
+        let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
+        let name = if all.len() < self.most { name } else { OTHER };
+        if let Some(known) = all.get(name) {
+            return known;
+        }
+        let name: &'static str = Box::leak(name.into());
+        let made: &'static T = Box::leak(Box::new((self.make)(name)));
+        all.insert(name, made);
+        made
+    }
+}
+
+/// Counts an event whose own value of a label is outside its set.
+#[cold]
+pub(crate) fn overflow(recorder: &Recorder, metric: &'static Metric, label: &'static str) {
+    recorder
+        .registry
+        .counter(&names::TELEMETRY_LABEL_OVERFLOW, &[metric.name, label], &[])
+        .add(1);
+}

@@ -1,0 +1,57 @@
+//! HTTP methods as a closed set, and versions.
+
+use crate::names::OTHER;
+use http::{Method, Version};
+
+/// The ten methods that are known, and what every other one is called, so that no caller can make series.
+pub(crate) const METHODS: [&str; 11] = [
+    "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE", "QUERY", OTHER,
+];
+
+/// A place in [`METHODS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MethodIndex(usize);
+
+impl MethodIndex {
+    /// The label's value.
+    pub(crate) fn label(self) -> &'static str {
+        METHODS.get(self.0).copied().unwrap_or(OTHER)
+    }
+
+    /// How a span's name begins.
+    pub(crate) fn shown(self) -> &'static str {
+        if self.is_other() {
+            "HTTP"
+        } else {
+            self.label()
+        }
+    }
+
+    pub(crate) const fn is_other(self) -> bool {
+        self.0 + 1 >= METHODS.len()
+    }
+
+    pub(crate) const fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// Where a method stands.
+pub(crate) fn method_index(method: &Method) -> MethodIndex {
+    let place = METHODS
+        .iter()
+        .position(|known| *known == method.as_str())
+        .unwrap_or(METHODS.len() - 1);
+    MethodIndex(place)
+}
+
+/// As the semantic conventions write it.
+pub(crate) fn protocol_version(version: Version) -> Option<&'static str> {
+    match version {
+        Version::HTTP_10 => Some("1.0"),
+        Version::HTTP_11 => Some("1.1"),
+        Version::HTTP_2 => Some("2"),
+        Version::HTTP_3 => Some("3"),
+        _ => None,
+    }
+}

@@ -82,9 +82,12 @@ mod resource;
 mod traces;
 // Instrumentation.
 mod business;
+pub mod carrier;
+#[cfg(any(feature = "http", feature = "grpc"))]
+mod client;
 mod propagation;
 mod recorder;
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "grpc"))]
 mod server;
 #[cfg(any(feature = "http", feature = "grpc"))]
 mod wire;
@@ -100,13 +103,21 @@ pub mod scrape;
 pub mod testing;
 
 pub use business::{Catalog, Label, Outcome, OutcomeClass, catalog};
+#[cfg(feature = "grpc")]
+pub use client::{GrpcClientTelemetryLayer, GrpcClientTelemetryService};
+#[cfg(feature = "http")]
+pub use client::{HttpClientTelemetryLayer, HttpClientTelemetryService, Resends};
 pub use config::{Config, Protocol, Sampling};
 pub use error::{InitError, ShutdownError};
 pub use guard::TelemetryGuard;
 pub use init::{init, init_with};
 pub use redact::Secret;
+#[cfg(any(feature = "http", feature = "grpc"))]
+pub use server::{Boundary, Caller};
+#[cfg(feature = "grpc")]
+pub use server::{GrpcRequestBody, GrpcTelemetryLayer, GrpcTelemetryService};
 #[cfg(feature = "http")]
-pub use server::{Boundary, Caller, HttpTelemetryLayer, HttpTelemetryService};
+pub use server::{HttpTelemetryLayer, HttpTelemetryService};
 
 #[cfg(any(feature = "http", feature = "grpc"))]
 pub use wire::{RecordedBody, RecordedResponse};

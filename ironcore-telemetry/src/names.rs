@@ -282,6 +282,10 @@ pub(crate) mod attribute {
     pub(crate) const DOMAIN: &str = "ironcore.domain";
     pub(crate) const OPERATION: &str = "ironcore.operation";
     pub(crate) const OUTCOME: &str = "ironcore.outcome";
+    /// Which attempt of a job it is, from 1 on.
+    pub(crate) const ATTEMPT: &str = "ironcore.attempt";
+    /// Seconds since a job was put into its queue.
+    pub(crate) const AGE: &str = "ironcore.age_seconds";
     pub(crate) const CODE_FUNCTION: &str = "code.function.name";
     pub(crate) const ERROR_TYPE: &str = "error.type";
     pub(crate) const HTTP_METHOD: &str = "http.request.method";
@@ -289,6 +293,11 @@ pub(crate) mod attribute {
     pub(crate) const HTTP_STATUS: &str = "http.response.status_code";
     pub(crate) const PROTOCOL_VERSION: &str = "network.protocol.version";
     pub(crate) const URL_SCHEME: &str = "url.scheme";
+    pub(crate) const PEER_SERVICE: &str = "peer.service";
+    pub(crate) const RESEND_COUNT: &str = "http.request.resend_count";
+    pub(crate) const RPC_METHOD: &str = "rpc.method";
+    pub(crate) const RPC_STATUS: &str = "rpc.response.status_code";
+    pub(crate) const RPC_SYSTEM: &str = "rpc.system.name";
     pub(crate) const USER_AGENT: &str = "user_agent.original";
 }
 

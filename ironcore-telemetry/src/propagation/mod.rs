@@ -10,26 +10,28 @@ pub(crate) use baggage::BaggagePropagator;
 pub(crate) use jaeger::JaegerPropagator;
 pub(crate) use trace_context::TraceContextPropagator;
 
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "grpc"))]
 use http::HeaderMap;
 use opentelemetry::Context;
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "grpc"))]
+use opentelemetry::baggage::BaggageExt as _;
+#[cfg(any(feature = "http", feature = "grpc"))]
 use opentelemetry::global;
-#[cfg(feature = "http")]
-use opentelemetry::propagation::Extractor;
+#[cfg(any(feature = "http", feature = "grpc"))]
+use opentelemetry::propagation::{Extractor, Injector};
 use opentelemetry::trace::{
     SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
 };
 use trace_context::Carried;
 
 /// The caller's context, as the headers of its request tell it, on top of the current one.
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "grpc"))]
 pub(crate) fn extract(headers: &HeaderMap) -> Context {
     global::get_text_map_propagator(|propagator| propagator.extract(&Headers(headers)))
 }
 
 /// The span that a request says to come from, and nothing else of what it says: neither its `tracestate` nor its baggage.
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "grpc"))]
 pub(crate) fn caller(headers: &HeaderMap) -> Option<SpanContext> {
     let nowhere = Context::new();
     let context = global::get_text_map_propagator(|propagator| {
@@ -48,8 +50,39 @@ pub(crate) fn caller(headers: &HeaderMap) -> Option<SpanContext> {
     })
 }
 
+/// Writes a context into the headers of a request, its baggage only if that may go too.
+#[cfg(any(feature = "http", feature = "grpc"))]
+pub(crate) fn inject(context: &Context, headers: &mut HeaderMap, with_baggage: bool) {
+    let without;
+    let context = if with_baggage || context.baggage().is_empty() {
+        context
+    } else {
+        without = context.with_cleared_baggage();
+        &without
+    };
+    global::get_text_map_propagator(|propagator| {
+        propagator.inject_context(context, &mut HeadersMut(headers));
+    });
+}
+
+#[cfg(any(feature = "http", feature = "grpc"))]
+struct HeadersMut<'request>(&'request mut HeaderMap);
+
+#[cfg(any(feature = "http", feature = "grpc"))]
+impl Injector for HeadersMut<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        // What a propagator writes is a header.
+        if let (Ok(name), Ok(value)) = (
+            http::HeaderName::from_bytes(key.as_bytes()),
+            http::HeaderValue::try_from(value),
+        ) {
+            self.0.insert(name, value);
+        }
+    }
+}
+
 /// Tells a caller the ids of the span that its request was handled in.
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "grpc"))]
 pub(crate) fn respond(context: &Context, headers: &mut HeaderMap) {
     let Some(parent) = trace_context::parent_of(context) else {
         return;
@@ -62,10 +95,10 @@ pub(crate) fn respond(context: &Context, headers: &mut HeaderMap) {
     }
 }
 
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "grpc"))]
 struct Headers<'request>(&'request HeaderMap);
 
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "grpc"))]
 impl Extractor for Headers<'_> {
     fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(text)
@@ -82,17 +115,17 @@ impl Extractor for Headers<'_> {
 }
 
 /// Headers without those of which nothing is used: nobody's long ones are read in vain.
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "grpc"))]
 struct IdsOnly<'request>(Headers<'request>);
 
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "grpc"))]
 impl IdsOnly<'_> {
     fn is_read(key: &str) -> bool {
         !matches!(key, "tracestate" | "baggage")
     }
 }
 
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "grpc"))]
 impl Extractor for IdsOnly<'_> {
     fn get(&self, key: &str) -> Option<&str> {
         Self::is_read(key).then(|| self.0.get(key)).flatten()
@@ -109,7 +142,7 @@ impl Extractor for IdsOnly<'_> {
 
 /// A value that is not visible ASCII is there, as one that no propagator takes: left out, a second `traceparent` would
 /// pass as the only one, and empty, it would pass as no member of a `tracestate`.
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "grpc"))]
 fn text(value: &http::HeaderValue) -> &str {
     value.to_str().unwrap_or("\u{fffd}")
 }

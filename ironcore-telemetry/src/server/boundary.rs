@@ -1,6 +1,10 @@
 //! Whose trace context is believed.
 
-use http::{Extensions, Method, Request};
+use crate::propagation;
+use crate::recorder;
+use http::{Extensions, HeaderMap, Method, Request};
+use opentelemetry::Context;
+use opentelemetry::trace::{Link, TraceContextExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -86,5 +90,29 @@ impl std::fmt::Debug for Trust {
             Self::Always(boundary) => boundary.fmt(formatter),
             Self::Asked(_) => formatter.write_str("by request"),
         }
+    }
+}
+
+/// The context that a request is handled in, apart from its own span.
+pub(super) fn parent(headers: &HeaderMap, boundary: Boundary) -> Context {
+    if boundary == Boundary::Trusted {
+        return propagation::extract(headers);
+    }
+    let current = Context::current();
+    if !current.span().span_context().is_remote() {
+        return current;
+    }
+    // A layer outside of ours has believed the caller: its trace, its decision, its baggage. An empty span in place of
+    // the caller's would count as a parent that is not sampled.
+    recorder::apart(&current)
+}
+
+/// The link to a caller whose trace is not continued.
+pub(super) fn links(headers: &HeaderMap, boundary: Boundary) -> Option<Vec<Link>> {
+    match boundary {
+        Boundary::Public => {
+            propagation::caller(headers).map(|caller| vec![Link::with_context(caller)])
+        }
+        Boundary::Trusted => None,
     }
 }

@@ -166,7 +166,7 @@ pub struct HttpTelemetryService<S> {
 
 impl<S, RequestBody, ResponseBody> Service<Request<RequestBody>> for HttpTelemetryService<S>
 where
-    S: Service<Request<RequestBody>, Response = Response<ResponseBody>>,
+    S: Service<Request<RequestBody>, Response = Response<ResponseBody>, Error: 'static>,
     RequestBody: Body + 'static,
     ResponseBody: Body,
 {

@@ -1,10 +1,19 @@
-//! The HTTP server layer: a span, counters, a duration and an access line for each request.
+//! The server layers: a span, counters, a duration and an access line for each HTTP request and each gRPC call.
 
+#[cfg(feature = "http")]
 mod body;
 mod boundary;
+#[cfg(feature = "grpc")]
+mod grpc;
+#[cfg(feature = "http")]
 mod layer;
+#[cfg(feature = "http")]
 mod request;
+#[cfg(feature = "http")]
 mod series;
 
 pub use boundary::{Boundary, Caller};
+#[cfg(feature = "grpc")]
+pub use grpc::{GrpcRequestBody, GrpcTelemetryLayer, GrpcTelemetryService};
+#[cfg(feature = "http")]
 pub use layer::{HttpTelemetryLayer, HttpTelemetryService};

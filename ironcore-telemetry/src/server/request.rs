@@ -1,6 +1,6 @@
 //! One HTTP request on its way through the service.
 
-use super::boundary::{Boundary, Caller};
+use super::boundary::{self, Boundary, Caller};
 use super::layer::Settings;
 use super::series::{self, Endpoint};
 use crate::names::{self, UNMATCHED, attribute};
@@ -10,7 +10,7 @@ use crate::wire::{self, End, Exchange};
 use axum::extract::MatchedPath;
 use bytes::Buf;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
-use opentelemetry::trace::{Link, SpanBuilder, SpanKind, Status, TraceContextExt};
+use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 use std::borrow::Cow;
 use std::time::Instant;
@@ -68,7 +68,7 @@ impl HttpExchange {
             wire::overflow(recorder, &names::HTTP_REQUESTS, "route");
         }
         let boundary = settings.trust.of(&Caller::of(request, matched));
-        let parent = parent(request, boundary);
+        let parent = boundary::parent(request.headers(), boundary);
         let context = match recorder.spans() {
             Some(start_span) => start_span(&parent, &mut || {
                 describe(request, boundary, (endpoint, matched))
@@ -76,7 +76,7 @@ impl HttpExchange {
             // The ids of a trusted caller still reach the log lines.
             None => parent,
         };
-        endpoint.in_flight.add(1);
+        endpoint.requests.begin();
         Some(Self {
             started: Instant::now(),
             endpoint,
@@ -106,8 +106,10 @@ impl HttpExchange {
             End::Failed | End::Broken | End::Panicked => 500,
         };
         let sampled = recorder::sampled(&self.context);
-        self.endpoint
-            .end((status, self.sent), duration, sampled, now);
+        if self.sent > 0 {
+            self.endpoint.response_body.add(self.sent);
+        }
+        self.endpoint.requests.end(status, duration, sampled, now);
         if tracing::event_enabled!(target: "http_access", tracing::Level::INFO) {
             let _inside = self.enter();
             tracing::info!(
@@ -198,20 +200,6 @@ impl Special {
     }
 }
 
-/// The context that a request is handled in, apart from its own span.
-fn parent<Body>(request: &Request<Body>, boundary: Boundary) -> Context {
-    if boundary == Boundary::Trusted {
-        return propagation::extract(request.headers());
-    }
-    let current = Context::current();
-    if !current.span().span_context().is_remote() {
-        return current;
-    }
-    // A layer outside of ours has believed the caller: its trace, its decision, its baggage. An empty span in place of
-    // the caller's would count as a parent that is not sampled.
-    recorder::apart(&current)
-}
-
 /// The span of a request, as it starts.
 fn describe<Body>(
     request: &Request<Body>,
@@ -239,15 +227,11 @@ fn describe<Body>(
     if let Some(agent) = user_agent(request.headers()) {
         attributes.push(KeyValue::new(attribute::USER_AGENT, agent.to_owned()));
     }
-    let caller = match boundary {
-        Boundary::Public => propagation::caller(request.headers()),
-        Boundary::Trusted => None,
-    };
     SpanBuilder {
         name: Cow::Borrowed(endpoint.span_name),
         span_kind: Some(SpanKind::Server),
         attributes: Some(attributes),
-        links: caller.map(|caller| vec![Link::with_context(caller)]),
+        links: boundary::links(request.headers(), boundary),
         ..SpanBuilder::default()
     }
 }

@@ -2,16 +2,19 @@
 
 use crate::names;
 use crate::recorder::Recorder;
-use crate::series::{self, Counter, Ended, Gauge, Ids, Registry, Shard};
-use crate::wire::{Hints, Known, METHODS, MethodIndex};
+use crate::series::{self, Counter, Registry};
+use crate::wire::{Calls, Hints, Known, METHODS, MethodIndex, Metrics};
 use std::cell::Cell;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 
 /// Routes that are told apart. A router has a fixed set; one that makes routes up at run time is stopped here.
 const ROUTES: usize = 200;
-/// Statuses of one endpoint that are found without a lock. A service has few.
-const STATUSES: usize = 24;
+
+static METRICS: Metrics = Metrics {
+    requests: &names::HTTP_REQUESTS,
+    duration: &names::HTTP_REQUEST_DURATION,
+    in_flight: &names::HTTP_REQUESTS_IN_FLIGHT,
+};
 
 static KNOWN: Known<Route> = Known::new(ROUTES, Route::new, Route::name);
 
@@ -40,14 +43,12 @@ impl Route {
 
 /// One method of a route: what its requests count, and how their spans are called.
 pub(super) struct Endpoint {
-    registry: &'static Registry,
     pub(super) method: &'static str,
     pub(super) route: &'static str,
     pub(super) span_name: &'static str,
-    pub(super) in_flight: Gauge,
+    pub(super) requests: Calls,
     pub(super) request_body: Counter,
     pub(super) response_body: Counter,
-    answers: [OnceLock<(u16, Ended)>; STATUSES],
 }
 
 /// The endpoint of this name in whatever records here.
@@ -87,53 +88,14 @@ impl Endpoint {
             Box::leak(format!("{} {route}", method.shown()).into())
         };
         Self {
-            registry,
             method: method.label(),
             route,
             span_name,
-            in_flight: registry.gauge(&names::HTTP_REQUESTS_IN_FLIGHT, &labels),
+            requests: Calls::new(registry, &METRICS, &labels, |status| {
+                status.to_string().into()
+            }),
             request_body: registry.counter(&names::HTTP_REQUEST_BODY, &labels, &[]),
             response_body: registry.counter(&names::HTTP_RESPONSE_BODY, &labels, &[]),
-            answers: [const { OnceLock::new() }; STATUSES],
-        }
-    }
-
-    /// Counts an ended request.
-    #[inline]
-    pub(super) fn end(
-        &self,
-        (status, sent): (u16, u64),
-        duration: Duration,
-        sampled: Option<Ids>,
-        now: Instant,
-    ) {
-        let shard = Shard::here();
-        self.in_flight.add_at(shard, -1);
-        if sent > 0 {
-            self.response_body.add_at(shard, sent);
-        }
-        self.answers(status).record(shard, duration, sampled, now);
-    }
-
-    #[inline]
-    fn answers(&self, status: u16) -> Ended {
-        let known = self
-            .answers
-            .iter()
-            .map(|place| place.get_or_init(|| (status, self.resolve(status))))
-            .find(|(known, _)| *known == status);
-        known.map_or_else(|| self.resolve(status), |(_, answers)| *answers)
-    }
-
-    #[cold]
-    fn resolve(&self, status: u16) -> Ended {
-        let text = status.to_string();
-        let labels = [self.method, self.route, &text];
-        Ended {
-            count: self.registry.counter(&names::HTTP_REQUESTS, &labels, &[]),
-            duration: self
-                .registry
-                .durations(&names::HTTP_REQUEST_DURATION, &labels, &[]),
         }
     }
 }

@@ -56,6 +56,7 @@ where
     F: Future<Output = Result<Response<B>, Error>>,
     X: Exchange,
     B: Body,
+    Error: 'static,
 {
     type Output = Result<Response<RecordedBody<B, X>>, Error>;
 
@@ -75,7 +76,8 @@ where
         Poll::Ready(match result {
             Ok(response) => Ok(RecordedBody::of(response, exchange)),
             Err(error) => {
-                if let Some(exchange) = exchange {
+                if let Some(mut exchange) = exchange {
+                    exchange.failed(&error);
                     exchange.end(End::Failed);
                 }
                 Err(error)

@@ -11,7 +11,7 @@ use std::thread::LocalKey;
 /// Places of a thread's hint.
 const HINTS: usize = 64;
 
-/// What a thread found last, by the address of the name that it asked for. A hint only: the name is compared.
+/// What a thread found last, by a few bytes of the name that it asked for. A hint only: the name is compared.
 pub(crate) type Hints<T> = [Cell<Option<&'static T>>; HINTS];
 
 /// Things with a name that live as long as the process: so many at most, the others are one, named `_OTHER`.
@@ -39,21 +39,33 @@ impl<T> Known<T> {
     /// The one of this name, made when it is new; `_OTHER` when there are too many already.
     #[inline]
     pub(crate) fn get(&self, hints: &'static LocalKey<Hints<T>>, name: &str) -> &'static T {
-        // A router's name of a route lies at one address.
-        let place = (name.as_ptr().addr() >> 4) % HINTS;
-        let hint = hints.try_with(|hints| hints.get(place).and_then(Cell::get));
-        if let Ok(Some(hint)) = hint
-            && (self.name)(hint) == name
-        {
-            return hint;
-        }
-        let found = self.find(name);
-        let _ = hints.try_with(|hints| hints.get(place).map(|hint| hint.set(Some(found))));
-        found
+        self.look(hints, name).unwrap_or_else(|| {
+            let found = self.find(name);
+            let _ =
+                hints.try_with(|hints| hints.get(place(name)).map(|hint| hint.set(Some(found))));
+            found
+        })
     }
 
     /// The one of this name, if there is one already.
-    pub(crate) fn known(&self, name: &str) -> Option<&'static T> {
+    #[inline]
+    pub(crate) fn look(
+        &self,
+        hints: &'static LocalKey<Hints<T>>,
+        name: &str,
+    ) -> Option<&'static T> {
+        let hint = hints.try_with(|hints| hints.get(place(name)).and_then(Cell::get));
+        if let Ok(Some(hint)) = hint
+            && (self.name)(hint) == name
+        {
+            return Some(hint);
+        }
+        let known = self.known(name)?;
+        let _ = hints.try_with(|hints| hints.get(place(name)).map(|hint| hint.set(Some(known))));
+        Some(known)
+    }
+
+    fn known(&self, name: &str) -> Option<&'static T> {
         let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
         all.get(name).copied()
     }
@@ -73,6 +85,15 @@ impl<T> Known<T> {
         all.insert(name, made);
         made
     }
+}
+
+/// Where the hint of a name lies: by its length and its last bytes, in which names differ.
+#[inline]
+fn place(name: &str) -> usize {
+    let end = name.len().saturating_sub(8);
+    let last = name.as_bytes().get(end..).unwrap_or_default();
+    let mix = |mix: usize, byte: &u8| mix.wrapping_mul(31).wrapping_add(usize::from(*byte));
+    last.iter().fold(name.len(), mix) % HINTS
 }
 
 /// Counts an event whose own value of a label is outside its set.

@@ -1,14 +1,22 @@
 //! What all layers share: one exchange of a request and its response, followed to the end of the response's body.
 
 mod body;
+mod calls;
 mod future;
 mod label;
+#[cfg(feature = "http")]
 mod method;
+#[cfg(feature = "grpc")]
+mod rpc;
 
 pub use body::RecordedBody;
+pub(crate) use calls::{Calls, Metrics};
 pub use future::RecordedResponse;
 pub(crate) use label::{Hints, Known, overflow};
+#[cfg(feature = "http")]
 pub(crate) use method::{METHODS, MethodIndex, method_index, protocol_version};
+#[cfg(feature = "grpc")]
+pub(crate) use rpc::{Code, Messages, method_of, timeout_of};
 
 use bytes::Buf;
 use http::{HeaderMap, Response};
@@ -27,6 +35,9 @@ pub trait Exchange: Sized {
 
     /// What follows the response's body.
     fn trailers(&mut self, trailers: &HeaderMap);
+
+    /// There is an error instead of a response.
+    fn failed<E: 'static>(&mut self, _: &E) {}
 
     /// The exchange is over.
     fn end(self, end: End);

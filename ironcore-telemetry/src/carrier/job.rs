@@ -1,0 +1,302 @@
+//! The context of a job that waits outside of the process.
+
+use super::task::InContext;
+use crate::names::attribute;
+use crate::propagation::TraceContextPropagator;
+use crate::recorder;
+use opentelemetry::propagation::TextMapPropagator as _;
+use opentelemetry::trace::{Link, SpanBuilder, SpanKind, Status, TraceContextExt as _};
+use opentelemetry::{Context, KeyValue};
+use pin_project_lite::pin_project;
+use std::collections::HashMap;
+use std::fmt;
+use std::pin::Pin;
+use std::str::FromStr;
+use std::task::{Context as TaskContext, Poll, ready};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The version of the text.
+const VERSION: &str = "1";
+/// Bytes of a text that is read: twice what is ever written.
+const LENGTH: usize = 2_200;
+
+/// Where a job comes from: its trace, and when it was made. A text of at most 1,100 visible characters,
+/// `1;<milliseconds since 1970>;<traceparent>;<tracestate>`, for a column or a field of the job. It holds no baggage.
+///
+/// Read it from your own queue only: whoever writes it says which trace the job continues.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Carrier {
+    since: Duration,
+    /// Both as W3C trace context has them; empty for a job that comes from no trace.
+    parent: String,
+    state: String,
+}
+
+/// A text that is no [`Carrier`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "not a carrier of trace context: {0}; it is written as 1;<milliseconds since 1970>;<traceparent>;<tracestate>"
+)]
+pub struct CarrierError(&'static str);
+
+impl Carrier {
+    /// The current context, from now on.
+    #[must_use]
+    pub fn current() -> Self {
+        let mut headers: HashMap<String, String> = HashMap::new();
+        TraceContextPropagator.inject_context(&Context::current(), &mut headers);
+        let mut take = |name| headers.remove(name).unwrap_or_default();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        Self {
+            // To the millisecond, as it is written.
+            since: Duration::from_millis(
+                u64::try_from(now.unwrap_or_default().as_millis()).unwrap_or(u64::MAX),
+            ),
+            parent: take("traceparent"),
+            state: take("tracestate"),
+        }
+    }
+
+    /// An attempt at the job, counted from 1. The first is a part of the trace that the job comes from; a later one begins
+    /// its own with a link to it.
+    pub const fn attempt(&self, number: u32) -> Attempt<'_> {
+        Attempt {
+            carrier: self,
+            number,
+        }
+    }
+
+    /// How long ago the job was made; zero if that is yet to come.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        now.unwrap_or_default().saturating_sub(self.since)
+    }
+
+    /// The context that the job was made in; an empty one if it was made in none.
+    fn origin(&self) -> Context {
+        let headers = HashMap::from([
+            ("traceparent".to_owned(), self.parent.clone()),
+            ("tracestate".to_owned(), self.state.clone()),
+        ]);
+        let here = recorder::apart(&Context::current());
+        TraceContextPropagator.extract_with_context(&here, &headers)
+    }
+}
+
+impl fmt::Display for Carrier {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let since = self.since.as_millis();
+        write!(
+            formatter,
+            "{VERSION};{since};{};{}",
+            self.parent, self.state
+        )
+    }
+}
+
+impl FromStr for Carrier {
+    type Err = CarrierError;
+
+    fn from_str(text: &str) -> Result<Self, CarrierError> {
+        if text.len() > LENGTH {
+            return Err(CarrierError("it is too long"));
+        }
+        let mut parts = text.splitn(4, ';');
+        let mut next = || parts.next().ok_or(CarrierError("a part is missing"));
+        if next()? != VERSION {
+            return Err(CarrierError("its version is not 1"));
+        }
+        let since = next()?
+            .parse()
+            .map_err(|_| CarrierError("its time is no number"))?;
+        let carrier = Self {
+            since: Duration::from_millis(since),
+            parent: next()?.to_owned(),
+            state: next()?.to_owned(),
+        };
+        let is_valid = carrier.origin().span().span_context().is_valid();
+        if !carrier.parent.is_empty() && !is_valid {
+            return Err(CarrierError("its traceparent is not valid"));
+        }
+        Ok(carrier)
+    }
+}
+
+/// An attempt at a job. It is a consumer span with the attributes `ironcore.attempt` and `ironcore.age_seconds`.
+#[derive(Debug, Clone, Copy)]
+#[must_use = "run the job with it"]
+pub struct Attempt<'carrier> {
+    carrier: &'carrier Carrier,
+    number: u32,
+}
+
+impl Attempt<'_> {
+    /// Runs the job in a span of this name: what kind of job it is, `outbox.publish`.
+    pub fn call<R>(&self, name: &'static str, job: impl FnOnce() -> R) -> R {
+        let span = self.begin(name);
+        let current = span.context.clone().attach();
+        let value = job();
+        drop(current);
+        span.end();
+        value
+    }
+
+    /// The same for a job that is a future.
+    pub fn run<F: Future>(&self, name: &'static str, job: F) -> Running<F> {
+        let span = self.begin(name);
+        Running {
+            job: InContext::of(job, span.context.clone()),
+            span: Some(span),
+        }
+    }
+
+    fn begin(&self, name: &'static str) -> Span {
+        let recorder = (!recorder::is_off()).then(recorder::current).flatten();
+        let Some(start_span) = recorder.and_then(|recorder| recorder.spans()) else {
+            // Traces are off: the ids of the origin still reach the log lines.
+            return Span {
+                context: self.carrier.origin(),
+                is_open: false,
+            };
+        };
+        let origin = self.carrier.origin();
+        let comes_from = origin.span().span_context().clone();
+        let is_retry = self.number > 1;
+        let parent = if is_retry {
+            recorder::apart(&origin)
+        } else {
+            origin
+        };
+        let context = start_span(&parent, &mut || {
+            let link = (is_retry && comes_from.is_valid())
+                .then(|| vec![Link::with_context(comes_from.clone())]);
+            SpanBuilder {
+                name: name.into(),
+                span_kind: Some(SpanKind::Consumer),
+                attributes: Some(vec![
+                    KeyValue::new(attribute::ATTEMPT, i64::from(self.number)),
+                    KeyValue::new(attribute::AGE, self.carrier.age().as_secs_f64()),
+                ]),
+                links: link,
+                ..SpanBuilder::default()
+            }
+        });
+        Span {
+            context,
+            is_open: true,
+        }
+    }
+}
+
+/// The span of an attempt. Dropped before its end, the job was given up or has panicked.
+struct Span {
+    context: Context,
+    is_open: bool,
+}
+
+impl Span {
+    fn end(mut self) {
+        self.finish(None);
+    }
+
+    fn finish(&mut self, error: Option<&'static str>) {
+        if !std::mem::replace(&mut self.is_open, false) {
+            return;
+        }
+        let span = self.context.span();
+        if let Some(error) = error {
+            span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, error));
+            span.set_status(Status::error(""));
+        }
+        span.end();
+    }
+}
+
+impl Drop for Span {
+    fn drop(&mut self) {
+        self.finish(Some(if std::thread::panicking() {
+            "panic"
+        } else {
+            "cancelled"
+        }));
+    }
+}
+
+pin_project! {
+    /// An attempt that runs. Dropped before its end, its span says `error.type="cancelled"`.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Running<F> {
+        #[pin]
+        job: InContext<F>,
+        span: Option<Span>,
+    }
+}
+
+impl<F> fmt::Debug for Running<F> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Running")
+    }
+}
+
+impl<F: Future> Future for Running<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let value = ready!(this.job.poll(task));
+        if let Some(span) = this.span.take() {
+            span.end();
+        }
+        Poll::Ready(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        for text in [
+            "1;1764000000000;;",
+            "1;1764000000000;00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03;",
+            "1;0;00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00;a=1;2,b@c=x",
+        ] {
+            assert_eq!(text.parse::<Carrier>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_carrier_is_refused_with_what_it_should_be() {
+        for (text, why) in [
+            ("", "version"),
+            ("2;1;;", "version"),
+            ("1", "missing"),
+            ("1;1;", "missing"),
+            ("1;now;;", "time"),
+            ("1;-1;;", "time"),
+            ("1;1;00-0-0-01;", "traceparent"),
+            (
+                "1;1;00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03",
+                "missing",
+            ),
+        ] {
+            let error = text.parse::<Carrier>().unwrap_err().to_string();
+            assert!(
+                error.contains(why) && error.contains("1;<milli"),
+                "{text}: {error}"
+            );
+        }
+        let long = format!("1;1;;{}", "x".repeat(3_000));
+        assert!(long.parse::<Carrier>().is_err());
+    }
+
+    #[test]
+    fn a_job_made_in_no_trace_has_an_age_and_no_origin() {
+        let carrier = Carrier::current();
+        assert!(carrier.age() < Duration::from_mins(1));
+        assert!(!carrier.origin().span().span_context().is_valid());
+        assert_eq!(carrier.to_string().parse(), Ok(carrier));
+    }
+}

@@ -1,0 +1,138 @@
+//! The current context on other tasks, on other threads, and through channels.
+
+use futures_core::Stream;
+use opentelemetry::Context;
+use pin_project_lite::pin_project;
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+use tokio::task::JoinHandle;
+
+/// As `tokio::spawn`; the task goes on in the current context.
+///
+/// # Panics
+/// Outside of a tokio runtime, as `tokio::spawn` does.
+///
+/// ```
+/// use ironcore_telemetry::carrier;
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let sum = carrier::spawn(async { 3 + 4 }).await.unwrap();
+/// assert_eq!(sum, 7);
+/// # });
+/// ```
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future<Output: Send + 'static> + Send + 'static,
+{
+    tokio::spawn(InContext::new(future))
+}
+
+/// As `tokio::task::spawn_blocking`; the closure runs in the current context.
+///
+/// # Panics
+/// Outside of a tokio runtime, as `tokio::task::spawn_blocking` does.
+pub fn spawn_blocking<R: Send + 'static>(
+    code: impl FnOnce() -> R + Send + 'static,
+) -> JoinHandle<R> {
+    let carried = Carried::new(code);
+    tokio::task::spawn_blocking(move || carried.call(|code| code()))
+}
+
+pin_project! {
+    /// A future or a stream that is polled in the context in which it was wrapped.
+    ///
+    /// ```
+    /// use ironcore_telemetry::carrier::InContext;
+    ///
+    /// let task = InContext::new(async { "sent" });
+    /// // tokio::task::JoinSet::new().spawn(task)
+    /// # drop(task);
+    /// ```
+    #[derive(Debug)]
+    #[must_use = "futures and streams do nothing unless polled"]
+    pub struct InContext<T> {
+        #[pin]
+        inner: T,
+        context: Context,
+    }
+}
+
+impl<T> InContext<T> {
+    /// Wraps it for the current context.
+    pub fn new(inner: T) -> Self {
+        Self::of(inner, Context::current())
+    }
+
+    pub(super) const fn of(inner: T, context: Context) -> Self {
+        Self { inner, context }
+    }
+}
+
+impl<F: Future> Future for InContext<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let _current = this.context.clone().attach();
+        this.inner.poll(task)
+    }
+}
+
+impl<S: Stream> Stream for InContext<S> {
+    type Item = S::Item;
+
+    fn poll_next(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Option<S::Item>> {
+        let this = self.project();
+        let _current = this.context.clone().attach();
+        this.inner.poll_next(task)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.inner.size_hint()
+    }
+}
+
+/// A value on its way through a channel, with the context in which it was sent.
+///
+/// ```
+/// use ironcore_telemetry::carrier::Carried;
+/// use std::sync::mpsc;
+///
+/// let (sender, receiver) = mpsc::channel();
+/// sender.send(Carried::new(7)).unwrap();
+/// let job = receiver.recv().unwrap();
+/// assert_eq!(job.call(|amount| amount + 1), 8);
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "the value is inside"]
+pub struct Carried<T> {
+    value: T,
+    context: Context,
+}
+
+impl<T> Carried<T> {
+    /// The value, with the current context.
+    pub fn new(value: T) -> Self {
+        Self {
+            value,
+            context: Context::current(),
+        }
+    }
+
+    /// Gives the value to a closure that runs in the context.
+    pub fn call<R>(self, code: impl FnOnce(T) -> R) -> R {
+        let _current = self.context.attach();
+        code(self.value)
+    }
+
+    /// Gives the value to a future that runs in the context.
+    pub fn run<F: Future>(self, code: impl FnOnce(T) -> F) -> InContext<F> {
+        let context = self.context.clone();
+        InContext::of(self.call(code), context)
+    }
+
+    /// The value without its context.
+    pub fn into_inner(self) -> T {
+        self.value
+    }
+}

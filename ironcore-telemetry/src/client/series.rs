@@ -1,0 +1,79 @@
+//! The series of the requests that the service sends, by peer and method.
+
+use crate::names;
+use crate::recorder::Recorder;
+use crate::series;
+use crate::wire::{Calls, Hints, Known, METHODS, MethodIndex, Metrics};
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::sync::OnceLock;
+
+/// Peers that are told apart. Their names are declared in the code.
+const PEERS: usize = 100;
+
+/// There was no answer: in place of a status.
+pub(super) const ERROR: u16 = 0;
+/// The service gave the request up: in place of a status.
+pub(super) const CANCELLED: u16 = 1;
+
+static METRICS: Metrics = Metrics {
+    requests: &names::HTTP_CLIENT_REQUESTS,
+    duration: &names::HTTP_CLIENT_REQUEST_DURATION,
+    in_flight: &names::HTTP_CLIENT_REQUESTS_IN_FLIGHT,
+};
+
+static KNOWN: Known<Peer> = Known::new(PEERS, Peer::new, Peer::name);
+
+thread_local! {
+    static FOUND: Hints<Peer> = const { [const { Cell::new(None) }; _] };
+}
+
+/// A peer and what its methods count. Lives as long as the process.
+struct Peer {
+    name: &'static str,
+    methods: [OnceLock<&'static Calls>; METHODS.len()],
+}
+
+impl Peer {
+    const fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            methods: [const { OnceLock::new() }; METHODS.len()],
+        }
+    }
+
+    const fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
+/// What requests with this method to this peer are counted by.
+#[inline]
+pub(super) fn calls(
+    recorder: &'static Recorder,
+    peer: &'static str,
+    method: MethodIndex,
+) -> &'static Calls {
+    let make = |registry, peer| -> &'static Calls {
+        let labels = [peer, method.label()];
+        Box::leak(Box::new(Calls::new(registry, &METRICS, &labels, result)))
+    };
+    if !recorder.is_process() {
+        // As long as the process, like the capture that it is for.
+        return make(recorder.registry, peer);
+    }
+    let peer = KNOWN.get(&FOUND, peer);
+    match peer.methods.get(method.index()) {
+        Some(place) => place.get_or_init(|| make(series::process(), peer.name)),
+        // There is a place for each method.
+        None => make(series::process(), peer.name),
+    }
+}
+
+fn result(status: u16) -> Cow<'static, str> {
+    match status {
+        ERROR => "error".into(),
+        CANCELLED => "cancelled".into(),
+        status => status.to_string().into(),
+    }
+}

@@ -1,0 +1,259 @@
+//! What gRPC puts on the wire: paths, codes, deadlines and messages.
+
+use bytes::Buf;
+use http::{HeaderMap, StatusCode};
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// The status codes by number (<https://grpc.github.io/grpc/core/md_doc_statuscodes.html>).
+const CODES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
+/// A status code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Code(u16);
+
+impl Code {
+    pub(crate) const OK: Self = Self(0);
+    pub(crate) const CANCELLED: Self = Self(1);
+    pub(crate) const UNKNOWN: Self = Self(2);
+    pub(crate) const DEADLINE_EXCEEDED: Self = Self(4);
+    const PERMISSION_DENIED: Self = Self(7);
+    const RESOURCE_EXHAUSTED: Self = Self(8);
+    const UNIMPLEMENTED: Self = Self(12);
+    pub(crate) const INTERNAL: Self = Self(13);
+    pub(crate) const UNAVAILABLE: Self = Self(14);
+    const DATA_LOSS: Self = Self(15);
+    const UNAUTHENTICATED: Self = Self(16);
+
+    /// The code in trailers, or in the headers of an answer without a body. What is no code counts as `UNKNOWN`.
+    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
+        let status = headers.get("grpc-status")?;
+        let number = status.to_str().ok().and_then(|text| text.parse().ok());
+        let is_code = |number: &u16| usize::from(*number) < CODES.len();
+        Some(number.filter(is_code).map_or(Self::UNKNOWN, Self))
+    }
+
+    /// The code of an answer that is not of gRPC
+    /// (<https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md>).
+    pub(crate) const fn of_http(status: StatusCode) -> Self {
+        match status.as_u16() {
+            400 => Self::INTERNAL,
+            401 => Self::UNAUTHENTICATED,
+            403 => Self::PERMISSION_DENIED,
+            404 => Self::UNIMPLEMENTED,
+            429 | 502..=504 => Self::UNAVAILABLE,
+            _ => Self::UNKNOWN,
+        }
+    }
+
+    #[cfg(feature = "grpc")]
+    pub(crate) fn of_tonic(code: tonic::Code) -> Self {
+        u16::try_from(i32::from(code)).map_or(Self::UNKNOWN, Self)
+    }
+
+    pub(crate) const fn number(self) -> u16 {
+        self.0
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        CODES.get(usize::from(self.0)).copied().unwrap_or("UNKNOWN")
+    }
+
+    /// How a result is called in a label.
+    pub(crate) fn label(number: u16) -> Cow<'static, str> {
+        Self(number).name().into()
+    }
+
+    /// Whether a server has done something wrong, as the semantic conventions say. To a client every code but `OK` is an
+    /// error.
+    pub(crate) const fn is_of_server(self) -> bool {
+        matches!(
+            self,
+            Self::UNKNOWN
+                | Self::DEADLINE_EXCEEDED
+                | Self::UNIMPLEMENTED
+                | Self::INTERNAL
+                | Self::UNAVAILABLE
+                | Self::DATA_LOSS
+        )
+    }
+
+    /// Whether only what stands behind the method can have answered so. The others may come of a layer that does not know
+    /// which methods there are: an authentication, a limit, a timeout.
+    pub(crate) const fn proves_method(self) -> bool {
+        !matches!(
+            self,
+            Self::CANCELLED
+                | Self::UNKNOWN
+                | Self::DEADLINE_EXCEEDED
+                | Self::PERMISSION_DENIED
+                | Self::RESOURCE_EXHAUSTED
+                | Self::UNIMPLEMENTED
+                | Self::UNAVAILABLE
+                | Self::UNAUTHENTICATED
+        )
+    }
+}
+
+/// Bytes of a path that may be a method's.
+const PATH: usize = 256;
+
+/// The service and the method of a path `/package.Service/Method`; `None` for one that cannot be a method's.
+pub(crate) fn method_of(path: &str) -> Option<(&str, &str)> {
+    let is_name = |text: &str| {
+        !text.is_empty()
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'))
+    };
+    let (service, method) = path.strip_prefix('/')?.split_once('/')?;
+    (path.len() <= PATH && is_name(service) && is_name(method)).then_some((service, method))
+}
+
+/// How long the caller waits: `grpc-timeout`, up to eight digits and a unit.
+pub(crate) fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    // No digit at all is no number.
+    let number: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(number * 3_600),
+        "M" => Duration::from_secs(number * 60),
+        "S" => Duration::from_secs(number),
+        "m" => Duration::from_millis(number),
+        "u" => Duration::from_micros(number),
+        "n" => Duration::from_nanos(number),
+        _ => return None,
+    })
+}
+
+/// Counts the messages in a stream of bytes: each begins with a byte of flags and four of its length.
+#[derive(Debug, Default)]
+pub(crate) struct Messages {
+    /// Of the head that is being read.
+    head: [u8; 5],
+    read: usize,
+    /// Bytes of the message that are still to come.
+    left: usize,
+}
+
+impl Messages {
+    /// How many messages begin in the next part of the stream. One that is not in one piece is read as far as it is.
+    pub(crate) fn begun_in(&mut self, data: &impl Buf) -> u64 {
+        let mut rest = data.chunk();
+        let mut begun = 0;
+        while !rest.is_empty() {
+            let skipped = self.left.min(rest.len());
+            self.left -= skipped;
+            rest = rest.get(skipped..).unwrap_or_default();
+            let Some((first, after)) = rest.split_first() else {
+                break;
+            };
+            if let Some(place) = self.head.get_mut(self.read) {
+                *place = *first;
+            }
+            self.read += 1;
+            rest = after;
+            if self.read == self.head.len() {
+                let [_, a, b, c, d] = self.head;
+                self.left = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
+                self.read = 0;
+                begun += 1;
+            }
+        }
+        begun
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_counted_however_the_stream_is_cut() {
+        let mut stream = Vec::new();
+        for length in [0_u8, 3, 200, 1] {
+            stream.extend([0, 0, 0, 0, length]);
+            stream.extend(std::iter::repeat_n(0xff, length.into()));
+        }
+        for cut in [1, 2, 4, 5, 7, 1_000] {
+            let mut messages = Messages::default();
+            let begun: u64 = stream
+                .chunks(cut)
+                .map(|part| messages.begun_in(&part))
+                .sum();
+            assert_eq!(begun, 4, "cut by {cut}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_no_method_can_have_is_none() {
+        assert_eq!(
+            method_of("/ironcore.swap.v1.Swap/Execute"),
+            Some(("ironcore.swap.v1.Swap", "Execute"))
+        );
+        for path in [
+            "", "/", "/a", "/a/", "//b", "/a/b/c", "/a b/c", "/a/b?c", "a/b", "/ä/b",
+        ] {
+            assert_eq!(method_of(path), None, "{path}");
+        }
+        assert_eq!(method_of(&format!("/a/{}", "b".repeat(300))), None);
+    }
+
+    #[test]
+    fn a_timeout_has_a_unit_and_eight_digits_at_most() {
+        let timeout = |text: &str| {
+            let headers = [(
+                http::HeaderName::from_static("grpc-timeout"),
+                text.parse().unwrap(),
+            )];
+            timeout_of(&headers.into_iter().collect())
+        };
+        assert_eq!(timeout("250m"), Some(Duration::from_millis(250)));
+        assert_eq!(
+            timeout("99999999H"),
+            Some(Duration::from_secs(99_999_999 * 3_600))
+        );
+        for text in ["", "m", "1", "123456789S", "-1S", "1x"] {
+            assert_eq!(timeout(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_code_is_unknown_and_what_is_not_of_grpc_is_mapped() {
+        let code = |text: &str| {
+            let headers = [(
+                http::HeaderName::from_static("grpc-status"),
+                text.parse().unwrap(),
+            )];
+            Code::of(&headers.into_iter().collect()).map(Code::name)
+        };
+        assert_eq!(code("5"), Some("NOT_FOUND"));
+        for text in ["17", "-1", "", "OK", "999999"] {
+            assert_eq!(code(text), Some("UNKNOWN"), "{text}");
+        }
+        assert_eq!(Code::of(&HeaderMap::new()), None);
+        assert_eq!(Code::of_http(StatusCode::BAD_GATEWAY).name(), "UNAVAILABLE");
+    }
+}

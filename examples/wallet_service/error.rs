@@ -119,7 +119,11 @@ impl IntoResponse for ApiError {
             // The cause is for us: the client gets the code and a sentence.
             tracing::error!(code, error = causes(&self), "request failed");
         }
-        let body = json!({ "error": { "code": code, "message": self.to_string() } });
+        // What a user can quote, and we look up: in the traces, and in the log lines.
+        let request_id = ironcore_telemetry::trace_id();
+        let body = json!({
+            "error": { "code": code, "message": self.to_string(), "request_id": request_id }
+        });
         (status, Json(body)).into_response()
     }
 }

@@ -111,6 +111,7 @@ pub use config::{Config, Protocol, Sampling};
 pub use error::{InitError, ShutdownError};
 pub use guard::TelemetryGuard;
 pub use init::{init, init_with};
+pub use recorder::trace_id;
 pub use redact::Secret;
 #[cfg(any(feature = "http", feature = "grpc"))]
 pub use server::{Boundary, Caller};

@@ -115,6 +115,23 @@ pub(crate) fn sampled(context: &Context) -> Option<Ids> {
     ids.is_sampled().then(of)
 }
 
+/// The id of the current trace, as 32 hexadecimal digits: what a user can quote, and you look up in the traces and the log
+/// lines. `None` outside of a trace.
+///
+/// ```
+/// // The body of an error.
+/// let body = format!(r#"{{"error": "not found", "request_id": "{}"}}"#, ironcore_telemetry::trace_id().unwrap_or_default());
+/// # let _ = body;
+/// ```
+#[must_use]
+pub fn trace_id() -> Option<String> {
+    Context::map_current(|context| {
+        let span = context.span();
+        let ids = span.span_context();
+        ids.is_valid().then(|| format!("{:032x}", ids.trace_id()))
+    })
+}
+
 /// A duration as log lines show it: to the microsecond, so that they hold no more digits than the clock has.
 pub(crate) fn milliseconds(duration: Duration) -> f64 {
     let micros = u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);

@@ -2,6 +2,8 @@
 
 mod b3;
 mod baggage;
+#[cfg(all(test, feature = "http"))]
+mod conformance;
 mod jaeger;
 mod trace_context;
 
@@ -141,38 +143,4 @@ fn hex(digits: &[u8]) -> Option<u128> {
 /// Without the white space that HTTP allows around a value.
 fn trimmed(text: &str) -> &str {
     text.trim_matches([' ', '\t'])
-}
-
-#[cfg(all(test, feature = "http"))]
-mod tests {
-    use super::*;
-    use http::HeaderValue;
-    use opentelemetry::propagation::TextMapPropagator as _;
-    use std::collections::HashMap;
-
-    const PARENT: &str = "00-12345678901234567890123456789012-1234567890123456-01";
-
-    fn handed_on(lines: &[(&'static str, &[u8])]) -> HashMap<String, String> {
-        let mut headers = HeaderMap::new();
-        for (name, value) in lines {
-            headers.append(*name, HeaderValue::from_bytes(value).unwrap());
-        }
-        let context =
-            TraceContextPropagator.extract_with_context(&Context::new(), &Headers(&headers));
-        let mut out = HashMap::new();
-        TraceContextPropagator.inject_context(&context, &mut out);
-        out
-    }
-
-    #[test]
-    fn a_line_that_is_no_text_counts_as_one_that_is_not_valid() {
-        let parent = ("traceparent", PARENT.as_bytes());
-        assert_eq!(
-            handed_on(&[parent, ("tracestate", b"foo=1")])["tracestate"],
-            "foo=1"
-        );
-        let state = handed_on(&[parent, ("tracestate", b"foo=1"), ("tracestate", b"b\xfc=1")]);
-        assert_eq!((state.get("tracestate"), state.len()), (None, 1));
-        assert!(handed_on(&[parent, ("traceparent", b"\xfc")]).is_empty());
-    }
 }

@@ -662,3 +662,43 @@ fn no_carrier_can_end_a_header() {
     let context = BaggagePropagator.extract_with_context(&Context::new(), &carrier);
     assert_eq!(injected(&BaggagePropagator, &context)["baggage"], "b=2");
 }
+
+/// A sampler may write a state; the SDK looks at its keys, and in its values for commas only.
+#[test]
+fn no_sampler_can_end_a_header() {
+    let written = |state: &[(&str, &str)]| {
+        let state = TraceState::from_key_value(state.iter().copied()).unwrap();
+        let (trace, span) = (TraceId::from(7), SpanId::from(7));
+        let span = SpanContext::new(trace, span, TraceFlags::SAMPLED, false, state);
+        let context = Context::new().with_remote_span_context(span);
+        injected(&TraceContextPropagator, &context).remove("tracestate")
+    };
+    assert_eq!(written(&[("foo", "1\r\nx: y")]), None);
+    assert_eq!(written(&[("foo", "\u{fc}")]), None);
+    assert_eq!(written(&[("foo", "")]), None);
+    let (foo, bar) = ("1".repeat(200), "2".repeat(200));
+    let long: Vec<_> = (0..8).map(|n| (format!("k{n}"), foo.as_str())).collect();
+    let long: Vec<_> = long.iter().map(|(key, value)| (&**key, *value)).collect();
+    assert!(written(&long).unwrap().len() <= WRITE_LIMIT);
+    let both = format!("foo={foo},bar={bar}");
+    assert_eq!(written(&[("foo", &foo), ("bar", &bar)]), Some(both));
+}
+
+/// What is added stands before what came, also when what came has keys that the SDK does not know.
+#[test]
+fn what_a_sampler_adds_is_the_left_most() {
+    for came in ["bar=2", "b@a@r=2"] {
+        let headers = states(&[came]).headers();
+        let caller =
+            TraceContextPropagator.extract_with_context(&Context::new(), &Headers(&headers));
+        let parent = caller.span().span_context().clone();
+        let state = parent.trace_state().insert("foo", "1").unwrap();
+        let (trace, span) = (parent.trace_id(), SpanId::from(7));
+        let own = SpanContext::new(trace, span, parent.trace_flags(), false, state);
+        let out = injected(
+            &TraceContextPropagator,
+            &caller.with_remote_span_context(own),
+        );
+        assert_eq!(out["tracestate"], format!("foo=1,{came}"));
+    }
+}

@@ -78,11 +78,11 @@ impl TextMapPropagator for TraceContextPropagator {
                 span.span_id()
             ),
         );
-        let state = match carried.and_then(|carried| carried.state.as_ref()) {
-            Some(state) => state.to_string(),
-            None => span.trace_state().header(),
-        };
-        if !state.is_empty() {
+        // What a sampler has added is the latest, and nobody has looked at it: the SDK lets line ends pass.
+        let own = span.trace_state().header();
+        let came = carried.and_then(|carried| carried.state.as_deref());
+        let state = trace_state(&[&own, came.unwrap_or_default()]);
+        if let Some(state) = state.filter(|state| !state.is_empty()) {
             injector.set(TRACESTATE, state);
         }
     }

@@ -2,10 +2,11 @@
 //! the suite's names, told from the recommendation, then what that suite does not look at.
 #![expect(clippy::too_many_lines, reason = "a table is as long as what it lists")]
 
-use super::{BaggagePropagator, Headers, TraceContextPropagator, trace_context::WRITE_LIMIT};
+use super::trace_context::WRITE_LIMIT;
+use super::{B3Propagator, BaggagePropagator, Headers, JaegerPropagator, TraceContextPropagator};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::Context;
-use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
 use opentelemetry::trace::{
     SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
 };
@@ -701,4 +702,48 @@ fn what_a_sampler_adds_is_the_left_most() {
         );
         assert_eq!(out["tracestate"], format!("foo=1,{came}"));
     }
+}
+
+/// Callers send the same span in all formats that they are told to: the poorer ones are read last here.
+#[test]
+fn a_second_format_takes_nothing_from_the_first() {
+    let both = TextMapCompositePropagator::new(vec![
+        Box::new(TraceContextPropagator),
+        Box::new(B3Propagator::Single),
+        Box::new(JaegerPropagator),
+    ]);
+    let out = |b3: &str, jaeger: &str| {
+        let parent = PARENT.replace("-01", "-03");
+        let mut request = states(&["foo=1", "b@a@r=2"]);
+        request.lines[0].1 = parent.into_bytes();
+        request.lines.push(("b3".to_owned(), b3.into()));
+        let jaeger = ("uber-trace-id".to_owned(), jaeger.into());
+        request.lines.push(jaeger);
+        let headers = request.headers();
+        let context = both.extract_with_context(&Context::new(), &Headers(&headers));
+        let mut out = injected(&both, &context);
+        (out.remove("traceparent").unwrap(), out.remove("tracestate"))
+    };
+    let (b3, jaeger) = (format!("{TRACE}-{SPAN}-1"), format!("{TRACE}:{SPAN}:0:1"));
+    let parent = |span: &str, flags: &str| format!("00-{TRACE}-{span}-{flags}");
+    let whole = (parent(SPAN, "03"), Some("foo=1,b@a@r=2".to_owned()));
+    assert_eq!(out(&b3, &jaeger), whole);
+    // The last one is believed where they differ, and has no more to say.
+    let other = "00000000000000ab";
+    let told = out(&b3, &format!("{TRACE}:{other}:0:1"));
+    assert_eq!(told, (parent(other, "01"), None));
+    let told = out(&b3, &format!("{TRACE}:{SPAN}:0:0"));
+    assert_eq!(told, (parent(SPAN, "00"), None));
+}
+
+#[test]
+fn a_span_of_our_own_is_not_what_a_format_has_said() {
+    let carrier = HashMap::from([("b3".to_owned(), format!("{TRACE}-{SPAN}-1"))]);
+    let said = B3Propagator::Single.extract_with_context(&Context::new(), &carrier);
+    let said = said.span().span_context().clone();
+    let (trace, span, flags) = (said.trace_id(), said.span_id(), said.trace_flags());
+    let own = SpanContext::new(trace, span, flags, false, TraceState::default());
+    let context = Context::new().with_remote_span_context(own);
+    let context = B3Propagator::Single.extract_with_context(&context, &carrier);
+    assert!(context.span().span_context().is_remote());
 }

@@ -20,7 +20,7 @@ use opentelemetry::global;
 #[cfg(feature = "http")]
 use opentelemetry::propagation::Extractor;
 use opentelemetry::trace::{
-    SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
+    SpanContext, SpanId, SpanRef, TraceContextExt as _, TraceFlags, TraceId, TraceState,
 };
 use trace_context::Carried;
 
@@ -114,15 +114,21 @@ fn remote(trace: u128, span: u128, sampled: bool) -> Option<SpanContext> {
     parent.is_valid().then_some(parent)
 }
 
-/// The context under such a span, if there is one.
+/// The context under such a span, if there is one. Where another format has said the same already, it stands with all
+/// that this one has no words for.
 fn continued(context: &Context, parent: Option<SpanContext>) -> Context {
     match parent {
-        Some(parent) => {
+        Some(parent) if !says(&context.span(), &parent) => {
             let carried = Carried::without_word(parent.trace_id());
             context.with_remote_span_context(parent).with_value(carried)
         }
-        None => context.clone(),
+        _ => context.clone(),
     }
+}
+
+fn says(said: &SpanRef<'_>, parent: &SpanContext) -> bool {
+    let of = |span: &SpanContext| (span.trace_id(), span.span_id(), span.is_sampled());
+    said.span_context().is_remote() && of(said.span_context()) == of(parent)
 }
 
 /// Digits and lower-case letters only, whatever `from_str_radix` would take; at most 32 of them.

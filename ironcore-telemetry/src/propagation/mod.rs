@@ -4,6 +4,8 @@ mod b3;
 mod baggage;
 #[cfg(all(test, feature = "http"))]
 mod conformance;
+#[cfg(all(test, feature = "http"))]
+mod hostile;
 mod jaeger;
 mod trace_context;
 

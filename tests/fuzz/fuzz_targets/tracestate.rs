@@ -1,0 +1,9 @@
+#![no_main]
+
+use http::HeaderValue;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let parent = ("traceparent", HeaderValue::from_static(fuzz::PARENT));
+    let state = fuzz::lines(data).map(|line| ("tracestate", line));
+    fuzz::come_in([parent].into_iter().chain(state));
+});

@@ -2,8 +2,10 @@
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, StatusCode};
+use axum::http::{HeaderName, Request, StatusCode};
 use axum::routing::{get, post};
+use bytes::Bytes;
+use http_body::Frame;
 use http_body_util::BodyExt;
 use ironcore_telemetry as telemetry;
 use opentelemetry::baggage::BaggageExt as _;
@@ -11,7 +13,10 @@ use opentelemetry::trace::{
     FutureExt as _, SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
 };
 use opentelemetry::{Context, KeyValue};
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::OnceLock;
+use std::task::{Context as TaskContext, Poll};
 use support::{ReceivedSpan, Receiver, sample, span_named};
 use telemetry::{Boundary, Caller, Config, HttpTelemetryLayer, TelemetryGuard};
 use tower::ServiceExt;
@@ -31,9 +36,11 @@ fn receiver() -> &'static Receiver {
 }
 
 fn app() -> Router {
-    let inside = Router::new()
-        .route("/inside", get(async || "child"))
-        .layer(HttpTelemetryLayer::new().boundary(Boundary::Trusted));
+    let inside = Router::new().route("/inside", get(async || "child")).layer(
+        HttpTelemetryLayer::new()
+            .boundary(Boundary::Trusted)
+            .trace_response(true),
+    );
     let asked = Router::new()
         .route("/asked/friend", get(async || "child"))
         .route("/asked/stranger", get(async || "root"))
@@ -48,10 +55,57 @@ fn app() -> Router {
         .route("/breaks", get(async || StatusCode::BAD_GATEWAY))
         .route("/waits", get(std::future::pending::<&'static str>))
         .route("/nested", get(async || create_wallet().await))
+        .route("/streams", get(async || Body::new(Parts::of("ends"))))
+        .route("/drips", get(async || Body::new(Parts::of("waits"))))
+        .route("/breaks-off", get(async || Body::new(Parts::of("fails"))))
+        .route("/panics", get(panics))
+        .route("/takes", post(async |body: String| body))
+        .route("/empty", get(async || StatusCode::NO_CONTENT))
+        .route("/late", get(async || "late"))
+        .route("/health", get(async || "ok"))
         .merge(telemetry::scrape::router())
-        .layer(HttpTelemetryLayer::new())
+        .layer(
+            HttpTelemetryLayer::new()
+                .skip("/health")
+                .trace_response(true),
+        )
         .merge(inside)
         .merge(asked)
+}
+
+async fn panics() -> &'static str {
+    panic!("as it was asked to")
+}
+
+/// A body of one part, and then what it was told.
+struct Parts {
+    then: &'static str,
+    sent: bool,
+}
+
+impl Parts {
+    const fn of(then: &'static str) -> Self {
+        Self { then, sent: false }
+    }
+}
+
+impl http_body::Body for Parts {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        if !std::mem::replace(&mut self.sent, true) {
+            return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"twelve bytes")))));
+        }
+        match self.then {
+            "ends" => Poll::Ready(None),
+            "waits" => Poll::Pending,
+            _ => Poll::Ready(Some(Err(std::io::Error::other("the disk is gone")))),
+        }
+    }
 }
 
 fn boundary(caller: &Caller<'_>) -> Boundary {
@@ -236,18 +290,163 @@ async fn a_4xx_answer_is_no_error_of_the_service_and_a_5xx_is() {
     );
 }
 
+/// A gauge or a counter of a route; zero when it is not there.
+fn of_route(metric: &str, method: &str, route: &str) -> f64 {
+    let series = format!(r#"{metric}{{method="{method}",route="{route}"}} "#);
+    let page = telemetry::scrape::render();
+    let found = page.lines().find_map(|line| line.strip_prefix(&series));
+    found.map_or(0.0, |value| value.parse().unwrap())
+}
+
+fn in_flight(route: &str) -> f64 {
+    of_route("http_requests_in_flight", "GET", route)
+}
+
 #[tokio::test]
-async fn unmatched_paths_and_unknown_methods_cannot_make_series() {
+async fn a_request_is_in_flight_to_the_end_of_its_body() {
     let _ = receiver();
-    for attempt in 0..100 {
-        let method = format!("JUNK{attempt}");
-        assert_eq!(
-            status(request(&method, &format!("/junk/{attempt}"))).await,
-            StatusCode::NOT_FOUND
-        );
+    let response = app().oneshot(request("GET", "/streams")).await.unwrap();
+    assert!(is(in_flight("/streams"), 1));
+    response.into_body().collect().await.unwrap();
+    assert!(is(in_flight("/streams"), 0));
+    assert!(is(count("GET", "/streams", 200), 1));
+    let sent = of_route("http_response_body_bytes_total", "GET", "/streams");
+    assert!(is(sent, 12));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_dropped_midway_is_cancelled() {
+    let _ = receiver();
+    let response = app().oneshot(request("GET", "/drips")).await.unwrap();
+    let mut body = response.into_body();
+    body.frame().await.unwrap().unwrap();
+    drop(body);
+    assert!(is(count("GET", "/drips", 499), 1) && is(in_flight("/drips"), 0));
+    let span = span("GET /drips");
+    // It was a good answer, as far as it went.
+    assert_eq!(span.attribute("http.response.status_code"), Some("200"));
+    assert_eq!(span.attribute("error.type"), Some("cancelled"));
+    assert_eq!(span.status, "unset");
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_an_error_of_the_service() {
+    let _ = receiver();
+    let response = app().oneshot(request("GET", "/breaks-off")).await.unwrap();
+    assert!(response.into_body().collect().await.is_err());
+    assert!(is(count("GET", "/breaks-off", 500), 1) && is(in_flight("/breaks-off"), 0));
+    let span = span("GET /breaks-off");
+    assert_eq!(
+        (span.status, span.attribute("error.type")),
+        ("error", Some("response_body"))
+    );
+}
+
+#[tokio::test]
+async fn a_panic_goes_on_and_is_counted_as_an_error() {
+    let _ = receiver();
+    let answer = AssertUnwindSafe(app().oneshot(request("GET", "/panics")));
+    assert!(futures_util::FutureExt::catch_unwind(answer).await.is_err());
+    assert!(is(count("GET", "/panics", 500), 1) && is(in_flight("/panics"), 0));
+    let span = span("GET /panics");
+    assert_eq!(
+        (span.status, span.attribute("error.type")),
+        ("error", Some("panic"))
+    );
+}
+
+#[tokio::test]
+async fn an_answer_without_a_body_ends_with_its_head() {
+    let _ = receiver();
+    for (method, path, status) in [("GET", "/empty", 204), ("HEAD", "/fine/7", 200)] {
+        let response = app().oneshot(request(method, path)).await.unwrap();
+        assert_eq!(response.status(), status);
+        drop(response);
     }
-    assert!(is(count("_OTHER", "_unmatched", 404), 100));
+    assert!(is(count("GET", "/empty", 204), 1) && is(count("HEAD", "/fine/{id}", 200), 1));
+}
+
+#[tokio::test]
+async fn what_a_handler_reads_of_a_body_is_counted() {
+    let _ = receiver();
+    let with_body = |size: usize| {
+        let mut request = request("POST", "/takes");
+        *request.body_mut() = Body::from("x".repeat(size));
+        request
+    };
+    for size in [0, 7, 100] {
+        assert_eq!(status(with_body(size)).await, StatusCode::OK);
+    }
+    assert!(is(
+        of_route("http_request_body_bytes_total", "POST", "/takes"),
+        107
+    ));
+    assert!(is(
+        of_route("http_response_body_bytes_total", "POST", "/takes"),
+        107
+    ));
+}
+
+#[tokio::test]
+async fn a_route_that_is_left_out_is_not_recorded() {
+    let _ = receiver();
+    assert_eq!(status(request("GET", "/health")).await, StatusCode::OK);
+    assert!(!telemetry::scrape::render().contains("/health"));
+}
+
+#[tokio::test]
+async fn only_a_trusted_caller_is_told_the_ids_of_the_span() {
+    let _ = receiver();
+    let inside = app().oneshot(request("GET", "/told")).await.unwrap();
+    let told = inside.headers()["traceresponse"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let timing = inside.headers()["server-timing"].to_str().unwrap();
+    assert_eq!(timing, format!("traceparent;desc=\"{told}\""));
+    assert_eq!((told.len(), &told[..3]), (55, "00-"));
+    let outside = app().oneshot(request("GET", "/fine/7")).await.unwrap();
+    assert!(!outside.headers().contains_key("traceresponse"));
+    assert!(!outside.headers().contains_key("server-timing"));
+}
+
+#[tokio::test]
+async fn junk_makes_no_series_and_keeps_none_from_a_real_route() {
+    let _ = receiver();
+    let junk = async |attempt: usize| {
+        let mut request = request(
+            &format!("JUNK{attempt}"),
+            &format!("/junk/{attempt}?j={attempt}"),
+        );
+        let name = format!("x-junk-{attempt}");
+        let headers = request.headers_mut();
+        headers.insert(
+            HeaderName::from_bytes(name.as_bytes()).unwrap(),
+            "junk".parse().unwrap(),
+        );
+        headers.insert(
+            "host",
+            format!("junk{attempt}.example.org").parse().unwrap(),
+        );
+        headers.insert("user-agent", format!("junk/{attempt}").parse().unwrap());
+        assert_eq!(status(request).await, StatusCode::NOT_FOUND);
+    };
+    let series = || {
+        let page = telemetry::scrape::render();
+        page.lines().filter(|line| line.contains("_OTHER")).count()
+    };
+    junk(0).await;
+    let before = series();
+    for attempt in 1..3_000 {
+        junk(attempt).await;
+    }
+    assert_eq!(series(), before);
+    assert!(is(count("_OTHER", "_unmatched", 404), 3_000));
     assert!(!telemetry::scrape::render().to_lowercase().contains("junk"));
+    let folded = r#"telemetry_label_overflow_total{metric="http_requests_total",label="method"}"#;
+    assert!(is(sample(&telemetry::scrape::render(), folded), 3_000));
+    assert_eq!(status(request("GET", "/late")).await, StatusCode::OK);
+    assert!(is(count("GET", "/late", 200), 1));
 }
 
 #[tokio::test]
@@ -287,7 +486,7 @@ async fn the_page_can_be_mounted_on_a_router() {
 }
 
 #[tokio::test]
-async fn a_slow_bucket_names_the_trace_of_a_request_to_who_asks_for_open_metrics() {
+async fn a_bucket_and_a_counter_name_the_trace_of_a_request_to_who_asks_for_open_metrics() {
     let _ = receiver();
     assert_eq!(status(request("GET", "/example")).await, StatusCode::OK);
     let trace = span("GET /example").trace_id;
@@ -309,14 +508,21 @@ async fn a_slow_bucket_names_the_trace_of_a_request_to_who_asks_for_open_metrics
         kind.starts_with("application/openmetrics-text; version=1.0.0"),
         "{kind}"
     );
-    let bucket = page
-        .lines()
-        .find(|line| line.contains("route=\"/example\"") && line.contains(" # {"))
-        .unwrap_or_else(|| panic!("{page}"));
-    assert!(
-        bucket.contains(&format!("trace_id=\"{trace}\"")),
-        "{bucket}"
-    );
+    for name in [
+        "http_request_duration_seconds_bucket",
+        "http_requests_total",
+    ] {
+        let of_route = |line: &&str| line.starts_with(name) && line.contains("route=\"/example\"");
+        let example = page
+            .lines()
+            .filter(of_route)
+            .find(|line| line.contains(" # {"));
+        let example = example.unwrap_or_else(|| panic!("{page}"));
+        assert!(
+            example.contains(&format!("trace_id=\"{trace}\"")),
+            "{example}"
+        );
+    }
     assert!(page.contains("# TYPE http_requests counter\n"), "{page}");
     assert!(page.ends_with("\n# EOF\n"), "{page}");
 

@@ -36,11 +36,14 @@ fn receiver() -> &'static Receiver {
 }
 
 fn app() -> Router {
-    let inside = Router::new().route("/inside", get(async || "child")).layer(
-        HttpTelemetryLayer::new()
-            .boundary(Boundary::Trusted)
-            .trace_response(true),
-    );
+    let inside = Router::new()
+        .route("/inside", get(async || "child"))
+        .route("/told", get(async || "child"))
+        .layer(
+            HttpTelemetryLayer::new()
+                .boundary(Boundary::Trusted)
+                .trace_response(true),
+        );
     let asked = Router::new()
         .route("/asked/friend", get(async || "child"))
         .route("/asked/stranger", get(async || "root"))

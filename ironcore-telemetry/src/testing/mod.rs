@@ -63,6 +63,8 @@ pub struct Span {
     pub attributes: Vec<(String, String)>,
     /// The names of its events.
     pub events: Vec<String>,
+    /// The spans that it links to: the ids of a trace and of a span.
+    pub links: Vec<(String, String)>,
 }
 
 impl Span {
@@ -314,6 +316,12 @@ impl Span {
                 .events
                 .iter()
                 .map(|event| event.name.to_string())
+                .collect(),
+            links: span
+                .links
+                .iter()
+                .map(|link| &link.span_context)
+                .map(|ids| (ids.trace_id().to_string(), ids.span_id().to_string()))
                 .collect(),
         }
     }

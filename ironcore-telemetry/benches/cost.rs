@@ -54,13 +54,25 @@ const CASES: &[Case] = &[
         under_parent(n, TraceFlags::SAMPLED, || call(traced(black_box(7))));
     }),
     case("bare request", None, |n| requests(n, &bare_router())),
-    case("request, unsampled", None, |n| {
+    case("request, unsampled", Some((5_000.0, 6.0)), |n| {
         let _guard = start(Sampling::Never);
         requests(n, &bare_router().layer(HttpTelemetryLayer::new()));
     }),
-    case("request, sampled", None, |n| {
+    case("request, sampled", Some((9_000.0, 10.0)), |n| {
         let _guard = start(Sampling::Always);
         requests(n, &bare_router().layer(HttpTelemetryLayer::new()));
+    }),
+    case("beside it: otel-instrumentation-tower", None, |n| {
+        let _guard = start(Sampling::Always);
+        let layer = opentelemetry_instrumentation_tower::http::server::Layer::new();
+        requests(n, &bare_router().layer(layer));
+    }),
+    case("beside it: axum-tracing-opentelemetry", None, |n| {
+        // Its spans are on this level.
+        let config = quiet().trace_filter("info,otel::tracing=trace");
+        let _guard = telemetry::init_with(config).expect("telemetry starts");
+        let layer = axum_tracing_opentelemetry::middleware::OtelAxumLayer::default();
+        requests(n, &bare_router().layer(layer));
     }),
 ];
 
@@ -106,7 +118,7 @@ fn main() -> ExitCode {
 
 fn table() -> ExitCode {
     println!(
-        "{:<32}{:>14}{:>12}{:>9}{:>11}{:>14}",
+        "{:<40}{:>14}{:>12}{:>9}{:>11}{:>14}",
         "case", "instructions", "over bare", "allocs", "over bare", "must"
     );
     let (mut bare, mut passed) = ((0.0, 0.0), Vec::new());
@@ -122,7 +134,7 @@ fn table() -> ExitCode {
             .must
             .map_or(String::new(), |(most, allocs)| format!("{most} / {allocs}"));
         println!(
-            "{:<32}{instructions:>14.0}{:>12.0}{allocations:>9.2}{:>11.2}{must:>14}",
+            "{:<40}{instructions:>14.0}{:>12.0}{allocations:>9.2}{:>11.2}{must:>14}",
             case.name, over.0, over.1
         );
         if case
@@ -142,7 +154,7 @@ fn table() -> ExitCode {
         })
         .fold(f64::INFINITY, f64::min);
     println!(
-        "{:<32}{ratio:>14.2}{:>46}",
+        "{:<40}{ratio:>14.2}{:>46}",
         "two threads, time against one", TWO_THREADS
     );
     if ratio > TWO_THREADS * MARGIN
@@ -263,11 +275,14 @@ fn call<F: Future>(future: F) -> F::Output {
 
 /// Telemetry whose spans stay in the queue.
 fn start(sampling: Sampling) -> telemetry::TelemetryGuard {
-    let config = Config::new("bench")
+    telemetry::init_with(quiet().sampling(sampling)).expect("telemetry starts")
+}
+
+fn quiet() -> Config {
+    Config::new("bench")
         .endpoint("http://127.0.0.1:9")
         .metrics_listener(None)
-        .log_filter("off");
-    telemetry::init_with(config.sampling(sampling)).expect("telemetry starts")
+        .log_filter("off")
 }
 
 fn under_parent<T>(calls: u32, flags: TraceFlags, case: impl FnMut() -> T) {

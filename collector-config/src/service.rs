@@ -98,12 +98,20 @@ pub struct Service {
 }
 
 impl Service {
-    /// Builds the service with the Cargo that runs us (`CARGO`) and returns the path of its binary. Errors of the
+    /// Builds the wallet service with the Cargo that runs us (`CARGO`) and returns the path of its binary. Errors of the
     /// compiler appear on standard error.
     ///
     /// # Errors
     /// [`ServiceError::Build`].
     pub fn build() -> Result<PathBuf, ServiceError> {
+        Self::build_example("wallet_service")
+    }
+
+    /// The same of another example that is a service: it listens at `LISTEN` and answers `GET /health`.
+    ///
+    /// # Errors
+    /// [`ServiceError::Build`].
+    pub fn build_example(name: &str) -> Result<PathBuf, ServiceError> {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
         command
@@ -112,7 +120,7 @@ impl Service {
                 "-p",
                 "examples",
                 "--bin",
-                "wallet_service",
+                name,
                 "--message-format=json-render-diagnostics",
             ])
             .current_dir(paths::workspace())
@@ -141,7 +149,7 @@ impl Service {
             return Err(ServiceError::Build(status.to_string()));
         }
         let messages = messages.and_then(|reader| reader.join().ok());
-        executable(&messages.unwrap_or_default())
+        executable(&messages.unwrap_or_default(), name)
             .ok_or_else(|| ServiceError::Build("cargo named no executable".into()))
     }
 
@@ -361,13 +369,12 @@ fn lock(lines: &Lines) -> MutexGuard<'_, VecDeque<String>> {
 }
 
 /// The path that Cargo names in its messages, right for every target folder, profile and platform.
-fn executable(messages: &[u8]) -> Option<PathBuf> {
+fn executable(messages: &[u8], name: &str) -> Option<PathBuf> {
     messages
         .split(|byte| *byte == b'\n')
         .filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok())
         .filter(|message| {
-            message["reason"] == "compiler-artifact"
-                && message["target"]["name"] == "wallet_service"
+            message["reason"] == "compiler-artifact" && message["target"]["name"] == name
         })
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
 }
@@ -496,8 +503,9 @@ mod tests {
         let messages = br#"{"reason":"compiler-artifact","target":{"name":"serde"},"executable":null}
 {"reason":"compiler-artifact","target":{"name":"wallet_service"},"executable":"/t/debug/wallet_service"}
 {"reason":"build-finished","success":true}"#;
-        assert_eq!(executable(messages), Some("/t/debug/wallet_service".into()));
-        assert_eq!(executable(b"{}"), None);
+        let found = executable(messages, "wallet_service");
+        assert_eq!(found, Some("/t/debug/wallet_service".into()));
+        assert_eq!(executable(b"{}", "wallet_service"), None);
     }
 
     #[test]

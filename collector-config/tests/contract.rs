@@ -48,9 +48,11 @@ const NOT_READ: [(&str, &str); 1] = [(
     "who emits, for joins in queries of one's own",
 )];
 
-/// Every system, a service on the stack's own database, and something with a certificate.
+/// Every system, a service on the stack's own database, one that speaks gRPC and calls others, and something with a
+/// certificate.
 struct Everything {
     service: Service,
+    swap: Service,
     /// Where Loki takes lines.
     push: String,
     prometheus: Api,
@@ -74,6 +76,20 @@ impl Everything {
             target.to_string(),
         )
         .unwrap();
+        let swap = Service::start(&ServiceOptions {
+            name: "test_contract_swap".into(),
+            otlp_endpoint: Some(stack.otlp_grpc_url()),
+            program: Some(Service::build_example("tonic_swap").unwrap()),
+            ..ServiceOptions::default()
+        })
+        .unwrap_or_else(|error| panic!("{error}"));
+        let target =
+            json!([{"targets": [swap.metrics_address()], "labels": {"host": "localhost"}}]);
+        fs::write(
+            stack.folder().join("prometheus/scrape/services/swap.yml"),
+            target.to_string(),
+        )
+        .unwrap();
         let service = service(ServiceOptions {
             name: "test_contract".into(),
             metrics: Some(metrics),
@@ -83,6 +99,7 @@ impl Everything {
         });
         Self {
             service,
+            swap,
             push: format!("{}/loki/api/v1/push", stack.url(Port::Loki)),
             prometheus: Api::new(stack.prometheus_url()),
             jaeger: Api::new(stack.jaeger_url()),
@@ -127,6 +144,9 @@ impl Everything {
         ] {
             assert!(get(&url(path)).0 < 500, "{path}");
         }
+        let swap = json!({"from": "ETH", "to": "USDC", "amount": 7});
+        let (status, answer) = post(&format!("{}/swap", self.swap.url()), &swap);
+        assert_eq!((status, &answer["received"]), (200, &json!(21_700)));
         // A line that is too old is refused, and counted by Loki; a question is counted by Jaeger.
         let old = json!({"streams": [{"stream": {"service_name": "old"}, "values": [["1000000000000000000", "old"]]}]});
         assert_eq!(post(&self.push, &old).0, 400);

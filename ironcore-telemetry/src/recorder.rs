@@ -1,6 +1,7 @@
 //! Where operations and requests are recorded: in the process from `init` on, or in the capture of a test.
 
-use crate::series::{self, Ids, Registry};
+use crate::names;
+use crate::series::{self, Ids, Metric, Registry};
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanBuilder, TraceContextExt};
 use std::sync::OnceLock;
@@ -31,6 +32,11 @@ pub(crate) struct Recorder {
 /// Records in the process from here on.
 pub(crate) fn install(start_span: Option<StartSpan>, follows_parent: bool) {
     let registry = series::process();
+    for (metric, label) in CLOSED {
+        // At zero from here on.
+        let values = [metric.name, *label];
+        let _ = registry.counter(&names::TELEMETRY_LABEL_OVERFLOW, &values, &[]);
+    }
     let recorder = Recorder {
         registry,
         start_span,
@@ -91,6 +97,31 @@ impl Recorder {
         });
         parent.map(|parent| (start_span, parent))
     }
+}
+
+/// Labels whose values are a closed set, and what they are labels of.
+const CLOSED: &[(&Metric, &str)] = &[
+    (&names::BUSINESS_OPERATIONS, "code"),
+    #[cfg(feature = "http")]
+    (&names::HTTP_REQUESTS, "method"),
+    #[cfg(feature = "http")]
+    (&names::HTTP_REQUESTS, "route"),
+    #[cfg(feature = "http")]
+    (&names::HTTP_CLIENT_REQUESTS, "method"),
+    #[cfg(feature = "http")]
+    (&names::HTTP_CLIENT_REQUESTS, "peer"),
+    #[cfg(feature = "grpc")]
+    (&names::GRPC_REQUESTS, "method"),
+    #[cfg(feature = "grpc")]
+    (&names::GRPC_CLIENT_REQUESTS, "method"),
+];
+
+/// Counts an event whose own value of a label is outside its set, so that it was counted as `_OTHER`.
+#[cold]
+pub(crate) fn overflow(registry: &Registry, metric: &Metric, label: &str) {
+    registry
+        .counter(&names::TELEMETRY_LABEL_OVERFLOW, &[metric.name, label], &[])
+        .add(1);
 }
 
 /// A context with nothing of this one but where things are recorded.

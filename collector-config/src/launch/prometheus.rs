@@ -68,14 +68,13 @@ fn write_config(start: &Start<'_>) -> Result<PathBuf, Error> {
             run.copy_folder(&rules, &copies.join("rules").join(job))?;
         }
     }
-    // What to probe. Also while it runs: a folder that is made later is not watched.
-    let (own, targets) = (
-        shipped.join("scrape/targets"),
-        copies.join("scrape/targets"),
-    );
-    fs::create_dir_all(&targets).map_err(io_error("make the folder", &targets))?;
-    if own.is_dir() {
-        run.copy_folder(&own, &targets)?;
+    // What is scraped and probed besides. Also while it runs: a folder that is made later is not watched.
+    for folder in ["scrape/services", "scrape/targets"] {
+        let (own, copy) = (shipped.join(folder), copies.join(folder));
+        fs::create_dir_all(&copy).map_err(io_error("make the folder", &copy))?;
+        if own.is_dir() {
+            run.copy_folder(&own, &copy)?;
+        }
     }
     Ok(config)
 }

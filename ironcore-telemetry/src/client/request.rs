@@ -56,7 +56,7 @@ impl HttpClientExchange {
         let recorder = recorder::current()?;
         let method = wire::method_index(request.method());
         if method.is_other() {
-            wire::overflow(recorder, &names::HTTP_CLIENT_REQUESTS, "method");
+            recorder::overflow(recorder.registry, &names::HTTP_CLIENT_REQUESTS, "method");
         }
         let resends = request
             .extensions()

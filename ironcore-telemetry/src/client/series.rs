@@ -1,7 +1,7 @@
 //! The series of the requests that the service sends, by peer and method.
 
 use crate::names;
-use crate::recorder::Recorder;
+use crate::recorder::{self, Recorder};
 use crate::series;
 use crate::wire::{Calls, Hints, Known, METHODS, MethodIndex, Metrics};
 use std::borrow::Cow;
@@ -62,7 +62,11 @@ pub(super) fn calls(
         // As long as the process, like the capture that it is for.
         return make(recorder.registry, peer);
     }
-    let peer = KNOWN.get(&FOUND, peer);
+    let known = KNOWN.get(&FOUND, peer);
+    if known.name != peer {
+        recorder::overflow(recorder.registry, &names::HTTP_CLIENT_REQUESTS, "peer");
+    }
+    let peer = known;
     match peer.methods.get(method.index()) {
         Some(place) => place.get_or_init(|| make(series::process(), peer.name)),
         // There is a place for each method.

@@ -62,10 +62,10 @@ impl HttpExchange {
         let route = matched.unwrap_or(UNMATCHED);
         let endpoint = series::endpoint(recorder, method, route);
         if method.is_other() {
-            wire::overflow(recorder, &names::HTTP_REQUESTS, "method");
+            recorder::overflow(recorder.registry, &names::HTTP_REQUESTS, "method");
         }
         if endpoint.route != route {
-            wire::overflow(recorder, &names::HTTP_REQUESTS, "route");
+            recorder::overflow(recorder.registry, &names::HTTP_REQUESTS, "route");
         }
         let boundary = settings.trust.of(&Caller::of(request, matched));
         let parent = boundary::parent(request.headers(), boundary);

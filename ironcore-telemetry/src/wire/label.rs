@@ -1,8 +1,6 @@
 //! Label values that are learned while the service runs, and bounded.
 
-use crate::names::{self, OTHER};
-use crate::recorder::Recorder;
-use crate::series::Metric;
+use crate::names::OTHER;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
@@ -94,13 +92,4 @@ fn place(name: &str) -> usize {
     let last = name.as_bytes().get(end..).unwrap_or_default();
     let mix = |mix: usize, byte: &u8| mix.wrapping_mul(31).wrapping_add(usize::from(*byte));
     last.iter().fold(name.len(), mix) % HINTS
-}
-
-/// Counts an event whose own value of a label is outside its set.
-#[cold]
-pub(crate) fn overflow(recorder: &Recorder, metric: &'static Metric, label: &'static str) {
-    recorder
-        .registry
-        .counter(&names::TELEMETRY_LABEL_OVERFLOW, &[metric.name, label], &[])
-        .add(1);
 }

@@ -12,7 +12,7 @@ mod rpc;
 pub use body::RecordedBody;
 pub(crate) use calls::{Calls, Metrics};
 pub use future::RecordedResponse;
-pub(crate) use label::{Hints, Known, overflow};
+pub(crate) use label::{Hints, Known};
 #[cfg(feature = "http")]
 pub(crate) use method::{METHODS, MethodIndex, method_index, protocol_version};
 #[cfg(feature = "grpc")]

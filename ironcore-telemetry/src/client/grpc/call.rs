@@ -45,7 +45,7 @@ impl GrpcClientExchange {
         let recorder = recorder::current()?;
         let rpc = series::rpc(recorder, peer, request.uri().path());
         if rpc.is_other() {
-            wire::overflow(recorder, &names::GRPC_CLIENT_REQUESTS, "method");
+            recorder::overflow(recorder.registry, &names::GRPC_CLIENT_REQUESTS, "method");
         }
         let span = recorder
             .inner_spans()

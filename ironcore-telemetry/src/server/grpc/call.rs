@@ -110,8 +110,8 @@ impl GrpcExchange {
             let _inside = self.enter();
             tracing::info!(
                 target: "grpc_access",
-                service = rpc.service,
-                method = rpc.method,
+                rpc_service = rpc.service,
+                rpc_method = rpc.method,
                 code = code.name(),
                 duration_ms = recorder::milliseconds(duration),
                 "call"
@@ -148,7 +148,7 @@ impl GrpcExchange {
             _ => self.rpc,
         };
         if rpc.is_other() {
-            wire::overflow(self.recorder, &names::GRPC_REQUESTS, "method");
+            recorder::overflow(self.recorder.registry, &names::GRPC_REQUESTS, "method");
         }
         if let Some(unknown) = &self.unknown {
             rpc.received.add(unknown.received.load(Ordering::Relaxed));

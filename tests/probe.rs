@@ -172,7 +172,7 @@ async fn disabled_layer() -> Value {
     use tower::ServiceExt;
     let guard = telemetry::init().expect("disabled telemetry starts");
     let app = axum::Router::new().layer(telemetry::HttpTelemetryLayer::new());
-    let request = axum::http::Request::new(axum::body::Body::empty());
+    let request = http::Request::new(axum::body::Body::empty());
     let _ = app.oneshot(request).await.expect("an answer");
     let _ = send_transaction().await;
     guard
@@ -192,7 +192,7 @@ async fn hostile_sampling() -> Value {
     });
     let app = axum::Router::new().layer(layer);
     let ask = |method: &str, id: u32| {
-        let request = axum::http::Request::builder()
+        let request = http::Request::builder()
             .method(method)
             .header("traceparent", format!("00-{id:032x}-00f067aa0ba902b7-01"));
         let request = request.body(axum::body::Body::empty()).expect("a request");

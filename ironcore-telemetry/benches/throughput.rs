@@ -11,7 +11,10 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 const ROUNDS: usize = 5;
-const SERVICES: &[(&str, fn(Router) -> Router)] = &[
+/// Puts a layer around the routes of a service.
+type Layered = fn(Router) -> Router;
+
+const SERVICES: &[(&str, Layered)] = &[
     ("bare", |router| router),
     ("HttpTelemetryLayer", |router| {
         router.layer(HttpTelemetryLayer::new())

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderName, Request, StatusCode};
+use axum::http::{HeaderName, Request, Response, StatusCode};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use http_body::Frame;
@@ -18,6 +18,7 @@ use std::pin::Pin;
 use std::sync::OnceLock;
 use std::task::{Context as TaskContext, Poll};
 use support::{ReceivedSpan, Receiver, sample, span_named};
+use telemetry::testing::Capture;
 use telemetry::{Boundary, Caller, Config, HttpTelemetryLayer, TelemetryGuard};
 use tower::ServiceExt;
 
@@ -53,6 +54,7 @@ fn app() -> Router {
         .route("/fine/{id}", get(async || "fine"))
         .route("/parent", get(async || "child"))
         .route("/example", get(async || "fine"))
+        .route("/unwilling", get(async || "root"))
         .route("/outside", get(without_baggage))
         .route("/refuses", post(async || StatusCode::UNPROCESSABLE_ENTITY))
         .route("/breaks", get(async || StatusCode::BAD_GATEWAY))
@@ -60,6 +62,7 @@ fn app() -> Router {
         .route("/nested", get(async || create_wallet().await))
         .route("/streams", get(async || Body::new(Parts::of("ends"))))
         .route("/drips", get(async || Body::new(Parts::of("waits"))))
+        .route("/declared", get(declared))
         .route("/breaks-off", get(async || Body::new(Parts::of("fails"))))
         .route("/panics", get(panics))
         .route("/takes", post(async |body: String| body))
@@ -74,6 +77,12 @@ fn app() -> Router {
         )
         .merge(inside)
         .merge(asked)
+}
+
+/// A server asks for no more than the declared twelve bytes.
+async fn declared() -> Response<Body> {
+    let response = Response::builder().header("content-length", "12");
+    response.body(Body::new(Parts::of("waits"))).unwrap()
 }
 
 async fn panics() -> &'static str {
@@ -222,6 +231,39 @@ async fn the_trace_of_an_unknown_caller_is_linked_and_not_continued() {
 }
 
 #[tokio::test]
+async fn a_stranger_that_does_not_want_to_be_sampled_is() {
+    let span = called("/unwilling", |request| {
+        let parent = format!("00-{CALLERS_TRACE}-{CALLERS_SPAN}-00");
+        let headers = request.headers_mut();
+        headers.insert("traceparent", parent.parse().unwrap());
+        headers.insert("tracestate", "theirs=1".parse().unwrap());
+    });
+    let span = span.await;
+    assert_ne!(span.trace_id, CALLERS_TRACE);
+    assert!(!format!("{span:?}").contains("theirs"));
+}
+
+#[tokio::test]
+async fn the_lines_of_a_strangers_request_have_our_ids() {
+    let _ = receiver();
+    let capture = Capture::new();
+    let mut stranger = request("GET", "/fine/7");
+    let parent = format!("00-{CALLERS_TRACE}-{CALLERS_SPAN}-01");
+    stranger
+        .headers_mut()
+        .insert("traceparent", parent.parse().unwrap());
+    let answer = capture.run_async(status(stranger)).await;
+    assert_eq!(answer, StatusCode::OK);
+    let trace = &capture.spans()[0].trace_id;
+    assert_ne!(trace, CALLERS_TRACE);
+    let lines = capture.log_lines();
+    assert!(lines.iter().any(|line| line.contains("http_access")));
+    for line in lines.iter().filter(|line| line.contains("trace_id")) {
+        assert!(line.contains(trace.as_str()), "{line}");
+    }
+}
+
+#[tokio::test]
 async fn the_trace_of_a_trusted_caller_is_continued() {
     let span = called("/inside", |_| {}).await;
     assert_eq!(span.trace_id, CALLERS_TRACE);
@@ -330,6 +372,16 @@ async fn an_answer_that_is_dropped_midway_is_cancelled() {
     assert_eq!(span.attribute("http.response.status_code"), Some("200"));
     assert_eq!(span.attribute("error.type"), Some("cancelled"));
     assert_eq!(span.status, "unset");
+}
+
+#[tokio::test]
+async fn an_answer_of_a_declared_length_ends_with_its_last_byte() {
+    let _ = receiver();
+    let response = app().oneshot(request("GET", "/declared")).await.unwrap();
+    let mut body = response.into_body();
+    body.frame().await.unwrap().unwrap();
+    drop(body);
+    assert!(is(count("GET", "/declared", 200), 1));
 }
 
 #[tokio::test]

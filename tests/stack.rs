@@ -9,6 +9,7 @@ use stack::trace::Trace;
 use stack::{Options, Stack};
 use std::collections::{BTreeSet, HashSet};
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use support::{PATIENCE, Probe};
@@ -25,6 +26,11 @@ struct System {
 
 impl System {
     fn start(name: &str) -> Self {
+        Self::of(name, None)
+    }
+
+    /// With another service than the wallet's.
+    fn of(name: &str, program: Option<PathBuf>) -> Self {
         let metrics = free_address().unwrap();
         let stack = Stack::start(&Options::free_ports(name).scraping(metrics)).unwrap();
         let service = Service::start(&ServiceOptions {
@@ -32,6 +38,7 @@ impl System {
             otlp_endpoint: Some(stack.otlp_grpc_url()),
             metrics: Some(metrics),
             env: vec![("CHAIN_LATENCY_SCALE".to_owned(), "0".to_owned())],
+            program,
             ..ServiceOptions::default()
         });
         let (jaeger, prometheus) = (
@@ -155,6 +162,62 @@ fn one_swap_is_one_trace_in_jaeger_one_count_in_prometheus_and_lines_with_the_sa
         .filter(|line| line.contains(&trace_id))
         .count();
     assert!(inside >= 2, "the handler's own line and the access line");
+}
+
+#[test]
+fn a_swap_over_http_grpc_and_a_database_is_one_trace() {
+    let program = Service::build_example("tonic_swap").unwrap();
+    let system = System::of("test_tonic_swap", Some(program));
+    let swap = serde_json::json!({"from": "ETH", "to": "USDC", "amount": 2});
+    assert_eq!(system.post("/swap", &swap).1["received"], 6_200);
+    let whole = |trace: &Trace| trace.spans.len() == 7;
+    let trace = wait_until(PATIENCE, POLL, "the trace in Jaeger", || {
+        let traces = system.jaeger.traces("ironcore", 10)?;
+        Ok::<_, QueryError>(traces.into_iter().find(whole))
+    })
+    .unwrap();
+    // Without the durations.
+    let tree = trace.tree();
+    let name = |line: &str| {
+        let begins = line.find(char::is_alphanumeric)?;
+        let ends = begins + line[begins..].find("  ")?;
+        Some(line[..ends].to_owned())
+    };
+    let names: Vec<_> = tree.lines().skip(1).filter_map(name).collect();
+    assert_eq!(
+        names,
+        [
+            "POST /swap",
+            "└─ ironcore.swap.v1.Swap/Execute",
+            "   └─ ironcore.swap.v1.Swap/Execute",
+            "      └─ swap.execute",
+            "         ├─ GET",
+            "         │  └─ GET /price",
+            "         └─ INSERT swaps",
+        ],
+        "{tree}"
+    );
+    let kinds: Vec<_> = trace
+        .spans
+        .iter()
+        .map(|span| span.tag("span.kind"))
+        .collect();
+    for (kind, count) in [("server", 3), ("client", 3), ("internal", 1)] {
+        let of_kind = kinds.iter().filter(|found| **found == Some(kind)).count();
+        assert_eq!(of_kind, count, "{kind} in {kinds:?}");
+    }
+}
+
+#[test]
+fn a_user_can_quote_the_trace_of_a_request_that_was_refused() {
+    let system = System::start("test_quote");
+    let (status, answer) = system.post("/api/v1/swap", &serde_json::json!({}));
+    assert_eq!(status, 400, "{answer}");
+    let quoted = answer["error"]["request_id"].as_str().unwrap();
+    let trace = wait_until(PATIENCE, POLL, "the trace in Jaeger", || {
+        system.jaeger.trace(quoted)
+    });
+    assert!(trace.unwrap().span("POST /api/v1/swap").is_some());
 }
 
 #[test]

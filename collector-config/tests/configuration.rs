@@ -113,7 +113,7 @@ fn every_job_belongs_to_a_system_or_to_the_service() {
         .map(|job| (*job).to_owned())
         .collect();
     known.insert("ironcore".into());
-    let beside = ["optional".to_owned(), "targets".to_owned()];
+    let beside = ["optional", "services", "targets"].map(str::to_owned);
     known.extend(beside.clone());
     let unknown: Vec<_> = jobs("prometheus/scrape")
         .difference(&known)

@@ -2,7 +2,7 @@
 
 use super::{End, Exchange};
 use bytes::Buf;
-use http::Response;
+use http::{Response, header};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use std::pin::Pin;
@@ -50,13 +50,22 @@ impl<B: Body, X: Exchange> RecordedBody<B, X> {
             }
             Some(exchange)
         });
+        let left = length_of(&response);
         response.map(|inner| Self {
-            left: inner.size_hint().exact(),
+            left,
             inner: Some(inner),
             polling: false,
             exchange,
         })
     }
+}
+
+/// How long a body is, if it or its header says so.
+fn length_of<B: Body>(response: &Response<B>) -> Option<u64> {
+    response.body().size_hint().exact().or_else(|| {
+        let length = response.headers().get(header::CONTENT_LENGTH)?;
+        length.to_str().ok()?.parse().ok()
+    })
 }
 
 impl<B, X: Exchange> std::fmt::Debug for RecordedBody<B, X> {

@@ -97,7 +97,7 @@ impl Code {
     }
 
     /// Whether only what stands behind the method can have answered so. The others may come of a layer that does not know
-    /// which methods there are: an authentication, a limit, a timeout.
+    /// which methods there are: an authentication, a limit, a timeout, whatever makes a status of an error.
     pub(crate) const fn proves_method(self) -> bool {
         !matches!(
             self,
@@ -107,6 +107,7 @@ impl Code {
                 | Self::PERMISSION_DENIED
                 | Self::RESOURCE_EXHAUSTED
                 | Self::UNIMPLEMENTED
+                | Self::INTERNAL
                 | Self::UNAVAILABLE
                 | Self::UNAUTHENTICATED
         )

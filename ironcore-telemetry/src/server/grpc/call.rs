@@ -30,6 +30,8 @@ pub struct GrpcExchange {
     unknown: Option<Unknown>,
     context: Context,
     code: Option<Code>,
+    /// Whether the answer was one of gRPC.
+    is_grpc: bool,
     sent: u64,
     messages: Messages,
     responds: bool,
@@ -76,6 +78,7 @@ impl GrpcExchange {
             unknown,
             context,
             code: None,
+            is_grpc: false,
             sent: 0,
             messages: Messages::default(),
             responds: settings.responds && boundary == Boundary::Trusted,
@@ -142,7 +145,7 @@ impl GrpcExchange {
             return self.rpc;
         }
         let rpc = match &self.unknown {
-            Some(unknown) if code.proves_method() && end == End::Complete => {
+            Some(unknown) if self.is_grpc && code.proves_method() && end == End::Complete => {
                 series::learn(self.recorder, &unknown.path)
             }
             _ => self.rpc,
@@ -185,6 +188,7 @@ impl Exchange for GrpcExchange {
     }
 
     fn answered<B>(&mut self, response: &mut Response<B>) -> bool {
+        self.is_grpc = response.status() == StatusCode::OK;
         self.code = match response.status() {
             // Without a body, the status stands in the headers.
             StatusCode::OK => Code::of(response.headers()),

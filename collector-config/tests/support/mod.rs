@@ -4,6 +4,7 @@
 
 use std::{
     fmt::Display,
+    net::TcpStream,
     path::PathBuf,
     sync::{
         OnceLock,
@@ -145,6 +146,9 @@ pub(crate) fn send(base: &str, spans: &[RawSpan]) {
         ..ResourceSpans::default()
     }];
     let body = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
+    // A server that says it is healthy may open this entrance a moment later.
+    let address = base.trim_start_matches("http://");
+    eventually_true(base, || Ok(TcpStream::connect(address).is_ok()));
     let answer = agent()
         .post(format!("{base}/v1/traces"))
         .header("content-type", "application/x-protobuf")

@@ -22,10 +22,14 @@ use ironcore_telemetry::{
     GrpcTelemetryLayer, HttpClientTelemetryLayer, HttpTelemetryLayer,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use sqlx::{SqlitePool, sqlite::SqlitePoolOptions};
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
 use tonic::{
-    Request as Call, Response as Answer, Status,
+    Code, Request as Call, Response as Answer, Status,
     transport::{Channel, Endpoint, Server, server::TcpIncoming},
 };
 use tower::{Layer, ServiceExt, service_fn, util::BoxCloneSyncService};
@@ -75,11 +79,12 @@ async fn main() -> Result<()> {
     let endpoint = Endpoint::from_shared(format!("http://{}", engine.local_addr()?))?;
     let gateway = TcpListener::bind(gateway_address()?).await?;
     tracing::info!(address = %gateway.local_addr()?, "listening");
+    // The gateway ends first, with the requests that are under way; then nobody calls the others.
+    let served = axum::serve(gateway, gateway_router(&endpoint));
     tokio::select! {
-        result = axum::serve(oracle, oracle_router()) => result?,
+        result = served.with_graceful_shutdown(stop_signal()) => result?,
         result = serve_engine(engine, Engine::new(price).await?) => result?,
-        result = axum::serve(gateway, gateway_router(&endpoint)) => result?,
-        _ = tokio::signal::ctrl_c() => {}
+        result = axum::serve(oracle, oracle_router()) => result?,
     }
     if let Err(lost) = guard.shutdown(Duration::from_secs(5)) {
         eprintln!("{lost}");
@@ -94,6 +99,14 @@ fn gateway_address() -> Result<SocketAddr> {
         })?),
         Err(_) => Ok(SocketAddr::from(([127, 0, 0, 1], 8081))),
     }
+}
+
+/// Ctrl-C, or what orchestrators send.
+async fn stop_signal() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! { _ = tokio::signal::ctrl_c() => {}, _ = terminate.recv() => {} }
 }
 
 /// For what only this machine calls.
@@ -119,17 +132,21 @@ fn gateway_router(engine: &Endpoint) -> Router {
 async fn swap(
     State(mut engine): State<EngineClient>,
     Json(order): Json<ExecuteRequest>,
-) -> std::result::Result<Json<ExecuteReply>, (StatusCode, String)> {
-    match engine.execute(Call::new(order)).await {
-        Ok(answer) => Ok(Json(answer.into_inner())),
-        Err(status) => {
-            let http = match status.code() {
-                tonic::Code::InvalidArgument => StatusCode::UNPROCESSABLE_ENTITY,
-                _ => StatusCode::BAD_GATEWAY,
-            };
-            Err((http, status.message().to_owned()))
+) -> std::result::Result<Json<ExecuteReply>, (StatusCode, Json<Value>)> {
+    let answer = engine.execute(Call::new(order)).await;
+    let refused = match answer {
+        Ok(answer) => return Ok(Json(answer.into_inner())),
+        Err(status) => status,
+    };
+    // What the caller can mend is said; what we have to mend is not, but can be quoted.
+    let (status, message) = match refused.code() {
+        Code::InvalidArgument | Code::OutOfRange => {
+            (StatusCode::UNPROCESSABLE_ENTITY, refused.message())
         }
-    }
+        _ => (StatusCode::BAD_GATEWAY, "the swap was not executed"),
+    };
+    let body = json!({ "error": message, "request_id": telemetry::trace_id() });
+    Err((status, Json(body)))
 }
 
 // The engine: only the gateway calls it, so its trace goes on here.

@@ -86,6 +86,18 @@ async fn a_job_that_is_given_up_or_panics_says_so() {
         find(&capture, "given.up")[0].attribute("error.type"),
         Some("cancelled")
     );
+    let caught = capture.run_async(async {
+        let panics = job
+            .attempt(1)
+            .run("caught", async { panic!("as it was asked to") });
+        let panics = std::panic::AssertUnwindSafe(panics);
+        assert!(futures_util::FutureExt::catch_unwind(panics).await.is_err());
+    });
+    caught.await;
+    assert_eq!(
+        find(&capture, "caught")[0].attribute("error.type"),
+        Some("panic")
+    );
     assert_eq!(
         find(&capture, "panics")[0].attribute("error.type"),
         Some("panic")

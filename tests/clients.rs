@@ -9,9 +9,6 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use ironcore_telemetry as telemetry;
-use opentelemetry::baggage::BaggageExt as _;
-use opentelemetry::trace::FutureExt as _;
-use opentelemetry::{Context, KeyValue};
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::net::SocketAddr;
@@ -99,7 +96,7 @@ fn span(peer: &str) -> ReceivedSpan {
 fn spans(peer: &str, count: usize) -> Vec<ReceivedSpan> {
     stack::query::wait_until(PATIENCE, Duration::from_millis(10), peer, || {
         let spans = scene().receiver.spans().into_iter();
-        let of_peer = |span: &ReceivedSpan| span.attribute("peer.service") == Some(peer);
+        let of_peer = |span: &ReceivedSpan| span.attribute("service.peer.name") == Some(peer);
         let found: Vec<_> = spans.filter(of_peer).collect();
         Ok::<_, Infallible>((found.len() == count).then_some(found))
     })
@@ -195,7 +192,44 @@ async fn whoever_wants_only_the_status_may_drop_the_body() {
     assert_eq!(span("glance").attribute("error.type"), None);
 }
 
-/// What a peer is told in a context with baggage: the headers of a request to it.
+#[tokio::test]
+async fn who_panics_with_an_answer_in_hand_has_had_it() {
+    let request = request("/any");
+    let client = client(&HttpClientTelemetryLayer::new("held"));
+    let held = client.oneshot(request).await.unwrap();
+    let panics = std::panic::AssertUnwindSafe(move || {
+        let _held = held;
+        std::panic::resume_unwind(Box::new("as it was asked to"));
+    });
+    assert!(std::panic::catch_unwind(panics).is_err());
+    assert_counted("held", "200", 1);
+    assert_eq!(span("held").attribute("error.type"), None);
+}
+
+#[tokio::test]
+async fn statuses_that_nobody_knows_make_one_series() {
+    scene();
+    for status in 600..1_000 {
+        let peer = service_fn(move |_: Request<Body>| {
+            let answer = http::Response::builder().status(status).body(Body::empty());
+            ready(Ok::<_, Infallible>(answer.unwrap()))
+        });
+        let request = Request::get("http://127.0.0.1/")
+            .body(Body::empty())
+            .unwrap();
+        let layer = HttpClientTelemetryLayer::new("hostile");
+        layer.layer(peer).oneshot(request).await.unwrap();
+    }
+    assert_counted("hostile", "_OTHER", 400);
+    let page = telemetry::scrape::render();
+    let of_peer = |line: &&str| line.starts_with("http_client_requests_total{peer=\"hostile\"");
+    assert_eq!(page.lines().filter(of_peer).count(), 1);
+    let folded =
+        r#"telemetry_label_overflow_total{metric="http_client_requests_total",label="status"}"#;
+    assert!((support::sample(&page, folded) - 400.0).abs() < f64::EPSILON);
+}
+
+/// What a peer is told by whoever hands on the headers of a stranger: those of the request as it leaves.
 async fn told(layer: HttpClientTelemetryLayer, uri: &str) -> HeaderMap {
     scene();
     let (sender, receiver) = std::sync::mpsc::channel();
@@ -203,16 +237,25 @@ async fn told(layer: HttpClientTelemetryLayer, uri: &str) -> HeaderMap {
         sender.send(request.headers().clone()).unwrap();
         ready(Ok::<_, Infallible>(http::Response::new(Body::empty())))
     });
-    let request = Request::get(uri).body(Body::empty()).unwrap();
-    let context = Context::new().with_baggage([KeyValue::new("tenant", "7")]);
-    let answer = layer
-        .layer(peer)
-        .oneshot(request)
-        .with_context(context)
-        .await;
-    answer.unwrap();
+    let mut request = Request::get(uri).body(Body::empty()).unwrap();
+    for (name, value) in STRANGERS {
+        request.headers_mut().insert(name, value.parse().unwrap());
+    }
+    layer.layer(peer).oneshot(request).await.unwrap();
     receiver.recv().unwrap()
 }
+
+/// Headers that came from a stranger.
+const STRANGERS: [(&str, &str); 5] = [
+    (
+        "traceparent",
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    ),
+    ("tracestate", "theirs=1"),
+    ("baggage", "admin=1"),
+    ("b3", "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-1"),
+    ("uber-trace-id", "1:2:0:1"),
+];
 
 #[tokio::test]
 async fn a_host_of_others_is_not_told_the_trace_unless_it_is_named() {
@@ -220,14 +263,13 @@ async fn a_host_of_others_is_not_told_the_trace_unless_it_is_named() {
     let theirs = "https://api.example.org/v1";
     assert!(told(layer(), theirs).await.is_empty());
     let named = told(layer().propagate_to("*.example.org"), theirs).await;
-    assert!(named.contains_key("traceparent"));
     let ours = told(layer(), "http://ledger.internal/v1").await;
-    // Baggage stays here even then: the propagator for it is on by `OTEL_PROPAGATORS` only, and the layer has a say too.
-    assert!(ours.contains_key("traceparent") && !ours.contains_key("baggage"));
-    assert!(
-        !ours.contains_key("tracestate"),
-        "an empty one says nothing"
-    );
+    for headers in [named, ours] {
+        // Our own, and nothing of what was handed on.
+        let parent = headers["traceparent"].to_str().unwrap();
+        assert!(!parent.contains("0af7651916cd43dd"), "{parent}");
+        assert_eq!(headers.len(), 1, "{headers:?}");
+    }
 }
 
 /// Tries three times.

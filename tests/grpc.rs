@@ -119,6 +119,13 @@ where
             };
             grpc.server_streaming(service_fn(drips), request).await
         }
+        "Watch" => {
+            let watch = |_: Request<String>| {
+                let two = tokio_stream::iter(["one", "two"].map(|text| Ok(text.to_owned())));
+                ok(Box::pin(two.chain(tokio_stream::pending())) as Messages)
+            };
+            grpc.server_streaming(service_fn(watch), request).await
+        }
         "NoTrailers" => http::Response::builder()
             .header("content-type", "application/grpc")
             .body(Body::new(
@@ -136,7 +143,12 @@ where
             let code = method
                 .strip_prefix("Code")
                 .and_then(|code| code.parse().ok());
-            let status = code.map_or(Code::Unimplemented, Code::from_i32);
+            let status = match code {
+                Some(code) => Code::from_i32(code),
+                // As an interceptor answers before anybody has looked at the method.
+                None if method.starts_with("Intercepted") => Code::InvalidArgument,
+                None => Code::Unimplemented,
+            };
             let unary = move |request: Request<String>| {
                 ready(match status {
                     Code::Ok => Ok(Response::new(request.into_inner())),
@@ -425,6 +437,10 @@ async fn a_call_whose_time_is_over_has_exceeded_its_deadline_on_both_sides() {
 async fn a_handler_that_panics_is_an_internal_error_and_nothing_stays_in_flight() {
     assert!(unary("Panics").await.is_err());
     let server = spans("Panics").1;
+    assert!(is(
+        counted("grpc_requests_total", "Panics", r#",code="INTERNAL""#),
+        1
+    ));
     assert_eq!(server.attribute("error.type"), Some("panic"));
     assert_eq!(
         server.attribute("rpc.response.status_code"),
@@ -479,6 +495,18 @@ async fn unknown_services_and_methods_make_no_series_and_keep_none_from_a_real_o
     assert_eq!(series(), 1, "{}", telemetry::scrape::render());
     let folded = r#"telemetry_label_overflow_total{metric="grpc_requests_total",label="method"}"#;
     assert!(sample(&telemetry::scrape::render(), folded) >= 3_000.0);
+    // Nor does an answer that somebody in front of the methods gives.
+    for attempt in 0..20 {
+        let refused = unary(&format!("Intercepted{attempt}")).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+    }
+    let page = telemetry::scrape::render();
+    let is_intercepted = |line: &&str| line.starts_with("grpc_") && line.contains("Intercepted");
+    let mut of_server = page.lines().filter(is_intercepted);
+    assert!(
+        of_server.all(|line| line.starts_with("grpc_client_")),
+        "{page}"
+    );
     let one = Request::new("x".to_owned());
     let stream = client()
         .await
@@ -486,4 +514,93 @@ async fn unknown_services_and_methods_make_no_series_and_keep_none_from_a_real_o
         .await;
     let _: Vec<Result<String, Status>> = stream.unwrap().into_inner().collect().await;
     assert!(counted("grpc_requests_total", "Late", r#",code="OK""#) >= 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_is_open_is_counted_as_it_goes_under_its_own_name() {
+    let one = Request::new("x".to_owned());
+    let stream = client()
+        .await
+        .server_streaming(one, path("Watch"), codec())
+        .await;
+    let mut stream: tonic::Streaming<String> = stream.unwrap().into_inner();
+    for expected in ["one", "two"] {
+        let message = stream.message().await.unwrap();
+        assert_eq!(message.as_deref(), Some(expected));
+    }
+    // Nobody has declared it: its first message has told that there is such a method.
+    let sent = counted("grpc_messages_total", "Watch", r#",direction="sent""#);
+    assert!(is(sent, 2) && is(counted("grpc_requests_in_flight", "Watch", ""), 1));
+    drop(stream);
+    wait_for_count("Watch", ["CANCELLED", "CANCELLED"], 1);
+    let received = counted("grpc_messages_total", "Watch", r#",direction="received""#);
+    assert!(is(received, 1));
+    assert_eq!(
+        spans("Watch").1.attribute("rpc.response.status_code"),
+        Some("CANCELLED")
+    );
+}
+
+const CALLERS_TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+
+/// Calls a method of a service with this layer, as a stranger with a trace.
+async fn called(layer: GrpcTelemetryLayer, method: &str) {
+    scene();
+    let request = http::Request::post(path(method))
+        .header("content-type", "application/grpc")
+        .header(
+            "traceparent",
+            format!("00-{CALLERS_TRACE}-b7ad6b7169203331-01"),
+        )
+        .header("tracestate", "theirs=1")
+        .body(Body::new(
+            http_body_util::Full::new(bytes::Bytes::from_static(&[0, 0, 0, 0, 0]))
+                .map_err(|never| match never {}),
+        ))
+        .unwrap();
+    let answer = tower::ServiceExt::oneshot(layer.layer(Probe), request).await;
+    answer.unwrap().into_body().collect().await.unwrap();
+}
+
+fn server_span(method: &str) -> ReceivedSpan {
+    support::span_named(&scene().receiver, &format!("{SERVICE}/{method}"))
+}
+
+#[tokio::test]
+async fn the_trace_of_an_unknown_caller_is_linked_and_not_continued() {
+    let layer = GrpcTelemetryLayer::new().methods([format!("{SERVICE}/PublicCall")]);
+    called(layer, "PublicCall").await;
+    let span = server_span("PublicCall");
+    assert_ne!(span.trace_id, CALLERS_TRACE);
+    assert_eq!(span.parent_span_id, None);
+    assert_eq!(span.links.len(), 1);
+    assert_eq!(span.links[0].0, CALLERS_TRACE);
+    assert!(!format!("{span:?}").contains("theirs"));
+
+    let asked = GrpcTelemetryLayer::new()
+        .methods([format!("{SERVICE}/AskedCall")])
+        .boundary_by(|caller| match caller.route() {
+            Some("tests.Probe/AskedCall") => Boundary::Trusted,
+            _ => Boundary::Public,
+        });
+    called(asked, "AskedCall").await;
+    assert_eq!(server_span("AskedCall").trace_id, CALLERS_TRACE);
+}
+
+#[tokio::test]
+async fn a_service_that_is_left_out_is_not_recorded() {
+    let layer = GrpcTelemetryLayer::new()
+        .methods([format!("{SERVICE}/SkippedCall")])
+        .skip(SERVICE);
+    called(layer, "SkippedCall").await;
+    let all = scene().receiver.spans();
+    assert!(!all.iter().any(|span| span.name.contains("SkippedCall")));
+    assert!(is(
+        counted(
+            "grpc_requests_total",
+            "SkippedCall",
+            r#",code="UNIMPLEMENTED""#
+        ),
+        0
+    ));
 }

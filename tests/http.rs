@@ -67,6 +67,10 @@ fn app() -> Router {
         .route("/panics", get(panics))
         .route("/takes", post(async |body: String| body))
         .route("/empty", get(async || StatusCode::NO_CONTENT))
+        .route(
+            "/odd-status",
+            get(async || StatusCode::from_u16(777).unwrap()),
+        )
         .route("/late", get(async || "late"))
         .route("/health", get(async || "ok"))
         .merge(telemetry::scrape::router())
@@ -445,8 +449,42 @@ async fn what_a_handler_reads_of_a_body_is_counted() {
 #[tokio::test]
 async fn a_route_that_is_left_out_is_not_recorded() {
     let _ = receiver();
+    let capture = Capture::new();
+    let answer = capture.run_async(status(request("GET", "/health"))).await;
+    assert_eq!(answer, StatusCode::OK);
+    assert!(capture.spans().is_empty() && capture.log_lines().is_empty());
     assert_eq!(status(request("GET", "/health")).await, StatusCode::OK);
     assert!(!telemetry::scrape::render().contains("/health"));
+}
+
+#[tokio::test]
+async fn a_status_that_http_does_not_know_is_other() {
+    let _ = receiver();
+    assert_eq!(status(request("GET", "/odd-status")).await.as_u16(), 777);
+    let series = r#"http_requests_total{method="GET",route="/odd-status",status="_OTHER"}"#;
+    assert!(is(sample(&telemetry::scrape::render(), series), 1));
+}
+
+#[tokio::test]
+async fn a_user_agent_is_cut_and_nothing_else_of_a_request_is_kept() {
+    let _ = receiver();
+    let capture = Capture::new();
+    for (agent, kept) in [("x".repeat(256), 256), ("y".repeat(257), 256)] {
+        let mut request = request("POST", "/takes?key=hunter2");
+        *request.body_mut() = Body::from("hunter2");
+        let headers = request.headers_mut();
+        headers.insert("user-agent", agent.parse().unwrap());
+        headers.insert("authorization", "Bearer hunter2".parse().unwrap());
+        headers.insert("cookie", "session=hunter2".parse().unwrap());
+        capture.run_async(status(request)).await;
+        let spans = capture.spans();
+        let seen = spans.last().unwrap().attribute("user_agent.original");
+        assert_eq!(seen.map(str::len), Some(kept));
+    }
+    capture
+        .run_async(status(request("GET", "/fine/hunter2")))
+        .await;
+    capture.assert_absent("hunter2");
 }
 
 #[tokio::test]
@@ -488,7 +526,8 @@ async fn junk_makes_no_series_and_keeps_none_from_a_real_route() {
     };
     let series = || {
         let page = telemetry::scrape::render();
-        page.lines().filter(|line| line.contains("_OTHER")).count()
+        let of_junk = |line: &&str| line.contains("method=\"_OTHER\"");
+        page.lines().filter(of_junk).count()
     };
     junk(0).await;
     let before = series();
@@ -512,7 +551,7 @@ async fn a_caller_that_goes_away_is_counted_and_its_span_ends() {
         app().oneshot(request("GET", "/waits")),
     );
     assert!(answer.await.is_err());
-    assert!(is(count("GET", "/waits", 499), 1));
+    assert!(is(count("GET", "/waits", 499), 1) && is(in_flight("/waits"), 0));
     assert_eq!(
         span("GET /waits").attribute("error.type"),
         Some("cancelled")

@@ -254,6 +254,23 @@ fn no_stranger_decides_what_is_sampled() {
 }
 
 #[test]
+fn baggage_comes_from_friends_only_and_leaves_only_where_it_is_sent() {
+    let report = probe("baggage")
+        .env("OTEL_PROPAGATORS", "tracecontext,baggage")
+        .run();
+    // A stranger's, a friend's.
+    assert_eq!(
+        report.result["arrived"],
+        serde_json::json!(["", "tenant=7"])
+    );
+    // Not unless asked, when asked, and never to others.
+    assert_eq!(
+        report.result["left"],
+        serde_json::json!(["", "tenant=7", ""])
+    );
+}
+
+#[test]
 fn what_ends_after_the_shutdown_is_counted_as_lost() {
     let receiver = Receiver::start().unwrap();
     let report = probe("late_spans").exporting_to(&receiver).run();

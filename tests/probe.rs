@@ -24,6 +24,7 @@ fn main() {
         "nesting" => multi_thread().block_on(nesting()),
         "disabled_layer" => multi_thread().block_on(disabled_layer()),
         "hostile_sampling" => multi_thread().block_on(hostile_sampling()),
+        "baggage" => multi_thread().block_on(baggage()),
         "dropped_in_span" => multi_thread().block_on(dropped_in_span()),
         "late_spans" => late_spans(),
         "longest_shutdown" => longest_shutdown(),
@@ -207,6 +208,64 @@ async fn hostile_sampling() -> Value {
     // Nobody takes the friend's span here.
     let _ = guard.shutdown(Duration::from_millis(1));
     json!({ "strangers": strangers, "page": friend })
+}
+
+/// The baggage that arrives at the handler of a stranger and of a friend, and that leaves to a peer.
+async fn baggage() -> Value {
+    use opentelemetry::Context;
+    use opentelemetry::baggage::BaggageExt;
+    use opentelemetry::trace::FutureExt;
+    use telemetry::{Boundary, HttpClientTelemetryLayer, HttpTelemetryLayer};
+    use tower::{Layer, ServiceExt, service_fn};
+    let guard = start();
+    let mut arrived = Vec::new();
+    for boundary in [Boundary::Public, Boundary::Trusted] {
+        let handler = axum::routing::get(async || Context::current().baggage().to_string());
+        let app = axum::Router::new()
+            .route("/", handler)
+            .layer(HttpTelemetryLayer::new().boundary(boundary));
+        let request = http::Request::get("/")
+            .header(
+                "traceparent",
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            )
+            .header("baggage", "tenant=7");
+        let request = request.body(axum::body::Body::empty()).expect("a request");
+        let answer = app.oneshot(request).await.expect("an answer");
+        let body = axum::body::to_bytes(answer.into_body(), 1_000)
+            .await
+            .expect("a body");
+        arrived.push(String::from_utf8_lossy(&body).into_owned());
+    }
+    let mut left = Vec::new();
+    for (send, uri) in [
+        (false, "http://ledger.internal/"),
+        (true, "http://ledger.internal/"),
+        (true, "http://api.example.org/"),
+    ] {
+        let layer = HttpClientTelemetryLayer::new("peer").send_baggage(send);
+        let peer = service_fn(async |request: http::Request<axum::body::Body>| {
+            let baggage = request.headers().get("baggage").cloned();
+            let baggage = baggage.and_then(|value| value.to_str().map(str::to_owned).ok());
+            Ok::<_, std::convert::Infallible>(http::Response::new(axum::body::Body::from(
+                baggage.unwrap_or_default(),
+            )))
+        });
+        let request = http::Request::get(uri)
+            .body(axum::body::Body::empty())
+            .expect("a request");
+        let context = Context::new().with_baggage([opentelemetry::KeyValue::new("tenant", "7")]);
+        let answer = layer
+            .layer(peer)
+            .oneshot(request)
+            .with_context(context)
+            .await;
+        let body = axum::body::Body::new(answer.expect("an answer").into_body());
+        let body = axum::body::to_bytes(body, 1_000).await.expect("a body");
+        left.push(String::from_utf8_lossy(&body).into_owned());
+    }
+    let _ = guard.shutdown(Duration::from_millis(1));
+    json!({ "arrived": arrived, "left": left })
 }
 
 /// A cancelled operation whose values log as they are dropped.

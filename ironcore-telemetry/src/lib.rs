@@ -33,9 +33,9 @@
 //! | `otlp-http` | | OTLP over HTTP with protobuf bodies (`OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf`) |
 //! | `prometheus` | yes | the `/metrics` listener, and the OpenTelemetry instruments of libraries on the page |
 //! | `json-logs` | yes | JSON log lines on stdout |
-//! | `grpc` | yes | [`Outcome`] of `tonic::Status` |
+//! | `grpc` | yes | [`GrpcTelemetryLayer`] and [`GrpcClientTelemetryLayer`] for tonic, [`Outcome`] of `tonic::Status` |
 //! | `testing` | | [`testing::Capture`], for the tests of your service |
-//! | `http` | yes | [`HttpTelemetryLayer`] and [`scrape::router`] |
+//! | `http` | yes | [`HttpTelemetryLayer`] and [`HttpClientTelemetryLayer`] for axum and tower, [`scrape::router`] |
 //!
 //! # Promises
 //!
@@ -121,7 +121,7 @@ pub use server::{GrpcRequestBody, GrpcTelemetryLayer, GrpcTelemetryService};
 pub use server::{HttpTelemetryLayer, HttpTelemetryService};
 
 #[cfg(any(feature = "http", feature = "grpc"))]
-pub use wire::{RecordedBody, RecordedResponse};
+pub use wire::{CountedBody, RecordedBody, RecordedResponse};
 
 /// Makes a function a business operation: each call is a span `{domain}.{operation}`, one more in
 /// `business_operations_total`, one duration in `business_operation_duration_seconds`, and one in

@@ -78,7 +78,7 @@ pub(crate) static HTTP_RESPONSE_BODY: Metric = Metric {
 /// Requests that the HTTP client layer has seen to their end.
 pub(crate) static HTTP_CLIENT_REQUESTS: Metric = Metric {
     name: "http_client_requests_total",
-    help: "HTTP requests sent that ended, by peer and status code (error: no answer; cancelled: given up by the service).",
+    help: "HTTP requests sent that ended, by peer and status code (error: no whole answer; cancelled: given up by the service before the answer).",
     kind: Kind::Counter,
     labels: &["peer", "method", "status"],
 };
@@ -293,7 +293,7 @@ pub(crate) mod attribute {
     pub(crate) const HTTP_STATUS: &str = "http.response.status_code";
     pub(crate) const PROTOCOL_VERSION: &str = "network.protocol.version";
     pub(crate) const URL_SCHEME: &str = "url.scheme";
-    pub(crate) const PEER_SERVICE: &str = "peer.service";
+    pub(crate) const PEER_NAME: &str = "service.peer.name";
     pub(crate) const RESEND_COUNT: &str = "http.request.resend_count";
     pub(crate) const RPC_METHOD: &str = "rpc.method";
     pub(crate) const RPC_STATUS: &str = "rpc.response.status_code";

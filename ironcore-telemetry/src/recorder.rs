@@ -1,7 +1,7 @@
 //! Where operations and requests are recorded: in the process from `init` on, or in the capture of a test.
 
 use crate::names;
-use crate::series::{self, Ids, Metric, Registry};
+use crate::series::{self, Counter, Ids, Registry};
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanBuilder, TraceContextExt};
 use std::sync::OnceLock;
@@ -32,11 +32,11 @@ pub(crate) struct Recorder {
 /// Records in the process from here on.
 pub(crate) fn install(start_span: Option<StartSpan>, follows_parent: bool) {
     let registry = series::process();
-    for (metric, label) in CLOSED {
-        // At zero from here on.
-        let values = [metric.name, *label];
-        let _ = registry.counter(&names::TELEMETRY_LABEL_OVERFLOW, &values, &[]);
-    }
+    // At zero from here on.
+    OVERFLOWS.get_or_init(|| {
+        let all = Closed::ALL.iter();
+        all.map(|label| label.counter(registry)).collect()
+    });
     let recorder = Recorder {
         registry,
         start_span,
@@ -99,29 +99,87 @@ impl Recorder {
     }
 }
 
-/// Labels whose values are a closed set, and what they are labels of.
-const CLOSED: &[(&Metric, &str)] = &[
-    (&names::BUSINESS_OPERATIONS, "code"),
+/// Labels whose values are a closed set.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Closed {
+    BusinessCode,
     #[cfg(feature = "http")]
-    (&names::HTTP_REQUESTS, "method"),
+    HttpMethod,
     #[cfg(feature = "http")]
-    (&names::HTTP_REQUESTS, "route"),
+    HttpRoute,
     #[cfg(feature = "http")]
-    (&names::HTTP_CLIENT_REQUESTS, "method"),
+    HttpStatus,
     #[cfg(feature = "http")]
-    (&names::HTTP_CLIENT_REQUESTS, "peer"),
+    HttpClientMethod,
+    #[cfg(feature = "http")]
+    HttpClientPeer,
+    #[cfg(feature = "http")]
+    HttpClientStatus,
     #[cfg(feature = "grpc")]
-    (&names::GRPC_REQUESTS, "method"),
+    GrpcMethod,
     #[cfg(feature = "grpc")]
-    (&names::GRPC_CLIENT_REQUESTS, "method"),
-];
+    GrpcClientMethod,
+}
+
+impl Closed {
+    const ALL: &[Self] = &[
+        Self::BusinessCode,
+        #[cfg(feature = "http")]
+        Self::HttpMethod,
+        #[cfg(feature = "http")]
+        Self::HttpRoute,
+        #[cfg(feature = "http")]
+        Self::HttpStatus,
+        #[cfg(feature = "http")]
+        Self::HttpClientMethod,
+        #[cfg(feature = "http")]
+        Self::HttpClientPeer,
+        #[cfg(feature = "http")]
+        Self::HttpClientStatus,
+        #[cfg(feature = "grpc")]
+        Self::GrpcMethod,
+        #[cfg(feature = "grpc")]
+        Self::GrpcClientMethod,
+    ];
+
+    /// The metric and the name of the label.
+    const fn of(self) -> [&'static str; 2] {
+        let (metric, label) = match self {
+            Self::BusinessCode => (&names::BUSINESS_OPERATIONS, "code"),
+            #[cfg(feature = "http")]
+            Self::HttpMethod => (&names::HTTP_REQUESTS, "method"),
+            #[cfg(feature = "http")]
+            Self::HttpRoute => (&names::HTTP_REQUESTS, "route"),
+            #[cfg(feature = "http")]
+            Self::HttpStatus => (&names::HTTP_REQUESTS, "status"),
+            #[cfg(feature = "http")]
+            Self::HttpClientMethod => (&names::HTTP_CLIENT_REQUESTS, "method"),
+            #[cfg(feature = "http")]
+            Self::HttpClientPeer => (&names::HTTP_CLIENT_REQUESTS, "peer"),
+            #[cfg(feature = "http")]
+            Self::HttpClientStatus => (&names::HTTP_CLIENT_REQUESTS, "status"),
+            #[cfg(feature = "grpc")]
+            Self::GrpcMethod => (&names::GRPC_REQUESTS, "method"),
+            #[cfg(feature = "grpc")]
+            Self::GrpcClientMethod => (&names::GRPC_CLIENT_REQUESTS, "method"),
+        };
+        [metric.name, label]
+    }
+
+    fn counter(self, registry: &Registry) -> Counter {
+        registry.counter(&names::TELEMETRY_LABEL_OVERFLOW, &self.of(), &[])
+    }
+}
+
+/// The counters of the process, by [`Closed`]: whoever makes values up never meets a lock.
+static OVERFLOWS: OnceLock<Vec<Counter>> = OnceLock::new();
 
 /// Counts an event whose own value of a label is outside its set, so that it was counted as `_OTHER`.
-#[cold]
-pub(crate) fn overflow(registry: &Registry, metric: &Metric, label: &str) {
-    registry
-        .counter(&names::TELEMETRY_LABEL_OVERFLOW, &[metric.name, label], &[])
-        .add(1);
+pub(crate) fn overflow(registry: &'static Registry, label: Closed) {
+    let known = || OVERFLOWS.get()?.get(label as usize).copied();
+    let is_process = std::ptr::eq(registry, series::process());
+    let counter = is_process.then(known).flatten();
+    counter.unwrap_or_else(|| label.counter(registry)).add(1);
 }
 
 /// A context with nothing of this one but where things are recorded.

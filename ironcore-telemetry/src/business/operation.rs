@@ -132,10 +132,11 @@ impl Running {
     ) -> Option<Self> {
         let recorder = recorder::current()?;
         let series = site.series(labels, recorder)?;
-        series.begin();
         let context = recorder
             .inner_spans()
             .map(|under| span::start(under, &site.spec, count, fields));
+        // Last: whatever panics before it, as a field may, is no call that has begun.
+        series.begin();
         Some(Self {
             series,
             started: Instant::now(),

@@ -4,7 +4,7 @@ use super::label::LabelSet;
 use super::outcome::OutcomeClass;
 use super::verdict::Verdict;
 use crate::names::{self, OTHER};
-use crate::recorder::{self, Recorder};
+use crate::recorder::{self, Closed, Recorder};
 use crate::series::{self, Counter, Durations, Ended, Gauge, Ids, Registry, Shard};
 use std::any::type_name;
 use std::collections::BTreeMap;
@@ -271,7 +271,7 @@ impl Series {
             .find(|(known, _)| *known == verdict);
         known.map_or_else(
             || {
-                recorder::overflow(self.registry, &names::BUSINESS_OPERATIONS, "code");
+                recorder::overflow(self.registry, Closed::BusinessCode);
                 resolve(Verdict {
                     code: OTHER,
                     ..verdict

@@ -43,22 +43,28 @@ impl Carrier {
     /// The current context, from now on.
     #[must_use]
     pub fn current() -> Self {
-        let mut headers: HashMap<String, String> = HashMap::new();
-        TraceContextPropagator.inject_context(&Context::current(), &mut headers);
-        let mut take = |name| headers.remove(name).unwrap_or_default();
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        // To the millisecond, as it is written.
+        let millis = u64::try_from(now.unwrap_or_default().as_millis());
+        Self::of(
+            &Context::current(),
+            Duration::from_millis(millis.unwrap_or(u64::MAX)),
+        )
+    }
+
+    fn of(context: &Context, since: Duration) -> Self {
+        let mut headers: HashMap<String, String> = HashMap::new();
+        TraceContextPropagator.inject_context(context, &mut headers);
+        let mut take = |name| headers.remove(name).unwrap_or_default();
         Self {
-            // To the millisecond, as it is written.
-            since: Duration::from_millis(
-                u64::try_from(now.unwrap_or_default().as_millis()).unwrap_or(u64::MAX),
-            ),
+            since,
             parent: take("traceparent"),
             state: take("tracestate"),
         }
     }
 
-    /// An attempt at the job, counted from 1. The first is a part of the trace that the job comes from; a later one begins
-    /// its own with a link to it.
+    /// An attempt at the job, counted from 1: add one to what a queue counts from 0. The first is a part of the trace that
+    /// the job comes from; a later one begins its own with a link to it.
     pub const fn attempt(&self, number: u32) -> Attempt<'_> {
         Attempt {
             carrier: self,
@@ -110,20 +116,23 @@ impl FromStr for Carrier {
         let since = next()?
             .parse()
             .map_err(|_| CarrierError("its time is no number"))?;
-        let carrier = Self {
+        let read = Self {
             since: Duration::from_millis(since),
             parent: next()?.to_owned(),
             state: next()?.to_owned(),
         };
-        let is_valid = carrier.origin().span().span_context().is_valid();
-        if !carrier.parent.is_empty() && !is_valid {
+        // What is kept is what a propagator would write: whatever else was in the text is gone.
+        let kept = Self::of(&read.origin(), read.since);
+        if kept.parent.is_empty() && !read.parent.is_empty() {
             return Err(CarrierError("its traceparent is not valid"));
         }
-        Ok(carrier)
+        Ok(kept)
     }
 }
 
-/// An attempt at a job. It is a consumer span with the attributes `ironcore.attempt` and `ironcore.age_seconds`.
+/// An attempt at a job. It is a consumer span with the attributes `ironcore.attempt` and `ironcore.age_seconds`, from the
+/// call of one of its methods to the job's end. Whether the job went well is not its to say: put a function with
+/// [`#[instrument_business]`](crate::instrument_business) inside.
 #[derive(Debug, Clone, Copy)]
 #[must_use = "run the job with it"]
 pub struct Attempt<'carrier> {
@@ -147,6 +156,7 @@ impl Attempt<'_> {
         let span = self.begin(name);
         Running {
             job: InContext::of(job, span.context.clone()),
+            polling: false,
             span: Some(span),
         }
     }
@@ -229,7 +239,20 @@ pin_project! {
     pub struct Running<F> {
         #[pin]
         job: InContext<F>,
+        // Whether a poll has begun and not returned: then it panicked, even where the panic was caught since.
+        polling: bool,
         span: Option<Span>,
+    }
+
+    impl<F> PinnedDrop for Running<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if *this.polling
+                && let Some(mut span) = this.span.take()
+            {
+                span.finish(Some("panic"));
+            }
+        }
     }
 }
 
@@ -244,7 +267,10 @@ impl<F: Future> Future for Running<F> {
 
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let value = ready!(this.job.poll(task));
+        *this.polling = true;
+        let polled = this.job.poll(task);
+        *this.polling = false;
+        let value = ready!(polled);
         if let Some(span) = this.span.take() {
             span.end();
         }

@@ -39,7 +39,7 @@ pub fn spawn_blocking<R: Send + 'static>(
 }
 
 pin_project! {
-    /// A future or a stream that is polled in the context in which it was wrapped.
+    /// A future or a stream that is polled, and dropped, in the context in which it was wrapped.
     ///
     /// ```
     /// use ironcore_telemetry::carrier::InContext;
@@ -48,12 +48,20 @@ pin_project! {
     /// // tokio::task::JoinSet::new().spawn(task)
     /// # drop(task);
     /// ```
-    #[derive(Debug)]
     #[must_use = "futures and streams do nothing unless polled"]
     pub struct InContext<T> {
+        // Empty only while it is dropped.
         #[pin]
-        inner: T,
+        inner: Option<T>,
         context: Context,
+    }
+
+    impl<T> PinnedDrop for InContext<T> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            let _current = this.context.clone().attach();
+            this.inner.set(None);
+        }
     }
 }
 
@@ -64,7 +72,16 @@ impl<T> InContext<T> {
     }
 
     pub(super) const fn of(inner: T, context: Context) -> Self {
-        Self { inner, context }
+        Self {
+            inner: Some(inner),
+            context,
+        }
+    }
+}
+
+impl<T> std::fmt::Debug for InContext<T> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("InContext")
     }
 }
 
@@ -74,7 +91,10 @@ impl<F: Future> Future for InContext<F> {
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
         let this = self.project();
         let _current = this.context.clone().attach();
-        this.inner.poll(task)
+        match this.inner.as_pin_mut() {
+            Some(inner) => inner.poll(task),
+            None => Poll::Pending,
+        }
     }
 }
 
@@ -84,11 +104,14 @@ impl<S: Stream> Stream for InContext<S> {
     fn poll_next(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Option<S::Item>> {
         let this = self.project();
         let _current = this.context.clone().attach();
-        this.inner.poll_next(task)
+        match this.inner.as_pin_mut() {
+            Some(inner) => inner.poll_next(task),
+            None => Poll::Ready(None),
+        }
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.inner.size_hint()
+        self.inner.as_ref().map_or((0, None), Stream::size_hint)
     }
 }
 

@@ -12,14 +12,18 @@ use tower_service::Service;
 
 /// Records each HTTP request that a tower client sends (`hyper_util::client::legacy::Client` and all that is built on it):
 ///
-/// - a client span `{METHOD}` under the current span, with `peer.service`, the method, the status and
+/// - a client span `{METHOD}` under the current span, with `service.peer.name`, the method, the status and
 ///   `http.request.resend_count` (with [`Resends`](crate::Resends)). Neither address nor path, query or header is
 ///   recorded: providers of nodes put their keys into them;
 /// - `http_client_requests_total`, `http_client_request_duration_seconds` and `http_client_requests_in_flight` with the
 ///   labels `peer` (the declared name), `method` and `status`; without an answer the status is `error`, and `cancelled`
 ///   when the service gave the request up.
 ///
-/// A request lasts to the end of its response's body, or until that is dropped. 4xx and 5xx are errors of the span.
+/// A request lasts to the end of its response's body, or until that is dropped. Headers of a trace context that stand in a
+/// request already are replaced, and taken out where the peer is told none. 4xx and 5xx are errors of the span.
+///
+/// Put it next to the client, below layers that retry or follow redirects, so that each request that leaves is one, and its
+/// own host is asked.
 ///
 /// The trace context is sent to this machine and to hosts below `.internal` only; name more with
 /// [`propagate_to`](Self::propagate_to). Baggage stays here unless [`send_baggage`](Self::send_baggage) says otherwise.

@@ -2,8 +2,8 @@
 
 use super::series::{self, CANCELLED, ERROR};
 use super::targets::Targets;
-use crate::names::{self, attribute};
-use crate::recorder;
+use crate::names::attribute;
+use crate::recorder::{self, Closed, Recorder};
 use crate::wire::{self, Calls, End, Exchange};
 use bytes::Buf;
 use http::{HeaderMap, Method, Request, Response};
@@ -32,6 +32,7 @@ pub struct Resends(Arc<AtomicU32>);
 /// A request that was sent and whose response has not ended.
 pub struct HttpClientExchange {
     started: Instant,
+    recorder: &'static Recorder,
     calls: &'static Calls,
     context: Context,
     /// Whether the span of the context is the request's own.
@@ -56,7 +57,7 @@ impl HttpClientExchange {
         let recorder = recorder::current()?;
         let method = wire::method_index(request.method());
         if method.is_other() {
-            recorder::overflow(recorder.registry, &names::HTTP_CLIENT_REQUESTS, "method");
+            recorder::overflow(recorder.registry, Closed::HttpClientMethod);
         }
         let resends = request
             .extensions()
@@ -67,13 +68,13 @@ impl HttpClientExchange {
         });
         let has_span = span.is_some();
         let context = span.unwrap_or_else(Context::current);
-        if targets.include(request.uri()) {
-            targets.tell(&context, request.headers_mut());
-        }
+        let is_target = targets.include(request.uri());
+        targets.tell(is_target, &context, request.headers_mut());
         let calls = series::calls(recorder, peer, method);
         calls.begin();
         Some(Self {
             started: Instant::now(),
+            recorder,
             calls,
             context,
             has_span,
@@ -90,12 +91,14 @@ impl HttpClientExchange {
         let now = Instant::now();
         let duration = now.saturating_duration_since(self.started);
         let result = match end {
-            End::Complete => self.status,
             // Whoever has seen the status may not want the body.
-            End::Cancelled if self.status != 0 => self.status,
-            End::Cancelled => CANCELLED,
+            End::Complete | End::Cancelled if self.status != 0 => wire::closed_status(self.status),
+            End::Complete | End::Cancelled => CANCELLED,
             End::Failed | End::Broken | End::Panicked => ERROR,
         };
+        if wire::is_other_status(result) {
+            recorder::overflow(self.recorder.registry, Closed::HttpClientStatus);
+        }
         let sampled = recorder::sampled(&self.context);
         self.calls.end(result, duration, sampled, now);
         if self.has_span && sampled.is_some() {
@@ -153,7 +156,7 @@ impl Exchange for HttpClientExchange {
 
 impl Drop for HttpClientExchange {
     fn drop(&mut self) {
-        self.finish(End::of_drop());
+        self.finish(Self::dropped());
     }
 }
 
@@ -166,7 +169,7 @@ fn describe<Body>(
 ) -> SpanBuilder {
     let mut attributes = Vec::with_capacity(ATTRIBUTES);
     attributes.push(KeyValue::new(attribute::HTTP_METHOD, method.label()));
-    attributes.push(KeyValue::new(attribute::PEER_SERVICE, peer));
+    attributes.push(KeyValue::new(attribute::PEER_NAME, peer));
     match request.uri().scheme_str() {
         Some("https") => attributes.push(KeyValue::new(attribute::URL_SCHEME, "https")),
         Some("http") => attributes.push(KeyValue::new(attribute::URL_SCHEME, "http")),

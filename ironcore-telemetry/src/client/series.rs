@@ -1,9 +1,9 @@
 //! The series of the requests that the service sends, by peer and method.
 
-use crate::names;
-use crate::recorder::{self, Recorder};
+use crate::names::{self, OTHER};
+use crate::recorder::{self, Closed, Recorder};
 use crate::series;
-use crate::wire::{Calls, Hints, Known, METHODS, MethodIndex, Metrics};
+use crate::wire::{self, Calls, Hints, Known, METHODS, MethodIndex, Metrics, Named};
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::sync::OnceLock;
@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 /// Peers that are told apart. Their names are declared in the code.
 const PEERS: usize = 100;
 
-/// There was no answer: in place of a status.
+/// There was no whole answer: in place of a status.
 pub(super) const ERROR: u16 = 0;
 /// The service gave the request up: in place of a status.
 pub(super) const CANCELLED: u16 = 1;
@@ -22,7 +22,7 @@ static METRICS: Metrics = Metrics {
     in_flight: &names::HTTP_CLIENT_REQUESTS_IN_FLIGHT,
 };
 
-static KNOWN: Known<Peer> = Known::new(PEERS, Peer::new, Peer::name);
+static KNOWN: Known<Peer> = Known::new(PEERS);
 
 thread_local! {
     static FOUND: Hints<Peer> = const { [const { Cell::new(None) }; _] };
@@ -41,8 +41,10 @@ impl Peer {
             methods: [const { OnceLock::new() }; METHODS.len()],
         }
     }
+}
 
-    const fn name(&self) -> &'static str {
+impl Named for Peer {
+    fn name(&self) -> &'static str {
         self.name
     }
 }
@@ -62,15 +64,16 @@ pub(super) fn calls(
         // As long as the process, like the capture that it is for.
         return make(recorder.registry, peer);
     }
-    let known = KNOWN.get(&FOUND, peer);
-    if known.name != peer {
-        recorder::overflow(recorder.registry, &names::HTTP_CLIENT_REQUESTS, "peer");
+    let known = KNOWN
+        .look(&FOUND, peer)
+        .unwrap_or_else(|| KNOWN.find(peer, Peer::new));
+    if known.name == OTHER {
+        recorder::overflow(recorder.registry, Closed::HttpClientPeer);
     }
-    let peer = known;
-    match peer.methods.get(method.index()) {
-        Some(place) => place.get_or_init(|| make(series::process(), peer.name)),
+    match known.methods.get(method.index()) {
+        Some(place) => place.get_or_init(|| make(series::process(), known.name)),
         // There is a place for each method.
-        None => make(series::process(), peer.name),
+        None => make(series::process(), known.name),
     }
 }
 
@@ -78,6 +81,6 @@ fn result(status: u16) -> Cow<'static, str> {
     match status {
         ERROR => "error".into(),
         CANCELLED => "cancelled".into(),
-        status => status.to_string().into(),
+        status => wire::status_label(status),
     }
 }

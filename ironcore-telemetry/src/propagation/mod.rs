@@ -54,6 +54,32 @@ pub(crate) fn caller(headers: &HeaderMap) -> Option<SpanContext> {
     })
 }
 
+/// Headers that some propagator may read.
+#[cfg(any(feature = "http", feature = "grpc"))]
+const HEADERS: [&str; 10] = [
+    "traceparent",
+    "tracestate",
+    "baggage",
+    "b3",
+    "x-b3-traceid",
+    "x-b3-spanid",
+    "x-b3-parentspanid",
+    "x-b3-sampled",
+    "x-b3-flags",
+    "uber-trace-id",
+];
+
+/// Removes whatever is there of a context.
+#[cfg(any(feature = "http", feature = "grpc"))]
+pub(crate) fn remove(headers: &mut HeaderMap) {
+    let is_context = |name: &http::HeaderName| HEADERS.contains(&name.as_str());
+    if headers.keys().any(is_context) {
+        for name in HEADERS {
+            headers.remove(name);
+        }
+    }
+}
+
 /// Writes a context into the headers of a request, its baggage only if that may go too.
 #[cfg(any(feature = "http", feature = "grpc"))]
 pub(crate) fn inject(context: &Context, headers: &mut HeaderMap, with_baggage: bool) {

@@ -73,11 +73,12 @@ impl Exemplars {
 
 impl Slot {
     fn offer(&self, ids: Ids, value: u64, at: u64) {
+        // Before the time: whoever has written one since changes the number.
+        let version = self.version.load(Ordering::Acquire);
         let last = self.at.load(Ordering::Relaxed);
         if last != 0 && at.saturating_sub(last) < 1_000_000_000 {
             return;
         }
-        let version = self.version.load(Ordering::Relaxed);
         let is_free = version.is_multiple_of(2);
         let taken = self.version.compare_exchange(
             version,

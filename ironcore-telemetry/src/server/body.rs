@@ -1,14 +1,12 @@
 //! The request's body, counted as the service reads it.
 
 use super::series::Endpoint;
+use crate::wire::{CountedBody, Tally};
 use axum::body::Body as AxumBody;
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use http::Request;
-use http_body::{Body, Frame, SizeHint};
-use pin_project_lite::pin_project;
+use http_body::Body;
 use std::any::Any;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 
 /// Counts what is read of a request's body, if there is any. Only axum's type of body can be counted and stay of its type,
 /// which is the one that the service below takes.
@@ -22,42 +20,15 @@ pub(super) fn count_request_body<B: Body + 'static>(
     }
     if let Some(body) = (request.body_mut() as &mut dyn Any).downcast_mut::<AxumBody>() {
         let inner = std::mem::take(body);
-        *body = AxumBody::new(Counted { inner, endpoint });
+        *body = AxumBody::new(CountedBody::new(inner, RequestBytes(endpoint)));
     }
 }
 
-pin_project! {
-    struct Counted {
-        #[pin]
-        inner: AxumBody,
-        endpoint: &'static Endpoint,
-    }
-}
+struct RequestBytes(&'static Endpoint);
 
-impl Body for Counted {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        task: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let this = self.project();
-        let frame = ready!(this.inner.poll_frame(task));
-        if let Some(Ok(frame)) = &frame
-            && let Some(data) = frame.data_ref()
-        {
-            let bytes = u64::try_from(data.remaining()).unwrap_or(u64::MAX);
-            this.endpoint.request_body.add(bytes);
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+impl Tally for RequestBytes {
+    fn add(&mut self, part: &impl Buf) {
+        let bytes = u64::try_from(part.remaining()).unwrap_or(u64::MAX);
+        self.0.request_body.add(bytes);
     }
 }

@@ -4,6 +4,7 @@ use crate::propagation;
 use crate::recorder;
 use http::{Extensions, HeaderMap, Method, Request};
 use opentelemetry::Context;
+use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{Link, TraceContextExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -100,7 +101,12 @@ pub(super) fn parent(headers: &HeaderMap, boundary: Boundary) -> Context {
     }
     let current = Context::current();
     if !current.span().span_context().is_remote() {
-        return current;
+        let has_baggage = !current.baggage().is_empty();
+        return if has_baggage {
+            current.with_cleared_baggage()
+        } else {
+            current
+        };
     }
     // A layer outside of ours has believed the caller: its trace, its decision, its baggage. An empty span in place of
     // the caller's would count as a parent that is not sampled.

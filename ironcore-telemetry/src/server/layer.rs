@@ -3,6 +3,7 @@
 use super::body::count_request_body;
 use super::boundary::{Boundary, Caller, Trust};
 use super::request::HttpExchange;
+use super::settings::Settings;
 use crate::wire::{RecordedBody, RecordedResponse};
 use http::{Request, Response};
 use http_body::Body;
@@ -26,6 +27,9 @@ use tower_service::Service;
 /// status 499 and `error.type="cancelled"`; an answer that breaks off with an error of the service, or a handler that
 /// panics, with 500. No query string, header (but `User-Agent`), path or body is recorded.
 ///
+/// Make it the outermost layer: what stands in front of it, as a timeout, is not seen, and ends a request as a caller that
+/// goes away would. One layer is enough for a router: a request that passes two is counted twice.
+///
 /// The bytes of request bodies are counted as the service reads them, where the body is axum's.
 ///
 /// ```
@@ -38,23 +42,6 @@ use tower_service::Service;
 #[must_use = "add the layer to a router"]
 pub struct HttpTelemetryLayer {
     settings: Arc<Settings>,
-}
-
-/// What a layer was told.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Settings {
-    pub(super) trust: Trust,
-    pub(super) responds: bool,
-    skipped: Vec<String>,
-}
-
-impl Settings {
-    /// Whether a route is left out.
-    #[inline]
-    pub(super) fn skips(&self, route: Option<&str>) -> bool {
-        !self.skipped.is_empty()
-            && route.is_some_and(|route| self.skipped.iter().any(|skipped| skipped == route))
-    }
 }
 
 impl HttpTelemetryLayer {

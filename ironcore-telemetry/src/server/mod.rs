@@ -11,6 +11,7 @@ mod layer;
 mod request;
 #[cfg(feature = "http")]
 mod series;
+mod settings;
 
 pub use boundary::{Boundary, Caller};
 #[cfg(feature = "grpc")]

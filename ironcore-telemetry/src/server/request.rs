@@ -1,11 +1,11 @@
 //! One HTTP request on its way through the service.
 
 use super::boundary::{self, Boundary, Caller};
-use super::layer::Settings;
 use super::series::{self, Endpoint};
-use crate::names::{self, UNMATCHED, attribute};
+use super::settings::Settings;
+use crate::names::{UNMATCHED, attribute};
 use crate::propagation;
-use crate::recorder;
+use crate::recorder::{self, Closed, Recorder};
 use crate::wire::{self, End, Exchange};
 use axum::extract::MatchedPath;
 use bytes::Buf;
@@ -25,13 +25,15 @@ const ATTRIBUTES: usize = 8;
 /// A request whose response has not ended.
 pub struct HttpExchange {
     started: Instant,
+    recorder: &'static Recorder,
     endpoint: &'static Endpoint,
     context: Context,
+    /// Whether the span of the context is the request's own.
+    has_span: bool,
     /// Whether to a `HEAD` or a `CONNECT`: then no body follows where it would otherwise.
     special: Special,
     /// Zero as long as there is no response.
     status: u16,
-    sent: u64,
     responds: bool,
     ended: bool,
 }
@@ -62,10 +64,10 @@ impl HttpExchange {
         let route = matched.unwrap_or(UNMATCHED);
         let endpoint = series::endpoint(recorder, method, route);
         if method.is_other() {
-            recorder::overflow(recorder.registry, &names::HTTP_REQUESTS, "method");
+            recorder::overflow(recorder.registry, Closed::HttpMethod);
         }
         if endpoint.route != route {
-            recorder::overflow(recorder.registry, &names::HTTP_REQUESTS, "route");
+            recorder::overflow(recorder.registry, Closed::HttpRoute);
         }
         let boundary = settings.trust.of(&Caller::of(request, matched));
         let parent = boundary::parent(request.headers(), boundary);
@@ -79,11 +81,12 @@ impl HttpExchange {
         endpoint.requests.begin();
         Some(Self {
             started: Instant::now(),
+            recorder,
             endpoint,
             context,
+            has_span: recorder.spans().is_some(),
             special: Special::of(request.method()),
             status: 0,
-            sent: 0,
             responds: settings.responds && boundary == Boundary::Trusted,
             ended: false,
         })
@@ -105,11 +108,12 @@ impl HttpExchange {
             End::Cancelled => CLIENT_CLOSED,
             End::Failed | End::Broken | End::Panicked => 500,
         };
-        let sampled = recorder::sampled(&self.context);
-        if self.sent > 0 {
-            self.endpoint.response_body.add(self.sent);
+        let result = wire::closed_status(status);
+        if wire::is_other_status(result) {
+            recorder::overflow(self.recorder.registry, Closed::HttpStatus);
         }
-        self.endpoint.requests.end(status, duration, sampled, now);
+        let sampled = recorder::sampled(&self.context);
+        self.endpoint.requests.end(result, duration, sampled, now);
         if tracing::event_enabled!(target: "http_access", tracing::Level::INFO) {
             let _inside = self.enter();
             tracing::info!(
@@ -121,7 +125,7 @@ impl HttpExchange {
                 "request"
             );
         }
-        if sampled.is_some() {
+        if self.has_span && sampled.is_some() {
             self.end_span(end);
         }
     }
@@ -172,10 +176,14 @@ impl Exchange for HttpExchange {
 
     fn data(&mut self, data: &impl Buf) {
         let bytes = u64::try_from(data.remaining()).unwrap_or(u64::MAX);
-        self.sent = self.sent.saturating_add(bytes);
+        self.endpoint.response_body.add(bytes);
     }
 
     fn trailers(&mut self, _: &HeaderMap) {}
+
+    fn dropped() -> End {
+        wire::dropped_by_server()
+    }
 
     fn end(mut self, end: End) {
         self.finish(end);
@@ -184,7 +192,7 @@ impl Exchange for HttpExchange {
 
 impl Drop for HttpExchange {
     fn drop(&mut self) {
-        self.finish(End::of_drop());
+        self.finish(Self::dropped());
     }
 }
 

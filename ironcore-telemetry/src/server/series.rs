@@ -3,7 +3,7 @@
 use crate::names;
 use crate::recorder::Recorder;
 use crate::series::{self, Counter, Registry};
-use crate::wire::{Calls, Hints, Known, METHODS, MethodIndex, Metrics};
+use crate::wire::{self, Calls, Hints, Known, METHODS, MethodIndex, Metrics, Named};
 use std::cell::Cell;
 use std::sync::OnceLock;
 
@@ -16,7 +16,7 @@ static METRICS: Metrics = Metrics {
     in_flight: &names::HTTP_REQUESTS_IN_FLIGHT,
 };
 
-static KNOWN: Known<Route> = Known::new(ROUTES, Route::new, Route::name);
+static KNOWN: Known<Route> = Known::new(ROUTES);
 
 thread_local! {
     static FOUND: Hints<Route> = const { [const { Cell::new(None) }; _] };
@@ -35,8 +35,10 @@ impl Route {
             endpoints: [const { OnceLock::new() }; METHODS.len()],
         }
     }
+}
 
-    const fn name(&self) -> &'static str {
+impl Named for Route {
+    fn name(&self) -> &'static str {
         self.name
     }
 }
@@ -61,7 +63,9 @@ pub(super) fn endpoint(
     if !recorder.is_process() {
         return captured(recorder, method, route);
     }
-    let route = KNOWN.get(&FOUND, route);
+    let route = KNOWN
+        .look(&FOUND, route)
+        .unwrap_or_else(|| KNOWN.find(route, Route::new));
     match route.endpoints.get(method.index()) {
         Some(place) => {
             let make = || Endpoint::new(series::process(), method, route.name);
@@ -91,9 +95,7 @@ impl Endpoint {
             method: method.label(),
             route,
             span_name,
-            requests: Calls::new(registry, &METRICS, &labels, |status| {
-                status.to_string().into()
-            }),
+            requests: Calls::new(registry, &METRICS, &labels, wire::status_label),
             request_body: registry.counter(&names::HTTP_REQUEST_BODY, &labels, &[]),
             response_body: registry.counter(&names::HTTP_RESPONSE_BODY, &labels, &[]),
         }

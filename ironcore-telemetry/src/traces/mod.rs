@@ -99,10 +99,12 @@ pub(crate) fn start_span(
             );
             return parent.with_remote_span_context(ids);
         }
+        // First: whoever describes the span may run code that starts others.
+        let builder = describe();
         if !has_parent {
             ids::next_trace(trace_id);
         }
-        parent.with_span(tracer.build_with_context(describe(), parent))
+        parent.with_span(tracer.build_with_context(builder, parent))
     }
 }
 
@@ -121,5 +123,53 @@ fn sdk_sampler(
         SdkSampler::ParentBased(Box::new(root))
     } else {
         root
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use opentelemetry_sdk::error::OTelSdkResult;
+    use opentelemetry_sdk::trace::{Span, SpanData};
+    use std::time::Duration;
+
+    #[derive(Debug)]
+    struct Nowhere;
+
+    impl SpanProcessor for Nowhere {
+        fn on_start(&self, _: &mut Span, _: &Context) {}
+
+        fn on_end(&self, _: SpanData) {}
+
+        fn force_flush_with_timeout(&self, _: Duration) -> OTelSdkResult {
+            Ok(())
+        }
+
+        fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_span_that_is_described_is_sampled_whatever_its_description_starts() {
+        let sampler = Sampler {
+            root: Sampling::Ratio(0.5),
+            follows_parent: true,
+        };
+        let provider = provider_with(sampler, Resource::builder_empty().build(), Nowhere);
+        let start = start_span(&provider, sampler);
+        let outside = Context::new();
+        let mut described = 0;
+        for _ in 0..200 {
+            let mut is_described = false;
+            let span = start(&outside, &mut || {
+                is_described = true;
+                start(&outside, &mut || SpanBuilder::from_name("inner"));
+                SpanBuilder::from_name("outer")
+            });
+            assert_eq!(span.span().span_context().is_sampled(), is_described);
+            described += u32::from(is_described);
+        }
+        assert!((50..150).contains(&described), "{described} of 200");
     }
 }

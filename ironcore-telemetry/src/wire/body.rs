@@ -32,7 +32,7 @@ pin_project! {
                 exchange.end(match (*this.polling, *this.left) {
                     (true, _) => End::Panicked,
                     (false, Some(0)) => End::Complete,
-                    (false, _) => End::of_drop(),
+                    (false, _) => X::dropped(),
                 });
             }
         }
@@ -85,7 +85,7 @@ impl<B: Default, X: Exchange> Default for RecordedBody<B, X> {
     }
 }
 
-impl<B: Body, X: Exchange> Body for RecordedBody<B, X> {
+impl<B: Body<Error: 'static>, X: Exchange> Body for RecordedBody<B, X> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -109,7 +109,10 @@ impl<B: Body, X: Exchange> Body for RecordedBody<B, X> {
         drop(inside);
         let end = match &frame {
             None => Some(End::Complete),
-            Some(Err(_)) => Some(End::Broken),
+            Some(Err(error)) => {
+                exchange.failed(error);
+                Some(End::Broken)
+            }
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
                     let bytes = u64::try_from(data.remaining()).unwrap_or(u64::MAX);

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// Results of one kind of calls that are found without a lock. There are few: the statuses of a route, the codes of gRPC.
-const RESULTS: usize = 24;
+/// Results of one kind of calls that are found without a lock: all statuses of HTTP, and all codes of gRPC.
+const RESULTS: usize = 66;
 
 /// The metrics of a layer. The last label of the first two is the result.
 pub(crate) struct Metrics {
@@ -49,25 +49,18 @@ impl Calls {
         self.in_flight.add(1);
     }
 
-    /// Counts a call that ends, begun here too.
-    #[inline]
-    pub(crate) fn end(&self, result: u16, duration: Duration, sampled: Option<Ids>, now: Instant) {
-        self.move_to(self, result, duration, sampled, now);
+    /// Takes back a call that begins, as it goes on as one of another kind.
+    #[cfg(feature = "grpc")]
+    pub(crate) fn leave(&self) {
+        self.in_flight.add(-1);
     }
 
-    /// Counts a call that ends as one of another kind than it began as.
+    /// Counts a call that ends.
     #[inline]
-    pub(crate) fn move_to(
-        &self,
-        kind: &Self,
-        result: u16,
-        duration: Duration,
-        sampled: Option<Ids>,
-        now: Instant,
-    ) {
+    pub(crate) fn end(&self, result: u16, duration: Duration, sampled: Option<Ids>, now: Instant) {
         let shard = Shard::here();
         self.in_flight.add_at(shard, -1);
-        kind.ended(result).record(shard, duration, sampled, now);
+        self.ended(result).record(shard, duration, sampled, now);
     }
 
     #[inline]

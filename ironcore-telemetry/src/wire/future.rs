@@ -29,7 +29,7 @@ pin_project! {
                 let inside = exchange.enter();
                 this.inner.set(None);
                 drop(inside);
-                exchange.end(if *this.polling { End::Panicked } else { End::of_drop() });
+                exchange.end(if *this.polling { End::Panicked } else { X::dropped() });
             }
         }
     }

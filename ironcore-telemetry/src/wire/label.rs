@@ -15,34 +15,20 @@ pub(crate) type Hints<T> = [Cell<Option<&'static T>>; HINTS];
 /// Things with a name that live as long as the process: so many at most, the others are one, named `_OTHER`.
 pub(crate) struct Known<T: 'static> {
     most: usize,
-    make: fn(&'static str) -> T,
-    name: fn(&T) -> &'static str,
     all: RwLock<BTreeMap<&'static str, &'static T>>,
 }
 
-impl<T> Known<T> {
-    pub(crate) const fn new(
-        most: usize,
-        make: fn(&'static str) -> T,
-        name: fn(&T) -> &'static str,
-    ) -> Self {
+/// A thing with a name.
+pub(crate) trait Named {
+    fn name(&self) -> &'static str;
+}
+
+impl<T: Named> Known<T> {
+    pub(crate) const fn new(most: usize) -> Self {
         Self {
             most,
-            make,
-            name,
             all: RwLock::new(BTreeMap::new()),
         }
-    }
-
-    /// The one of this name, made when it is new; `_OTHER` when there are too many already.
-    #[inline]
-    pub(crate) fn get(&self, hints: &'static LocalKey<Hints<T>>, name: &str) -> &'static T {
-        self.look(hints, name).unwrap_or_else(|| {
-            let found = self.find(name);
-            let _ =
-                hints.try_with(|hints| hints.get(place(name)).map(|hint| hint.set(Some(found))));
-            found
-        })
     }
 
     /// The one of this name, if there is one already.
@@ -54,32 +40,35 @@ impl<T> Known<T> {
     ) -> Option<&'static T> {
         let hint = hints.try_with(|hints| hints.get(place(name)).and_then(Cell::get));
         if let Ok(Some(hint)) = hint
-            && (self.name)(hint) == name
+            && hint.name() == name
         {
             return Some(hint);
         }
-        let known = self.known(name)?;
+        let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
+        let known = *all.get(name)?;
         let _ = hints.try_with(|hints| hints.get(place(name)).map(|hint| hint.set(Some(known))));
         Some(known)
     }
 
-    fn known(&self, name: &str) -> Option<&'static T> {
+    /// The one of this name, made when it is new; `_OTHER` when there are too many already.
+    pub(crate) fn find(&self, name: &str, new: impl FnOnce(&'static str) -> T) -> &'static T {
         let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
-        all.get(name).copied()
-    }
-
-    #[cold]
-    pub(crate) fn find(&self, name: &str) -> &'static T {
-        if let Some(known) = self.known(name) {
+        let is_full = |all: &BTreeMap<_, _>| all.len() >= self.most;
+        let known = all.get(name).or_else(|| {
+            // No caller can make anybody wait for a table that is full.
+            is_full(&all).then(|| all.get(OTHER)).flatten()
+        });
+        if let Some(known) = known {
             return known;
         }
+        drop(all);
         let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
-        let name = if all.len() < self.most { name } else { OTHER };
+        let name = if is_full(&all) { OTHER } else { name };
         if let Some(known) = all.get(name) {
             return known;
         }
         let name: &'static str = Box::leak(name.into());
-        let made: &'static T = Box::leak(Box::new((self.make)(name)));
+        let made: &'static T = Box::leak(Box::new(new(name)));
         all.insert(name, made);
         made
     }

@@ -1,7 +1,8 @@
 //! HTTP methods as a closed set, and versions.
 
 use crate::names::OTHER;
-use http::{Method, Version};
+use http::{Method, StatusCode, Version};
+use std::borrow::Cow;
 
 /// The ten methods that are known, and what every other one is called, so that no caller can make series.
 pub(crate) const METHODS: [&str; 11] = [
@@ -43,6 +44,33 @@ pub(crate) fn method_index(method: &Method) -> MethodIndex {
         .position(|known| *known == method.as_str())
         .unwrap_or(METHODS.len() - 1);
     MethodIndex(place)
+}
+
+/// What a status that HTTP does not know is counted as.
+const OTHER_STATUS: u16 = 1_000;
+
+/// A status of those that HTTP knows, and nginx' 499; every other is one, so that no peer can make series.
+pub(crate) fn closed_status(status: u16) -> u16 {
+    let known = StatusCode::from_u16(status).is_ok_and(|code| code.canonical_reason().is_some());
+    if known || status == 499 {
+        status
+    } else {
+        OTHER_STATUS
+    }
+}
+
+/// Whether it is what unknown ones are counted as.
+pub(crate) const fn is_other_status(status: u16) -> bool {
+    status == OTHER_STATUS
+}
+
+/// How a status is called in a label.
+pub(crate) fn status_label(status: u16) -> Cow<'static, str> {
+    if is_other_status(status) {
+        OTHER.into()
+    } else {
+        status.to_string().into()
+    }
 }
 
 /// As the semantic conventions write it.

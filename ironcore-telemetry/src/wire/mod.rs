@@ -2,6 +2,7 @@
 
 mod body;
 mod calls;
+mod counted;
 mod future;
 mod label;
 #[cfg(feature = "http")]
@@ -11,10 +12,15 @@ mod rpc;
 
 pub use body::RecordedBody;
 pub(crate) use calls::{Calls, Metrics};
+pub use counted::CountedBody;
+pub(crate) use counted::Tally;
 pub use future::RecordedResponse;
-pub(crate) use label::{Hints, Known};
+pub(crate) use label::{Hints, Known, Named};
 #[cfg(feature = "http")]
-pub(crate) use method::{METHODS, MethodIndex, method_index, protocol_version};
+pub(crate) use method::{
+    METHODS, MethodIndex, closed_status, is_other_status, method_index, protocol_version,
+    status_label,
+};
 #[cfg(feature = "grpc")]
 pub(crate) use rpc::{Code, Messages, method_of, timeout_of};
 
@@ -36,8 +42,13 @@ pub trait Exchange: Sized {
     /// What follows the response's body.
     fn trailers(&mut self, trailers: &HeaderMap);
 
-    /// There is an error instead of a response.
+    /// There is an error instead of a response, or of the rest of its body.
     fn failed<E: 'static>(&mut self, _: &E) {}
+
+    /// What it means that nobody has waited for the end.
+    fn dropped() -> End {
+        End::Cancelled
+    }
 
     /// The exchange is over.
     fn end(self, end: End);
@@ -63,13 +74,11 @@ pub enum End {
     Panicked,
 }
 
-impl End {
-    /// What a drop means.
-    pub(crate) fn of_drop() -> Self {
-        if std::thread::panicking() {
-            Self::Panicked
-        } else {
-            Self::Cancelled
-        }
+/// What it means to a server that nobody has waited for the end: a handler that panics takes its response along.
+pub(crate) fn dropped_by_server() -> End {
+    if std::thread::panicking() {
+        End::Panicked
+    } else {
+        End::Cancelled
     }
 }

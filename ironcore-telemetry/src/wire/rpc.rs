@@ -36,7 +36,6 @@ impl Code {
     pub(crate) const UNKNOWN: Self = Self(2);
     pub(crate) const DEADLINE_EXCEEDED: Self = Self(4);
     const PERMISSION_DENIED: Self = Self(7);
-    const RESOURCE_EXHAUSTED: Self = Self(8);
     const UNIMPLEMENTED: Self = Self(12);
     pub(crate) const INTERNAL: Self = Self(13);
     pub(crate) const UNAVAILABLE: Self = Self(14);
@@ -95,23 +94,6 @@ impl Code {
                 | Self::DATA_LOSS
         )
     }
-
-    /// Whether only what stands behind the method can have answered so. The others may come of a layer that does not know
-    /// which methods there are: an authentication, a limit, a timeout, whatever makes a status of an error.
-    pub(crate) const fn proves_method(self) -> bool {
-        !matches!(
-            self,
-            Self::CANCELLED
-                | Self::UNKNOWN
-                | Self::DEADLINE_EXCEEDED
-                | Self::PERMISSION_DENIED
-                | Self::RESOURCE_EXHAUSTED
-                | Self::UNIMPLEMENTED
-                | Self::INTERNAL
-                | Self::UNAVAILABLE
-                | Self::UNAUTHENTICATED
-        )
-    }
 }
 
 /// Bytes of a path that may be a method's.
@@ -160,9 +142,13 @@ pub(crate) struct Messages {
 }
 
 impl Messages {
-    /// How many messages begin in the next part of the stream. One that is not in one piece is read as far as it is.
+    /// How many messages begin in the next part of the stream. After a part that is not in one piece no more are counted:
+    /// nobody knows where the next one begins.
     pub(crate) fn begun_in(&mut self, data: &impl Buf) -> u64 {
         let mut rest = data.chunk();
+        if rest.len() < data.remaining() {
+            self.left = usize::MAX;
+        }
         let mut begun = 0;
         while !rest.is_empty() {
             let skipped = self.left.min(rest.len());

@@ -2,8 +2,8 @@
 
 use super::series::{self, Rpc};
 use crate::client::targets::Targets;
-use crate::names::{self, attribute};
-use crate::recorder;
+use crate::names::attribute;
+use crate::recorder::{self, Closed};
 use crate::wire::{self, Code, End, Exchange, Messages};
 use bytes::Buf;
 use http::{HeaderMap, Request, Response, StatusCode};
@@ -45,16 +45,14 @@ impl GrpcClientExchange {
         let recorder = recorder::current()?;
         let rpc = series::rpc(recorder, peer, request.uri().path());
         if rpc.is_other() {
-            recorder::overflow(recorder.registry, &names::GRPC_CLIENT_REQUESTS, "method");
+            recorder::overflow(recorder.registry, Closed::GrpcClientMethod);
         }
         let span = recorder
             .inner_spans()
             .map(|(start_span, parent)| start_span(&parent, &mut || describe(peer, rpc)));
         let has_span = span.is_some();
         let context = span.unwrap_or_else(Context::current);
-        if is_target {
-            targets.tell(&context, request.headers_mut());
-        }
+        targets.tell(is_target, &context, request.headers_mut());
         rpc.calls.begin();
         Some(Self {
             started: Instant::now(),
@@ -93,10 +91,13 @@ impl GrpcClientExchange {
     }
 
     fn code_of(&self, end: End, duration: Duration) -> Code {
-        if let Some(code) = self.code {
-            return code;
-        }
         let is_late = self.timeout.is_some_and(|timeout| duration >= timeout);
+        match self.code {
+            // How tonic answers a call whose time is over.
+            Some(Code::CANCELLED) if is_late => return Code::DEADLINE_EXCEEDED,
+            Some(code) => return code,
+            None => {}
+        }
         match end {
             End::Complete | End::Panicked => Code::UNKNOWN,
             _ if is_late => Code::DEADLINE_EXCEEDED,
@@ -142,7 +143,7 @@ impl Exchange for GrpcClientExchange {
 
 impl Drop for GrpcClientExchange {
     fn drop(&mut self) {
-        self.finish(End::of_drop());
+        self.finish(Self::dropped());
     }
 }
 
@@ -178,7 +179,7 @@ fn describe(peer: &'static str, rpc: &'static Rpc) -> SpanBuilder {
     let mut attributes = Vec::with_capacity(ATTRIBUTES);
     attributes.push(KeyValue::new(attribute::RPC_SYSTEM, "grpc"));
     attributes.push(KeyValue::new(attribute::RPC_METHOD, rpc.full_name()));
-    attributes.push(KeyValue::new(attribute::PEER_SERVICE, peer));
+    attributes.push(KeyValue::new(attribute::PEER_NAME, peer));
     SpanBuilder {
         name: Cow::Borrowed(if rpc.is_other() {
             "grpc"

@@ -14,7 +14,7 @@ use tower_service::Service;
 
 /// Records each call that a tonic client makes:
 ///
-/// - a client span `{package.Service}/{Method}` under the current span, with `peer.service` and the `rpc.*` attributes of
+/// - a client span `{package.Service}/{Method}` under the current span, with `service.peer.name` and the `rpc.*` attributes of
 ///   the OpenTelemetry semantic conventions; neither address nor metadata or message is recorded;
 /// - `grpc_client_requests_total`, `grpc_client_request_duration_seconds`, `grpc_client_requests_in_flight` and
 ///   `grpc_client_messages_total` with the labels `peer` (the declared name), `service`, `method` and `code`.
@@ -22,6 +22,8 @@ use tower_service::Service;
 /// A call lasts to its status, or until the service gives it up, which makes it `CANCELLED`, or `DEADLINE_EXCEEDED` once
 /// the time that it gave is over. A connection that cannot be had or breaks is `UNAVAILABLE`, a stream that ends without a
 /// status `UNKNOWN`. Every code but `OK` is an error of the span.
+///
+/// Metadata of a trace context that stands in a call already is replaced, and taken out where the peer is told none.
 ///
 /// The trace context is sent to this machine and to hosts below `.internal` only; name more with
 /// [`propagate_to`](Self::propagate_to). Baggage stays here unless [`send_baggage`](Self::send_baggage) says otherwise.

@@ -3,12 +3,13 @@
 use crate::names::{self, OTHER};
 use crate::recorder::Recorder;
 use crate::series::{self, Counter, Registry};
-use crate::wire::{self, Calls, Code, Metrics};
-use std::collections::BTreeMap;
-use std::sync::{PoisonError, RwLock};
+use crate::wire::{self, Calls, Code, Hints, Known, Metrics, Named};
+use std::cell::Cell;
 
-/// Methods of peers that are told apart. They stand in the code of the service.
-const METHODS: usize = 500;
+/// Peers that are told apart. Their names are declared in the code.
+const PEERS: usize = 100;
+/// Methods of one peer that are told apart. They stand in the code of the service.
+const METHODS: usize = 200;
 
 static METRICS: Metrics = Metrics {
     requests: &names::GRPC_CLIENT_REQUESTS,
@@ -16,10 +17,32 @@ static METRICS: Metrics = Metrics {
     in_flight: &names::GRPC_CLIENT_REQUESTS_IN_FLIGHT,
 };
 
-/// By peer, and by path below it.
-static KNOWN: RwLock<BTreeMap<&'static str, Peer>> = RwLock::new(BTreeMap::new());
+static KNOWN: Known<Peer> = Known::new(PEERS);
 
-type Peer = BTreeMap<&'static str, &'static Rpc>;
+thread_local! {
+    static FOUND: Hints<Peer> = const { [const { Cell::new(None) }; _] };
+}
+
+/// A peer and its methods. Lives as long as the process.
+struct Peer {
+    name: &'static str,
+    methods: Known<Rpc>,
+}
+
+impl Peer {
+    const fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            methods: Known::new(METHODS),
+        }
+    }
+}
+
+impl Named for Peer {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+}
 
 /// A method of a peer: what its calls count, and how their spans are called.
 pub(super) struct Rpc {
@@ -27,6 +50,12 @@ pub(super) struct Rpc {
     pub(super) calls: Calls,
     pub(super) received: Counter,
     pub(super) sent: Counter,
+}
+
+impl Named for Rpc {
+    fn name(&self) -> &'static str {
+        self.path
+    }
 }
 
 impl Rpc {
@@ -56,36 +85,16 @@ impl Rpc {
 
 /// The method of this path.
 pub(super) fn rpc(recorder: &Recorder, peer: &'static str, path: &str) -> &'static Rpc {
-    let path = if wire::method_of(path).is_some() {
-        path
-    } else {
-        OTHER
-    };
+    let is_method = wire::method_of(path).is_some();
+    let path = if is_method { path } else { OTHER };
     if !recorder.is_process() {
         // As long as the process, like the capture that it is for.
         let path = Box::leak(path.into());
         return Box::leak(Box::new(Rpc::new(recorder.registry, peer, path)));
     }
-    let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
-    let found = known.get(peer).and_then(|methods| methods.get(path));
-    if let Some(rpc) = found {
-        return rpc;
-    }
-    drop(known);
-    learn(peer, path)
-}
-
-#[cold]
-fn learn(peer: &'static str, path: &str) -> &'static Rpc {
-    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
-    let count: usize = known.values().map(BTreeMap::len).sum();
-    let path = if count < METHODS { path } else { OTHER };
-    let methods = known.entry(peer).or_default();
-    if let Some(rpc) = methods.get(path) {
-        return rpc;
-    }
-    let path: &'static str = Box::leak(path.into());
-    let rpc: &'static Rpc = Box::leak(Box::new(Rpc::new(series::process(), peer, path)));
-    methods.insert(path, rpc);
-    rpc
+    let peer = KNOWN
+        .look(&FOUND, peer)
+        .unwrap_or_else(|| KNOWN.find(peer, Peer::new));
+    peer.methods
+        .find(path, |path| Rpc::new(series::process(), peer.name, path))
 }

@@ -1,12 +1,12 @@
 //! One gRPC call on its way through the service.
 
-use super::body::Received;
-use super::layer::Settings;
+use super::body::Place;
 use super::series::{self, Rpc};
-use crate::names::{self, attribute};
+use crate::names::attribute;
 use crate::propagation;
-use crate::recorder::{self, Recorder};
+use crate::recorder::{self, Closed, Recorder};
 use crate::server::boundary::{self, Boundary, Caller};
+use crate::server::settings::Settings;
 use crate::wire::{self, Code, End, Exchange, Messages};
 use bytes::Buf;
 use http::{HeaderMap, Request, Response, StatusCode};
@@ -20,27 +20,42 @@ use std::time::{Duration, Instant};
 /// Attributes that a call may have, from its start to its end.
 const ATTRIBUTES: usize = 5;
 
+/// Part of a deadline by which the service may be ahead of its caller, who began to wait before.
+const AHEAD: u32 = 20;
+
 /// A call whose status is not there yet.
 pub struct GrpcExchange {
     started: Instant,
     /// How long the caller waits.
     timeout: Option<Duration>,
     recorder: &'static Recorder,
+    /// What it is counted as.
     rpc: &'static Rpc,
     unknown: Option<Unknown>,
     context: Context,
-    code: Option<Code>,
-    /// Whether the answer was one of gRPC.
-    is_grpc: bool,
-    sent: u64,
+    /// Whether the span of the context is the call's own.
+    has_span: bool,
+    answer: Answer,
     messages: Messages,
     responds: bool,
     ended: bool,
 }
 
-/// A method that nothing has answered behind so far. The first answer of its own makes it known.
+/// What the service has answered so far.
+#[derive(Clone, Copy)]
+enum Answer {
+    None,
+    /// Of gRPC; its status may come in the trailers.
+    Grpc(Option<Code>),
+    /// Of HTTP alone, which stands for a code.
+    Http(Code),
+}
+
+/// A method that nothing has answered behind so far.
 struct Unknown {
-    path: Box<str>,
+    /// `None` once it is known.
+    path: Option<Box<str>>,
+    /// Messages of its request that are not counted yet.
     received: Arc<AtomicU64>,
 }
 
@@ -52,13 +67,14 @@ impl GrpcExchange {
         }
         let recorder = recorder::current()?;
         let path = request.uri().path();
-        if settings.skips(path) {
+        let service = path.get(1..).and_then(|path| path.split('/').next());
+        if settings.skips(service) {
             return None;
         }
         let rpc = series::known(recorder, path, settings);
         let is_known = !rpc.is_other();
         let unknown = (!is_known && wire::method_of(path).is_some()).then(|| Unknown {
-            path: path.into(),
+            path: Some(path.into()),
             received: Arc::default(),
         });
         let route = is_known.then(|| rpc.full_name());
@@ -77,9 +93,8 @@ impl GrpcExchange {
             rpc,
             unknown,
             context,
-            code: None,
-            is_grpc: false,
-            sent: 0,
+            has_span: recorder.spans().is_some(),
+            answer: Answer::None,
             messages: Messages::default(),
             responds: settings.responds && boundary == Boundary::Trusted,
             ended: false,
@@ -87,10 +102,29 @@ impl GrpcExchange {
     }
 
     /// Where the messages of its request are counted.
-    pub(super) fn received(&self) -> Received {
+    pub(super) fn received(&self) -> Place {
         match &self.unknown {
-            Some(unknown) => Received::Kept(Arc::clone(&unknown.received)),
-            None => Received::Of(self.rpc),
+            Some(unknown) => Place::Kept(Arc::clone(&unknown.received)),
+            None => Place::Of(self.rpc),
+        }
+    }
+
+    /// Counts the call as one of its method from here on: something behind it has answered.
+    #[cold]
+    fn learn(&mut self) {
+        let Some(path) = self
+            .unknown
+            .as_mut()
+            .and_then(|unknown| unknown.path.take())
+        else {
+            return;
+        };
+        let rpc = series::learn(self.recorder, &path);
+        self.rpc.calls.leave();
+        rpc.calls.begin();
+        self.rpc = rpc;
+        if self.has_span && !rpc.is_other() {
+            self.context.span().update_name(rpc.full_name());
         }
     }
 
@@ -101,70 +135,52 @@ impl GrpcExchange {
         let now = Instant::now();
         let duration = now.saturating_duration_since(self.started);
         let code = self.code_of(end, duration);
-        let sampled = recorder::sampled(&self.context);
-        let rpc = self.proven(end, code);
-        self.rpc
-            .calls
-            .move_to(&rpc.calls, code.number(), duration, sampled, now);
-        if self.sent > 0 {
-            rpc.sent.add(self.sent);
+        if matches!(self.answer, Answer::Grpc(Some(Code::OK))) && end == End::Complete {
+            self.learn();
         }
+        if let Some(unknown) = &self.unknown {
+            self.rpc
+                .received
+                .add(unknown.received.load(Ordering::Relaxed));
+        }
+        if self.rpc.is_other() {
+            recorder::overflow(self.recorder.registry, Closed::GrpcMethod);
+        }
+        let sampled = recorder::sampled(&self.context);
+        self.rpc.calls.end(code.number(), duration, sampled, now);
         if tracing::event_enabled!(target: "grpc_access", tracing::Level::INFO) {
             let _inside = self.enter();
             tracing::info!(
                 target: "grpc_access",
-                rpc_service = rpc.service,
-                rpc_method = rpc.method,
+                rpc_service = self.rpc.service,
+                rpc_method = self.rpc.method,
                 code = code.name(),
                 duration_ms = recorder::milliseconds(duration),
                 "call"
             );
         }
-        if sampled.is_some() {
-            self.end_span(end, code, rpc);
+        if self.has_span && sampled.is_some() {
+            self.end_span(end, code);
         }
     }
 
     fn code_of(&self, end: End, duration: Duration) -> Code {
-        match (end, self.code) {
+        match (end, self.answer) {
             (End::Panicked, _) => Code::INTERNAL,
-            (_, Some(code)) => code,
+            (_, Answer::Grpc(Some(code)) | Answer::Http(code)) => code,
             // A stream without a status at its end.
-            (End::Complete | End::Failed | End::Broken, None) => Code::UNKNOWN,
-            // The server itself gives up a call whose time is over.
-            (End::Cancelled, None) => match self.timeout {
-                Some(timeout) if duration >= timeout => Code::DEADLINE_EXCEEDED,
+            (End::Complete | End::Failed | End::Broken, _) => Code::UNKNOWN,
+            // The server itself, or its caller, gives up a call whose time is over.
+            (End::Cancelled, _) => match self.timeout {
+                Some(timeout) if duration + timeout / AHEAD >= timeout => Code::DEADLINE_EXCEEDED,
                 _ => Code::CANCELLED,
             },
         }
     }
 
-    /// The method that the call is counted as.
-    fn proven(&self, end: End, code: Code) -> &'static Rpc {
-        if !self.rpc.is_other() {
-            return self.rpc;
-        }
-        let rpc = match &self.unknown {
-            Some(unknown) if self.is_grpc && code.proves_method() && end == End::Complete => {
-                series::learn(self.recorder, &unknown.path)
-            }
-            _ => self.rpc,
-        };
-        if rpc.is_other() {
-            recorder::overflow(self.recorder.registry, &names::GRPC_REQUESTS, "method");
-        }
-        if let Some(unknown) = &self.unknown {
-            rpc.received.add(unknown.received.load(Ordering::Relaxed));
-        }
-        rpc
-    }
-
-    fn end_span(&self, end: End, code: Code, rpc: &'static Rpc) {
+    fn end_span(&self, end: End, code: Code) {
         let span = self.context.span();
-        if !std::ptr::eq(rpc, self.rpc) {
-            span.update_name(rpc.full_name());
-        }
-        span.set_attribute(KeyValue::new(attribute::RPC_METHOD, rpc.full_name()));
+        span.set_attribute(KeyValue::new(attribute::RPC_METHOD, self.rpc.full_name()));
         span.set_attribute(KeyValue::new(attribute::RPC_STATUS, code.name()));
         let error = match end {
             End::Panicked => Some("panic"),
@@ -188,11 +204,10 @@ impl Exchange for GrpcExchange {
     }
 
     fn answered<B>(&mut self, response: &mut Response<B>) -> bool {
-        self.is_grpc = response.status() == StatusCode::OK;
-        self.code = match response.status() {
+        self.answer = match response.status() {
             // Without a body, the status stands in the headers.
-            StatusCode::OK => Code::of(response.headers()),
-            status => Some(Code::of_http(status)),
+            StatusCode::OK => Answer::Grpc(Code::of(response.headers())),
+            status => Answer::Http(Code::of_http(status)),
         };
         if self.responds {
             propagation::respond(&self.context, response.headers_mut());
@@ -201,11 +216,24 @@ impl Exchange for GrpcExchange {
     }
 
     fn data(&mut self, data: &impl Buf) {
-        self.sent += self.messages.begun_in(data);
+        let begun = self.messages.begun_in(data);
+        if begun > 0 {
+            if self.unknown.is_some() && matches!(self.answer, Answer::Grpc(_)) {
+                // No layer in front of a method sends messages.
+                self.learn();
+            }
+            self.rpc.sent.add(begun);
+        }
     }
 
     fn trailers(&mut self, trailers: &HeaderMap) {
-        self.code = Code::of(trailers).or(self.code);
+        if let (Answer::Grpc(_), Some(code)) = (self.answer, Code::of(trailers)) {
+            self.answer = Answer::Grpc(Some(code));
+        }
+    }
+
+    fn dropped() -> End {
+        wire::dropped_by_server()
     }
 
     fn end(mut self, end: End) {
@@ -215,7 +243,7 @@ impl Exchange for GrpcExchange {
 
 impl Drop for GrpcExchange {
     fn drop(&mut self) {
-        self.finish(End::of_drop());
+        self.finish(Self::dropped());
     }
 }
 

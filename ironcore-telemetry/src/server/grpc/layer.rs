@@ -1,9 +1,10 @@
 //! The layer and its service.
 
-use super::body::{GrpcRequestBody, Received};
+use super::body::{GrpcRequestBody, Place, Received};
 use super::call::GrpcExchange;
 use super::series;
 use crate::server::boundary::{Boundary, Caller, Trust};
+use crate::server::settings::Settings;
 use crate::wire::{self, Exchange as _, RecordedBody, RecordedResponse};
 use http::{Request, Response};
 use http_body::Body;
@@ -27,10 +28,13 @@ use tower_service::Service;
 /// the conventions call errors of a server: `UNKNOWN`, `DEADLINE_EXCEEDED`, `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE`,
 /// `DATA_LOSS`.
 ///
-/// A path is a caller's word, so a method is told apart only once something behind it has answered: with a code that a
-/// layer in front of it would not have (an authentication, a limit), or from the first call on where
-/// [`methods`](Self::methods) names it. Until then, and above 200 methods, a call is counted with `service` and `method`
-/// `_OTHER`. No metadata, address or message is recorded.
+/// A path is a caller's word, so a method is told apart once something behind it has answered, with a message or with `OK`,
+/// or from the first call on where [`methods`](Self::methods) names it: name them, so that one that only fails has a name
+/// too. Until then, and above 200 methods, a call is counted with `service` and `method` `_OTHER`. No metadata, address or
+/// message is recorded.
+///
+/// tonic's own timeout (`Server::timeout`), concurrency limit and load shedding stand in front of every layer: a call that
+/// they end early is `CANCELLED` here, and one that they refuse is not seen.
 ///
 /// ```
 /// use ironcore_telemetry::GrpcTelemetryLayer;
@@ -43,29 +47,6 @@ use tower_service::Service;
 #[must_use = "add the layer to a server"]
 pub struct GrpcTelemetryLayer {
     settings: Arc<Settings>,
-}
-
-/// What a layer was told.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Settings {
-    pub(super) trust: Trust,
-    pub(super) responds: bool,
-    skipped: Vec<String>,
-    declared: Vec<String>,
-}
-
-impl Settings {
-    /// Whether the service of a path is left out.
-    pub(super) fn skips(&self, path: &str) -> bool {
-        let service = path.get(1..).and_then(|path| path.split('/').next());
-        !self.skipped.is_empty()
-            && service.is_some_and(|service| self.skipped.iter().any(|skipped| skipped == service))
-    }
-
-    /// Whether it was said that there is such a method.
-    pub(super) fn declares(&self, path: &str) -> bool {
-        self.declared.iter().any(|declared| declared == path)
-    }
 }
 
 impl GrpcTelemetryLayer {
@@ -167,9 +148,9 @@ where
         let exchange = GrpcExchange::begin(&request, &self.settings);
         let received = exchange
             .as_ref()
-            .map_or(Received::Nowhere, GrpcExchange::received);
+            .map_or(Place::Nowhere, GrpcExchange::received);
         let _current = exchange.as_ref().map(GrpcExchange::enter);
-        let request = request.map(|body| GrpcRequestBody::new(body, received));
+        let request = request.map(|body| GrpcRequestBody::new(body, Received::at(received)));
         RecordedResponse::new(self.inner.call(request), exchange)
     }
 }

@@ -1,10 +1,10 @@
 //! The series of gRPC methods, found by path.
 
-use super::layer::Settings;
 use crate::names::{self, OTHER};
 use crate::recorder::Recorder;
 use crate::series::{self, Counter, Registry};
-use crate::wire::{self, Calls, Code, Hints, Known, Metrics};
+use crate::server::settings::Settings;
+use crate::wire::{self, Calls, Code, Hints, Known, Metrics, Named};
 use std::cell::Cell;
 
 /// Methods that are told apart.
@@ -16,7 +16,7 @@ static METRICS: Metrics = Metrics {
     in_flight: &names::GRPC_REQUESTS_IN_FLIGHT,
 };
 
-static KNOWN: Known<Rpc> = Known::new(METHODS, Rpc::process, Rpc::path);
+static KNOWN: Known<Rpc> = Known::new(METHODS);
 
 thread_local! {
     static FOUND: Hints<Rpc> = const { [const { Cell::new(None) }; _] };
@@ -51,10 +51,6 @@ impl Rpc {
         Self::new(series::process(), path)
     }
 
-    const fn path(&self) -> &'static str {
-        self.path
-    }
-
     /// `package.Service/Method`; `_OTHER` for what is not known.
     pub(super) fn full_name(&self) -> &'static str {
         self.path.strip_prefix('/').unwrap_or(self.path)
@@ -65,9 +61,15 @@ impl Rpc {
     }
 }
 
+impl Named for Rpc {
+    fn name(&self) -> &'static str {
+        self.path
+    }
+}
+
 /// Makes a method known.
 pub(super) fn declare(path: &str) {
-    KNOWN.find(path);
+    KNOWN.find(path, Rpc::process);
 }
 
 /// The method of this path, if it is known; else that of all others.
@@ -78,14 +80,15 @@ pub(super) fn known(recorder: &Recorder, path: &str, settings: &Settings) -> &'s
     }
     KNOWN
         .look(&FOUND, path)
-        .unwrap_or_else(|| KNOWN.get(&FOUND, OTHER))
+        .or_else(|| KNOWN.look(&FOUND, OTHER))
+        .unwrap_or_else(|| KNOWN.find(OTHER, Rpc::process))
 }
 
 /// The method of a path that something has answered behind.
 #[cold]
 pub(super) fn learn(recorder: &Recorder, path: &str) -> &'static Rpc {
     if recorder.is_process() {
-        KNOWN.find(path)
+        KNOWN.find(path, Rpc::process)
     } else {
         captured(recorder, Box::leak(path.into()))
     }

@@ -7,17 +7,22 @@
 //! clock page, so the clock reads (two a call) are undercounted. The last line is about time: what a second thread on the
 //! same site costs the first, as a ratio of medians in one process.
 
+use axum::body::Body;
+use http::{Request, Response};
 use http_body_util::BodyExt;
 use ironcore_telemetry as telemetry;
 use opentelemetry::trace::{SpanContext, TraceContextExt, TraceFlags, TraceState};
+use std::convert::Infallible;
 use std::future::Future;
 use std::hint::black_box;
 use std::pin::pin;
 use std::process::{Command, ExitCode};
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::{Duration, Instant};
-use telemetry::{Config, HttpTelemetryLayer, Sampling};
-use tower::ServiceExt;
+use telemetry::{
+    Boundary, Config, GrpcTelemetryLayer, HttpClientTelemetryLayer, HttpTelemetryLayer, Sampling,
+};
+use tower::{Layer as _, Service, ServiceExt, service_fn};
 
 /// Something to measure.
 struct Case {
@@ -73,6 +78,43 @@ const CASES: &[Case] = &[
         let _guard = telemetry::init_with(config).expect("telemetry starts");
         let layer = axum_tracing_opentelemetry::middleware::OtelAxumLayer::default();
         requests(n, &bare_router().layer(layer));
+    }),
+    case("bare request with a body", None, |n| {
+        send(n, || post(Body::from("seven")), &bare_router());
+    }),
+    case("with a body, unsampled", None, |n| {
+        let _guard = start(Sampling::Never);
+        let router = bare_router().layer(HttpTelemetryLayer::new());
+        send(n, || post(Body::from("seven")), &router);
+    }),
+    case("bare request of a friend", None, |n| {
+        send(n, continued, &bare_router());
+    }),
+    case("of a friend, unsampled", None, |n| {
+        let _guard = start(Sampling::Always);
+        let layer = HttpTelemetryLayer::new().boundary(Boundary::Trusted);
+        send(n, continued, &bare_router().layer(layer));
+    }),
+    case("bare client request", None, |n| {
+        let peer = service_fn(async |_| Ok::<_, Infallible>(Response::new(Body::from("7"))));
+        send(n, get, &peer);
+    }),
+    case("client request, unsampled", None, |n| {
+        client(n, TraceFlags::NOT_SAMPLED);
+    }),
+    case("client request, sampled", None, |n| {
+        client(n, TraceFlags::SAMPLED);
+    }),
+    case("bare gRPC call", None, |n| send(n, get, &grpc())),
+    case("gRPC call, unsampled", None, |n| {
+        let _guard = start(Sampling::Never);
+        let layer = GrpcTelemetryLayer::new().methods(["wallets/7"]);
+        send(n, get, &layer.layer(grpc()));
+    }),
+    case("gRPC call, sampled", None, |n| {
+        let _guard = start(Sampling::Always);
+        let layer = GrpcTelemetryLayer::new().methods(["wallets/7"]);
+        send(n, get, &layer.layer(grpc()));
     }),
 ];
 
@@ -295,19 +337,70 @@ fn under_parent<T>(calls: u32, flags: TraceFlags, case: impl FnMut() -> T) {
 }
 
 fn bare_router() -> axum::Router {
-    axum::Router::new().route("/wallets/{id}", axum::routing::get(async || "wallet"))
+    let wallet = axum::routing::get(async || "wallet").post(async |body: String| body);
+    axum::Router::new().route("/wallets/{id}", wallet)
 }
 
 fn requests(calls: u32, router: &axum::Router) {
+    send(calls, get, router);
+}
+
+/// Sends requests to a service and reads what it answers.
+fn send<S, A>(calls: u32, request: impl Fn() -> Request<Body>, service: &S)
+where
+    S: Service<Request<Body>, Response = Response<A>, Error: std::fmt::Debug> + Clone,
+    A: http_body::Body<Error: std::fmt::Debug>,
+{
     repeat(calls, || {
-        let request = http::Request::get("/wallets/7")
-            .body(axum::body::Body::empty())
-            .expect("a request");
-        let answer = call(router.clone().oneshot(request)).expect("an answer");
+        let answer = call(service.clone().oneshot(request())).expect("an answer");
         call(answer.into_body().collect())
             .expect("a body")
             .to_bytes()
     });
+}
+
+fn get() -> Request<Body> {
+    Request::get("/wallets/7")
+        .body(Body::empty())
+        .expect("a request")
+}
+
+fn post(body: Body) -> Request<Body> {
+    Request::post("/wallets/7").body(body).expect("a request")
+}
+
+/// A request in a trace that is not sampled.
+fn continued() -> Request<Body> {
+    let mut request = get();
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+    let parent = http::HeaderValue::from_static(parent);
+    request.headers_mut().insert("traceparent", parent);
+    request
+}
+
+/// A client that is told the trace, inside of one.
+fn client(calls: u32, flags: TraceFlags) {
+    let _guard = start(Sampling::Always);
+    let ids = SpanContext::new(1_u128.into(), 1_u64.into(), flags, false, TraceState::NONE);
+    let _current = opentelemetry::Context::new()
+        .with_remote_span_context(ids)
+        .attach();
+    let peer = service_fn(async |_| Ok::<_, Infallible>(Response::new(Body::from("7"))));
+    let layer = HttpClientTelemetryLayer::new("ledger").propagate_to("ledger.internal");
+    let request = || {
+        let mut request = get();
+        *request.uri_mut() = http::Uri::from_static("http://ledger.internal/wallets/7");
+        request
+    };
+    send(calls, request, &layer.layer(peer));
+}
+
+/// Answers as tonic does where there is only a status.
+fn grpc<B>() -> impl Service<Request<B>, Response = Response<Body>, Error = Infallible> + Clone {
+    service_fn(async |_| {
+        let answer = Response::builder().header("grpc-status", "0");
+        Ok::<_, Infallible>(answer.body(Body::empty()).expect("an answer"))
+    })
 }
 
 /// How much longer a call takes when a second thread calls the same site all the time.

@@ -141,7 +141,7 @@ mod tests {
 
         fn on_end(&self, _: SpanData) {}
 
-        fn force_flush_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        fn force_flush(&self) -> OTelSdkResult {
             Ok(())
         }
 

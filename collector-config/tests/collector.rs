@@ -91,7 +91,12 @@ fn errors_slow_requests_and_money_are_kept_and_the_rest_is_sampled() {
         request("POST", "/api/v1/swap"),
         request("POST", "/api/v1/tx"),
     ];
-    let left = [request("GET", "/api/v1/wallets"), request("GET", "/health")];
+    let probe = "grpc.health.v1.Health/Check";
+    let left = [
+        request("GET", "/api/v1/wallets"),
+        request("GET", "/health"),
+        RawSpan::new(new_trace(), probe).with("rpc.method", probe),
+    ];
     for span in left.iter().chain(&kept) {
         send(&stack.otlp_http_url(), std::slice::from_ref(span));
     }
@@ -105,7 +110,7 @@ fn errors_slow_requests_and_money_are_kept_and_the_rest_is_sampled() {
     for span in &left {
         assert!(jaeger.trace(&span.id()).unwrap().is_none(), "{}", span.name);
     }
-    // The counts know all of them but the probe: they are made before the choice.
+    // The counts know all of them but the probes: they are made before the choice.
     let page = Api::new(stack.url(Port::CollectorSpanMetrics));
     eventually_true("the counts of all spans", || {
         let page = page.text("/metrics")?;

@@ -96,6 +96,23 @@ fn every_rule_file_is_loaded() {
 }
 
 #[test]
+fn the_collector_lets_every_attribute_of_the_library_pass() {
+    let names = paths::workspace().join("ironcore-telemetry/src/names.rs");
+    let names = fs::read_to_string(names).unwrap();
+    let (_, attributes) = names.split_once("mod attribute {").unwrap();
+    let (attributes, _) = attributes.split_once("\n}").unwrap();
+    let attributes: Vec<&str> = attributes.split('"').skip(1).step_by(2).collect();
+    assert!(attributes.len() > 10, "{attributes:?}");
+    for file in ["collector/base.yaml", "collector/agent.yaml"] {
+        let allowed = fs::read_to_string(config().join(file)).unwrap();
+        for attribute in &attributes {
+            let line = format!("      - {attribute}\n");
+            assert!(allowed.contains(&line), "{file} drops {attribute}");
+        }
+    }
+}
+
+#[test]
 fn every_job_belongs_to_a_system_or_to_the_service() {
     let jobs = |folder: &str| -> BTreeSet<String> {
         let entries = fs::read_dir(config().join(folder)).unwrap();

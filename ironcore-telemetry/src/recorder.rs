@@ -119,6 +119,8 @@ pub(crate) enum Closed {
     GrpcMethod,
     #[cfg(feature = "grpc")]
     GrpcClientMethod,
+    #[cfg(feature = "grpc")]
+    GrpcClientPeer,
 }
 
 impl Closed {
@@ -140,6 +142,8 @@ impl Closed {
         Self::GrpcMethod,
         #[cfg(feature = "grpc")]
         Self::GrpcClientMethod,
+        #[cfg(feature = "grpc")]
+        Self::GrpcClientPeer,
     ];
 
     /// The metric and the name of the label.
@@ -162,6 +166,8 @@ impl Closed {
             Self::GrpcMethod => (&names::GRPC_REQUESTS, "method"),
             #[cfg(feature = "grpc")]
             Self::GrpcClientMethod => (&names::GRPC_CLIENT_REQUESTS, "method"),
+            #[cfg(feature = "grpc")]
+            Self::GrpcClientPeer => (&names::GRPC_CLIENT_REQUESTS, "peer"),
         };
         [metric.name, label]
     }

@@ -7,7 +7,7 @@ use crate::recorder::{self, Closed, Recorder};
 use crate::wire::{self, Calls, End, Exchange};
 use bytes::Buf;
 use http::{HeaderMap, Method, Request, Response};
-use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt};
+use opentelemetry::trace::{SpanBuilder, SpanKind};
 use opentelemetry::{Context, KeyValue};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -107,13 +107,6 @@ impl HttpClientExchange {
     }
 
     fn end_span(&self, end: End) {
-        let span = self.context.span();
-        if self.status != 0 {
-            span.set_attribute(KeyValue::new(
-                attribute::HTTP_STATUS,
-                i64::from(self.status),
-            ));
-        }
         let error: Option<Cow<'static, str>> = match end {
             End::Complete | End::Cancelled if self.status >= 400 => {
                 Some(self.status.to_string().into())
@@ -125,13 +118,9 @@ impl HttpClientExchange {
             End::Broken => Some("response_body".into()),
             End::Panicked => Some("panic".into()),
         };
-        if let Some(error) = error {
-            span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, error));
-            if end != End::Cancelled || self.status != 0 {
-                span.set_status(Status::error(""));
-            }
-        }
-        span.end();
+        let is_error = error.is_some() && (end != End::Cancelled || self.status != 0);
+        let status = wire::status_attribute(self.status);
+        wire::end_span(&self.context, status, error, is_error);
     }
 }
 

@@ -10,7 +10,7 @@ use crate::wire::{self, End, Exchange};
 use axum::extract::MatchedPath;
 use bytes::Buf;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
-use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt};
+use opentelemetry::trace::{SpanBuilder, SpanKind};
 use opentelemetry::{Context, KeyValue};
 use std::borrow::Cow;
 use std::time::Instant;
@@ -131,13 +131,6 @@ impl HttpExchange {
     }
 
     fn end_span(&self, end: End) {
-        let span = self.context.span();
-        if self.status != 0 {
-            span.set_attribute(KeyValue::new(
-                attribute::HTTP_STATUS,
-                i64::from(self.status),
-            ));
-        }
         let error: Option<Cow<'static, str>> = match end {
             End::Complete if self.status >= 500 => Some(self.status.to_string().into()),
             End::Complete => None,
@@ -146,14 +139,10 @@ impl HttpExchange {
             End::Cancelled => Some("cancelled".into()),
             End::Panicked => Some("panic".into()),
         };
-        if let Some(error) = error {
-            span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, error));
-            if end != End::Cancelled {
-                // Who went away did not find an error of the service.
-                span.set_status(Status::error(""));
-            }
-        }
-        span.end();
+        // Who went away did not find an error of the service.
+        let is_error = error.is_some() && end != End::Cancelled;
+        let status = wire::status_attribute(self.status);
+        wire::end_span(&self.context, status, error, is_error);
     }
 }
 

@@ -1,7 +1,8 @@
 //! HTTP methods as a closed set, and versions.
 
-use crate::names::OTHER;
+use crate::names::{OTHER, attribute};
 use http::{Method, StatusCode, Version};
+use opentelemetry::KeyValue;
 use std::borrow::Cow;
 
 /// The ten methods that are known, and what every other one is called, so that no caller can make series.
@@ -62,6 +63,11 @@ pub(crate) fn closed_status(status: u16) -> u16 {
 /// Whether it is what unknown ones are counted as.
 pub(crate) const fn is_other_status(status: u16) -> bool {
     status == OTHER_STATUS
+}
+
+/// A status as an attribute; none while there is no answer.
+pub(crate) fn status_attribute(status: u16) -> Option<KeyValue> {
+    (status != 0).then(|| KeyValue::new(attribute::HTTP_STATUS, i64::from(status)))
 }
 
 /// How a status is called in a label.

@@ -19,14 +19,17 @@ pub(crate) use label::{Hints, Known, Named};
 #[cfg(feature = "http")]
 pub(crate) use method::{
     METHODS, MethodIndex, closed_status, is_other_status, method_index, protocol_version,
-    status_label,
+    status_attribute, status_label,
 };
 #[cfg(feature = "grpc")]
 pub(crate) use rpc::{Code, Messages, method_of, timeout_of};
 
+use crate::names::attribute;
 use bytes::Buf;
 use http::{HeaderMap, Response};
-use opentelemetry::{Context, ContextGuard};
+use opentelemetry::trace::{Status, TraceContextExt as _};
+use opentelemetry::{Context, ContextGuard, KeyValue};
+use std::borrow::Cow;
 
 /// A request that has begun. Dropped before its end, it was given up.
 pub trait Exchange: Sized {
@@ -72,6 +75,26 @@ pub enum End {
     Cancelled,
     /// The code below the layer panicked.
     Panicked,
+}
+
+/// Ends the span of an exchange with its status, and with what went wrong; `is_error` says whether that was a fault.
+pub(crate) fn end_span(
+    context: &Context,
+    status: Option<KeyValue>,
+    error: Option<Cow<'static, str>>,
+    is_error: bool,
+) {
+    let span = context.span();
+    if let Some(status) = status {
+        span.set_attribute(status);
+    }
+    if let Some(error) = error {
+        span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, error));
+    }
+    if is_error {
+        span.set_status(Status::error(""));
+    }
+    span.end();
 }
 
 /// What it means to a server that nobody has waited for the end: a handler that panics takes its response along.

@@ -7,7 +7,7 @@ use crate::recorder::{self, Closed};
 use crate::wire::{self, Code, End, Exchange, Messages};
 use bytes::Buf;
 use http::{HeaderMap, Request, Response, StatusCode};
-use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt};
+use opentelemetry::trace::{SpanBuilder, SpanKind};
 use opentelemetry::{Context, KeyValue};
 use std::any::Any;
 use std::borrow::Cow;
@@ -80,13 +80,10 @@ impl GrpcClientExchange {
         let sampled = recorder::sampled(&self.context);
         self.rpc.calls.end(code.number(), duration, sampled, now);
         if self.has_span && sampled.is_some() {
-            let span = self.context.span();
-            span.set_attribute(KeyValue::new(attribute::RPC_STATUS, code.name()));
-            if code != Code::OK {
-                span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, code.name()));
-                span.set_status(Status::error(""));
-            }
-            span.end();
+            let is_error = code != Code::OK;
+            let status = KeyValue::new(attribute::RPC_STATUS, code.name());
+            let error = is_error.then(|| code.name().into());
+            wire::end_span(&self.context, Some(status), error, is_error);
         }
     }
 

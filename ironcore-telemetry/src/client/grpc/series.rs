@@ -1,7 +1,7 @@
 //! The series of the calls that the service makes, by peer and method.
 
 use crate::names::{self, OTHER};
-use crate::recorder::Recorder;
+use crate::recorder::{self, Closed, Recorder};
 use crate::series::{self, Counter, Registry};
 use crate::wire::{self, Calls, Code, Hints, Known, Metrics, Named};
 use std::cell::Cell;
@@ -95,6 +95,9 @@ pub(super) fn rpc(recorder: &Recorder, peer: &'static str, path: &str) -> &'stat
     let peer = KNOWN
         .look(&FOUND, peer)
         .unwrap_or_else(|| KNOWN.find(peer, Peer::new));
+    if peer.name == OTHER {
+        recorder::overflow(recorder.registry, Closed::GrpcClientPeer);
+    }
     peer.methods
         .find(path, |path| Rpc::new(series::process(), peer.name, path))
 }

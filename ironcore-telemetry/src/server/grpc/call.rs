@@ -10,7 +10,7 @@ use crate::server::settings::Settings;
 use crate::wire::{self, Code, End, Exchange, Messages};
 use bytes::Buf;
 use http::{HeaderMap, Request, Response, StatusCode};
-use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt};
+use opentelemetry::trace::{SpanBuilder, SpanKind, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -179,22 +179,21 @@ impl GrpcExchange {
     }
 
     fn end_span(&self, end: End, code: Code) {
-        let span = self.context.span();
-        span.set_attribute(KeyValue::new(attribute::RPC_METHOD, self.rpc.full_name()));
-        span.set_attribute(KeyValue::new(attribute::RPC_STATUS, code.name()));
+        let method = KeyValue::new(attribute::RPC_METHOD, self.rpc.full_name());
+        self.context.span().set_attribute(method);
         let error = match end {
             End::Panicked => Some("panic"),
             End::Cancelled => Some(code.name()),
             _ if code.is_of_server() => Some(code.name()),
             _ => None,
         };
-        if let Some(error) = error {
-            span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, error));
-        }
-        if code.is_of_server() {
-            span.set_status(Status::error(""));
-        }
-        span.end();
+        let status = KeyValue::new(attribute::RPC_STATUS, code.name());
+        wire::end_span(
+            &self.context,
+            Some(status),
+            error.map(Into::into),
+            code.is_of_server(),
+        );
     }
 }
 

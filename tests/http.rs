@@ -7,6 +7,7 @@ use axum::routing::{get, post};
 use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::BodyExt;
+use hyper_util::rt::TokioIo;
 use ironcore_telemetry as telemetry;
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{
@@ -20,6 +21,8 @@ use std::task::{Context as TaskContext, Poll};
 use support::{ReceivedSpan, Receiver, sample, span_named};
 use telemetry::testing::Capture;
 use telemetry::{Boundary, Caller, Config, HttpTelemetryLayer, TelemetryGuard};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt;
 
 /// Telemetry of this process; it lives as long as the process.
@@ -58,10 +61,14 @@ fn app() -> Router {
         .route("/outside", get(without_baggage))
         .route("/refuses", post(async || StatusCode::UNPROCESSABLE_ENTITY))
         .route("/breaks", get(async || StatusCode::BAD_GATEWAY))
+        .route("/waits-again", get(std::future::pending::<&'static str>))
+        .route("/drips-again", get(async || Body::new(Parts::of("waits"))))
         .route("/waits", get(std::future::pending::<&'static str>))
         .route("/nested", get(async || create_wallet().await))
         .route("/streams", get(async || Body::new(Parts::of("ends"))))
         .route("/drips", get(async || Body::new(Parts::of("waits"))))
+        .route("/explodes", get(async || Body::new(Parts::of("panics"))))
+        .route("/upgrades", get(upgrades))
         .route("/declared", get(declared))
         .route("/breaks-off", get(async || Body::new(Parts::of("fails"))))
         .route("/panics", get(panics))
@@ -87,6 +94,23 @@ fn app() -> Router {
 async fn declared() -> Response<Body> {
     let response = Response::builder().header("content-length", "12");
     response.body(Body::new(Parts::of("waits"))).unwrap()
+}
+
+/// Speaks something else from here on: what it is sent, once more.
+async fn upgrades(mut request: Request<Body>) -> Response<Body> {
+    let upgrade = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        let mut connection = TokioIo::new(upgrade.await.unwrap());
+        let mut four = [0; 4];
+        while connection.read_exact(&mut four).await.is_ok() {
+            connection.write_all(&four).await.unwrap();
+        }
+    });
+    let head = Response::builder().status(StatusCode::SWITCHING_PROTOCOLS);
+    let head = head
+        .header("connection", "upgrade")
+        .header("upgrade", "echo");
+    head.body(Body::empty()).unwrap()
 }
 
 async fn panics() -> &'static str {
@@ -119,6 +143,7 @@ impl http_body::Body for Parts {
         match self.then {
             "ends" => Poll::Ready(None),
             "waits" => Poll::Pending,
+            "panics" => panic!("as it was asked to"),
             _ => Poll::Ready(Some(Err(std::io::Error::other("the disk is gone")))),
         }
     }
@@ -415,6 +440,47 @@ async fn a_panic_goes_on_and_is_counted_as_an_error() {
 }
 
 #[tokio::test]
+async fn a_body_that_panics_is_an_error_even_where_that_is_caught() {
+    let _ = receiver();
+    let response = app().oneshot(request("GET", "/explodes")).await.unwrap();
+    let body = AssertUnwindSafe(response.into_body().collect());
+    assert!(futures_util::FutureExt::catch_unwind(body).await.is_err());
+    assert!(is(count("GET", "/explodes", 500), 1) && is(in_flight("/explodes"), 0));
+    let span = span("GET /explodes");
+    assert_eq!(
+        (span.status, span.attribute("error.type")),
+        ("error", Some("panic"))
+    );
+}
+
+#[tokio::test]
+async fn an_upgraded_connection_is_no_longer_a_request() {
+    let _ = receiver();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async { axum::serve(listener, app()).await.unwrap() });
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    let request =
+        "GET /upgrades HTTP/1.1\r\nhost: here\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(connection.read_u8().await.unwrap());
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101 "));
+    // It goes on, and is counted already.
+    for _ in 0..2 {
+        connection.write_all(b"ping").await.unwrap();
+        let mut echo = [0; 4];
+        connection.read_exact(&mut echo).await.unwrap();
+        assert_eq!(&echo, b"ping");
+        assert!(is(count("GET", "/upgrades", 101), 1) && is(in_flight("/upgrades"), 0));
+    }
+    assert_eq!(span("GET /upgrades").status, "unset");
+    server.abort();
+}
+
+#[tokio::test]
 async fn an_answer_without_a_body_ends_with_its_head() {
     let _ = receiver();
     for (method, path, status) in [("GET", "/empty", 204), ("HEAD", "/fine/7", 200)] {
@@ -556,6 +622,22 @@ async fn a_caller_that_goes_away_is_counted_and_its_span_ends() {
         span("GET /waits").attribute("error.type"),
         Some("cancelled")
     );
+}
+
+#[tokio::test]
+async fn a_request_that_waits_leaves_its_context_with_nobody() {
+    let _ = receiver();
+    let is_alone = || !Context::current().has_active_span();
+    let mut task = TaskContext::from_waker(std::task::Waker::noop());
+    let mut waits = Box::pin(app().oneshot(request("GET", "/waits-again")));
+    assert!(waits.as_mut().poll(&mut task).is_pending());
+    assert!(is_alone());
+    let response = app().oneshot(request("GET", "/drips-again")).await.unwrap();
+    let mut body = response.into_body();
+    body.frame().await.unwrap().unwrap();
+    let mut rest = Box::pin(body.frame());
+    assert!(rest.as_mut().poll(&mut task).is_pending());
+    assert!(is_alone());
 }
 
 #[tokio::test]

@@ -82,3 +82,55 @@ fn place(name: &str) -> usize {
     let mix = |mix: usize, byte: &u8| mix.wrapping_mul(31).wrapping_add(usize::from(*byte));
     last.iter().fold(name.len(), mix) % HINTS
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Thing(&'static str);
+
+    impl Named for Thing {
+        fn name(&self) -> &'static str {
+            self.0
+        }
+    }
+
+    thread_local! {
+        static FOUND: Hints<Thing> = const { [const { Cell::new(None) }; _] };
+    }
+
+    #[test]
+    fn so_many_are_told_apart_and_the_rest_is_one() {
+        static KNOWN: Known<Thing> = Known::new(3);
+        let name_of = |name: &str| KNOWN.find(name, Thing).name();
+        for name in ["a", "b", "c"] {
+            assert_eq!(name_of(name), name);
+        }
+        for junk in 0..1_000 {
+            assert_eq!(name_of(&format!("junk{junk}")), OTHER);
+        }
+        // Who came first stays, and the rest has one place.
+        assert_eq!(name_of("b"), "b");
+        let all = KNOWN.all.read().unwrap();
+        assert_eq!(
+            all.keys().copied().collect::<Vec<_>>(),
+            [OTHER, "a", "b", "c"]
+        );
+    }
+
+    #[test]
+    fn a_hint_of_another_name_in_the_same_place_is_not_taken() {
+        static KNOWN: Known<Thing> = Known::new(1_000);
+        let names: Vec<_> = (0..500).map(|number| format!("/route/{number}")).collect();
+        for name in &names {
+            assert!(KNOWN.look(&FOUND, name).is_none());
+            KNOWN.find(name, Thing);
+        }
+        for _ in 0..2 {
+            for name in &names {
+                assert_eq!(KNOWN.look(&FOUND, name).unwrap().name(), name);
+            }
+        }
+    }
+}

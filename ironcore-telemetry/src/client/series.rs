@@ -64,9 +64,7 @@ pub(super) fn calls(
         // As long as the process, like the capture that it is for.
         return make(recorder.registry, peer);
     }
-    let known = KNOWN
-        .look(&FOUND, peer)
-        .unwrap_or_else(|| KNOWN.find(peer, Peer::new));
+    let known = KNOWN.get(&FOUND, peer, Peer::new);
     if known.name == OTHER {
         recorder::overflow(recorder.registry, Closed::HttpClientPeer);
     }

@@ -28,8 +28,6 @@ pub struct HttpExchange {
     recorder: &'static Recorder,
     endpoint: &'static Endpoint,
     context: Context,
-    /// Whether the span of the context is the request's own.
-    has_span: bool,
     /// Whether to a `HEAD` or a `CONNECT`: then no body follows where it would otherwise.
     special: Special,
     /// Zero as long as there is no response.
@@ -84,7 +82,6 @@ impl HttpExchange {
             recorder,
             endpoint,
             context,
-            has_span: recorder.spans().is_some(),
             special: Special::of(request.method()),
             status: 0,
             responds: settings.responds && boundary == Boundary::Trusted,
@@ -95,6 +92,11 @@ impl HttpExchange {
     /// What its request's body is counted by.
     pub(super) const fn endpoint(&self) -> &'static Endpoint {
         self.endpoint
+    }
+
+    /// Whether the span of the context is its own: while traces are off it may be another's.
+    fn has_span(&self) -> bool {
+        self.recorder.spans().is_some()
     }
 
     fn finish(&mut self, end: End) {
@@ -125,7 +127,7 @@ impl HttpExchange {
                 "request"
             );
         }
-        if self.has_span && sampled.is_some() {
+        if self.has_span() && sampled.is_some() {
             self.end_span(end);
         }
     }

@@ -63,9 +63,7 @@ pub(super) fn endpoint(
     if !recorder.is_process() {
         return captured(recorder, method, route);
     }
-    let route = KNOWN
-        .look(&FOUND, route)
-        .unwrap_or_else(|| KNOWN.find(route, Route::new));
+    let route = KNOWN.get(&FOUND, route, Route::new);
     match route.endpoints.get(method.index()) {
         Some(place) => {
             let make = || Endpoint::new(series::process(), method, route.name);

@@ -50,7 +50,7 @@ impl<B: Body, X: Exchange> RecordedBody<B, X> {
             }
             Some(exchange)
         });
-        let left = length_of(&response);
+        let left = exchange.as_ref().and_then(|_| length_of(&response));
         response.map(|inner| Self {
             left,
             inner: Some(inner),

@@ -31,6 +31,18 @@ impl<T: Named> Known<T> {
         }
     }
 
+    /// The one of this name, made when it is new; `_OTHER` when there are too many already.
+    #[inline]
+    pub(crate) fn get(
+        &self,
+        hints: &'static LocalKey<Hints<T>>,
+        name: &str,
+        new: impl FnOnce(&'static str) -> T,
+    ) -> &'static T {
+        self.look(hints, name)
+            .unwrap_or_else(|| self.find(name, new))
+    }
+
     /// The one of this name, if there is one already.
     #[inline]
     pub(crate) fn look(
@@ -50,7 +62,7 @@ impl<T: Named> Known<T> {
         Some(known)
     }
 
-    /// The one of this name, made when it is new; `_OTHER` when there are too many already.
+    /// As [`get`](Self::get), for names of which a thread has no hint.
     pub(crate) fn find(&self, name: &str, new: impl FnOnce(&'static str) -> T) -> &'static T {
         let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
         let is_full = |all: &BTreeMap<_, _>| all.len() >= self.most;

@@ -92,9 +92,7 @@ pub(super) fn rpc(recorder: &Recorder, peer: &'static str, path: &str) -> &'stat
         let path = Box::leak(path.into());
         return Box::leak(Box::new(Rpc::new(recorder.registry, peer, path)));
     }
-    let peer = KNOWN
-        .look(&FOUND, peer)
-        .unwrap_or_else(|| KNOWN.find(peer, Peer::new));
+    let peer = KNOWN.get(&FOUND, peer, Peer::new);
     if peer.name == OTHER {
         recorder::overflow(recorder.registry, Closed::GrpcClientPeer);
     }

@@ -33,8 +33,6 @@ pub struct GrpcExchange {
     rpc: &'static Rpc,
     unknown: Option<Unknown>,
     context: Context,
-    /// Whether the span of the context is the call's own.
-    has_span: bool,
     answer: Answer,
     messages: Messages,
     responds: bool,
@@ -93,7 +91,6 @@ impl GrpcExchange {
             rpc,
             unknown,
             context,
-            has_span: recorder.spans().is_some(),
             answer: Answer::None,
             messages: Messages::default(),
             responds: settings.responds && boundary == Boundary::Trusted,
@@ -123,9 +120,14 @@ impl GrpcExchange {
         self.rpc.calls.leave();
         rpc.calls.begin();
         self.rpc = rpc;
-        if self.has_span && !rpc.is_other() {
+        if self.has_span() && !rpc.is_other() {
             self.context.span().update_name(rpc.full_name());
         }
+    }
+
+    /// Whether the span of the context is its own: while traces are off it may be another's.
+    fn has_span(&self) -> bool {
+        self.recorder.spans().is_some()
     }
 
     fn finish(&mut self, end: End) {
@@ -159,7 +161,7 @@ impl GrpcExchange {
                 "call"
             );
         }
-        if self.has_span && sampled.is_some() {
+        if self.has_span() && sampled.is_some() {
             self.end_span(end, code);
         }
     }

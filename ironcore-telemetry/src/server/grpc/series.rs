@@ -80,8 +80,7 @@ pub(super) fn known(recorder: &Recorder, path: &str, settings: &Settings) -> &'s
     }
     KNOWN
         .look(&FOUND, path)
-        .or_else(|| KNOWN.look(&FOUND, OTHER))
-        .unwrap_or_else(|| KNOWN.find(OTHER, Rpc::process))
+        .unwrap_or_else(|| KNOWN.get(&FOUND, OTHER, Rpc::process))
 }
 
 /// The method of a path that something has answered behind.

@@ -1,13 +1,13 @@
 //! `init` and its guard: on every kind of runtime, with bad settings, beside others, without a collector.
 
-use std::time::{Duration, Instant};
-use support::{Probe, Receiver, Report, sample};
+use std::net::TcpListener;
+use support::{Probe, Receiver, sample};
 
 fn probe(scenario: &str) -> Probe {
     Probe::new(env!("CARGO_BIN_EXE_probe"), scenario)
 }
 
-/// All hundred operations of a scenario arrive, and its shutdown says so in good time.
+/// All hundred operations of a scenario arrive, and its shutdown says so long before its limit of an hour.
 fn delivers_everything(scenario: &str, protocol: &str) {
     let receiver = Receiver::start().unwrap();
     let report = probe(scenario)
@@ -21,10 +21,6 @@ fn delivers_everything(scenario: &str, protocol: &str) {
         "{report:?}"
     );
     assert!(report.result["shutdown"].get("Ok").is_some(), "{report:?}");
-    assert!(
-        report.result["shutdown_ms"].as_u64().unwrap() < 2_000,
-        "{report:?}"
-    );
     let ids: std::collections::HashSet<_> = receiver
         .spans()
         .into_iter()
@@ -130,7 +126,7 @@ fn a_bad_variable_names_itself_and_what_is_allowed() {
 
 #[test]
 fn a_taken_metrics_port_names_the_address_and_the_ways_out() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let report = probe("init")
         .env("OTEL_EXPORTER_PROMETHEUS_PORT", &port)
@@ -145,63 +141,50 @@ fn a_taken_metrics_port_names_the_address_and_the_ways_out() {
     }
 }
 
-fn init_ms(report: &Report) -> u64 {
-    report.result["init_ms"]
-        .as_u64()
-        .unwrap_or_else(|| panic!("{report:?}"))
-}
-
 #[test]
-fn an_absent_collector_neither_delays_nor_fails_init_and_shutdown_tells_the_loss() {
-    // The best of a few: what is asserted is that `init` does not wait, not that the machine is idle.
-    let run = || probe("init").env("PROBE_SHUTDOWN_MS", "500").run();
-    let reports: Vec<_> = (0..3).map(|_| run()).collect();
-    assert!(reports.iter().map(init_ms).min().unwrap() < 250);
-    for report in &reports {
-        let error = report.result["shutdown"]["Err"]
-            .as_str()
-            .unwrap_or_else(|| panic!("{report:?}"));
-        assert!(
-            error.starts_with("1 spans were not delivered within 500ms"),
-            "{error}"
-        );
-        assert!(report.result["shutdown_ms"].as_u64().unwrap() >= 500);
-    }
+fn an_absent_collector_does_not_fail_init_and_shutdown_tells_the_loss() {
+    let report = probe("init").env("PROBE_SHUTDOWN_MS", "500").run();
+    let error = report.result["shutdown"]["Err"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{report:?}"));
     assert!(
-        reports
-            .iter()
-            .any(|report| report.result["shutdown_ms"].as_u64().unwrap() < 700)
+        error.starts_with("1 spans were not delivered within 500ms"),
+        "{error}"
     );
+    // It has used its time: the collector could have come.
+    assert!(report.result["shutdown_ms"].as_u64().unwrap() >= 500);
 }
 
-#[test]
-fn a_collector_that_accepts_and_never_answers_holds_nothing_up() {
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+/// A collector that accepts connections and never answers, and a process that would wait for an hour for its answer.
+fn of_a_silent_collector(scenario: &str) -> (TcpListener, Probe) {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", silent.local_addr().unwrap());
-    let probe = probe("init")
+    let probe = probe(scenario)
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)
-        .env("PROBE_SHUTDOWN_MS", "500");
-    let report = probe.run();
+        .env("OTEL_EXPORTER_OTLP_TIMEOUT", "3600000");
+    (silent, probe)
+}
+
+#[test]
+fn init_and_shutdown_end_while_the_collector_is_still_silent() {
+    let (silent, probe) = of_a_silent_collector("init");
+    let report = probe.env("PROBE_SHUTDOWN_MS", "500").run();
     assert!(report.result["shutdown"]["Err"].is_string(), "{report:?}");
-    assert!(
-        report.result["shutdown_ms"].as_u64().unwrap() < 2_000,
-        "{report:?}"
-    );
+    drop(silent);
 }
 
 #[test]
 fn spans_wait_for_a_collector_that_comes_later() {
-    let reserved = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let refusing = TcpListener::bind("127.0.0.1:0").unwrap();
+    let reserved = refusing.local_addr().unwrap();
     let later = std::thread::spawn(move || {
         let probe = probe("without_runtime")
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{reserved}"));
         probe.env("OTEL_BSP_SCHEDULE_DELAY", "1").run()
     });
-    // Long enough for the first attempts to fail; a faster machine only makes the test easier.
-    std::thread::sleep(Duration::from_millis(700));
+    // The first attempt fails: its connection is closed.
+    drop(refusing.accept().unwrap());
+    drop(refusing);
     let receiver = Receiver::start_on(reserved).unwrap();
     let report = later.join().unwrap();
     assert!(report.result["shutdown"].get("Ok").is_some(), "{report:?}");
@@ -299,7 +282,7 @@ fn a_shutdown_without_a_limit_ends_when_everything_is_delivered() {
 #[test]
 fn a_collector_that_refuses_costs_the_batch_at_once_and_is_said_once() {
     // Speaks HTTP, knows no path: every export is answered with 404, which OTLP forbids to try again.
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         while let Ok((mut stream, _)) = listener.accept() {
@@ -341,14 +324,10 @@ fn a_dropped_guard_still_delivers() {
 }
 
 #[test]
-fn a_dropped_guard_gives_up_in_time_and_says_what_was_lost() {
-    let started = Instant::now();
-    let report = probe("dropped_guard").run();
-    assert!(
-        report.result["drop_ms"].as_u64().unwrap() < 5_000,
-        "{report:?}"
-    );
-    assert!(started.elapsed() < Duration::from_secs(20));
+fn a_dropped_guard_gives_up_while_the_collector_is_silent_and_says_what_was_lost() {
+    let (silent, probe) = of_a_silent_collector("dropped_guard");
+    let report = probe.run();
+    drop(silent);
     let last = report.log().pop().unwrap();
     assert_eq!(last["level"], "ERROR");
     assert!(

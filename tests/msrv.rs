@@ -4,6 +4,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::process::Command;
 
+/// All crates that this platform builds. Cargo fetches those that no build has needed yet.
 fn metadata() -> Value {
     let output = Command::new(env!("CARGO"))
         .args([
@@ -11,8 +12,9 @@ fn metadata() -> Value {
             "--format-version",
             "1",
             "--locked",
-            "--offline",
             "--all-features",
+            "--filter-platform",
+            &host(),
         ])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
@@ -23,6 +25,15 @@ fn metadata() -> Value {
         String::from_utf8_lossy(&output.stderr)
     );
     serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn host() -> String {
+    let output = Command::new("rustc").arg("-vV").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .unwrap()
+        .to_owned()
 }
 
 fn version(text: &str) -> Vec<u64> {

@@ -172,5 +172,5 @@ fn ten_thousand_requests_are_counted_exactly_and_none_stays_open() {
     });
     serving.abort();
     server.shutdown_timeout(Duration::from_secs(5));
-    guard.shutdown(Duration::from_secs(5)).unwrap();
+    guard.shutdown(PATIENCE).unwrap();
 }

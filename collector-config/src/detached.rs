@@ -7,7 +7,9 @@ use crate::{
     error::Error,
     options::Options,
     paths,
-    record::{self, ProcessId, RecordError, Server, State},
+    process::GRACE,
+    process_id::ProcessId,
+    record::{self, RecordError, Server, State},
     stack::{self, Stack},
 };
 
@@ -85,7 +87,7 @@ pub fn up(options: &Options) -> Result<State, DetachedError> {
 pub fn down(state: State, name: &str) -> Result<Vec<String>, DetachedError> {
     let mut stopped = Vec::new();
     for server in state.servers.into_iter().rev() {
-        let ended = server.id.stop(server.stop.into());
+        let ended = server.id.stop(server.stop.into(), GRACE);
         if ended.map_err(|source| DetachedError::Signal {
             name: server.name.clone(),
             pid: server.id.pid,

@@ -296,7 +296,7 @@ mod tests {
         let url = format!("http://{}/slack_api", inbox.http());
         agent.post(url).send(r#"{"text":"ServiceDown"}"#).unwrap();
         let message = inbox
-            .wait_for("slack_api", &["ServiceDown"], Duration::from_secs(5))
+            .wait_for("slack_api", &["ServiceDown"], Duration::from_mins(1))
             .unwrap();
         assert_eq!(message.body["text"], "ServiceDown");
         let missing = inbox

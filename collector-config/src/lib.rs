@@ -30,7 +30,7 @@
 //! | [`receiver`] | what exactly left the exporter? (in this process, without Jaeger) |
 //! | [`service`] | how do I run the example wallet service? |
 //! | [`native`], [`packaged`] | where do the binaries come from? |
-//! | [`paths`], [`process`] | where do its files go, how does a child live? |
+//! | [`paths`], [`process`], [`process_id`] | where do its files go, how does a child live? |
 //! | [`detached`], [`record`] | what does `cargo stack up` leave and remember? |
 //! | [`interrupt`] | what does a signal do? |
 //!
@@ -45,6 +45,7 @@ pub mod native;
 pub mod packaged;
 pub mod paths;
 pub mod process;
+pub mod process_id;
 pub mod query;
 pub mod receiver;
 pub mod record;

@@ -248,7 +248,7 @@ mod tests {
         let mut answers = [Ok(Some(7)), Ok(None), Err("not yet")].into_iter();
         let mut next = || answers.next_back().unwrap_or(Ok(None));
         assert_eq!(
-            wait_until(Duration::from_secs(1), Duration::ZERO, "seven", &mut next).unwrap(),
+            wait_until(Duration::from_mins(1), Duration::ZERO, "seven", &mut next).unwrap(),
             7
         );
     }

@@ -1,26 +1,10 @@
 //! The record of a stack that stays up: which servers, and whether each is still the same process.
 
-use std::{
-    fs, io,
-    path::PathBuf,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{fs, io, path::PathBuf, time::Duration};
 
-use rustix::{
-    io::Errno,
-    process::{Pid, Signal, kill_process},
-};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    error::Error,
-    paths,
-    process::{GRACE, StopSignal},
-    query::Http,
-};
-
-const POLL: Duration = Duration::from_millis(50);
+use crate::{error::Error, paths, process::StopSignal, process_id::ProcessId, query::Http};
 
 /// What is recorded about a detached stack, in `target/stack/<name>/state.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,17 +34,6 @@ pub struct Server {
     pub stop: StopSignal,
     /// A folder outside of the run folder, to be removed at the end.
     pub scratch: Option<PathBuf>,
-}
-
-/// One process for all time: a pid is given again, a pid with its start and its boot is not.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProcessId {
-    /// The process id.
-    pub pid: u32,
-    /// When it started, in clock ticks since the boot.
-    pub started: u64,
-    /// Which boot.
-    pub boot: String,
 }
 
 /// How a server is.
@@ -172,70 +145,8 @@ impl Server {
     }
 }
 
-impl ProcessId {
-    /// The process that has this pid now; `None` if there is none (or it has ended and waits to be reaped).
-    #[must_use]
-    pub fn of(pid: u32) -> Option<Self> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")
-            .ok()?
-            .trim()
-            .to_owned();
-        Some(Self {
-            pid,
-            started: start_of(&stat)?,
-            boot,
-        })
-    }
-
-    /// Whether this very process still runs.
-    #[must_use]
-    pub fn is_running(&self) -> bool {
-        Self::of(self.pid).as_ref() == Some(self)
-    }
-
-    /// Ends it: `signal`, then, after a grace, SIGKILL. Returns whether there was something to end.
-    pub(crate) fn stop(&self, signal: Signal) -> io::Result<bool> {
-        for (signal, grace) in [(signal, GRACE), (Signal::KILL, Duration::from_secs(2))] {
-            // Asked before each signal: the pid may be somebody else's by now.
-            let (true, Some(pid)) = (self.is_running(), Pid::from_raw(self.pid.cast_signed()))
-            else {
-                return Ok(signal == Signal::KILL);
-            };
-            match kill_process(pid, signal) {
-                // It has ended by itself since it was asked for.
-                Ok(()) | Err(Errno::SRCH) => {}
-                Err(error) => return Err(error.into()),
-            }
-            let deadline = Instant::now() + grace;
-            while self.is_running() && Instant::now() < deadline {
-                thread::sleep(POLL);
-            }
-        }
-        if self.is_running() {
-            Err(io::Error::other("it survives SIGKILL"))
-        } else {
-            Ok(true)
-        }
-    }
-}
-
-/// Field 22 of `/proc/PID/stat`. Field 2, the name, may contain blanks and brackets, so one counts from its end. A zombie
-/// has ended.
-fn start_of(stat: &str) -> Option<u64> {
-    let (_, fields) = stat.rsplit_once(") ")?;
-    let mut fields = fields.split(' ');
-    let state = fields.next()?;
-    if matches!(state, "Z" | "X") {
-        return None;
-    }
-    fields.nth(18)?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-
     use super::*;
 
     #[test]
@@ -259,28 +170,5 @@ mod tests {
         };
         let json = serde_json::to_string(&state).unwrap();
         assert_eq!(serde_json::from_str::<State>(&json).unwrap(), state);
-    }
-
-    #[test]
-    fn the_start_is_read_whatever_the_program_is_called() {
-        let stat = "12 (a) b (c) S 1 12 12 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 98765 1 1";
-        assert_eq!(start_of(stat), Some(98_765));
-        assert_eq!(start_of(&stat.replace(" S ", " Z ")), None);
-    }
-
-    #[test]
-    fn a_process_with_the_pid_of_another_start_is_left_alone() {
-        let mut child = Command::new("sleep").arg("30").spawn().unwrap();
-        let id = ProcessId::of(child.id()).unwrap();
-        let earlier = ProcessId {
-            started: id.started - 1,
-            ..id.clone()
-        };
-        assert!(!earlier.stop(Signal::TERM).unwrap());
-        assert!(id.is_running());
-        // The child stays a zombie until it is reaped: that counts as ended.
-        assert!(id.stop(Signal::TERM).unwrap());
-        assert!(!id.is_running());
-        child.wait().unwrap();
     }
 }

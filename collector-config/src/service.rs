@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How long the service may take from its start to a healthy answer.
-const READY: Duration = Duration::from_secs(30);
+const READY: Duration = Duration::from_mins(3);
 const POLL: Duration = Duration::from_millis(30);
 
 /// How long it may take to end: 10 s for requests under way, 5 s for telemetry, and some room.

@@ -28,7 +28,7 @@ use stack::{
     record::{Condition, State},
 };
 
-const WAIT: Duration = Duration::from_secs(20);
+const WAIT: Duration = Duration::from_mins(3);
 const POLL: Duration = Duration::from_millis(100);
 
 /// Answers every request with a small page of metrics, as the service would.

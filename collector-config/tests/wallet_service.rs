@@ -32,7 +32,7 @@ fn the_trace_of_a_request_has_left_the_service_when_it_has_stopped() {
     assert!(service.stop().unwrap().success());
 
     // The end of the service has flushed everything.
-    let spans = receiver.wait_for_spans(1, Duration::from_secs(5)).unwrap();
+    let spans = receiver.wait_for_spans(1, Duration::from_mins(1)).unwrap();
     let request = spans
         .iter()
         .find(|span| span.name == "GET /api/v1/wallets")

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 /// How long the alert may take from the first failing request. About 15 s are usual: the rate over 10 s, 10 s of
 /// waiting, and the grouping.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_mins(5);
 const POLL: Duration = Duration::from_millis(100);
 
 const ALERT: &str = "HighErrorRate";

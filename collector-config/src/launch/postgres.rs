@@ -26,8 +26,8 @@ use crate::{
 /// The database and its owner: `DATABASE_URL` of a service names both.
 const NAME: &str = "ironcore";
 
-/// How long a step before the start may take; each takes about a second.
-const STEP: Duration = Duration::from_mins(1);
+/// How long a step before the start may take; each takes about a second on a machine at rest.
+const STEP: Duration = Duration::from_mins(3);
 
 /// A new server, with a password of its own; after a crash the same one.
 pub(super) fn server(start: &Start<'_>) -> Result<Launch, Error> {

@@ -236,7 +236,7 @@ mod tests {
                 .await
                 .unwrap();
             // A blocking wait inside the runtime.
-            let spans = receiver.wait_for_spans(2, Duration::from_secs(5)).unwrap();
+            let spans = receiver.wait_for_spans(2, Duration::from_mins(1)).unwrap();
             assert_eq!(spans[1].trace_id, "ab".repeat(16));
             assert_eq!(spans[1].parent_span_id.as_deref(), Some("0101010101010101"));
             assert_eq!(spans[1].attribute("ironcore.asset"), Some("BTC"));

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long the servers may take to be ready. A second is usual; a busy machine gets more.
-const READY: Duration = Duration::from_mins(1);
+const READY: Duration = Duration::from_mins(3);
 const POLL: Duration = Duration::from_millis(50);
 
 /// How often a start on free ports is repeated when another process takes one of them.

@@ -27,7 +27,7 @@ use stack::{
 };
 
 /// How long anything may take on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 pub(crate) const POLL: Duration = Duration::from_millis(100);
 
 /// Waits until `f` has something.

@@ -11,11 +11,7 @@ fn main() {
         .output_type("crate::ExecuteReply")
         .codec_path("tonic_prost::ProstCodec")
         .build();
-    let swap = Service::builder()
-        .name("Swap")
-        .package("ironcore.swap.v1")
-        .method(execute)
-        .build();
+    let swap = Service::builder().name("Swap").package("ironcore.swap.v1").method(execute).build();
     Builder::new().compile(&[swap]);
     println!("cargo::rerun-if-changed=build.rs");
 }

@@ -9,13 +9,9 @@ use tokio::signal::unix::{SignalKind, signal};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let guard = telemetry::init()?;
-    let app = Router::new()
-        .route("/api/v1/wallets", post(create_wallet))
-        .layer(telemetry::HttpTelemetryLayer::new());
+    let app = Router::new().route("/api/v1/wallets", post(create_wallet)).layer(telemetry::HttpTelemetryLayer::new());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
-    axum::serve(listener, app)
-        .with_graceful_shutdown(stop_signal())
-        .await?;
+    axum::serve(listener, app).with_graceful_shutdown(stop_signal()).await?;
     if let Err(lost) = guard.shutdown(Duration::from_secs(5)) {
         eprintln!("{lost}");
     }

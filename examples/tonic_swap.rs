@@ -18,8 +18,8 @@ use axum::{
 use http_body_util::BodyExt;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use ironcore_telemetry::{
-    self as telemetry, Boundary, GrpcClientTelemetryLayer, GrpcClientTelemetryService,
-    GrpcTelemetryLayer, HttpClientTelemetryLayer, HttpTelemetryLayer,
+    self as telemetry, Boundary, GrpcClientTelemetryLayer, GrpcClientTelemetryService, GrpcTelemetryLayer,
+    HttpClientTelemetryLayer, HttpTelemetryLayer,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -94,9 +94,9 @@ async fn main() -> Result<()> {
 
 fn gateway_address() -> Result<SocketAddr> {
     match std::env::var("LISTEN") {
-        Ok(address) => Ok(address.parse().map_err(|error| {
-            format!("LISTEN is {address}: {error}; write it as 127.0.0.1:8081")
-        })?),
+        Ok(address) => {
+            Ok(address.parse().map_err(|error| format!("LISTEN is {address}: {error}; write it as 127.0.0.1:8081"))?)
+        }
         Err(_) => Ok(SocketAddr::from(([127, 0, 0, 1], 8081))),
     }
 }
@@ -140,9 +140,7 @@ async fn swap(
     };
     // What the caller can mend is said; what we have to mend is not, but can be quoted.
     let (status, message) = match refused.code() {
-        Code::InvalidArgument | Code::OutOfRange => {
-            (StatusCode::UNPROCESSABLE_ENTITY, refused.message())
-        }
+        Code::InvalidArgument | Code::OutOfRange => (StatusCode::UNPROCESSABLE_ENTITY, refused.message()),
         _ => (StatusCode::BAD_GATEWAY, "the swap was not executed"),
     };
     let body = json!({ "error": message, "request_id": telemetry::trace_id() });
@@ -151,13 +149,8 @@ async fn swap(
 
 // The engine: only the gateway calls it, so its trace goes on here.
 
-async fn serve_engine(
-    listener: TcpListener,
-    engine: Engine,
-) -> std::result::Result<(), tonic::transport::Error> {
-    let layer = GrpcTelemetryLayer::new()
-        .boundary(Boundary::Trusted)
-        .methods(["ironcore.swap.v1.Swap/Execute"]);
+async fn serve_engine(listener: TcpListener, engine: Engine) -> std::result::Result<(), tonic::transport::Error> {
+    let layer = GrpcTelemetryLayer::new().boundary(Boundary::Trusted).methods(["ironcore.swap.v1.Swap/Execute"]);
     Server::builder()
         .layer(layer)
         .add_service(swap_server::SwapServer::new(engine))
@@ -183,11 +176,7 @@ impl Engine {
         sqlx::query("CREATE TABLE swaps (id INTEGER PRIMARY KEY, bought TEXT, received INTEGER)")
             .execute(&database)
             .await?;
-        Ok(Self {
-            prices: price_client(),
-            oracle,
-            database,
-        })
+        Ok(Self { prices: price_client(), oracle, database })
     }
 
     async fn price(&self) -> std::result::Result<u64, Status> {
@@ -239,20 +228,13 @@ fn price_client() -> BoxCloneSyncService<Request<Body>, u64, String> {
 #[tonic::async_trait]
 impl swap_server::Swap for Engine {
     #[telemetry::instrument_business(swap)]
-    async fn execute(
-        &self,
-        call: Call<ExecuteRequest>,
-    ) -> std::result::Result<Answer<ExecuteReply>, Status> {
+    async fn execute(&self, call: Call<ExecuteRequest>) -> std::result::Result<Answer<ExecuteReply>, Status> {
         let ExecuteRequest { from, to, amount } = call.into_inner();
         if from == to || amount == 0 {
-            return Err(Status::invalid_argument(
-                "swap one asset for another, and some of it",
-            ));
+            return Err(Status::invalid_argument("swap one asset for another, and some of it"));
         }
         let price = self.price().await?;
-        let received = amount
-            .checked_mul(price)
-            .ok_or_else(|| Status::out_of_range("the amount is too large"))?;
+        let received = amount.checked_mul(price).ok_or_else(|| Status::out_of_range("the amount is too large"))?;
         self.keep(&to, received).await?;
         Ok(Answer::new(ExecuteReply { received }))
     }
@@ -261,7 +243,5 @@ impl swap_server::Swap for Engine {
 // The oracle: a stand-in for a service of somebody in the house.
 
 fn oracle_router() -> Router {
-    Router::new()
-        .route("/price", get(async || "3100"))
-        .layer(HttpTelemetryLayer::new().boundary(Boundary::Trusted))
+    Router::new().route("/price", get(async || "3100")).layer(HttpTelemetryLayer::new().boundary(Boundary::Trusted))
 }

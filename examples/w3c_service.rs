@@ -17,9 +17,7 @@ use axum::{
 };
 use http_body_util::BodyExt;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use ironcore_telemetry::{
-    self as telemetry, Boundary, HttpClientTelemetryLayer, HttpTelemetryLayer,
-};
+use ironcore_telemetry::{self as telemetry, Boundary, HttpClientTelemetryLayer, HttpTelemetryLayer};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -65,9 +63,9 @@ fn listen_address() -> Result<SocketAddr, String> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => Ok(SocketAddr::from(([127, 0, 0, 1], 5000))),
-        ["--listen", address] => address
-            .parse()
-            .map_err(|error| format!("--listen {address}: {error}; write it as 127.0.0.1:5000")),
+        ["--listen", address] => {
+            address.parse().map_err(|error| format!("--listen {address}: {error}; write it as 127.0.0.1:5000"))
+        }
         _ => Err("usage: w3c_service [--listen ADDRESS:PORT]".to_owned()),
     }
 }

@@ -44,13 +44,9 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     let store = Store::open(settings.database_url.expose())
         .await
         .map_err(|error| format!("DATABASE_URL cannot be used: {}", causes(&error)))?;
-    let app = App {
-        store: store.clone(),
-        chain: ChainNode::new(settings.chain),
-    };
-    let listener = TcpListener::bind(settings.listen)
-        .await
-        .map_err(|error| format!("LISTEN is {}: {error}", settings.listen))?;
+    let app = App { store: store.clone(), chain: ChainNode::new(settings.chain) };
+    let listener =
+        TcpListener::bind(settings.listen).await.map_err(|error| format!("LISTEN is {}: {error}", settings.listen))?;
     tracing::info!(address = %listener.local_addr()?, "listening");
 
     let server = axum::serve(listener, router(app)).with_graceful_shutdown(stop_signal());
@@ -68,10 +64,8 @@ async fn serve() -> Result<(), Box<dyn Error>> {
 
 /// Waits for SIGINT (Ctrl-C) or SIGTERM (what orchestrators send).
 async fn stop_signal() {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
         tracing::error!("signals cannot be caught: only a kill ends the service");
         return std::future::pending().await;
     };

@@ -6,26 +6,9 @@ use std::path::{Path, PathBuf};
 
 /// Floors, from the lowest up, and the vocabulary's rooms in that order too; `lib.rs` is above them all.
 const FLOORS: &[(&str, &[&str])] = &[
-    (
-        "vocabulary",
-        &["series", "current", "redact", "error", "names", "config"],
-    ),
-    (
-        "signals",
-        &["resource", "traces", "metrics", "logs", "export"],
-    ),
-    (
-        "instrumentation",
-        &[
-            "business",
-            "propagation",
-            "recorder",
-            "wire",
-            "server",
-            "client",
-            "carrier",
-        ],
-    ),
+    ("vocabulary", &["series", "current", "redact", "error", "names", "config"]),
+    ("signals", &["resource", "traces", "metrics", "logs", "export"]),
+    ("instrumentation", &["business", "propagation", "recorder", "wire", "server", "client", "carrier"]),
     ("wiring", &["init", "guard"]),
     ("doors", &["scrape", "private", "testing"]),
 ];
@@ -34,25 +17,11 @@ const FLOORS: &[(&str, &[&str])] = &[
 const NOT_ON: &[(&str, &[&str])] = &[
     (
         "vocabulary",
-        &[
-            "opentelemetry",
-            "opentelemetry_sdk",
-            "opentelemetry_otlp",
-            "tracing",
-            "tower_layer",
-            "axum",
-            "tonic",
-        ],
+        &["opentelemetry", "opentelemetry_sdk", "opentelemetry_otlp", "tracing", "tower_layer", "axum", "tonic"],
     ),
     (
         "instrumentation",
-        &[
-            "opentelemetry_sdk",
-            "opentelemetry_otlp",
-            "opentelemetry_proto",
-            "opentelemetry_prometheus",
-            "prometheus",
-        ],
+        &["opentelemetry_sdk", "opentelemetry_otlp", "opentelemetry_proto", "opentelemetry_prometheus", "prometheus"],
     ),
 ];
 
@@ -60,11 +29,7 @@ const NOT_ON: &[(&str, &[&str])] = &[
 fn every_room_uses_only_rooms_below_it() {
     for (room, file, uses) in rooms() {
         for used in uses.iter().filter(|used| **used != room) {
-            assert!(
-                may_use(&room, used),
-                "{} may not use `crate::{used}`: {room} is no higher",
-                file.display()
-            );
+            assert!(may_use(&room, used), "{} may not use `crate::{used}`: {room} is no higher", file.display());
         }
     }
 }
@@ -73,11 +38,7 @@ fn every_room_uses_only_rooms_below_it() {
 fn no_floor_names_a_crate_that_is_not_for_it() {
     for (room, file, _) in rooms() {
         let text = code(&file);
-        for krate in NOT_ON
-            .iter()
-            .filter(|(floor, _)| *floor == floor_of(&room))
-            .flat_map(|(_, crates)| *crates)
-        {
+        for krate in NOT_ON.iter().filter(|(floor, _)| *floor == floor_of(&room)).flat_map(|(_, crates)| *crates) {
             let named = text.contains(&format!("{krate}::"));
             // `opentelemetry::` also ends a longer name, as in `crate::opentelemetry::`; no room is called so.
             assert!(!named, "{} names {krate}", file.display());
@@ -88,16 +49,10 @@ fn no_floor_names_a_crate_that_is_not_for_it() {
 #[test]
 fn every_room_stands_on_a_floor() {
     let lib = fs::read_to_string(source().join("lib.rs")).unwrap();
-    let declared = lib.lines().filter_map(|line| {
-        line.trim_start_matches("pub ")
-            .strip_prefix("mod ")?
-            .strip_suffix(';')
-    });
+    let declared =
+        lib.lines().filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';'));
     for room in declared.filter(|room| *room != "__private") {
-        assert!(
-            FLOORS.iter().any(|(_, rooms)| rooms.contains(&room)),
-            "{room} is on no floor"
-        );
+        assert!(FLOORS.iter().any(|(_, rooms)| rooms.contains(&room)), "{room} is on no floor");
     }
 }
 
@@ -106,11 +61,8 @@ fn the_macros_never_depend_on_the_library() {
     let manifest = source().join("../../ironcore-telemetry-macros/Cargo.toml");
     let manifest = fs::read_to_string(manifest).unwrap();
     let (_, dependencies) = manifest.split_once("[dependencies]").unwrap();
-    let names: Vec<_> = dependencies
-        .lines()
-        .filter_map(|line| line.split(['.', ' ']).next())
-        .filter(|name| !name.is_empty())
-        .collect();
+    let names: Vec<_> =
+        dependencies.lines().filter_map(|line| line.split(['.', ' ']).next()).filter(|name| !name.is_empty()).collect();
     assert_eq!(names, ["proc-macro2", "quote", "syn"]);
 }
 
@@ -133,14 +85,10 @@ fn may_use(room: &str, used: &str) -> bool {
                 _ => false,
             }
         }
-        ("wiring", floor) => {
-            floor != "doors" && (floor != "wiring" || (room, used) == ("init", "guard"))
-        }
+        ("wiring", floor) => floor != "doors" && (floor != "wiring" || (room, used) == ("init", "guard")),
         ("doors", floor) => {
-            matches!(
-                (room, used),
-                ("scrape", "metrics") | ("private", "business")
-            ) || (room == "testing" && floor != "doors")
+            matches!((room, used), ("scrape", "metrics") | ("private", "business"))
+                || (room == "testing" && floor != "doors")
         }
         _ => false,
     }
@@ -162,63 +110,34 @@ fn rooms() -> Vec<(String, PathBuf, Vec<String>)> {
     let mut found = Vec::new();
     for file in files(&source()) {
         let inside = file.strip_prefix(source()).unwrap();
-        let room = inside
-            .components()
-            .next()
-            .unwrap()
-            .as_os_str()
-            .to_string_lossy()
-            .trim_end_matches(".rs")
-            .to_owned();
+        let room = inside.components().next().unwrap().as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned();
         if room == "lib" {
             continue;
         }
         let text = code(&file);
         let mut uses: Vec<_> = text.split("crate::").skip(1).map(first_word).collect();
         // Items that `lib.rs` re-exports, as the documentation names them, are not rooms.
-        uses.retain(|used| {
-            FLOORS
-                .iter()
-                .any(|(_, rooms)| rooms.contains(&used.as_str()))
-        });
+        uses.retain(|used| FLOORS.iter().any(|(_, rooms)| rooms.contains(&used.as_str())));
         found.push((room, file, uses));
     }
     let by_room: BTreeSet<_> = found.iter().map(|(room, ..)| room).collect();
-    assert!(
-        by_room.len() >= FLOORS.iter().map(|(_, rooms)| rooms.len()).sum::<usize>(),
-        "files were not found"
-    );
+    assert!(by_room.len() >= FLOORS.iter().map(|(_, rooms)| rooms.len()).sum::<usize>(), "files were not found");
     found
 }
 
 /// The code of a file, without comments and documentation.
 fn code(file: &Path) -> String {
     let text = fs::read_to_string(file).unwrap();
-    text.lines()
-        .filter(|line| !line.trim_start().starts_with("//"))
-        .collect::<Vec<_>>()
-        .join("\n")
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
 fn first_word(text: &str) -> String {
-    text.chars()
-        .take_while(|c| c.is_alphanumeric() || *c == '_')
-        .collect()
+    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    entries
-        .flat_map(|path| {
-            if path.is_dir() {
-                files(&path)
-            } else {
-                vec![path]
-            }
-        })
-        .collect()
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
 fn source() -> PathBuf {

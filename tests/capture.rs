@@ -7,11 +7,7 @@ use telemetry::testing::Capture;
 async fn send_payment(amount: i64) -> Result<i64, String> {
     tracing::info!(amount, "sending");
     tokio::task::yield_now().await;
-    if amount < 0 {
-        Err("refused".to_owned())
-    } else {
-        Ok(amount)
-    }
+    if amount < 0 { Err("refused".to_owned()) } else { Ok(amount) }
 }
 
 #[telemetry::instrument_business]
@@ -26,15 +22,9 @@ async fn an_operation_is_seen_as_span_metrics_and_log() {
     capture.assert_operation("payment.send", "ok");
     capture.assert_label_within("business_operations_total", "domain", &["payment"]);
     let span = &capture.spans()[0];
-    assert_eq!(
-        (span.attribute("ironcore.domain"), span.is_error),
-        (Some("payment"), false)
-    );
+    assert_eq!((span.attribute("ironcore.domain"), span.is_error), (Some("payment"), false));
     let line = &capture.log_lines()[0];
-    assert!(
-        line.contains(&span.trace_id) && line.contains(r#""amount":7"#),
-        "{line}"
-    );
+    assert!(line.contains(&span.trace_id) && line.contains(r#""amount":7"#), "{line}");
     assert_eq!(capture.value("business_operations_in_flight", &[]), 0);
 }
 
@@ -88,10 +78,7 @@ async fn captures_beside_each_other_see_only_their_own() {
     for task in tasks.collect::<Vec<_>>() {
         task.await.unwrap();
     }
-    assert!(
-        !telemetry::scrape::render().contains("payment"),
-        "the process has recorded nothing"
-    );
+    assert!(!telemetry::scrape::render().contains("payment"), "the process has recorded nothing");
 }
 
 #[test]
@@ -109,8 +96,7 @@ fn what_runs_outside_is_not_recorded() {
 fn a_secret_in_a_line_is_found() {
     let capture = Capture::new();
     capture.run(|| create_user("-----BEGIN PRIVATE KEY-----"));
-    let found =
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| capture.assert_no_secrets()));
+    let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| capture.assert_no_secrets()));
     assert!(found.is_err());
     let capture = Capture::new();
     capture.run(|| create_user("alice"));

@@ -31,11 +31,7 @@ fn the_first_attempt_at_a_job_is_a_part_of_the_trace_that_made_it() {
     assert_eq!(attempt.trace_id, origin.trace_id);
     assert_eq!(attempt.parent_id.as_ref(), Some(&origin.span_id));
     assert_eq!(attempt.attribute("ironcore.attempt"), Some("1"));
-    let age: f64 = attempt
-        .attribute("ironcore.age_seconds")
-        .unwrap()
-        .parse()
-        .unwrap();
+    let age: f64 = attempt.attribute("ironcore.age_seconds").unwrap().parse().unwrap();
     assert!((0.0..60.0).contains(&age), "{age}");
     let work = &find(&capture, "transaction.publish")[0];
     assert_eq!(work.parent_id.as_ref(), Some(&attempt.span_id));
@@ -54,10 +50,7 @@ fn a_later_attempt_is_a_trace_of_its_own() {
     assert_eq!(attempt.parent_id, None);
     assert_eq!(attempt.attribute("ironcore.attempt"), Some("2"));
     // Where it came from.
-    assert_eq!(
-        attempt.links,
-        [(origin.trace_id.clone(), origin.span_id.clone())]
-    );
+    assert_eq!(attempt.links, [(origin.trace_id.clone(), origin.span_id.clone())]);
 }
 
 #[tokio::test]
@@ -76,32 +69,18 @@ async fn a_job_that_is_given_up_or_panics_says_so() {
     });
     given_up.await;
     let panics = std::panic::AssertUnwindSafe(|| {
-        capture.run(|| {
-            job.attempt(1)
-                .call("panics", || panic!("as it was asked to"))
-        });
+        capture.run(|| job.attempt(1).call("panics", || panic!("as it was asked to")));
     });
     assert!(std::panic::catch_unwind(panics).is_err());
-    assert_eq!(
-        find(&capture, "given.up")[0].attribute("error.type"),
-        Some("cancelled")
-    );
+    assert_eq!(find(&capture, "given.up")[0].attribute("error.type"), Some("cancelled"));
     let caught = capture.run_async(async {
-        let panics = job
-            .attempt(1)
-            .run("caught", async { panic!("as it was asked to") });
+        let panics = job.attempt(1).run("caught", async { panic!("as it was asked to") });
         let panics = std::panic::AssertUnwindSafe(panics);
         assert!(futures_util::FutureExt::catch_unwind(panics).await.is_err());
     });
     caught.await;
-    assert_eq!(
-        find(&capture, "caught")[0].attribute("error.type"),
-        Some("panic")
-    );
-    assert_eq!(
-        find(&capture, "panics")[0].attribute("error.type"),
-        Some("panic")
-    );
+    assert_eq!(find(&capture, "caught")[0].attribute("error.type"), Some("panic"));
+    assert_eq!(find(&capture, "panics")[0].attribute("error.type"), Some("panic"));
 }
 
 #[telemetry::instrument_business(wallet)]

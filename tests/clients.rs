@@ -16,8 +16,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 use support::{PATIENCE, ReceivedSpan, Receiver};
 use telemetry::{
-    Boundary, Config, HttpClientTelemetryLayer, HttpClientTelemetryService, HttpTelemetryLayer,
-    Resends, TelemetryGuard,
+    Boundary, Config, HttpClientTelemetryLayer, HttpClientTelemetryService, HttpTelemetryLayer, Resends, TelemetryGuard,
 };
 use tower::retry::{Policy, Retry};
 use tower::{Layer as _, ServiceExt as _, service_fn};
@@ -33,28 +32,18 @@ fn scene() -> &'static Scene {
     static SCENE: OnceLock<Scene> = OnceLock::new();
     SCENE.get_or_init(|| {
         let receiver = Receiver::start().unwrap();
-        let config = Config::new("clients_test")
-            .endpoint(receiver.grpc_url())
-            .metrics_listener(None)
-            .log_filter("off");
+        let config = Config::new("clients_test").endpoint(receiver.grpc_url()).metrics_listener(None).log_filter("off");
         let guard = telemetry::init_with(config).unwrap();
         let (tell, told) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
                 tell.send(listener.local_addr().unwrap()).unwrap();
                 axum::serve(listener, server()).await.unwrap();
             });
         });
-        Scene {
-            receiver,
-            address: told.recv().unwrap(),
-            _guard: guard,
-        }
+        Scene { receiver, address: told.recv().unwrap(), _guard: guard }
     })
 }
 
@@ -113,10 +102,7 @@ fn counted(metric: &str, peer: &str, more: &str) -> Option<u64> {
 #[track_caller]
 fn assert_counted(peer: &str, status: &str, count: u64) {
     let status = format!(r#",status="{status}""#);
-    assert_eq!(
-        counted("http_client_requests_total", peer, &status),
-        Some(count)
-    );
+    assert_eq!(counted("http_client_requests_total", peer, &status), Some(count));
     let timed = counted("http_client_request_duration_seconds_count", peer, &status);
     assert_eq!(timed, Some(count));
     assert_eq!(counted("http_client_requests_in_flight", peer, ""), Some(0));
@@ -127,11 +113,7 @@ async fn a_request_is_a_client_span_and_its_trace_goes_on_at_the_peer() {
     assert_eq!(status("one", "/any?key=hunter2").await, StatusCode::OK);
     let span = span("one");
     assert_eq!((span.name.as_str(), span.kind), ("GET", "client"));
-    for (key, value) in [
-        ("http.request.method", "GET"),
-        ("http.response.status_code", "200"),
-        ("url.scheme", "http"),
-    ] {
+    for (key, value) in [("http.request.method", "GET"), ("http.response.status_code", "200"), ("url.scheme", "http")] {
         assert_eq!(span.attribute(key), Some(value), "{key}");
     }
     assert_eq!(span.status, "unset");
@@ -149,10 +131,7 @@ async fn an_answer_of_400_and_more_is_an_error_of_the_span() {
     for (peer, path, code) in [("missing", "/missing", "404"), ("busy", "/busy", "503")] {
         assert_eq!(status(peer, path).await.as_str(), code);
         let span = span(peer);
-        assert_eq!(
-            (span.status, span.attribute("error.type")),
-            ("error", Some(code))
-        );
+        assert_eq!((span.status, span.attribute("error.type")), ("error", Some(code)));
         assert_counted(peer, code, 1);
     }
 }
@@ -160,9 +139,7 @@ async fn an_answer_of_400_and_more_is_an_error_of_the_span() {
 #[tokio::test]
 async fn a_peer_that_does_not_answer_is_an_error() {
     scene();
-    let request = Request::get("http://127.0.0.1:9/")
-        .body(Body::empty())
-        .unwrap();
+    let request = Request::get("http://127.0.0.1:9/").body(Body::empty()).unwrap();
     let client = client(&HttpClientTelemetryLayer::new("absent"));
     assert!(client.oneshot(request).await.is_err());
     let span = span("absent");
@@ -214,9 +191,7 @@ async fn statuses_that_nobody_knows_make_one_series() {
             let answer = http::Response::builder().status(status).body(Body::empty());
             ready(Ok::<_, Infallible>(answer.unwrap()))
         });
-        let request = Request::get("http://127.0.0.1/")
-            .body(Body::empty())
-            .unwrap();
+        let request = Request::get("http://127.0.0.1/").body(Body::empty()).unwrap();
         let layer = HttpClientTelemetryLayer::new("hostile");
         layer.layer(peer).oneshot(request).await.unwrap();
     }
@@ -224,8 +199,7 @@ async fn statuses_that_nobody_knows_make_one_series() {
     let page = telemetry::scrape::render();
     let of_peer = |line: &&str| line.starts_with("http_client_requests_total{peer=\"hostile\"");
     assert_eq!(page.lines().filter(of_peer).count(), 1);
-    let folded =
-        r#"telemetry_label_overflow_total{metric="http_client_requests_total",label="status"}"#;
+    let folded = r#"telemetry_label_overflow_total{metric="http_client_requests_total",label="status"}"#;
     assert!((support::sample(&page, folded) - 400.0).abs() < f64::EPSILON);
 }
 
@@ -247,10 +221,7 @@ async fn told(layer: HttpClientTelemetryLayer, uri: &str) -> HeaderMap {
 
 /// Headers that came from a stranger.
 const STRANGERS: [(&str, &str); 5] = [
-    (
-        "traceparent",
-        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-    ),
+    ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     ("tracestate", "theirs=1"),
     ("baggage", "admin=1"),
     ("b3", "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-1"),
@@ -279,11 +250,7 @@ struct Thrice(u32);
 impl<Answer, Error> Policy<Request<Body>, Answer, Error> for Thrice {
     type Future = Ready<()>;
 
-    fn retry(
-        &mut self,
-        _: &mut Request<Body>,
-        _: &mut Result<Answer, Error>,
-    ) -> Option<Self::Future> {
+    fn retry(&mut self, _: &mut Request<Body>, _: &mut Result<Answer, Error>) -> Option<Self::Future> {
         self.0 = self.0.checked_sub(1)?;
         (self.0 > 0).then(|| ready(()))
     }
@@ -300,19 +267,11 @@ async fn a_retry_is_a_span_of_its_own_that_says_how_often_it_was_sent_before() {
     let mut request = request("/busy");
     request.extensions_mut().insert(Resends::default());
     let client = client(&HttpClientTelemetryLayer::new("again"));
-    let answer = Retry::new(Thrice(3), client)
-        .oneshot(request)
-        .await
-        .unwrap();
+    let answer = Retry::new(Thrice(3), client).oneshot(request).await.unwrap();
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
     drop(answer);
-    let mut resends: Vec<_> = spans("again", 3)
-        .iter()
-        .map(|span| {
-            span.attribute("http.request.resend_count")
-                .map(str::to_owned)
-        })
-        .collect();
+    let mut resends: Vec<_> =
+        spans("again", 3).iter().map(|span| span.attribute("http.request.resend_count").map(str::to_owned)).collect();
     resends.sort();
     assert_eq!(resends, [None, Some("1".to_owned()), Some("2".to_owned())]);
     assert_counted("again", "503", 3);
@@ -329,8 +288,5 @@ async fn unknown_methods_make_no_series_at_a_client_either() {
     let page = telemetry::scrape::render();
     let of_peer = |line: &&str| line.starts_with("http_client_requests_total{peer=\"junk\"");
     let series: Vec<_> = page.lines().filter(of_peer).collect();
-    assert_eq!(
-        series,
-        [r#"http_client_requests_total{peer="junk",method="_OTHER",status="200"} 50"#]
-    );
+    assert_eq!(series, [r#"http_client_requests_total{peer="junk",method="_OTHER",status="200"} 50"#]);
 }

@@ -12,8 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use support::{PATIENCE, ReceivedSpan, Receiver, sample};
 use telemetry::{
-    Boundary, Config, GrpcClientTelemetryLayer, GrpcClientTelemetryService, GrpcTelemetryLayer,
-    TelemetryGuard,
+    Boundary, Config, GrpcClientTelemetryLayer, GrpcClientTelemetryService, GrpcTelemetryLayer, TelemetryGuard,
 };
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::body::Body;
@@ -100,9 +99,7 @@ where
             grpc.server_streaming(service_fn(repeat), request).await
         }
         "Echo" => {
-            let echo = |request: Request<tonic::Streaming<String>>| {
-                ok(Box::pin(request.into_inner()) as Messages)
-            };
+            let echo = |request: Request<tonic::Streaming<String>>| ok(Box::pin(request.into_inner()) as Messages);
             grpc.streaming(service_fn(echo), request).await
         }
         "Fails" => {
@@ -129,20 +126,14 @@ where
         "NoTrailers" => http::Response::builder()
             .header("content-type", "application/grpc")
             .body(Body::new(
-                http_body_util::Full::new(bytes::Bytes::from_static(&[0, 0, 0, 0, 0]))
-                    .map_err(|never| match never {}),
+                http_body_util::Full::new(bytes::Bytes::from_static(&[0, 0, 0, 0, 0])).map_err(|never| match never {}),
             ))
             .unwrap(),
-        "NotGrpc" => http::Response::builder()
-            .status(503)
-            .body(Body::empty())
-            .unwrap(),
+        "NotGrpc" => http::Response::builder().status(503).body(Body::empty()).unwrap(),
         "Waits" | "WaitsLong" | "WaitsHere" => std::future::pending().await,
         "Panics" => panic!("as it was asked to"),
         _ => {
-            let code = method
-                .strip_prefix("Code")
-                .and_then(|code| code.parse().ok());
+            let code = method.strip_prefix("Code").and_then(|code| code.parse().ok());
             let status = match code {
                 Some(code) => Code::from_i32(code),
                 // As an interceptor answers before anybody has looked at the method.
@@ -175,36 +166,20 @@ fn scene() -> &'static Scene {
     static SCENE: OnceLock<Scene> = OnceLock::new();
     SCENE.get_or_init(|| {
         let receiver = Receiver::start().unwrap();
-        let config = Config::new("grpc_test")
-            .endpoint(receiver.grpc_url())
-            .metrics_listener(None)
-            .log_filter("off");
+        let config = Config::new("grpc_test").endpoint(receiver.grpc_url()).metrics_listener(None).log_filter("off");
         let guard = telemetry::init_with(config).unwrap();
         let (tell, told) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(2)
-                .enable_all()
-                .build()
-                .unwrap();
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
                 tell.send(listener.local_addr().unwrap()).unwrap();
-                let methods = [
-                    "Waits",
-                    "WaitsLong",
-                    "Panics",
-                    "NoTrailers",
-                    "NotGrpc",
-                    "Drips",
-                ]
-                .into_iter()
-                .map(str::to_owned)
-                .chain((0..17).map(|code| format!("Code{code}")))
-                .map(|method| format!("{SERVICE}/{method}"));
-                let layer = GrpcTelemetryLayer::new()
-                    .boundary(Boundary::Trusted)
-                    .methods(methods);
+                let methods = ["Waits", "WaitsLong", "Panics", "NoTrailers", "NotGrpc", "Drips"]
+                    .into_iter()
+                    .map(str::to_owned)
+                    .chain((0..17).map(|code| format!("Code{code}")))
+                    .map(|method| format!("{SERVICE}/{method}"));
+                let layer = GrpcTelemetryLayer::new().boundary(Boundary::Trusted).methods(methods);
                 Server::builder()
                     .layer(layer)
                     .add_service(Probe)
@@ -213,11 +188,7 @@ fn scene() -> &'static Scene {
                     .unwrap();
             });
         });
-        Scene {
-            receiver,
-            address: told.recv().unwrap(),
-            _guard: guard,
-        }
+        Scene { receiver, address: told.recv().unwrap(), _guard: guard }
     })
 }
 
@@ -260,11 +231,7 @@ fn spans(method: &str) -> (ReceivedSpan, ReceivedSpan) {
 }
 
 fn counted(metric: &str, method: &str, more: &str) -> f64 {
-    let peer = if metric.contains("client") {
-        r#"peer="probe","#
-    } else {
-        ""
-    };
+    let peer = if metric.contains("client") { r#"peer="probe","# } else { "" };
     let series = format!(r#"{metric}{{{peer}service="{SERVICE}",method="{method}"{more}}}"#);
     let page = telemetry::scrape::render();
     let found = page.lines().find_map(|line| line.strip_prefix(&series));
@@ -283,10 +250,7 @@ fn wait_for_count(method: &str, [client, server]: [&str; 2], count: u32) {
         let done = is(of("grpc_client_requests_total", client), count)
             && is(of("grpc_requests_total", server), count)
             && is(of("grpc_request_duration_seconds_count", server), count)
-            && is(
-                of("grpc_client_request_duration_seconds_count", client),
-                count,
-            )
+            && is(of("grpc_client_request_duration_seconds_count", client), count)
             && is(counted("grpc_requests_in_flight", method, ""), 0)
             && is(counted("grpc_client_requests_in_flight", method, ""), 0);
         Ok::<_, Infallible>(done.then_some(()))
@@ -325,37 +289,19 @@ async fn every_code_is_counted_and_judged_on_both_sides_as_the_conventions_say()
 async fn messages_of_streams_are_counted_by_direction_on_both_sides() {
     let three = || Request::new(tokio_stream::iter(["a", "b", "c"].map(str::to_owned)));
     let mut client = client().await;
-    let collected = client
-        .client_streaming(three(), path("Collect"), codec())
-        .await;
+    let collected = client.client_streaming(three(), path("Collect"), codec()).await;
     assert_eq!(collected.unwrap().into_inner(), "3");
     client.ready().await.unwrap();
     let one = Request::new("x".to_owned());
     let repeated = client.server_streaming(one, path("Repeat"), codec()).await;
-    assert_eq!(
-        repeated
-            .unwrap()
-            .into_inner()
-            .collect::<Vec<_>>()
-            .await
-            .len(),
-        4
-    );
+    assert_eq!(repeated.unwrap().into_inner().collect::<Vec<_>>().await.len(), 4);
     client.ready().await.unwrap();
     let echoed = client.streaming(three(), path("Echo"), codec()).await;
-    assert_eq!(
-        echoed.unwrap().into_inner().collect::<Vec<_>>().await.len(),
-        3
-    );
+    assert_eq!(echoed.unwrap().into_inner().collect::<Vec<_>>().await.len(), 3);
 
-    for (method, sent, received) in [
-        ("Collect", 3.0, 1.0),
-        ("Repeat", 1.0, 4.0),
-        ("Echo", 3.0, 3.0),
-    ] {
+    for (method, sent, received) in [("Collect", 3.0, 1.0), ("Repeat", 1.0, 4.0), ("Echo", 3.0, 3.0)] {
         wait_for_count(method, ["OK", "OK"], 1);
-        let messages =
-            |metric, direction| counted(metric, method, &format!(r#",direction="{direction}""#));
+        let messages = |metric, direction| counted(metric, method, &format!(r#",direction="{direction}""#));
         assert_eq!(
             (
                 messages("grpc_client_messages_total", "sent"),
@@ -374,10 +320,7 @@ async fn messages_of_streams_are_counted_by_direction_on_both_sides() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_status_at_the_end_of_a_stream_is_the_calls() {
     let one = Request::new("x".to_owned());
-    let stream = client()
-        .await
-        .server_streaming(one, path("Fails"), codec())
-        .await;
+    let stream = client().await.server_streaming(one, path("Fails"), codec()).await;
     let messages: Vec<Result<String, Status>> = stream.unwrap().into_inner().collect().await;
     assert_eq!(messages.len(), 2);
     wait_for_count("Fails", ["DATA_LOSS", "DATA_LOSS"], 1);
@@ -409,10 +352,7 @@ async fn a_call_that_the_client_gives_up_is_cancelled_on_both_sides_and_no_error
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_the_client_drops_is_cancelled_on_both_sides() {
     let one = Request::new("x".to_owned());
-    let stream = client()
-        .await
-        .server_streaming(one, path("Drips"), codec())
-        .await;
+    let stream = client().await.server_streaming(one, path("Drips"), codec()).await;
     let mut stream: tonic::Streaming<String> = stream.unwrap().into_inner();
     assert_eq!(stream.message().await.unwrap().as_deref(), Some("one"));
     drop(stream);
@@ -423,17 +363,11 @@ async fn a_stream_that_the_client_drops_is_cancelled_on_both_sides() {
 async fn a_call_whose_time_is_over_has_exceeded_its_deadline_to_who_made_it() {
     let mut request = Request::new("x".to_owned());
     request.set_timeout(Duration::from_millis(100));
-    let answer = client()
-        .await
-        .unary(request, path("WaitsLong"), codec())
-        .await;
+    let answer = client().await.unary(request, path("WaitsLong"), codec()).await;
     // tonic tells it as one that was cancelled, if the server was the first to look at its clock.
     let _: Status = answer.map(|answer: Response<String>| answer).unwrap_err();
     let code = r#",code="DEADLINE_EXCEEDED""#;
-    assert!(is(
-        counted("grpc_client_requests_total", "WaitsLong", code),
-        1
-    ));
+    assert!(is(counted("grpc_client_requests_total", "WaitsLong", code), 1));
     assert_eq!(spans("WaitsLong").0.status, "error");
 }
 
@@ -441,16 +375,9 @@ async fn a_call_whose_time_is_over_has_exceeded_its_deadline_to_who_made_it() {
 async fn a_server_that_gives_up_a_call_whose_time_is_over_has_exceeded_the_deadline() {
     scene();
     let layer = GrpcTelemetryLayer::new().methods([format!("{SERVICE}/WaitsHere")]);
-    let request = http::Request::post(path("WaitsHere"))
-        .header("grpc-timeout", "20m")
-        .body(Body::empty())
-        .unwrap();
+    let request = http::Request::post(path("WaitsHere")).header("grpc-timeout", "20m").body(Body::empty()).unwrap();
     let waits = tower::ServiceExt::oneshot(layer.layer(Probe), request);
-    assert!(
-        tokio::time::timeout(Duration::from_millis(20), waits)
-            .await
-            .is_err()
-    );
+    assert!(tokio::time::timeout(Duration::from_millis(20), waits).await.is_err());
     let code = r#",code="DEADLINE_EXCEEDED""#;
     assert!(is(counted("grpc_requests_total", "WaitsHere", code), 1));
     assert_eq!(server_span("WaitsHere").status, "error");
@@ -460,15 +387,9 @@ async fn a_server_that_gives_up_a_call_whose_time_is_over_has_exceeded_the_deadl
 async fn a_handler_that_panics_is_an_internal_error_and_nothing_stays_in_flight() {
     assert!(unary("Panics").await.is_err());
     let server = spans("Panics").1;
-    assert!(is(
-        counted("grpc_requests_total", "Panics", r#",code="INTERNAL""#),
-        1
-    ));
+    assert!(is(counted("grpc_requests_total", "Panics", r#",code="INTERNAL""#), 1));
     assert_eq!(server.attribute("error.type"), Some("panic"));
-    assert_eq!(
-        server.attribute("rpc.response.status_code"),
-        Some("INTERNAL")
-    );
+    assert_eq!(server.attribute("rpc.response.status_code"), Some("INTERNAL"));
     assert!(is(counted("grpc_requests_in_flight", "Panics", ""), 0));
 }
 
@@ -493,25 +414,15 @@ async fn unknown_services_and_methods_make_no_series_and_keep_none_from_a_real_o
     let _ = unary("Code0").await;
     let series = || {
         let page = telemetry::scrape::render();
-        let of_server = page
-            .lines()
-            .filter(|line| line.starts_with("grpc_requests_total"));
-        of_server
-            .filter(|line| line.contains("_OTHER") || line.contains("junk"))
-            .count()
+        let of_server = page.lines().filter(|line| line.starts_with("grpc_requests_total"));
+        of_server.filter(|line| line.contains("_OTHER") || line.contains("junk")).count()
     };
     let http = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
         .http2_only(true)
         .build_http::<Body>();
     for attempt in 0..3_000 {
-        let path = format!(
-            "http://{}/junk{attempt}.Service/Method{attempt}",
-            scene().address
-        );
-        let request = http::Request::post(path)
-            .header("content-type", "application/grpc")
-            .body(Body::empty())
-            .unwrap();
+        let path = format!("http://{}/junk{attempt}.Service/Method{attempt}", scene().address);
+        let request = http::Request::post(path).header("content-type", "application/grpc").body(Body::empty()).unwrap();
         let answer = http.request(request).await.unwrap();
         assert_eq!(answer.headers()["grpc-status"], "12");
     }
@@ -526,15 +437,9 @@ async fn unknown_services_and_methods_make_no_series_and_keep_none_from_a_real_o
     let page = telemetry::scrape::render();
     let is_intercepted = |line: &&str| line.starts_with("grpc_") && line.contains("Intercepted");
     let mut of_server = page.lines().filter(is_intercepted);
-    assert!(
-        of_server.all(|line| line.starts_with("grpc_client_")),
-        "{page}"
-    );
+    assert!(of_server.all(|line| line.starts_with("grpc_client_")), "{page}");
     let one = Request::new("x".to_owned());
-    let stream = client()
-        .await
-        .server_streaming(one, path("Late"), codec())
-        .await;
+    let stream = client().await.server_streaming(one, path("Late"), codec()).await;
     let _: Vec<Result<String, Status>> = stream.unwrap().into_inner().collect().await;
     assert!(counted("grpc_requests_total", "Late", r#",code="OK""#) >= 1.0);
 }
@@ -542,10 +447,7 @@ async fn unknown_services_and_methods_make_no_series_and_keep_none_from_a_real_o
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_is_open_is_counted_as_it_goes_under_its_own_name() {
     let one = Request::new("x".to_owned());
-    let stream = client()
-        .await
-        .server_streaming(one, path("Watch"), codec())
-        .await;
+    let stream = client().await.server_streaming(one, path("Watch"), codec()).await;
     let mut stream: tonic::Streaming<String> = stream.unwrap().into_inner();
     for expected in ["one", "two"] {
         let message = stream.message().await.unwrap();
@@ -558,10 +460,7 @@ async fn a_stream_that_is_open_is_counted_as_it_goes_under_its_own_name() {
     wait_for_count("Watch", ["CANCELLED", "CANCELLED"], 1);
     let received = counted("grpc_messages_total", "Watch", r#",direction="received""#);
     assert!(is(received, 1));
-    assert_eq!(
-        spans("Watch").1.attribute("rpc.response.status_code"),
-        Some("CANCELLED")
-    );
+    assert_eq!(spans("Watch").1.attribute("rpc.response.status_code"), Some("CANCELLED"));
 }
 
 const CALLERS_TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -571,14 +470,10 @@ async fn called(layer: GrpcTelemetryLayer, method: &str) {
     scene();
     let request = http::Request::post(path(method))
         .header("content-type", "application/grpc")
-        .header(
-            "traceparent",
-            format!("00-{CALLERS_TRACE}-b7ad6b7169203331-01"),
-        )
+        .header("traceparent", format!("00-{CALLERS_TRACE}-b7ad6b7169203331-01"))
         .header("tracestate", "theirs=1")
         .body(Body::new(
-            http_body_util::Full::new(bytes::Bytes::from_static(&[0, 0, 0, 0, 0]))
-                .map_err(|never| match never {}),
+            http_body_util::Full::new(bytes::Bytes::from_static(&[0, 0, 0, 0, 0])).map_err(|never| match never {}),
         ))
         .unwrap();
     let answer = tower::ServiceExt::oneshot(layer.layer(Probe), request).await;
@@ -600,30 +495,21 @@ async fn the_trace_of_an_unknown_caller_is_linked_and_not_continued() {
     assert_eq!(span.links[0].0, CALLERS_TRACE);
     assert!(!format!("{span:?}").contains("theirs"));
 
-    let asked = GrpcTelemetryLayer::new()
-        .methods([format!("{SERVICE}/AskedCall")])
-        .boundary_by(|caller| match caller.route() {
-            Some("tests.Probe/AskedCall") => Boundary::Trusted,
-            _ => Boundary::Public,
-        });
+    let asked = GrpcTelemetryLayer::new().methods([format!("{SERVICE}/AskedCall")]).boundary_by(|caller| match caller
+        .route()
+    {
+        Some("tests.Probe/AskedCall") => Boundary::Trusted,
+        _ => Boundary::Public,
+    });
     called(asked, "AskedCall").await;
     assert_eq!(server_span("AskedCall").trace_id, CALLERS_TRACE);
 }
 
 #[tokio::test]
 async fn a_service_that_is_left_out_is_not_recorded() {
-    let layer = GrpcTelemetryLayer::new()
-        .methods([format!("{SERVICE}/SkippedCall")])
-        .skip(SERVICE);
+    let layer = GrpcTelemetryLayer::new().methods([format!("{SERVICE}/SkippedCall")]).skip(SERVICE);
     called(layer, "SkippedCall").await;
     let all = scene().receiver.spans();
     assert!(!all.iter().any(|span| span.name.contains("SkippedCall")));
-    assert!(is(
-        counted(
-            "grpc_requests_total",
-            "SkippedCall",
-            r#",code="UNIMPLEMENTED""#
-        ),
-        0
-    ));
+    assert!(is(counted("grpc_requests_total", "SkippedCall", r#",code="UNIMPLEMENTED""#), 0));
 }

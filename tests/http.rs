@@ -30,10 +30,7 @@ fn receiver() -> &'static Receiver {
     static TELEMETRY: OnceLock<(Receiver, TelemetryGuard)> = OnceLock::new();
     let start = || {
         let receiver = Receiver::start().unwrap();
-        let config = Config::new("http_test")
-            .endpoint(receiver.grpc_url())
-            .metrics_listener(None)
-            .log_filter("off");
+        let config = Config::new("http_test").endpoint(receiver.grpc_url()).metrics_listener(None).log_filter("off");
         (receiver, telemetry::init_with(config).unwrap())
     };
     &TELEMETRY.get_or_init(start).0
@@ -43,11 +40,7 @@ fn app() -> Router {
     let inside = Router::new()
         .route("/inside", get(async || "child"))
         .route("/told", get(async || "child"))
-        .layer(
-            HttpTelemetryLayer::new()
-                .boundary(Boundary::Trusted)
-                .trace_response(true),
-        );
+        .layer(HttpTelemetryLayer::new().boundary(Boundary::Trusted).trace_response(true));
     let asked = Router::new()
         .route("/asked/friend", get(async || "child"))
         .route("/asked/stranger", get(async || "root"))
@@ -74,18 +67,11 @@ fn app() -> Router {
         .route("/panics", get(panics))
         .route("/takes", post(async |body: String| body))
         .route("/empty", get(async || StatusCode::NO_CONTENT))
-        .route(
-            "/odd-status",
-            get(async || StatusCode::from_u16(777).unwrap()),
-        )
+        .route("/odd-status", get(async || StatusCode::from_u16(777).unwrap()))
         .route("/late", get(async || "late"))
         .route("/health", get(async || "ok"))
         .merge(telemetry::scrape::router())
-        .layer(
-            HttpTelemetryLayer::new()
-                .skip("/health")
-                .trace_response(true),
-        )
+        .layer(HttpTelemetryLayer::new().skip("/health").trace_response(true))
         .merge(inside)
         .merge(asked)
 }
@@ -107,9 +93,7 @@ async fn upgrades(mut request: Request<Body>) -> Response<Body> {
         }
     });
     let head = Response::builder().status(StatusCode::SWITCHING_PROTOCOLS);
-    let head = head
-        .header("connection", "upgrade")
-        .header("upgrade", "echo");
+    let head = head.header("connection", "upgrade").header("upgrade", "echo");
     head.body(Body::empty()).unwrap()
 }
 
@@ -170,11 +154,7 @@ async fn create_wallet() -> &'static str {
 }
 
 fn request(method: &str, path: &str) -> Request<Body> {
-    Request::builder()
-        .method(method)
-        .uri(path)
-        .body(Body::empty())
-        .unwrap()
+    Request::builder().method(method).uri(path).body(Body::empty()).unwrap()
 }
 
 async fn status(request: Request<Body>) -> StatusCode {
@@ -193,15 +173,9 @@ fn span(name: &str) -> ReceivedSpan {
 fn count(method: &str, route: &str, status: u16) -> f64 {
     let labels = format!(r#"{{method="{method}",route="{route}",status="{status}"}}"#);
     let page = telemetry::scrape::render();
-    let timed = sample(
-        &page,
-        &format!("http_request_duration_seconds_count{labels}"),
-    );
+    let timed = sample(&page, &format!("http_request_duration_seconds_count{labels}"));
     let counted = sample(&page, &format!("http_requests_total{labels}"));
-    assert!(
-        (timed - counted).abs() < f64::EPSILON,
-        "each request is counted and timed"
-    );
+    assert!((timed - counted).abs() < f64::EPSILON, "each request is counted and timed");
     counted
 }
 
@@ -212,15 +186,9 @@ fn is(value: f64, expected: u32) -> bool {
 #[tokio::test]
 async fn a_request_is_a_server_span_named_by_method_and_route_and_a_count() {
     let _ = receiver();
-    assert_eq!(
-        status(request("GET", "/fine/7?secret=hunter2")).await,
-        StatusCode::OK
-    );
+    assert_eq!(status(request("GET", "/fine/7?secret=hunter2")).await, StatusCode::OK);
     let span = span("GET /fine/{id}");
-    assert_eq!(
-        (span.kind, span.status, span.parent_span_id.as_deref()),
-        ("server", "unset", None)
-    );
+    assert_eq!((span.kind, span.status, span.parent_span_id.as_deref()), ("server", "unset", None));
     for (key, value) in [
         ("http.request.method", "GET"),
         ("http.route", "/fine/{id}"),
@@ -242,9 +210,7 @@ async fn called(path: &str, mark: impl FnOnce(&mut Request<Body>)) -> ReceivedSp
     let _ = receiver();
     let mut request = request("GET", path);
     let parent = format!("00-{CALLERS_TRACE}-{CALLERS_SPAN}-01");
-    request
-        .headers_mut()
-        .insert("traceparent", parent.parse().unwrap());
+    request.headers_mut().insert("traceparent", parent.parse().unwrap());
     mark(&mut request);
     assert_eq!(status(request).await, StatusCode::OK);
     span(&format!("GET {path}"))
@@ -278,9 +244,7 @@ async fn the_lines_of_a_strangers_request_have_our_ids() {
     let capture = Capture::new();
     let mut stranger = request("GET", "/fine/7");
     let parent = format!("00-{CALLERS_TRACE}-{CALLERS_SPAN}-01");
-    stranger
-        .headers_mut()
-        .insert("traceparent", parent.parse().unwrap());
+    stranger.headers_mut().insert("traceparent", parent.parse().unwrap());
     let answer = capture.run_async(status(stranger)).await;
     assert_eq!(answer, StatusCode::OK);
     let trace = &capture.spans()[0].trace_id;
@@ -314,9 +278,7 @@ async fn what_a_layer_outside_has_believed_is_not_believed_here() {
         true,
         TraceState::default(),
     );
-    let outside = Context::new()
-        .with_remote_span_context(remote)
-        .with_baggage([KeyValue::new("admin", "1")]);
+    let outside = Context::new().with_remote_span_context(remote).with_baggage([KeyValue::new("admin", "1")]);
     let answer = status(request("GET", "/outside")).with_context(outside);
     assert_eq!(answer.await, StatusCode::OK);
     let span = span("GET /outside");
@@ -345,23 +307,11 @@ async fn a_function_that_panics_trusts_nobody_and_ends_no_request() {
 #[tokio::test]
 async fn a_4xx_answer_is_no_error_of_the_service_and_a_5xx_is() {
     let _ = receiver();
-    assert_eq!(
-        status(request("POST", "/refuses")).await,
-        StatusCode::UNPROCESSABLE_ENTITY
-    );
-    assert_eq!(
-        status(request("GET", "/breaks")).await,
-        StatusCode::BAD_GATEWAY
-    );
+    assert_eq!(status(request("POST", "/refuses")).await, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(status(request("GET", "/breaks")).await, StatusCode::BAD_GATEWAY);
     let (refused, broken) = (span("POST /refuses"), span("GET /breaks"));
-    assert_eq!(
-        (refused.status, refused.attribute("error.type")),
-        ("unset", None)
-    );
-    assert_eq!(
-        (broken.status, broken.attribute("error.type")),
-        ("error", Some("502"))
-    );
+    assert_eq!((refused.status, refused.attribute("error.type")), ("unset", None));
+    assert_eq!((broken.status, broken.attribute("error.type")), ("error", Some("502")));
 }
 
 /// A gauge or a counter of a route; zero when it is not there.
@@ -420,10 +370,7 @@ async fn an_answer_that_breaks_off_is_an_error_of_the_service() {
     assert!(response.into_body().collect().await.is_err());
     assert!(is(count("GET", "/breaks-off", 500), 1) && is(in_flight("/breaks-off"), 0));
     let span = span("GET /breaks-off");
-    assert_eq!(
-        (span.status, span.attribute("error.type")),
-        ("error", Some("response_body"))
-    );
+    assert_eq!((span.status, span.attribute("error.type")), ("error", Some("response_body")));
 }
 
 #[tokio::test]
@@ -433,10 +380,7 @@ async fn a_panic_goes_on_and_is_counted_as_an_error() {
     assert!(futures_util::FutureExt::catch_unwind(answer).await.is_err());
     assert!(is(count("GET", "/panics", 500), 1) && is(in_flight("/panics"), 0));
     let span = span("GET /panics");
-    assert_eq!(
-        (span.status, span.attribute("error.type")),
-        ("error", Some("panic"))
-    );
+    assert_eq!((span.status, span.attribute("error.type")), ("error", Some("panic")));
 }
 
 #[tokio::test]
@@ -447,10 +391,7 @@ async fn a_body_that_panics_is_an_error_even_where_that_is_caught() {
     assert!(futures_util::FutureExt::catch_unwind(body).await.is_err());
     assert!(is(count("GET", "/explodes", 500), 1) && is(in_flight("/explodes"), 0));
     let span = span("GET /explodes");
-    assert_eq!(
-        (span.status, span.attribute("error.type")),
-        ("error", Some("panic"))
-    );
+    assert_eq!((span.status, span.attribute("error.type")), ("error", Some("panic")));
 }
 
 #[tokio::test]
@@ -460,8 +401,7 @@ async fn an_upgraded_connection_is_no_longer_a_request() {
     let address = listener.local_addr().unwrap();
     let server = tokio::spawn(async { axum::serve(listener, app()).await.unwrap() });
     let mut connection = TcpStream::connect(address).await.unwrap();
-    let request =
-        "GET /upgrades HTTP/1.1\r\nhost: here\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
+    let request = "GET /upgrades HTTP/1.1\r\nhost: here\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
     connection.write_all(request.as_bytes()).await.unwrap();
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -502,14 +442,8 @@ async fn what_a_handler_reads_of_a_body_is_counted() {
     for size in [0, 7, 100] {
         assert_eq!(status(with_body(size)).await, StatusCode::OK);
     }
-    assert!(is(
-        of_route("http_request_body_bytes_total", "POST", "/takes"),
-        107
-    ));
-    assert!(is(
-        of_route("http_response_body_bytes_total", "POST", "/takes"),
-        107
-    ));
+    assert!(is(of_route("http_request_body_bytes_total", "POST", "/takes"), 107));
+    assert!(is(of_route("http_response_body_bytes_total", "POST", "/takes"), 107));
 }
 
 #[tokio::test]
@@ -547,9 +481,7 @@ async fn a_user_agent_is_cut_and_nothing_else_of_a_request_is_kept() {
         let seen = spans.last().unwrap().attribute("user_agent.original");
         assert_eq!(seen.map(str::len), Some(kept));
     }
-    capture
-        .run_async(status(request("GET", "/fine/hunter2")))
-        .await;
+    capture.run_async(status(request("GET", "/fine/hunter2"))).await;
     capture.assert_absent("hunter2");
 }
 
@@ -557,10 +489,7 @@ async fn a_user_agent_is_cut_and_nothing_else_of_a_request_is_kept() {
 async fn only_a_trusted_caller_is_told_the_ids_of_the_span() {
     let _ = receiver();
     let inside = app().oneshot(request("GET", "/told")).await.unwrap();
-    let told = inside.headers()["traceresponse"]
-        .to_str()
-        .unwrap()
-        .to_owned();
+    let told = inside.headers()["traceresponse"].to_str().unwrap().to_owned();
     let timing = inside.headers()["server-timing"].to_str().unwrap();
     assert_eq!(timing, format!("traceparent;desc=\"{told}\""));
     assert_eq!((told.len(), &told[..3]), (55, "00-"));
@@ -573,20 +502,11 @@ async fn only_a_trusted_caller_is_told_the_ids_of_the_span() {
 async fn junk_makes_no_series_and_keeps_none_from_a_real_route() {
     let _ = receiver();
     let junk = async |attempt: usize| {
-        let mut request = request(
-            &format!("JUNK{attempt}"),
-            &format!("/junk/{attempt}?j={attempt}"),
-        );
+        let mut request = request(&format!("JUNK{attempt}"), &format!("/junk/{attempt}?j={attempt}"));
         let name = format!("x-junk-{attempt}");
         let headers = request.headers_mut();
-        headers.insert(
-            HeaderName::from_bytes(name.as_bytes()).unwrap(),
-            "junk".parse().unwrap(),
-        );
-        headers.insert(
-            "host",
-            format!("junk{attempt}.example.org").parse().unwrap(),
-        );
+        headers.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), "junk".parse().unwrap());
+        headers.insert("host", format!("junk{attempt}.example.org").parse().unwrap());
         headers.insert("user-agent", format!("junk/{attempt}").parse().unwrap());
         assert_eq!(status(request).await, StatusCode::NOT_FOUND);
     };
@@ -612,16 +532,10 @@ async fn junk_makes_no_series_and_keeps_none_from_a_real_route() {
 #[tokio::test]
 async fn a_caller_that_goes_away_is_counted_and_its_span_ends() {
     let _ = receiver();
-    let answer = tokio::time::timeout(
-        std::time::Duration::from_millis(20),
-        app().oneshot(request("GET", "/waits")),
-    );
+    let answer = tokio::time::timeout(std::time::Duration::from_millis(20), app().oneshot(request("GET", "/waits")));
     assert!(answer.await.is_err());
     assert!(is(count("GET", "/waits", 499), 1) && is(in_flight("/waits"), 0));
-    assert_eq!(
-        span("GET /waits").attribute("error.type"),
-        Some("cancelled")
-    );
+    assert_eq!(span("GET /waits").attribute("error.type"), Some("cancelled"));
 }
 
 #[tokio::test]
@@ -653,10 +567,7 @@ async fn an_operation_in_a_handler_is_a_child_of_the_request() {
 async fn the_page_can_be_mounted_on_a_router() {
     let _ = receiver();
     let answer = app().oneshot(request("GET", "/metrics")).await.unwrap();
-    assert_eq!(
-        answer.headers()["content-type"],
-        "text/plain; version=0.0.4; charset=utf-8"
-    );
+    assert_eq!(answer.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
     let page = answer.into_body().collect().await.unwrap().to_bytes();
     assert!(page.starts_with(b"# HELP "));
 }
@@ -668,36 +579,19 @@ async fn a_bucket_and_a_counter_name_the_trace_of_a_request_to_who_asks_for_open
     let trace = span("GET /example").trace_id;
     let asked = async |accept: &str| {
         let mut request = request("GET", "/metrics");
-        request
-            .headers_mut()
-            .insert("accept", accept.parse().unwrap());
+        request.headers_mut().insert("accept", accept.parse().unwrap());
         let response = app().oneshot(request).await.unwrap();
-        let kind = response.headers()["content-type"]
-            .to_str()
-            .unwrap()
-            .to_owned();
+        let kind = response.headers()["content-type"].to_str().unwrap().to_owned();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         (kind, String::from_utf8(body.to_vec()).unwrap())
     };
     let (kind, page) = asked("application/openmetrics-text; version=1.0.0, */*;q=0.1").await;
-    assert!(
-        kind.starts_with("application/openmetrics-text; version=1.0.0"),
-        "{kind}"
-    );
-    for name in [
-        "http_request_duration_seconds_bucket",
-        "http_requests_total",
-    ] {
+    assert!(kind.starts_with("application/openmetrics-text; version=1.0.0"), "{kind}");
+    for name in ["http_request_duration_seconds_bucket", "http_requests_total"] {
         let of_route = |line: &&str| line.starts_with(name) && line.contains("route=\"/example\"");
-        let example = page
-            .lines()
-            .filter(of_route)
-            .find(|line| line.contains(" # {"));
+        let example = page.lines().filter(of_route).find(|line| line.contains(" # {"));
         let example = example.unwrap_or_else(|| panic!("{page}"));
-        assert!(
-            example.contains(&format!("trace_id=\"{trace}\"")),
-            "{example}"
-        );
+        assert!(example.contains(&format!("trace_id=\"{trace}\"")), "{example}");
     }
     assert!(page.contains("# TYPE http_requests counter\n"), "{page}");
     assert!(page.ends_with("\n# EOF\n"), "{page}");

@@ -10,22 +10,11 @@ fn probe(scenario: &str) -> Probe {
 /// All hundred operations of a scenario arrive, and its shutdown says so long before its limit of an hour.
 fn delivers_everything(scenario: &str, protocol: &str) {
     let receiver = Receiver::start().unwrap();
-    let report = probe(scenario)
-        .exporting_to(&receiver)
-        .env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
-        .run();
+    let report = probe(scenario).exporting_to(&receiver).env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol).run();
     assert!(report.succeeded, "{report:?}");
-    assert_eq!(
-        report.result["shutdown"]["Ok"],
-        serde_json::Value::Null,
-        "{report:?}"
-    );
+    assert_eq!(report.result["shutdown"]["Ok"], serde_json::Value::Null, "{report:?}");
     assert!(report.result["shutdown"].get("Ok").is_some(), "{report:?}");
-    let ids: std::collections::HashSet<_> = receiver
-        .spans()
-        .into_iter()
-        .map(|span| span.span_id)
-        .collect();
+    let ids: std::collections::HashSet<_> = receiver.spans().into_iter().map(|span| span.span_id).collect();
     assert_eq!(ids.len(), 100);
 }
 
@@ -65,10 +54,7 @@ fn a_second_init_says_what_to_do_and_leaves_the_first_alone() {
     let report = probe("twice").exporting_to(&receiver).run();
     for call in ["second", "after_shutdown"] {
         let error = report.result[call].as_str().unwrap();
-        assert!(
-            error.contains("already initialised") && error.contains("once, in main"),
-            "{error}"
-        );
+        assert!(error.contains("already initialised") && error.contains("once, in main"), "{error}");
     }
     assert_eq!(receiver.spans().len(), 1);
 }
@@ -77,10 +63,7 @@ fn a_second_init_says_what_to_do_and_leaves_the_first_alone() {
 fn of_64_threads_that_race_exactly_one_starts_telemetry() {
     let report = probe("race").run();
     assert_eq!(
-        (
-            report.result["started"].as_u64(),
-            report.result["refused"].as_u64()
-        ),
+        (report.result["started"].as_u64(), report.result["refused"].as_u64()),
         (Some(1), Some(63)),
         "{report:?}"
     );
@@ -90,37 +73,21 @@ fn of_64_threads_that_race_exactly_one_starts_telemetry() {
 fn a_foreign_subscriber_is_an_error_that_says_what_to_do_and_nothing_is_left_behind() {
     let report = probe("foreign_subscriber").run();
     let error = report.result["error"].as_str().unwrap();
-    assert!(
-        error.contains("another tracing subscriber") && error.contains("remove"),
-        "{error}"
-    );
+    assert!(error.contains("another tracing subscriber") && error.contains("remove"), "{error}");
     assert_eq!(report.result["threads_left"], 0);
 }
 
 #[test]
 fn a_bad_variable_names_itself_and_what_is_allowed() {
     for (name, value, allowed) in [
-        (
-            "OTEL_EXPORTER_OTLP_ENDPOINT",
-            "localhost:4317",
-            "http://host:port",
-        ),
-        (
-            "OTEL_TRACES_SAMPLER",
-            "sometimes",
-            "parentbased_traceidratio",
-        ),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4317", "http://host:port"),
+        ("OTEL_TRACES_SAMPLER", "sometimes", "parentbased_traceidratio"),
         ("RUST_LOG", "info,,=x=", "directives"),
         ("IRONCORE_TRACE_FILTER", "my_crate=loud", "directives"),
     ] {
         let report = probe("init").env(name, value).run();
-        let error = report.result["error"]
-            .as_str()
-            .unwrap_or_else(|| panic!("{report:?}"));
-        assert!(
-            error.starts_with(name) && error.contains(value) && error.contains(allowed),
-            "{error}"
-        );
+        let error = report.result["error"].as_str().unwrap_or_else(|| panic!("{report:?}"));
+        assert!(error.starts_with(name) && error.contains(value) && error.contains(allowed), "{error}");
     }
 }
 
@@ -128,15 +95,9 @@ fn a_bad_variable_names_itself_and_what_is_allowed() {
 fn a_taken_metrics_port_names_the_address_and_the_ways_out() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let report = probe("init")
-        .env("OTEL_EXPORTER_PROMETHEUS_PORT", &port)
-        .run();
+    let report = probe("init").env("OTEL_EXPORTER_PROMETHEUS_PORT", &port).run();
     let error = report.result["error"].as_str().unwrap();
-    for part in [
-        port.as_str(),
-        "OTEL_EXPORTER_PROMETHEUS_PORT",
-        "scrape::router",
-    ] {
+    for part in [port.as_str(), "OTEL_EXPORTER_PROMETHEUS_PORT", "scrape::router"] {
         assert!(error.contains(part), "{error}");
     }
 }
@@ -144,13 +105,8 @@ fn a_taken_metrics_port_names_the_address_and_the_ways_out() {
 #[test]
 fn an_absent_collector_does_not_fail_init_and_shutdown_tells_the_loss() {
     let report = probe("init").env("PROBE_SHUTDOWN_MS", "500").run();
-    let error = report.result["shutdown"]["Err"]
-        .as_str()
-        .unwrap_or_else(|| panic!("{report:?}"));
-    assert!(
-        error.starts_with("1 spans were not delivered within 500ms"),
-        "{error}"
-    );
+    let error = report.result["shutdown"]["Err"].as_str().unwrap_or_else(|| panic!("{report:?}"));
+    assert!(error.starts_with("1 spans were not delivered within 500ms"), "{error}");
     // It has used its time: the collector could have come.
     assert!(report.result["shutdown_ms"].as_u64().unwrap() >= 500);
 }
@@ -159,9 +115,8 @@ fn an_absent_collector_does_not_fail_init_and_shutdown_tells_the_loss() {
 fn of_a_silent_collector(scenario: &str) -> (TcpListener, Probe) {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", silent.local_addr().unwrap());
-    let probe = probe(scenario)
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)
-        .env("OTEL_EXPORTER_OTLP_TIMEOUT", "3600000");
+    let probe =
+        probe(scenario).env("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint).env("OTEL_EXPORTER_OTLP_TIMEOUT", "3600000");
     (silent, probe)
 }
 
@@ -178,8 +133,7 @@ fn spans_wait_for_a_collector_that_comes_later() {
     let refusing = TcpListener::bind("127.0.0.1:0").unwrap();
     let reserved = refusing.local_addr().unwrap();
     let later = std::thread::spawn(move || {
-        let probe = probe("without_runtime")
-            .env("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{reserved}"));
+        let probe = probe("without_runtime").env("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{reserved}"));
         probe.env("OTEL_BSP_SCHEDULE_DELAY", "1").run()
     });
     // The first attempt fails: its connection is closed.
@@ -194,10 +148,7 @@ fn spans_wait_for_a_collector_that_comes_later() {
 #[test]
 fn disabled_telemetry_has_no_thread_no_socket_and_no_line() {
     let report = probe("disabled").env("OTEL_SDK_DISABLED", "true").run();
-    assert_eq!(
-        (&report.result["new_threads"], &report.result["new_sockets"]),
-        (&0.into(), &0.into())
-    );
+    assert_eq!((&report.result["new_threads"], &report.result["new_sockets"]), (&0.into(), &0.into()));
     assert!(report.lines.is_empty(), "{report:?}");
 }
 
@@ -213,9 +164,7 @@ fn the_kill_switch_works_whatever_else_is_set() {
 
 #[test]
 fn disabled_telemetry_records_no_request_and_no_operation() {
-    let report = probe("disabled_layer")
-        .env("OTEL_SDK_DISABLED", "true")
-        .run();
+    let report = probe("disabled_layer").env("OTEL_SDK_DISABLED", "true").run();
     assert_eq!(report.page(), "", "{report:?}");
 }
 
@@ -230,27 +179,16 @@ fn no_stranger_decides_what_is_sampled() {
     assert!(strangers.contains("} 1000"), "{strangers}");
     assert!(sample(strangers, ended).abs() < f64::EPSILON, "{strangers}");
     // The sampler follows a parent: only whose word counts has changed.
-    assert!(
-        (sample(report.page(), ended) - 1.0).abs() < f64::EPSILON,
-        "{report:?}"
-    );
+    assert!((sample(report.page(), ended) - 1.0).abs() < f64::EPSILON, "{report:?}");
 }
 
 #[test]
 fn baggage_comes_from_friends_only_and_leaves_only_where_it_is_sent() {
-    let report = probe("baggage")
-        .env("OTEL_PROPAGATORS", "tracecontext,baggage")
-        .run();
+    let report = probe("baggage").env("OTEL_PROPAGATORS", "tracecontext,baggage").run();
     // A stranger's, a friend's.
-    assert_eq!(
-        report.result["arrived"],
-        serde_json::json!(["", "tenant=7"])
-    );
+    assert_eq!(report.result["arrived"], serde_json::json!(["", "tenant=7"]));
     // Not unless asked, when asked, and never to others.
-    assert_eq!(
-        report.result["left"],
-        serde_json::json!(["", "tenant=7", ""])
-    );
+    assert_eq!(report.result["left"], serde_json::json!(["", "tenant=7", ""]));
 }
 
 #[test]
@@ -260,15 +198,9 @@ fn what_ends_after_the_shutdown_is_counted_as_lost() {
     for (series, value) in [
         (r#"telemetry_ended_total{signal="traces"}"#, 11.0),
         (r#"telemetry_exported_total{signal="traces"}"#, 1.0),
-        (
-            r#"telemetry_dropped_total{signal="traces",reason="after_shutdown"}"#,
-            10.0,
-        ),
+        (r#"telemetry_dropped_total{signal="traces",reason="after_shutdown"}"#, 10.0),
     ] {
-        assert!(
-            (sample(report.page(), series) - value).abs() < f64::EPSILON,
-            "{series}"
-        );
+        assert!((sample(report.page(), series) - value).abs() < f64::EPSILON, "{series}");
     }
 }
 
@@ -288,9 +220,7 @@ fn a_collector_that_refuses_costs_the_batch_at_once_and_is_said_once() {
         while let Ok((mut stream, _)) = listener.accept() {
             use std::io::{Read, Write};
             let _ = stream.read(&mut [0; 8_192]);
-            let _ = stream.write_all(
-                b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
-            );
+            let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
         }
     });
     let report = probe("idle")
@@ -299,20 +229,10 @@ fn a_collector_that_refuses_costs_the_batch_at_once_and_is_said_once() {
         .env("OTEL_BSP_SCHEDULE_DELAY", "1")
         .env("PROBE_IDLE_MS", "1000")
         .run();
-    assert!(
-        report.result["shutdown"].get("Ok").is_some(),
-        "nothing is left to lose: {report:?}"
-    );
-    let warnings: Vec<_> = report
-        .log()
-        .into_iter()
-        .filter(|line| line["level"] == "WARN")
-        .collect();
+    assert!(report.result["shutdown"].get("Ok").is_some(), "nothing is left to lose: {report:?}");
+    let warnings: Vec<_> = report.log().into_iter().filter(|line| line["level"] == "WARN").collect();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(
-        warnings[0]["error"].as_str().unwrap().contains("404"),
-        "{warnings:?}"
-    );
+    assert!(warnings[0]["error"].as_str().unwrap().contains("404"), "{warnings:?}");
 }
 
 #[test]
@@ -330,13 +250,7 @@ fn a_dropped_guard_gives_up_while_the_collector_is_silent_and_says_what_was_lost
     drop(silent);
     let last = report.log().pop().unwrap();
     assert_eq!(last["level"], "ERROR");
-    assert!(
-        last["error"]
-            .as_str()
-            .unwrap()
-            .contains("1 spans were not delivered"),
-        "{last}"
-    );
+    assert!(last["error"].as_str().unwrap().contains("1 spans were not delivered"), "{last}");
 }
 
 #[test]
@@ -355,13 +269,9 @@ fn an_idle_service_exports_nothing_even_when_everything_is_logged() {
     assert!(report.succeeded, "{report:?}");
     let names: Vec<_> = receiver.spans().into_iter().map(|span| span.name).collect();
     assert_eq!(names, ["wallet.create"]);
-    let after_start = report
-        .log()
-        .into_iter()
-        .skip_while(|line| line["message"] != "telemetry started");
-    let foreign = after_start
-        .filter(|line| line["target"] != "ironcore_telemetry" && line["target"] != "business")
-        .count();
+    let after_start = report.log().into_iter().skip_while(|line| line["message"] != "telemetry started");
+    let foreign =
+        after_start.filter(|line| line["target"] != "ironcore_telemetry" && line["target"] != "business").count();
     assert_eq!(foreign, 0, "{:?}", report.lines);
 }
 
@@ -370,19 +280,13 @@ fn every_span_carries_who_made_it() {
     let receiver = Receiver::start().unwrap();
     let report = probe("without_runtime")
         .exporting_to(&receiver)
-        .env(
-            "OTEL_RESOURCE_ATTRIBUTES",
-            "deployment.environment.name=staging,team=wallet",
-        )
+        .env("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=staging,team=wallet")
         .run();
     assert!(report.succeeded, "{report:?}");
     let span = receiver.spans().pop().unwrap();
     let value = |key: &str| {
         let found = span.resource.iter().find(|(name, _)| name == key);
-        found
-            .unwrap_or_else(|| panic!("no {key} in {:?}", span.resource))
-            .1
-            .clone()
+        found.unwrap_or_else(|| panic!("no {key} in {:?}", span.resource)).1.clone()
     };
     assert_eq!(value("service.name"), "probe");
     assert_eq!(value("service.version"), "1.0.0");
@@ -403,22 +307,11 @@ fn metrics_go_out_over_otlp_on_request_ours_and_the_users() {
             .env("OTEL_METRICS_EXPORTER", "otlp")
             .run();
         assert!(report.result["shutdown"].get("Ok").is_some(), "{report:?}");
-        let names: Vec<_> = receiver
-            .metrics()
-            .into_iter()
-            .map(|metric| metric.name)
-            .collect();
-        for name in [
-            "orders",
-            "checkout.duration",
-            "business_operations",
-            "business_operation_duration",
-            "telemetry_queued",
-        ] {
-            assert!(
-                names.iter().any(|known| known == name),
-                "{protocol}: no {name} in {names:?}"
-            );
+        let names: Vec<_> = receiver.metrics().into_iter().map(|metric| metric.name).collect();
+        for name in
+            ["orders", "checkout.duration", "business_operations", "business_operation_duration", "telemetry_queued"]
+        {
+            assert!(names.iter().any(|known| known == name), "{protocol}: no {name} in {names:?}");
         }
     }
 }

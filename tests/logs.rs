@@ -4,9 +4,7 @@ use serde_json::Value;
 use support::{Probe, Receiver, Report, assert_golden};
 
 fn run(scenario: &str) -> Report {
-    Probe::new(env!("CARGO_BIN_EXE_probe"), scenario)
-        .env("PROBE_SHUTDOWN_MS", "1")
-        .run()
+    Probe::new(env!("CARGO_BIN_EXE_probe"), scenario).env("PROBE_SHUTDOWN_MS", "1").run()
 }
 
 /// The line without what differs from run to run. Text is replaced, so that the order of the keys is seen too.
@@ -25,11 +23,7 @@ fn steady(line: &str) -> String {
 fn the_lines_read_like_the_golden_ones() {
     let report = run("log_lines");
     let own = |line: &&String| !line.contains(r#""target":"ironcore_telemetry""#);
-    let lines = report
-        .lines
-        .iter()
-        .filter(own)
-        .fold(String::new(), |lines, line| lines + &steady(line) + "\n");
+    let lines = report.lines.iter().filter(own).fold(String::new(), |lines, line| lines + &steady(line) + "\n");
     assert_golden("log_lines.txt", &lines);
 }
 
@@ -51,10 +45,7 @@ fn the_first_line_tells_what_is_in_force_and_where_it_came_from() {
         (Some("ironcore_telemetry"), Some("telemetry started"))
     );
     let settings = first["settings"].as_str().unwrap();
-    for part in [
-        "endpoint=http://127.0.0.1:9(OTEL_EXPORTER_OTLP_ENDPOINT)",
-        "sampler=parentbased_always_on(default)",
-    ] {
+    for part in ["endpoint=http://127.0.0.1:9(OTEL_EXPORTER_OTLP_ENDPOINT)", "sampler=parentbased_always_on(default)"] {
         assert!(settings.contains(part), "{settings}");
     }
 }
@@ -62,9 +53,7 @@ fn the_first_line_tells_what_is_in_force_and_where_it_came_from() {
 #[test]
 fn warnings_and_errors_are_events_of_the_span_they_happened_in() {
     let receiver = Receiver::start().unwrap();
-    let report = Probe::new(env!("CARGO_BIN_EXE_probe"), "span_events")
-        .exporting_to(&receiver)
-        .run();
+    let report = Probe::new(env!("CARGO_BIN_EXE_probe"), "span_events").exporting_to(&receiver).run();
     assert!(report.succeeded, "{report:?}");
     let span = receiver.spans().pop().unwrap();
     assert_eq!(span.events, ["a warning", "an error"]);
@@ -72,9 +61,8 @@ fn warnings_and_errors_are_events_of_the_span_they_happened_in() {
 
 #[test]
 fn a_reader_of_stdout_that_goes_away_costs_lines_which_are_counted_and_nothing_else() {
-    let report = Probe::new(env!("CARGO_BIN_EXE_probe"), "closed_stdout")
-        .env("PROBE_SHUTDOWN_MS", "1")
-        .run_without_reader();
+    let report =
+        Probe::new(env!("CARGO_BIN_EXE_probe"), "closed_stdout").env("PROBE_SHUTDOWN_MS", "1").run_without_reader();
     assert!(report.succeeded, "{report:?}");
     assert!(report.result["counted"].is_string(), "{report:?}");
 }

@@ -4,11 +4,7 @@ use std::collections::HashSet;
 use support::{Probe, assert_golden, sample};
 
 fn page_of(scenario: &str) -> String {
-    Probe::new(env!("CARGO_BIN_EXE_probe"), scenario)
-        .env("PROBE_SHUTDOWN_MS", "1")
-        .run()
-        .page()
-        .to_owned()
+    Probe::new(env!("CARGO_BIN_EXE_probe"), scenario).env("PROBE_SHUTDOWN_MS", "1").run().page().to_owned()
 }
 
 /// The page without what differs from run to run: durations keep their names, values of buckets and sums do not.
@@ -43,10 +39,7 @@ fn instruments_of_users_stand_on_the_page_without_doubled_suffixes() {
     near(format!(r#"orders_total{{channel="web",{scope}}}"#), 2.0);
     near(format!("orders_placed_total{{{scope}}}"), 3.0);
     near(format!("sent_bytes_total{{{scope}}}"), 1.0);
-    assert!(
-        !page.contains("_total_total") && !page.contains("_seconds_seconds"),
-        "{page}"
-    );
+    assert!(!page.contains("_total_total") && !page.contains("_seconds_seconds"), "{page}");
 }
 
 #[test]
@@ -65,27 +58,11 @@ fn no_label_and_no_name_of_a_users_can_break_the_page_or_shadow_our_own() {
     for label in [r#"_1digit="a""#, r#"_="b""#, r#"_le="x""#] {
         assert!(page.contains(label), "{label}\n{page}");
     }
-    assert!(
-        !page.contains("http_requests_total{otel_scope_name"),
-        "{page}"
-    );
-    assert!(
-        !page.contains("http_request_duration_seconds_count"),
-        "{page}"
-    );
-    let families: Vec<_> = page
-        .lines()
-        .filter_map(|line| line.strip_prefix("# TYPE "))
-        .collect();
-    assert_eq!(
-        families.len(),
-        families.iter().collect::<HashSet<_>>().len(),
-        "{families:?}"
-    );
+    assert!(!page.contains("http_requests_total{otel_scope_name"), "{page}");
+    assert!(!page.contains("http_request_duration_seconds_count"), "{page}");
+    let families: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+    assert_eq!(families.len(), families.iter().collect::<HashSet<_>>().len(), "{families:?}");
     let samples: Vec<_> = page.lines().filter(|line| !line.starts_with('#')).collect();
-    let series: HashSet<_> = samples
-        .iter()
-        .map(|line| line.rsplit_once(' ').unwrap().0)
-        .collect();
+    let series: HashSet<_> = samples.iter().map(|line| line.rsplit_once(' ').unwrap().0).collect();
     assert_eq!(samples.len(), series.len());
 }

@@ -7,40 +7,22 @@ use std::process::Command;
 /// All crates that this platform builds. Cargo fetches those that no build has needed yet.
 fn metadata() -> Value {
     let output = Command::new(env!("CARGO"))
-        .args([
-            "metadata",
-            "--format-version",
-            "1",
-            "--locked",
-            "--all-features",
-            "--filter-platform",
-            &host(),
-        ])
+        .args(["metadata", "--format-version", "1", "--locked", "--all-features", "--filter-platform", &host()])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
 fn host() -> String {
     let output = Command::new("rustc").arg("-vV").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    text.lines()
-        .find_map(|line| line.strip_prefix("host: "))
-        .unwrap()
-        .to_owned()
+    text.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned()
 }
 
 fn version(text: &str) -> Vec<u64> {
-    let mut parts: Vec<_> = text
-        .split('.')
-        .map(|part| part.parse().unwrap_or(0))
-        .collect();
+    let mut parts: Vec<_> = text.split('.').map(|part| part.parse().unwrap_or(0)).collect();
     parts.resize(3, 0);
     parts
 }
@@ -60,10 +42,7 @@ fn the_library_declares_the_lowest_rust_version_that_its_dependencies_allow() {
         .iter()
         .map(|node| (node["id"].as_str().unwrap(), node))
         .collect();
-    let library = packages
-        .iter()
-        .find(|(_, package)| package["name"] == "ironcore-telemetry")
-        .unwrap();
+    let library = packages.iter().find(|(_, package)| package["name"] == "ironcore-telemetry").unwrap();
     let (mut queue, mut seen) = (VecDeque::from([*library.0]), HashSet::new());
     let mut needed = (vec![0, 0, 0], "");
     while let Some(id) = queue.pop_front() {
@@ -71,9 +50,7 @@ fn the_library_declares_the_lowest_rust_version_that_its_dependencies_allow() {
             let kinds = dependency["dep_kinds"].as_array().unwrap();
             let id = dependency["pkg"].as_str().unwrap();
             // What a user compiles: no test dependencies, nothing of another platform.
-            let counts = kinds
-                .iter()
-                .any(|kind| kind["kind"] != "dev" && kind["target"].is_null());
+            let counts = kinds.iter().any(|kind| kind["kind"] != "dev" && kind["target"].is_null());
             if counts && seen.insert(id) {
                 queue.push_back(id);
                 let package = packages[id];
@@ -104,40 +81,17 @@ fn no_dependency_is_older_than_its_known_safe_version() {
     let metadata = metadata();
     let packages = metadata["packages"].as_array().unwrap();
     for (name, floor) in floors {
-        let found: Vec<_> = packages
-            .iter()
-            .filter(|package| package["name"] == name)
-            .collect();
-        assert!(
-            !found.is_empty(),
-            "{name} is no longer a dependency: delete its floor"
-        );
+        let found: Vec<_> = packages.iter().filter(|package| package["name"] == name).collect();
+        assert!(!found.is_empty(), "{name} is no longer a dependency: delete its floor");
         for package in found {
-            assert!(
-                version(package["version"].as_str().unwrap()) >= version(floor),
-                "{name} is below {floor}"
-            );
+            assert!(version(package["version"].as_str().unwrap()) >= version(floor), "{name} is below {floor}");
         }
     }
-    for never in [
-        "opentelemetry-jaeger",
-        "opentelemetry_api",
-        "tracing-check",
-        "tracings",
-        "tracing_checks",
-        "tracing-ethers",
-    ] {
-        assert!(
-            packages.iter().all(|package| package["name"] != never),
-            "{never} must not be used"
-        );
+    for never in
+        ["opentelemetry-jaeger", "opentelemetry_api", "tracing-check", "tracings", "tracing_checks", "tracing-ethers"]
+    {
+        assert!(packages.iter().all(|package| package["name"] != never), "{never} must not be used");
     }
-    let protobuf = packages
-        .iter()
-        .filter(|package| package["name"] == "protobuf");
-    assert!(
-        protobuf
-            .clone()
-            .all(|package| version(package["version"].as_str().unwrap()) >= version("3.7.2"))
-    );
+    let protobuf = packages.iter().filter(|package| package["name"] == "protobuf");
+    assert!(protobuf.clone().all(|package| version(package["version"].as_str().unwrap()) >= version("3.7.2")));
 }

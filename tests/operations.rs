@@ -19,10 +19,7 @@ mod arguments;
 
 static TELEMETRY: LazyLock<(Receiver, TelemetryGuard)> = LazyLock::new(|| {
     let receiver = Receiver::start().unwrap();
-    let config = Config::new("operations")
-        .endpoint(receiver.grpc_url())
-        .metrics_listener(None)
-        .log_filter("off");
+    let config = Config::new("operations").endpoint(receiver.grpc_url()).metrics_listener(None).log_filter("off");
     let guard = telemetry::init_with(config).unwrap();
     (receiver, guard)
 });
@@ -41,18 +38,13 @@ fn count(operation: &str, outcome: &str) -> f64 {
     let page = telemetry::scrape::render();
     sample(
         &page,
-        &format!(
-            r#"business_operations_total{{domain="wallet",operation="{operation}",outcome="{outcome}"}}"#
-        ),
+        &format!(r#"business_operations_total{{domain="wallet",operation="{operation}",outcome="{outcome}"}}"#),
     )
 }
 
 fn counted(operation: &str, outcome: &str) {
     let count = count(operation, outcome);
-    assert!(
-        (count - 1.0).abs() < f64::EPSILON,
-        "{operation} ended {outcome} {count} times"
-    );
+    assert!((count - 1.0).abs() < f64::EPSILON, "{operation} ended {outcome} {count} times");
 }
 
 const ERROR: &str = r#"failed",code="error"#;
@@ -96,10 +88,7 @@ fn first_of<'text>(text: &'text str, _other: &str) -> Cow<'text, str> {
 
 #[telemetry::instrument_business(wallet)]
 fn opaque(values: impl Iterator<Item = u64>) -> impl Iterator<Item = u64> {
-    values
-        .map(|value| value + 1)
-        .collect::<Vec<_>>()
-        .into_iter()
+    values.map(|value| value + 1).collect::<Vec<_>>().into_iter()
 }
 
 #[telemetry::instrument_business(wallet)]
@@ -208,8 +197,5 @@ async fn a_method_of_async_trait_is_timed_and_judged_by_its_work() {
     counted("sign_boxed", ERROR);
     let page = telemetry::scrape::render();
     let slower = r#"business_operation_duration_seconds_bucket{domain="wallet",operation="sign_boxed",outcome="failed",le="0.02"}"#;
-    assert!(
-        sample(&page, slower).abs() < f64::EPSILON,
-        "the work took 30 ms"
-    );
+    assert!(sample(&page, slower).abs() < f64::EPSILON, "the work took 30 ms");
 }

@@ -54,18 +54,11 @@ fn start() -> TelemetryGuard {
 }
 
 fn current_thread() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime")
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
 fn multi_thread() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime")
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }
 
 /// A hundred operations and a shutdown, wherever this is called.
@@ -79,8 +72,7 @@ fn spans_and_shutdown() -> Value {
 
 /// `PROBE_SHUTDOWN_MS`; when unset, longer than any test may take, so that a shutdown which waits for its limit shows.
 fn shutdown(guard: TelemetryGuard) -> Value {
-    let limit = std::env::var("PROBE_SHUTDOWN_MS")
-        .map_or(3_600_000, |ms| ms.parse().expect("milliseconds"));
+    let limit = std::env::var("PROBE_SHUTDOWN_MS").map_or(3_600_000, |ms| ms.parse().expect("milliseconds"));
     let started = Instant::now();
     let result = guard.shutdown(Duration::from_millis(limit));
     let took = started.elapsed().as_millis();
@@ -88,16 +80,9 @@ fn shutdown(guard: TelemetryGuard) -> Value {
 }
 
 fn single_worker_task() -> Value {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.expect("a runtime");
-    runtime.block_on(async {
-        tokio::spawn(async { spans_and_shutdown() })
-            .await
-            .expect("the task ends")
-    })
+    runtime.block_on(async { tokio::spawn(async { spans_and_shutdown() }).await.expect("the task ends") })
 }
 
 /// `init` from the environment alone.
@@ -128,20 +113,14 @@ fn twice() -> Value {
 }
 
 fn race() -> Value {
-    let threads: Vec<_> = (0..64)
-        .map(|_| std::thread::spawn(telemetry::init))
-        .collect();
-    let results: Vec<_> = threads
-        .into_iter()
-        .map(|thread| thread.join().expect("no panic"))
-        .collect();
+    let threads: Vec<_> = (0..64).map(|_| std::thread::spawn(telemetry::init)).collect();
+    let results: Vec<_> = threads.into_iter().map(|thread| thread.join().expect("no panic")).collect();
     let started = results.iter().filter(|result| result.is_ok()).count();
     json!({ "started": started, "refused": results.len() - started })
 }
 
 fn foreign_subscriber() -> Value {
-    tracing::subscriber::set_global_default(tracing_subscriber::registry())
-        .expect("the first subscriber");
+    tracing::subscriber::set_global_default(tracing_subscriber::registry()).expect("the first subscriber");
     let threads = threads();
     let error = telemetry::init().err().map(|error| error.to_string());
     // The listener and the thread are gone with the error; the thread needs a moment to end.
@@ -158,9 +137,7 @@ fn disabled() -> Value {
     create_wallet();
     tracing::info!("nobody hears this");
     let report = json!({ "new_threads": self::threads() - threads, "new_sockets": self::sockets() - sockets });
-    guard
-        .shutdown(Duration::from_secs(1))
-        .expect("nothing to lose");
+    guard.shutdown(Duration::from_secs(1)).expect("nothing to lose");
     report
 }
 
@@ -172,9 +149,7 @@ async fn disabled_layer() -> Value {
     let request = http::Request::new(axum::body::Body::empty());
     let _ = app.oneshot(request).await.expect("an answer");
     let _ = send_transaction().await;
-    guard
-        .shutdown(Duration::from_secs(1))
-        .expect("nothing to lose");
+    guard.shutdown(Duration::from_secs(1)).expect("nothing to lose");
     json!({ "page": telemetry::scrape::render() })
 }
 
@@ -189,9 +164,8 @@ async fn hostile_sampling() -> Value {
     });
     let app = axum::Router::new().layer(layer);
     let ask = |method: &str, id: u32| {
-        let request = http::Request::builder()
-            .method(method)
-            .header("traceparent", format!("00-{id:032x}-00f067aa0ba902b7-01"));
+        let request =
+            http::Request::builder().method(method).header("traceparent", format!("00-{id:032x}-00f067aa0ba902b7-01"));
         let request = request.body(axum::body::Body::empty()).expect("a request");
         app.clone().oneshot(request)
     };
@@ -217,45 +191,28 @@ async fn baggage() -> Value {
     let mut arrived = Vec::new();
     for boundary in [Boundary::Public, Boundary::Trusted] {
         let handler = axum::routing::get(async || Context::current().baggage().to_string());
-        let app = axum::Router::new()
-            .route("/", handler)
-            .layer(HttpTelemetryLayer::new().boundary(boundary));
+        let app = axum::Router::new().route("/", handler).layer(HttpTelemetryLayer::new().boundary(boundary));
         let request = http::Request::get("/")
-            .header(
-                "traceparent",
-                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-            )
+            .header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
             .header("baggage", "tenant=7");
         let request = request.body(axum::body::Body::empty()).expect("a request");
         let answer = app.oneshot(request).await.expect("an answer");
-        let body = axum::body::to_bytes(answer.into_body(), 1_000)
-            .await
-            .expect("a body");
+        let body = axum::body::to_bytes(answer.into_body(), 1_000).await.expect("a body");
         arrived.push(String::from_utf8_lossy(&body).into_owned());
     }
     let mut left = Vec::new();
-    for (send, uri) in [
-        (false, "http://ledger.internal/"),
-        (true, "http://ledger.internal/"),
-        (true, "http://api.example.org/"),
-    ] {
+    for (send, uri) in
+        [(false, "http://ledger.internal/"), (true, "http://ledger.internal/"), (true, "http://api.example.org/")]
+    {
         let layer = HttpClientTelemetryLayer::new("peer").send_baggage(send);
         let peer = service_fn(async |request: http::Request<axum::body::Body>| {
             let baggage = request.headers().get("baggage").cloned();
             let baggage = baggage.and_then(|value| value.to_str().map(str::to_owned).ok());
-            Ok::<_, std::convert::Infallible>(http::Response::new(axum::body::Body::from(
-                baggage.unwrap_or_default(),
-            )))
+            Ok::<_, std::convert::Infallible>(http::Response::new(axum::body::Body::from(baggage.unwrap_or_default())))
         });
-        let request = http::Request::get(uri)
-            .body(axum::body::Body::empty())
-            .expect("a request");
+        let request = http::Request::get(uri).body(axum::body::Body::empty()).expect("a request");
         let context = Context::new().with_baggage([opentelemetry::KeyValue::new("tenant", "7")]);
-        let answer = layer
-            .layer(peer)
-            .oneshot(request)
-            .with_context(context)
-            .await;
+        let answer = layer.layer(peer).oneshot(request).with_context(context).await;
         let body = axum::body::Body::new(answer.expect("an answer").into_body());
         let body = axum::body::to_bytes(body, 1_000).await.expect("a body");
         left.push(String::from_utf8_lossy(&body).into_owned());
@@ -268,9 +225,7 @@ async fn baggage() -> Value {
 async fn dropped_in_span() -> Value {
     let guard = start();
     let _ = tokio::time::timeout(Duration::from_millis(10), hold_wallet()).await;
-    tokio::task::spawn_blocking(move || shutdown(guard))
-        .await
-        .expect("it ends")
+    tokio::task::spawn_blocking(move || shutdown(guard)).await.expect("it ends")
 }
 
 #[telemetry::instrument_business]
@@ -309,9 +264,7 @@ fn threads() -> usize {
 fn sockets() -> usize {
     let links = std::fs::read_dir("/proc/self/fd").expect("Linux");
     let links = links.filter_map(|link| std::fs::read_link(link.ok()?.path()).ok());
-    links
-        .filter(|target| target.to_string_lossy().starts_with("socket:"))
-        .count()
+    links.filter(|target| target.to_string_lossy().starts_with("socket:")).count()
 }
 
 fn dropped_guard() -> Value {
@@ -325,10 +278,7 @@ fn dropped_guard() -> Value {
 fn idle() -> Value {
     let guard = start();
     create_wallet();
-    let idle = std::env::var("PROBE_IDLE_MS")
-        .expect("PROBE_IDLE_MS")
-        .parse()
-        .expect("milliseconds");
+    let idle = std::env::var("PROBE_IDLE_MS").expect("PROBE_IDLE_MS").parse().expect("milliseconds");
     std::thread::sleep(Duration::from_millis(idle));
     shutdown(guard)
 }
@@ -344,9 +294,7 @@ async fn nesting() -> Value {
     .instrument(tracing::info_span!("tracing_outer"))
     .await;
     neighbour.await.expect("it ends").expect("ok");
-    tokio::task::spawn_blocking(move || shutdown(guard))
-        .await
-        .expect("it ends")
+    tokio::task::spawn_blocking(move || shutdown(guard)).await.expect("it ends")
 }
 
 #[telemetry::instrument_business]
@@ -365,17 +313,8 @@ async fn outer_swap() {
 async fn unsampled() -> Value {
     use opentelemetry::trace::{FutureExt, SpanContext, TraceFlags, TraceState};
     let guard = start();
-    let (trace, span) = (
-        0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c_u128,
-        0xb7ad_6b71_6920_3331_u64,
-    );
-    let caller = SpanContext::new(
-        trace.into(),
-        span.into(),
-        TraceFlags::NOT_SAMPLED,
-        true,
-        TraceState::NONE,
-    );
+    let (trace, span) = (0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c_u128, 0xb7ad_6b71_6920_3331_u64);
+    let caller = SpanContext::new(trace.into(), span.into(), TraceFlags::NOT_SAMPLED, true, TraceState::NONE);
     let caller = opentelemetry::Context::new().with_remote_span_context(caller);
     let _ = send_transaction().with_context(caller).await;
     let page = telemetry::scrape::render();
@@ -392,9 +331,7 @@ async fn endings() -> Value {
     let _ = pay(1).await;
     let _ = pay(2).await;
     let panicked = tokio::spawn(pay(3)).await.is_err();
-    let cancelled = tokio::time::timeout(Duration::from_millis(20), pay(4))
-        .await
-        .is_err();
+    let cancelled = tokio::time::timeout(Duration::from_millis(20), pay(4)).await.is_err();
     let page = telemetry::scrape::render();
     let mut report = shutdown(guard);
     report["at_zero"] = json!(at_zero);
@@ -440,39 +377,17 @@ fn instruments() -> Value {
     use opentelemetry::KeyValue;
     let guard = start();
     let meter = opentelemetry::global::meter("users");
-    meter
-        .u64_counter("orders_total")
-        .build()
-        .add(2, &[KeyValue::new("channel", "web")]);
+    meter.u64_counter("orders_total").build().add(2, &[KeyValue::new("channel", "web")]);
     meter.u64_counter("orders.placed").build().add(3, &[]);
-    meter
-        .f64_histogram("checkout.duration")
-        .with_unit("s")
-        .build()
-        .record(0.07, &[]);
-    meter
-        .f64_histogram("request_duration_seconds")
-        .with_unit("s")
-        .build()
-        .record(0.2, &[KeyValue::new("le", "x")]);
-    meter
-        .u64_counter("sent_bytes")
-        .with_unit("By")
-        .build()
-        .add(1, &[]);
+    meter.f64_histogram("checkout.duration").with_unit("s").build().record(0.07, &[]);
+    meter.f64_histogram("request_duration_seconds").with_unit("s").build().record(0.2, &[KeyValue::new("le", "x")]);
+    meter.u64_counter("sent_bytes").with_unit("By").build().add(1, &[]);
     let same = meter.u64_counter("same.labels").build();
     same.add(1, &[KeyValue::new("a.b", "x")]);
     same.add(1, &[KeyValue::new("a_b", "x")]);
-    meter
-        .u64_gauge("http_request_duration_seconds_count")
-        .build()
-        .record(1, &[]);
-    let bad = [
-        KeyValue::new("1digit", "a"),
-        KeyValue::new("", "b"),
-        KeyValue::new("a:b", "c"),
-        KeyValue::new("a.b", "d"),
-    ];
+    meter.u64_gauge("http_request_duration_seconds_count").build().record(1, &[]);
+    let bad =
+        [KeyValue::new("1digit", "a"), KeyValue::new("", "b"), KeyValue::new("a:b", "c"), KeyValue::new("a.b", "d")];
     meter.u64_counter("bad.labels").build().add(1, &bad);
     meter.u64_counter("http_requests").build().add(7, &[]);
     let tracer = opentelemetry::global::tracer_provider().tracer("users");
@@ -488,19 +403,8 @@ fn instruments() -> Value {
 /// Lines that a golden file shows, and lines that try to forge.
 fn log_lines() -> Value {
     let guard = start();
-    tracing::info!(
-        count = 7_u64,
-        ratio = 0.5,
-        ok = true,
-        who = "alice",
-        "plain"
-    );
-    tracing::warn!(
-        trace_id = "forged",
-        level = "forged",
-        service = "forged",
-        "reserved keys"
-    );
+    tracing::info!(count = 7_u64, ratio = 0.5, ok = true, who = "alice", "plain");
+    tracing::warn!(trace_id = "forged", level = "forged", service = "forged", "reserved keys");
     tracing::error!("two\nlines \u{1b}[31m and \u{202e}more");
     tracing::info!(nan = f64::NAN, big = u128::MAX, debug = ?["a"], "types");
     log::info!("by the log crate");
@@ -544,17 +448,11 @@ fn closed_stdout() -> Value {
     while Instant::now() < deadline {
         tracing::info!("nobody reads this");
         page = telemetry::scrape::render();
-        if page
-            .lines()
-            .any(|line| line.starts_with(lost) && !line.ends_with(" 0"))
-        {
+        if page.lines().any(|line| line.starts_with(lost) && !line.ends_with(" 0")) {
             break;
         }
     }
-    let counted = page
-        .lines()
-        .find(|line| line.starts_with(lost))
-        .map(ToOwned::to_owned);
+    let counted = page.lines().find(|line| line.starts_with(lost)).map(ToOwned::to_owned);
     let mut report = shutdown(guard);
     report["counted"] = json!(counted);
     report

@@ -77,13 +77,8 @@ fn run(program: Program, done: Done) -> Pin<Box<dyn Future<Output = ()> + Send>>
         std::future::poll_fn(move |task| {
             let poll = || node.as_mut().poll(task);
             let polled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(poll));
-            let ended =
-                polled.map_or(true, |poll| poll.is_ready()) || waits.load(Ordering::Acquire);
-            if ended {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
+            let ended = polled.map_or(true, |poll| poll.is_ready()) || waits.load(Ordering::Acquire);
+            if ended { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     })
@@ -97,13 +92,9 @@ fn programs() -> impl Strategy<Value = Program> {
         1 => Just(Ending::Cancelled),
         1 => Just(Ending::Panicked),
     ];
-    let leaf = ending.clone().prop_map(|ending| Program {
-        inner: Vec::new(),
-        ending,
-    });
+    let leaf = ending.clone().prop_map(|ending| Program { inner: Vec::new(), ending });
     leaf.prop_recursive(4, 24, 4, move |inner| {
-        (prop::collection::vec(inner, 0..4), ending.clone())
-            .prop_map(|(inner, ending)| Program { inner, ending })
+        (prop::collection::vec(inner, 0..4), ending.clone()).prop_map(|(inner, ending)| Program { inner, ending })
     })
 }
 
@@ -121,21 +112,13 @@ fn hide_planned_panics() {
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(4)
-        .enable_all()
-        .build()
-        .unwrap()
+    tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap()
 }
 
 #[test]
 fn what_was_done_is_what_was_counted_over_ten_thousand_operations() {
     hide_planned_panics();
-    let config = ProptestConfig {
-        cases: 150,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    };
+    let config = ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() };
     let operations = Cell::new(0);
     let strategy = prop::collection::vec(programs(), 20..40);
     let outcome = TestRunner::new(config).run(&strategy, |programs| {
@@ -143,11 +126,7 @@ fn what_was_done_is_what_was_counted_over_ten_thousand_operations() {
         Ok(())
     });
     outcome.unwrap();
-    assert!(
-        operations.get() >= 10_000,
-        "{} operations",
-        operations.get()
-    );
+    assert!(operations.get() >= 10_000, "{} operations", operations.get());
 }
 
 /// Runs programs beside each other and compares what was done with what was recorded; how many operations that were.
@@ -171,28 +150,11 @@ fn run_and_compare(programs: Vec<Program>) -> Result<i64, TestCaseError> {
         (Ending::Panicked, "panicked"),
     ] {
         let expected = done.get(&ending).copied().unwrap_or_default();
-        let labels = [
-            ("domain", "swap"),
-            ("operation", "node"),
-            ("outcome", outcome),
-        ];
-        prop_assert_eq!(
-            capture.value("business_operations_total", &labels),
-            expected,
-            "{}",
-            outcome
-        );
-        prop_assert_eq!(
-            capture.value("business_operation_duration_seconds", &labels),
-            expected,
-            "{}",
-            outcome
-        );
+        let labels = [("domain", "swap"), ("operation", "node"), ("outcome", outcome)];
+        prop_assert_eq!(capture.value("business_operations_total", &labels), expected, "{}", outcome);
+        prop_assert_eq!(capture.value("business_operation_duration_seconds", &labels), expected, "{}", outcome);
         let spans = capture.spans();
-        let spans = spans
-            .iter()
-            .filter(|span| span.attribute("ironcore.outcome") == Some(outcome))
-            .count();
+        let spans = spans.iter().filter(|span| span.attribute("ironcore.outcome") == Some(outcome)).count();
         prop_assert_eq!(i64::try_from(spans).unwrap(), expected, "{}", outcome);
     }
     prop_assert_eq!(capture.value("business_operations_in_flight", &[]), 0);
@@ -208,8 +170,7 @@ fn run_and_compare(programs: Vec<Program>) -> Result<i64, TestCaseError> {
 
 #[telemetry::instrument_business(user)]
 async fn neighbour(hops: usize) -> bool {
-    let ids =
-        || opentelemetry::Context::map_current(|context| context.span().span_context().span_id());
+    let ids = || opentelemetry::Context::map_current(|context| context.span().span_context().span_id());
     let own = ids();
     for _ in 0..hops {
         tokio::task::yield_now().await;
@@ -261,14 +222,7 @@ async fn join_select_spawn_and_blocking_threads_keep_parentage() {
         })
         .await;
     // Nothing was around them: each is a root of its own.
-    assert_eq!(
-        capture
-            .spans()
-            .iter()
-            .filter(|span| span.parent_id.is_none())
-            .count(),
-        4
-    );
+    assert_eq!(capture.spans().iter().filter(|span| span.parent_id.is_none()).count(), 4);
 }
 
 #[telemetry::instrument_business]

@@ -32,10 +32,7 @@ fn app() -> Router {
     let one = || tokio_stream::once(Ok::<_, Infallible>(Bytes::from_static(b"a part")));
     Router::new()
         .route("/{protocol}/ends", get(async || "whole"))
-        .route(
-            "/{protocol}/drips",
-            get(async move || Body::from_stream(one().chain(tokio_stream::pending()))),
-        )
+        .route("/{protocol}/drips", get(async move || Body::from_stream(one().chain(tokio_stream::pending()))))
         .route("/{protocol}/panics", get(panics))
         .layer(HttpTelemetryLayer::new())
 }
@@ -66,9 +63,7 @@ async fn send(client: &Http, address: SocketAddr, protocol: &str, what: &str) {
 
 /// Sends every third request of a protocol to each route.
 async fn send_all(address: SocketAddr, protocol: &'static str, http2: bool) {
-    let client: Http = Client::builder(TokioExecutor::new())
-        .http2_only(http2)
-        .build_http();
+    let client: Http = Client::builder(TokioExecutor::new()).http2_only(http2).build_http();
     let mut sent = JoinSet::new();
     for number in 0..REQUESTS / 2 {
         if sent.len() >= AT_A_TIME {
@@ -84,18 +79,12 @@ async fn send_all(address: SocketAddr, protocol: &'static str, http2: bool) {
 }
 
 fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap()
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
 fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
-    stack::query::wait_until(PATIENCE, Duration::from_millis(20), what, || {
-        Ok::<_, Infallible>(done().then_some(()))
-    })
-    .unwrap_or_else(|late| panic!("{late:?}\n{}", telemetry::scrape::render()));
+    stack::query::wait_until(PATIENCE, Duration::from_millis(20), what, || Ok::<_, Infallible>(done().then_some(())))
+        .unwrap_or_else(|late| panic!("{late:?}\n{}", telemetry::scrape::render()));
 }
 
 #[test]
@@ -108,15 +97,10 @@ fn ten_thousand_requests_are_counted_exactly_and_none_stays_open() {
         }
     }));
     let receiver = Receiver::start().unwrap();
-    let config = Config::new("sockets_test")
-        .endpoint(receiver.grpc_url())
-        .metrics_listener(None)
-        .log_filter("off");
+    let config = Config::new("sockets_test").endpoint(receiver.grpc_url()).metrics_listener(None).log_filter("off");
     let guard = telemetry::init_with(config).unwrap();
     let server = runtime();
-    let listener = server
-        .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
-        .unwrap();
+    let listener = server.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
     let serving = server.spawn(async { axum::serve(listener, app()).await.unwrap() });
 
@@ -134,42 +118,27 @@ fn ten_thousand_requests_are_counted_exactly_and_none_stays_open() {
         let route = format!(r#"method="GET",route="/{{protocol}}/{what}""#);
         let page = telemetry::scrape::render();
         let counted = format!(r#"http_requests_total{{{route},status="{status}"}} "#);
-        page.lines()
-            .find_map(|line| line.strip_prefix(&counted)?.parse::<usize>().ok())
-            .unwrap_or_default()
+        page.lines().find_map(|line| line.strip_prefix(&counted)?.parse::<usize>().ok()).unwrap_or_default()
     };
-    let each = |rest: usize| {
-        (0..REQUESTS / 2)
-            .filter(|number| number % 3 == rest)
-            .count()
-            * 2
-    };
+    let each = |rest: usize| (0..REQUESTS / 2).filter(|number| number % 3 == rest).count() * 2;
     wait_for("exact counts", || {
-        count("ends", 200) == each(0)
-            && count("drips", 499) == each(1)
-            && count("panics", 500) == each(2)
+        count("ends", 200) == each(0) && count("drips", 499) == each(1) && count("panics", 500) == each(2)
     });
     let page = telemetry::scrape::render();
     for what in ["ends", "drips", "panics"] {
-        let series =
-            format!(r#"http_requests_in_flight{{method="GET",route="/{{protocol}}/{what}"}}"#);
+        let series = format!(r#"http_requests_in_flight{{method="GET",route="/{{protocol}}/{what}"}}"#);
         assert!(sample(&page, &series).abs() < f64::EPSILON, "{what}");
     }
-    let all = page
-        .lines()
-        .filter(|line| line.starts_with("http_requests_total{"));
+    let all = page.lines().filter(|line| line.starts_with("http_requests_total{"));
     assert_eq!(all.count(), 3, "none has another status:\n{page}");
 
     // Each span has ended, and arrived.
     wait_for("every span", || receiver.spans().len() == REQUESTS);
     let statuses = receiver.spans();
-    let cancelled =
-        |span: &&support::ReceivedSpan| span.attribute("error.type") == Some("cancelled");
+    let cancelled = |span: &&support::ReceivedSpan| span.attribute("error.type") == Some("cancelled");
     assert_eq!(statuses.iter().filter(cancelled).count(), each(1));
     // Only the one that accepts is left of the server's tasks.
-    wait_for("the end of every task", || {
-        server.metrics().num_alive_tasks() == 1
-    });
+    wait_for("the end of every task", || server.metrics().num_alive_tasks() == 1);
     serving.abort();
     server.shutdown_timeout(Duration::from_secs(5));
     guard.shutdown(PATIENCE).unwrap();

@@ -41,56 +41,30 @@ impl System {
             program,
             ..ServiceOptions::default()
         });
-        let (jaeger, prometheus) = (
-            Jaeger::new(stack.jaeger_url()),
-            Prometheus::new(stack.prometheus_url()),
-        );
-        Self {
-            service: service.unwrap(),
-            jaeger,
-            prometheus,
-            stack,
-        }
+        let (jaeger, prometheus) = (Jaeger::new(stack.jaeger_url()), Prometheus::new(stack.prometheus_url()));
+        Self { service: service.unwrap(), jaeger, prometheus, stack }
     }
 
     fn agent() -> ureq::Agent {
-        ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .proxy(None)
-            .build()
-            .into()
+        ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().into()
     }
 
     fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        let mut response = Self::agent()
-            .post(format!("{}{path}", self.service.url()))
-            .send_json(body)
-            .unwrap();
-        (
-            response.status().as_u16(),
-            response.body_mut().read_json().unwrap(),
-        )
+        let mut response = Self::agent().post(format!("{}{path}", self.service.url())).send_json(body).unwrap();
+        (response.status().as_u16(), response.body_mut().read_json().unwrap())
     }
 
     fn page(&self) -> String {
-        Self::agent()
-            .get(self.service.metrics_url())
-            .call()
-            .unwrap()
-            .body_mut()
-            .read_to_string()
-            .unwrap()
+        Self::agent().get(self.service.metrics_url()).call().unwrap().body_mut().read_to_string().unwrap()
     }
 
     /// The access lines of a route.
     fn access_lines(&self, route: &str) -> Vec<Value> {
         let lines = self.service.log_lines();
-        let parsed = lines.iter().map(|line| {
-            serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"))
-        });
-        parsed
-            .filter(|line| line["target"] == "http_access" && line["route"] == route)
-            .collect()
+        let parsed = lines
+            .iter()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}")));
+        parsed.filter(|line| line["target"] == "http_access" && line["route"] == route).collect()
     }
 
     /// The value of a query, as soon as it is this one.
@@ -108,8 +82,7 @@ impl System {
 fn one_swap_is_one_trace_in_jaeger_one_count_in_prometheus_and_lines_with_the_same_id() {
     let system = System::start("test_swap");
     let wallet = |asset: &str| {
-        let body =
-            serde_json::json!({"chain": "ethereum", "asset": asset, "opening_balance": 1_000_000});
+        let body = serde_json::json!({"chain": "ethereum", "asset": asset, "opening_balance": 1_000_000});
         system.post("/api/v1/wallets", &body).1["id"].clone()
     };
     let swap = serde_json::json!({"from": wallet("ETH"), "to": wallet("USDC"), "amount": 1_000});
@@ -117,11 +90,7 @@ fn one_swap_is_one_trace_in_jaeger_one_count_in_prometheus_and_lines_with_the_sa
 
     let trace_id = wait_until(PATIENCE, POLL, "the access line", || {
         let lines = system.access_lines("/api/v1/swap");
-        Ok::<_, QueryError>(
-            lines
-                .first()
-                .and_then(|line| line["trace_id"].as_str().map(ToOwned::to_owned)),
-        )
+        Ok::<_, QueryError>(lines.first().and_then(|line| line["trace_id"].as_str().map(ToOwned::to_owned)))
     })
     .unwrap();
     let trace: Trace = wait_until(PATIENCE, POLL, "the trace in Jaeger", || {
@@ -130,37 +99,18 @@ fn one_swap_is_one_trace_in_jaeger_one_count_in_prometheus_and_lines_with_the_sa
     })
     .unwrap();
     let parent = |child: &str| {
-        let span = trace
-            .span(child)
-            .unwrap_or_else(|| panic!("no {child} in\n{}", trace.tree()));
+        let span = trace.span(child).unwrap_or_else(|| panic!("no {child} in\n{}", trace.tree()));
         trace.parent(span).map(|parent| parent.operation.clone())
     };
     assert_eq!(parent("swap.execute").as_deref(), Some("POST /api/v1/swap"));
     assert_eq!(parent("transaction.send").as_deref(), Some("swap.execute"));
     assert_eq!(parent("db.transfer").as_deref(), Some("transaction.send"));
     let server = trace.span("POST /api/v1/swap").unwrap();
-    assert_eq!(
-        (
-            server.tag("span.kind"),
-            server.tag("http.response.status_code")
-        ),
-        (Some("server"), Some("201"))
-    );
+    assert_eq!((server.tag("span.kind"), server.tag("http.response.status_code")), (Some("server"), Some("201")));
 
-    system.wait_for_value(
-        r#"http_requests_total{job="ironcore",route="/api/v1/swap",status="201"}"#,
-        1.0,
-    );
-    system.wait_for_value(
-        r#"business_operations_total{domain="swap",operation="execute",outcome="ok"}"#,
-        1.0,
-    );
-    let inside = system
-        .service
-        .log_lines()
-        .into_iter()
-        .filter(|line| line.contains(&trace_id))
-        .count();
+    system.wait_for_value(r#"http_requests_total{job="ironcore",route="/api/v1/swap",status="201"}"#, 1.0);
+    system.wait_for_value(r#"business_operations_total{domain="swap",operation="execute",outcome="ok"}"#, 1.0);
+    let inside = system.service.log_lines().into_iter().filter(|line| line.contains(&trace_id)).count();
     assert!(inside >= 2, "the handler's own line and the access line");
 }
 
@@ -197,11 +147,7 @@ fn a_swap_over_http_grpc_and_a_database_is_one_trace() {
         ],
         "{tree}"
     );
-    let kinds: Vec<_> = trace
-        .spans
-        .iter()
-        .map(|span| span.tag("span.kind"))
-        .collect();
+    let kinds: Vec<_> = trace.spans.iter().map(|span| span.tag("span.kind")).collect();
     for (kind, count) in [("server", 3), ("client", 3), ("internal", 1)] {
         let of_kind = kinds.iter().filter(|found| **found == Some(kind)).count();
         assert_eq!(of_kind, count, "{kind} in {kinds:?}");
@@ -214,9 +160,7 @@ fn a_user_can_quote_the_trace_of_a_request_that_was_refused() {
     let (status, answer) = system.post("/api/v1/swap", &serde_json::json!({}));
     assert_eq!(status, 400, "{answer}");
     let quoted = answer["error"]["request_id"].as_str().unwrap();
-    let trace = wait_until(PATIENCE, POLL, "the trace in Jaeger", || {
-        system.jaeger.trace(quoted)
-    });
+    let trace = wait_until(PATIENCE, POLL, "the trace in Jaeger", || system.jaeger.trace(quoted));
     assert!(trace.unwrap().span("POST /api/v1/swap").is_some());
 }
 
@@ -229,14 +173,7 @@ fn a_thousand_requests_are_a_thousand_spans_a_thousand_counts_and_a_thousand_lin
             scope.spawn(|| {
                 let agent = System::agent();
                 for _ in 0..125 {
-                    assert_eq!(
-                        agent
-                            .get(format!("{}{ROUTE}", system.service.url()))
-                            .call()
-                            .unwrap()
-                            .status(),
-                        200
-                    );
+                    assert_eq!(agent.get(format!("{}{ROUTE}", system.service.url())).call().unwrap().status(), 200);
                 }
             });
         }
@@ -245,19 +182,12 @@ fn a_thousand_requests_are_a_thousand_spans_a_thousand_counts_and_a_thousand_lin
         Ok::<_, QueryError>(Some(system.access_lines(ROUTE)).filter(|lines| lines.len() == 1_000))
     })
     .unwrap();
-    let logged: BTreeSet<_> = lines
-        .iter()
-        .map(|line| line["trace_id"].as_str().unwrap().to_owned())
-        .collect();
+    let logged: BTreeSet<_> = lines.iter().map(|line| line["trace_id"].as_str().unwrap().to_owned()).collect();
     assert_eq!(logged.len(), 1_000);
     let server_spans = |traces: &[Trace]| -> BTreeSet<(String, String)> {
-        let spans = traces
-            .iter()
-            .flat_map(|trace| trace.spans.iter().map(|span| (&trace.trace_id, span)));
+        let spans = traces.iter().flat_map(|trace| trace.spans.iter().map(|span| (&trace.trace_id, span)));
         let spans = spans.filter(|(_, span)| span.operation == format!("GET {ROUTE}"));
-        spans
-            .map(|(trace, span)| (trace.clone(), span.span_id.clone()))
-            .collect()
+        spans.map(|(trace, span)| (trace.clone(), span.span_id.clone())).collect()
     };
     let spans = wait_until(PATIENCE, POLL, "1,000 server spans in Jaeger", || {
         let spans = server_spans(&system.jaeger.traces("ironcore", 3_000)?);
@@ -266,27 +196,11 @@ fn a_thousand_requests_are_a_thousand_spans_a_thousand_counts_and_a_thousand_lin
     .unwrap();
     assert_eq!(spans.len(), 1_000);
     let stored: BTreeSet<_> = spans.iter().map(|(trace, _)| trace.clone()).collect();
-    assert_eq!(
-        stored, logged,
-        "the ids in the log are exactly those in Jaeger"
-    );
-    let of_lines: HashSet<_> = lines
-        .iter()
-        .map(|line| line["span_id"].as_str().unwrap())
-        .collect();
-    assert!(
-        spans
-            .iter()
-            .all(|(_, span)| of_lines.contains(span.as_str()))
-    );
-    system.wait_for_value(
-        &format!(r#"sum(http_requests_total{{job="ironcore",route="{ROUTE}"}})"#),
-        1_000.0,
-    );
-    system.wait_for_value(
-        &format!(r#"sum(http_request_duration_seconds_count{{route="{ROUTE}"}})"#),
-        1_000.0,
-    );
+    assert_eq!(stored, logged, "the ids in the log are exactly those in Jaeger");
+    let of_lines: HashSet<_> = lines.iter().map(|line| line["span_id"].as_str().unwrap()).collect();
+    assert!(spans.iter().all(|(_, span)| of_lines.contains(span.as_str())));
+    system.wait_for_value(&format!(r#"sum(http_requests_total{{job="ironcore",route="{ROUTE}"}})"#), 1_000.0);
+    system.wait_for_value(&format!(r#"sum(http_request_duration_seconds_count{{route="{ROUTE}"}})"#), 1_000.0);
     system.wait_for_value("sum(telemetry_dropped_total)", 0.0);
 }
 
@@ -297,34 +211,22 @@ fn the_value_of_a_secret_field_reaches_no_span_no_metric_and_no_line() {
     let mnemonic = [CANARY; 7].join(" ");
     let body = serde_json::json!({"chain": "ethereum", "asset": "ETH", "mnemonic": mnemonic});
     let (status, answer) = system.post("/api/v1/wallets", &body);
-    assert_eq!(
-        (status, answer["error"]["code"].as_str()),
-        (422, Some("bad_mnemonic"))
-    );
+    assert_eq!((status, answer["error"]["code"].as_str()), (422, Some("bad_mnemonic")));
     let misplaced = serde_json::json!({"chain": "ethereum", "asset": "ETH", "mnemonic": {CANARY: CANARY}, CANARY: 1});
     assert_eq!(system.post("/api/v1/wallets", &misplaced).0, 400);
 
     let traces = wait_until(PATIENCE, POLL, "both requests in Jaeger", || {
         let traces = system.jaeger.traces("ironcore", 100)?;
-        let requests = traces
-            .iter()
-            .filter(|trace| trace.span("POST /api/v1/wallets").is_some())
-            .count();
+        let requests = traces.iter().filter(|trace| trace.span("POST /api/v1/wallets").is_some()).count();
         Ok::<_, QueryError>((requests == 2).then_some(traces))
     })
     .unwrap();
-    system.wait_for_value(
-        r#"sum(http_requests_total{method="POST",route="/api/v1/wallets"})"#,
-        2.0,
-    );
+    system.wait_for_value(r#"sum(http_requests_total{method="POST",route="/api/v1/wallets"})"#, 2.0);
     let page = system.page();
     let lines = system.service.log_lines().join("\n");
-    for (place, text) in [
-        ("traces", format!("{traces:?}")),
-        ("metrics", page),
-        ("log", lines),
-        ("answer", answer.to_string()),
-    ] {
+    for (place, text) in
+        [("traces", format!("{traces:?}")), ("metrics", page), ("log", lines), ("answer", answer.to_string())]
+    {
         assert!(!text.contains(CANARY), "in the {place}: {text}");
         assert!(!text.is_empty());
     }
@@ -338,21 +240,14 @@ fn the_service_stops_cleanly_and_nothing_of_the_stack_stays_behind() {
     system.stack.stop();
     for url in [jaeger, prometheus] {
         let address = url.strip_prefix("http://").unwrap().to_owned();
-        assert!(
-            std::net::TcpStream::connect(&address).is_err(),
-            "{address} still listens"
-        );
+        assert!(std::net::TcpStream::connect(&address).is_err(), "{address} still listens");
     }
 }
 
 #[test]
 fn promtool_accepts_every_page() {
     let promtool = Program::Promtool.path().unwrap();
-    let probe = |scenario| {
-        Probe::new(env!("CARGO_BIN_EXE_probe"), scenario)
-            .env("PROBE_SHUTDOWN_MS", "1")
-            .run()
-    };
+    let probe = |scenario| Probe::new(env!("CARGO_BIN_EXE_probe"), scenario).env("PROBE_SHUTDOWN_MS", "1").run();
     let system = System::start("test_page");
     let pages = [
         ("init", probe("init").page().to_owned(), 0),
@@ -369,18 +264,9 @@ fn promtool_accepts_every_page() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        check
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(page.as_bytes())
-            .unwrap();
+        check.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
         let output = check.wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(
-            output.status.code(),
-            Some(expected),
-            "{what}: {said}\n{page}"
-        );
+        assert_eq!(output.status.code(), Some(expected), "{what}: {said}\n{page}");
     }
 }

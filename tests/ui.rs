@@ -14,18 +14,12 @@ fn messages_are_those_that_were_read() {
     if toolchain().starts_with(TOOLCHAIN) {
         cases.compile_fail("ui/fail/*.rs");
     } else {
-        eprintln!(
-            "the messages are those of {TOOLCHAIN}, this is {}: not compared",
-            toolchain()
-        );
+        eprintln!("the messages are those of {TOOLCHAIN}, this is {}: not compared", toolchain());
     }
 }
 
 fn toolchain() -> String {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let version = Command::new(rustc)
-        .arg("--version")
-        .output()
-        .expect("rustc");
+    let version = Command::new(rustc).arg("--version").output().expect("rustc");
     String::from_utf8_lossy(&version.stdout).into_owned()
 }

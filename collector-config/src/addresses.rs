@@ -153,12 +153,7 @@ impl Addresses {
     /// As in the configuration files.
     #[must_use]
     pub fn usual() -> Self {
-        Self(
-            Port::ALL
-                .into_iter()
-                .map(|port| (port, loopback(port.usual())))
-                .collect(),
-        )
+        Self(Port::ALL.into_iter().map(|port| (port, loopback(port.usual()))).collect())
     }
 
     /// Ports that are free now. Another process can still take one before the server does, so a start may have to be
@@ -174,10 +169,7 @@ impl Addresses {
     /// The address of a port.
     #[must_use]
     pub fn of(&self, port: Port) -> SocketAddr {
-        self.0
-            .get(&port)
-            .copied()
-            .unwrap_or_else(|| loopback(port.usual()))
+        self.0.get(&port).copied().unwrap_or_else(|| loopback(port.usual()))
     }
 
     /// With another address for a port.
@@ -190,10 +182,7 @@ impl Addresses {
     /// The first of `ports` on which somebody else listens already.
     #[must_use]
     pub fn taken(&self, ports: impl IntoIterator<Item = Port>) -> Option<(SocketAddr, Port)> {
-        ports
-            .into_iter()
-            .map(|port| (self.of(port), port))
-            .find(|(address, _)| TcpListener::bind(address).is_err())
+        ports.into_iter().map(|port| (self.of(port), port)).find(|(address, _)| TcpListener::bind(address).is_err())
     }
 }
 
@@ -250,11 +239,7 @@ mod tests {
     fn free_addresses_differ_and_are_on_loopback() {
         let addresses: HashSet<_> = free_addresses(30).unwrap().into_iter().collect();
         assert_eq!(addresses.len(), 30);
-        assert!(
-            addresses
-                .iter()
-                .all(|address| address.ip().is_loopback() && address.port() != 0)
-        );
+        assert!(addresses.iter().all(|address| address.ip().is_loopback() && address.port() != 0));
     }
 
     #[test]

@@ -40,9 +40,7 @@ pub enum DetachedError {
         source: io::Error,
     },
     /// There is no `/proc`.
-    #[error(
-        "cannot identify {name} (pid {pid}) in /proc: a detached stack needs Linux; use compose.yaml elsewhere"
-    )]
+    #[error("cannot identify {name} (pid {pid}) in /proc: a detached stack needs Linux; use compose.yaml elsewhere")]
     NoProc {
         /// The server.
         name: String,
@@ -58,10 +56,7 @@ pub enum DetachedError {
 pub fn up(options: &Options) -> Result<State, DetachedError> {
     // Before anything is built. It is asked again under the lock of the run folder.
     record::not_running(&options.name)?;
-    let options = Options {
-        detached: true,
-        ..options.clone()
-    };
+    let options = Options { detached: true, ..options.clone() };
     let note = |addresses: &Addresses, servers: &[stack::Server]| {
         // After each spawn: whatever ends us before the next one, `down` knows what runs.
         state_of(addresses, servers)
@@ -88,11 +83,7 @@ pub fn down(state: State, name: &str) -> Result<Vec<String>, DetachedError> {
     let mut stopped = Vec::new();
     for server in state.servers.into_iter().rev() {
         let ended = server.id.stop(server.stop.into(), GRACE);
-        if ended.map_err(|source| DetachedError::Signal {
-            name: server.name.clone(),
-            pid: server.id.pid,
-            source,
-        })? {
+        if ended.map_err(|source| DetachedError::Signal { name: server.name.clone(), pid: server.id.pid, source })? {
             stopped.push(server.name);
         }
         paths::remove_scratch(server.scratch.as_deref());
@@ -105,10 +96,7 @@ fn state_of(addresses: &Addresses, servers: &[stack::Server]) -> Result<State, D
     let server = |server: &stack::Server| {
         let (name, pid) = (server.process.name().to_owned(), server.process.pid());
         Ok(Server {
-            id: ProcessId::of(pid).ok_or_else(|| DetachedError::NoProc {
-                name: name.clone(),
-                pid,
-            })?,
+            id: ProcessId::of(pid).ok_or_else(|| DetachedError::NoProc { name: name.clone(), pid })?,
             name,
             url: server.url.clone(),
             health: server.health.clone(),
@@ -118,10 +106,7 @@ fn state_of(addresses: &Addresses, servers: &[stack::Server]) -> Result<State, D
         })
     };
     Ok(State {
-        servers: servers
-            .iter()
-            .map(server)
-            .collect::<Result<_, DetachedError>>()?,
+        servers: servers.iter().map(server).collect::<Result<_, DetachedError>>()?,
         otlp_grpc_url: url(addresses.of(Port::OtlpGrpc)),
         otlp_http_url: url(addresses.of(Port::OtlpHttp)),
     })

@@ -18,9 +18,7 @@ use axum::{
 };
 use serde_json::Value;
 use tokio::{
-    io::{
-        AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader,
-    },
+    io::{AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader},
     net::TcpListener,
     sync::oneshot,
 };
@@ -47,9 +45,7 @@ impl Message {
     /// The whole of its body, as text.
     #[must_use]
     pub fn text(&self) -> String {
-        self.body
-            .as_str()
-            .map_or_else(|| self.body.to_string(), ToOwned::to_owned)
+        self.body.as_str().map_or_else(|| self.body.to_string(), ToOwned::to_owned)
     }
 }
 
@@ -80,11 +76,8 @@ impl Inbox {
     /// # Errors
     /// If it cannot listen there.
     pub fn start_on(http: SocketAddr, mail: SocketAddr) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let (http, mail) = runtime
-            .block_on(async { Ok::<_, io::Error>((bind(http).await?, bind(mail).await?)) })?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (http, mail) = runtime.block_on(async { Ok::<_, io::Error>((bind(http).await?, bind(mail).await?)) })?;
         let addresses = (http.local_addr()?, mail.local_addr()?);
         let messages = Messages::default();
         let (stop, stopped) = oneshot::channel();
@@ -98,13 +91,7 @@ impl Inbox {
                 }
             });
         })?;
-        Ok(Self {
-            http: addresses.0,
-            mail: addresses.1,
-            messages,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        Ok(Self { http: addresses.0, mail: addresses.1, messages, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Where messages are posted to.
@@ -135,28 +122,19 @@ impl Inbox {
     ///
     /// # Errors
     /// [`Timeout`], with the channels of what has come instead.
-    pub fn wait_for(
-        &self,
-        channel: &str,
-        parts: &[&str],
-        timeout: Duration,
-    ) -> Result<Message, Timeout> {
+    pub fn wait_for(&self, channel: &str, parts: &[&str], timeout: Duration) -> Result<Message, Timeout> {
         let what = format!("a message on {channel} with {parts:?}");
         wait_until(timeout, POLL, what, || {
             let messages = self.messages();
-            let found = messages.iter().find(|message| {
-                message.channel == channel && parts.iter().all(|part| message.text().contains(part))
-            });
+            let found = messages
+                .iter()
+                .find(|message| message.channel == channel && parts.iter().all(|part| message.text().contains(part)));
             match found {
                 Some(message) => Ok(Some(message.clone())),
                 None => Err(format!(
                     "{} messages: {}",
                     messages.len(),
-                    messages
-                        .iter()
-                        .map(|message| message.channel.as_str())
-                        .collect::<Vec<_>>()
-                        .join(", ")
+                    messages.iter().map(|message| message.channel.as_str()).collect::<Vec<_>>().join(", ")
                 )),
             }
         })
@@ -180,20 +158,13 @@ async fn serve_http(listener: TcpListener, messages: Messages) {
     let router = Router::new()
         .route(
             "/{*channel}",
-            post(
-                async move |Path(channel): Path<String>, RawQuery(query): RawQuery, body: Bytes| {
-                    let body = serde_json::from_slice(&body)
-                        .unwrap_or_else(|_| String::from_utf8_lossy(&body).into());
-                    let query = query.unwrap_or_default();
-                    lock(&messages).push(Message {
-                        channel,
-                        query,
-                        body,
-                    });
-                    // Slack and PagerDuty are both content with it.
-                    (StatusCode::OK, "ok")
-                },
-            ),
+            post(async move |Path(channel): Path<String>, RawQuery(query): RawQuery, body: Bytes| {
+                let body = serde_json::from_slice(&body).unwrap_or_else(|_| String::from_utf8_lossy(&body).into());
+                let query = query.unwrap_or_default();
+                lock(&messages).push(Message { channel, query, body });
+                // Slack and PagerDuty are both content with it.
+                (StatusCode::OK, "ok")
+            }),
         )
         .layer(axum::extract::DefaultBodyLimit::max(LIMIT));
     if let Err(error) = axum::serve(listener, router).await {
@@ -221,10 +192,7 @@ async fn serve_mail(listener: TcpListener, messages: Messages) {
 }
 
 /// The part of SMTP (RFC 5321) that a client needs to hand over its messages.
-async fn converse(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-    messages: &Messages,
-) -> io::Result<()> {
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, messages: &Messages) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     stream.write_all(b"220 inbox\r\n").await?;
     let mut line = String::new();
@@ -233,20 +201,12 @@ async fn converse(
         if stream.read_line(&mut line).await? == 0 {
             return Ok(());
         }
-        let verb = line
-            .split_whitespace()
-            .next()
-            .unwrap_or_default()
-            .to_ascii_uppercase();
+        let verb = line.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
         let answer: &[u8] = match verb.as_str() {
             "DATA" => {
                 stream.write_all(b"354 end with a dot\r\n").await?;
                 let text = mail(&mut stream).await?;
-                lock(messages).push(Message {
-                    channel: "email".into(),
-                    query: String::new(),
-                    body: text.into(),
-                });
+                lock(messages).push(Message { channel: "email".into(), query: String::new(), body: text.into() });
                 b"250 taken\r\n"
             }
             "EHLO" => b"250-inbox\r\n250 AUTH PLAIN LOGIN\r\n",
@@ -289,20 +249,12 @@ mod tests {
     #[test]
     fn what_is_posted_is_kept_with_its_channel() {
         let inbox = Inbox::start().unwrap();
-        let agent = ureq::Agent::config_builder()
-            .proxy(None)
-            .build()
-            .new_agent();
+        let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
         let url = format!("http://{}/slack_api", inbox.http());
         agent.post(url).send(r#"{"text":"ServiceDown"}"#).unwrap();
-        let message = inbox
-            .wait_for("slack_api", &["ServiceDown"], Duration::from_mins(1))
-            .unwrap();
+        let message = inbox.wait_for("slack_api", &["ServiceDown"], Duration::from_mins(1)).unwrap();
         assert_eq!(message.body["text"], "ServiceDown");
-        let missing = inbox
-            .wait_for("email", &["x"], Duration::ZERO)
-            .unwrap_err()
-            .to_string();
+        let missing = inbox.wait_for("email", &["x"], Duration::ZERO).unwrap_err().to_string();
         assert!(missing.contains("1 messages: slack_api"), "{missing}");
     }
 
@@ -311,7 +263,9 @@ mod tests {
         let inbox = Inbox::start().unwrap();
         let mut stream = TcpStream::connect(inbox.mail()).unwrap();
         stream
-            .write_all(b"EHLO me\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nSubject: fire\r\n\r\nline\r\n.\r\nQUIT\r\n")
+            .write_all(
+                b"EHLO me\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nSubject: fire\r\n\r\nline\r\n.\r\nQUIT\r\n",
+            )
             .unwrap();
         let mut answers = String::new();
         stream.read_to_string(&mut answers).unwrap();

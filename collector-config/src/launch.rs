@@ -43,13 +43,7 @@ pub(crate) struct Launch {
 impl Launch {
     /// A server that SIGTERM ends and that keeps to the run folder, as most do.
     pub(crate) fn new(command: Command, health: String, url: String) -> Self {
-        Self {
-            command,
-            health,
-            url,
-            stop: StopSignal::default(),
-            scratch: None,
-        }
+        Self { command, health, url, stop: StopSignal::default(), scratch: None }
     }
 }
 
@@ -82,10 +76,7 @@ pub(crate) fn launch(system: System, start: &Start<'_>) -> Result<Launch, Error>
 }
 
 /// Variables that each hold the address of a port.
-fn addressed<const N: usize>(
-    addresses: &Addresses,
-    ports: [(&'static str, Port); N],
-) -> [(&'static str, String); N] {
+fn addressed<const N: usize>(addresses: &Addresses, ports: [(&'static str, Port); N]) -> [(&'static str, String); N] {
     ports.map(|(name, port)| (name, addresses.of(port).to_string()))
 }
 
@@ -104,11 +95,7 @@ impl Start<'_> {
     }
 
     pub(crate) fn lifetime(&self) -> Lifetime {
-        if self.options.detached {
-            Lifetime::Detached
-        } else {
-            Lifetime::Scoped
-        }
+        if self.options.detached { Lifetime::Detached } else { Lifetime::Scoped }
     }
 
     pub(crate) fn address(&self, port: Port) -> SocketAddr {

@@ -111,9 +111,7 @@ fn arguments(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
                     options.scrape = Some(address);
                 }
                 _ => {
-                    return Err(
-                        "`--scrape` belongs to `up`: cargo stack up --scrape 127.0.0.1:9464".into(),
-                    );
+                    return Err("`--scrape` belongs to `up`: cargo stack up --scrape 127.0.0.1:9464".into());
                 }
             },
             Value(name) => match command.as_mut() {
@@ -193,12 +191,7 @@ fn up(options: &Options) -> Result<(), Box<dyn Error>> {
     }
     let state = detached::up(options)?;
     for server in &state.servers {
-        say(format!(
-            "{:<17} {:<42} log: {}",
-            server.name,
-            server.url,
-            server.log.display()
-        ))?;
+        say(format!("{:<17} {:<42} log: {}", server.name, server.url, server.log.display()))?;
     }
     say("")?;
     for line in next(options, &state) {
@@ -222,10 +215,7 @@ fn next(options: &Options, state: &State) -> Vec<String> {
         ));
     }
     if has(System::Loki) && has(System::Collector) {
-        lines.push(format!(
-            "and its standard output in {}",
-            paths::run_dir(NAME).join("service.jsonl").display()
-        ));
+        lines.push(format!("and its standard output in {}", paths::run_dir(NAME).join("service.jsonl").display()));
     }
     if has(System::Prometheus) {
         let page = options.scraped();
@@ -264,19 +254,10 @@ fn alerts() -> Result<(), Box<dyn Error>> {
     interrupt::catch()?;
     let usual = Addresses::usual();
     let inbox = Inbox::start_on(usual.of(Port::Inbox), usual.of(Port::InboxMail))?;
-    eprintln!(
-        "waiting for alerts on {} and {}; Ctrl-C ends",
-        inbox.http(),
-        inbox.mail()
-    );
+    eprintln!("waiting for alerts on {} and {}; Ctrl-C ends", inbox.http(), inbox.mail());
     let mut shown = 0;
     while !interrupt::requested() {
-        for Message {
-            channel,
-            query,
-            body,
-        } in inbox.messages_after(shown)
-        {
+        for Message { channel, query, body } in inbox.messages_after(shown) {
             say(format!("{channel} {query}: {body}"))?;
             shown += 1;
         }
@@ -309,21 +290,14 @@ fn status() -> Result<ExitCode, Box<dyn Error>> {
             Condition::Healthy => format!("running    pid {}", server.id.pid),
             Condition::Unhealthy(why) => {
                 code = ExitCode::FAILURE;
-                format!(
-                    "unhealthy  pid {}, {why}, log: {}",
-                    server.id.pid,
-                    server.log.display()
-                )
+                format!("unhealthy  pid {}, {why}, log: {}", server.id.pid, server.log.display())
             }
             Condition::Stopped => {
                 code = ExitCode::FAILURE;
                 format!("stopped    log: {}", server.log.display())
             }
         };
-        say(format!(
-            "{:<17} {:<42} {condition}",
-            server.name, server.url
-        ))?;
+        say(format!("{:<17} {:<42} {condition}", server.name, server.url))?;
     }
     Ok(code)
 }
@@ -340,36 +314,21 @@ mod tests {
     fn commands_and_their_options_are_understood() {
         assert!(matches!(parse(""), Ok(Command::Help)));
         assert!(matches!(parse("down"), Ok(Command::Down)));
-        let Ok(Command::Up(options)) = parse("up --scrape 127.0.0.1:1234") else {
-            panic!("not understood")
-        };
+        let Ok(Command::Up(options)) = parse("up --scrape 127.0.0.1:1234") else { panic!("not understood") };
         assert_eq!(options.scrape.map(|address| address.port()), Some(1234));
         assert!(options.systems.is_empty());
-        let Ok(Command::Up(options)) = parse("up prometheus postgres prometheus") else {
-            panic!("not understood")
-        };
+        let Ok(Command::Up(options)) = parse("up prometheus postgres prometheus") else { panic!("not understood") };
         assert_eq!(options.systems, [System::Postgres, System::Prometheus]);
     }
 
     #[test]
     fn what_is_not_understood_is_named() {
         assert!(parse("upp").unwrap_err().to_string().contains("upp"));
-        assert!(
-            parse("down --scrape 127.0.0.1:1")
-                .unwrap_err()
-                .to_string()
-                .contains("--scrape")
-        );
+        assert!(parse("down --scrape 127.0.0.1:1").unwrap_err().to_string().contains("--scrape"));
         let tempo = parse("up tempo").unwrap_err().to_string();
-        assert!(
-            tempo.contains("`tempo`") && tempo.contains("loki"),
-            "{tempo}"
-        );
+        assert!(tempo.contains("`tempo`") && tempo.contains("loki"), "{tempo}");
         assert!(parse("down jaeger").is_err());
         let nowhere = parse("up --scrape nowhere").unwrap_err().to_string();
-        assert!(
-            nowhere.contains("nowhere") && nowhere.contains("--scrape 127.0.0.1:9464"),
-            "{nowhere}"
-        );
+        assert!(nowhere.contains("nowhere") && nowhere.contains("--scrape 127.0.0.1:9464"), "{nowhere}");
     }
 }

@@ -15,13 +15,11 @@ use std::{
 };
 
 pub use packages::{
-    ALERTMANAGER_VERSION, AMTOOL_VERSION, COLLECTOR_VERSION, JAEGER_VERSION, LOKI_VERSION,
-    NODE_EXPORTER_VERSION, PROMETHEUS_VERSION,
+    ALERTMANAGER_VERSION, AMTOOL_VERSION, COLLECTOR_VERSION, JAEGER_VERSION, LOKI_VERSION, NODE_EXPORTER_VERSION,
+    PROMETHEUS_VERSION,
 };
 
-use self::packages::{
-    ALERTMANAGER, AMTOOL, COLLECTOR, JAEGER, LOKI, NODE_EXPORTER, PROMETHEUS, Package,
-};
+use self::packages::{ALERTMANAGER, AMTOOL, COLLECTOR, JAEGER, LOKI, NODE_EXPORTER, PROMETHEUS, Package};
 use crate::{interrupt, paths, process::ProcessError};
 
 /// How often a build says that it is still at work.
@@ -126,20 +124,13 @@ impl Program {
     pub fn path(self) -> Result<PathBuf, BuildError> {
         let cache = paths::cache_dir().ok_or(BuildError::NoCacheDir)?;
         let package = self.package();
-        ensure_in(&cache, package, self.binary(), |into, log| {
-            go::build(package, into, log)
-        })
+        ensure_in(&cache, package, self.binary(), |into, log| go::build(package, into, log))
     }
 
     /// Whether it is in the cache, so that nothing has to be built.
     #[must_use]
     pub fn is_cached(self) -> bool {
-        paths::cache_dir().is_some_and(|cache| {
-            cache
-                .join(self.package().folder())
-                .join(self.binary())
-                .is_file()
-        })
+        paths::cache_dir().is_some_and(|cache| cache.join(self.package().folder()).join(self.binary()).is_file())
     }
 
     fn binary(self) -> &'static str {
@@ -171,11 +162,8 @@ impl Program {
 /// How long the programs that are missing take to build on two cores.
 #[must_use]
 pub fn minutes_to_build(programs: &[Program]) -> u32 {
-    let mut missing: Vec<&Package> = programs
-        .iter()
-        .filter(|program| !program.is_cached())
-        .map(|program| program.package())
-        .collect();
+    let mut missing: Vec<&Package> =
+        programs.iter().filter(|program| !program.is_cached()).map(|program| program.package()).collect();
     missing.dedup_by_key(|package| package.name);
     missing.iter().map(|package| package.minutes).sum()
 }
@@ -232,10 +220,7 @@ fn lock(path: &Path, package: &Package) -> Result<File, BuildError> {
         Err(TryLockError::WouldBlock) => {}
         Err(TryLockError::Error(source)) => return Err(io_error("lock", path)(source)),
     }
-    eprintln!(
-        "waiting for another process that builds {} {}",
-        package.name, package.version
-    );
+    eprintln!("waiting for another process that builds {} {}", package.name, package.version);
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
@@ -268,11 +253,7 @@ impl<'a> Progress<'a> {
             package.takes(),
             log.display()
         );
-        Self {
-            package,
-            start: Instant::now(),
-            next: PROGRESS,
-        }
+        Self { package, start: Instant::now(), next: PROGRESS }
     }
 
     fn tick(&mut self) {
@@ -280,20 +261,13 @@ impl<'a> Progress<'a> {
         if elapsed >= self.next {
             self.next = elapsed + PROGRESS;
             let Package { name, version, .. } = self.package;
-            eprintln!(
-                "building {name} {version}, {} s so far ({})",
-                elapsed.as_secs(),
-                self.package.takes()
-            );
+            eprintln!("building {name} {version}, {} s so far ({})", elapsed.as_secs(), self.package.takes());
         }
     }
 
     fn finish(self) {
         let Package { name, version, .. } = self.package;
-        eprintln!(
-            "built {name} {version} in {} s",
-            self.start.elapsed().as_secs()
-        );
+        eprintln!("built {name} {version} in {} s", self.start.elapsed().as_secs());
     }
 }
 
@@ -314,22 +288,13 @@ mod tests {
         let cache = cache("cached");
         fs::create_dir_all(cache.join("prometheus-3.16.0")).unwrap();
         fs::write(cache.join("prometheus-3.16.0/promtool"), "").unwrap();
-        let path = ensure_in(&cache, &PROMETHEUS, "promtool", |_, _| {
-            panic!("must not build")
-        })
-        .unwrap();
+        let path = ensure_in(&cache, &PROMETHEUS, "promtool", |_, _| panic!("must not build")).unwrap();
         assert_eq!(path, cache.join("prometheus-3.16.0/promtool"));
     }
 
     #[test]
     fn another_manifest_is_another_collector() {
-        let of = |manifest| Package {
-            recipe: Recipe::Collector {
-                builder: "",
-                manifest,
-            },
-            ..COLLECTOR
-        };
+        let of = |manifest| Package { recipe: Recipe::Collector { builder: "", manifest }, ..COLLECTOR };
         assert_ne!(of("a").folder(), of("b").folder());
         assert_eq!(of("a").folder(), "otelcol-0.159.0-e40c292c");
     }

@@ -61,11 +61,7 @@ impl Options {
     /// For tests: free ports and the quick pace. Jaeger and Prometheus; ends with its owner.
     #[must_use]
     pub fn free_ports(name: impl Into<String>) -> Self {
-        Self {
-            ports: Ports::Free,
-            pace: Pace::Quick,
-            ..Self::usual_ports(name)
-        }
+        Self { ports: Ports::Free, pace: Pace::Quick, ..Self::usual_ports(name) }
     }
 
     /// The same with these systems, whatever their order here.
@@ -80,25 +76,18 @@ impl Options {
     /// The same with the service's `/metrics` at `address`.
     #[must_use]
     pub fn scraping(self, address: SocketAddr) -> Self {
-        Self {
-            scrape: Some(address),
-            ..self
-        }
+        Self { scrape: Some(address), ..self }
     }
 
     /// Where the service's `/metrics` is.
     #[must_use]
     pub fn scraped(&self) -> SocketAddr {
-        self.scrape
-            .unwrap_or_else(|| Addresses::usual().of(Port::Service))
+        self.scrape.unwrap_or_else(|| Addresses::usual().of(Port::Service))
     }
 
     /// The same with alerts delivered to `inbox`.
     #[must_use]
     pub fn alerting(self, inbox: &Inbox) -> Self {
-        Self {
-            inbox: Some((inbox.http(), inbox.mail())),
-            ..self
-        }
+        Self { inbox: Some((inbox.http(), inbox.mail())), ..self }
     }
 }

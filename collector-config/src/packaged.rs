@@ -26,9 +26,7 @@ pub enum Packaged {
 
 /// A program is not installed.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "{program} is not installed: `sudo apt-get install {package}`, or leave it out of the stack"
-)]
+#[error("{program} is not installed: `sudo apt-get install {package}`, or leave it out of the stack")]
 pub struct NotInstalled {
     /// The program.
     pub program: &'static str,
@@ -50,18 +48,12 @@ impl Packaged {
             Self::Postgres | Self::Initdb => {
                 let versions = newest_first(Path::new(POSTGRES_VERSIONS));
                 let mut folders: Vec<PathBuf> = folders();
-                folders.splice(
-                    0..0,
-                    versions.into_iter().map(|version| version.join("bin")),
-                );
+                folders.splice(0..0, versions.into_iter().map(|version| version.join("bin")));
                 find(&folders, self.names())
             }
             _ => find(&folders(), self.names()),
         };
-        found.ok_or(NotInstalled {
-            program: self.names()[0],
-            package: self.package(),
-        })
+        found.ok_or(NotInstalled { program: self.names()[0], package: self.package() })
     }
 
     /// What it may be called: as everywhere, and as in Debian.
@@ -88,19 +80,12 @@ impl Packaged {
 }
 
 fn find(folders: &[PathBuf], names: &[&str]) -> Option<PathBuf> {
-    folders
-        .iter()
-        .flat_map(|folder| names.iter().map(move |name| folder.join(name)))
-        .find(|path| path.is_file())
+    folders.iter().flat_map(|folder| names.iter().map(move |name| folder.join(name))).find(|path| path.is_file())
 }
 
 /// The folders named by a number, the highest first.
 fn newest_first(parent: &Path) -> Vec<PathBuf> {
-    let number = |path: &PathBuf| {
-        path.file_name()
-            .and_then(OsStr::to_str)
-            .and_then(|name| name.parse::<u32>().ok())
-    };
+    let number = |path: &PathBuf| path.file_name().and_then(OsStr::to_str).and_then(|name| name.parse::<u32>().ok());
     let mut versions: Vec<PathBuf> = fs::read_dir(parent)
         .into_iter()
         .flatten()
@@ -129,10 +114,7 @@ mod tests {
 
     #[test]
     fn what_is_not_installed_is_named_with_its_package() {
-        let error = NotInstalled {
-            program: "redis-server",
-            package: Packaged::Redis.package(),
-        };
+        let error = NotInstalled { program: "redis-server", package: Packaged::Redis.package() };
         assert!(error.to_string().contains("apt-get install redis-server"));
         assert!(find(&[], Packaged::Redis.names()).is_none());
     }

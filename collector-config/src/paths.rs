@@ -53,10 +53,7 @@ pub fn run_dir(name: &str) -> PathBuf {
 /// anywhere else.
 #[must_use]
 pub fn is_run_name(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
 /// The user's cache folder of this project: `$XDG_CACHE_HOME/ironcore-telemetry`, else `~/.cache/ironcore-telemetry`.
@@ -67,9 +64,7 @@ pub fn cache_dir() -> Option<PathBuf> {
 }
 
 fn target_dir_from(cargo_target_dir: Option<OsString>, workspace: &Path) -> PathBuf {
-    let configured = cargo_target_dir
-        .filter(|dir| !dir.is_empty())
-        .map(PathBuf::from);
+    let configured = cargo_target_dir.filter(|dir| !dir.is_empty()).map(PathBuf::from);
     // Cargo reads a relative CARGO_TARGET_DIR from the current folder; servers get absolute paths, whatever their own is.
     let dir = configured.unwrap_or_else(|| workspace.join("target"));
     std::path::absolute(&dir).unwrap_or(dir)
@@ -77,10 +72,8 @@ fn target_dir_from(cargo_target_dir: Option<OsString>, workspace: &Path) -> Path
 
 fn cache_dir_from(xdg_cache_home: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
     // The XDG specification: a relative path is invalid and to be ignored.
-    let absolute =
-        |value: Option<OsString>| value.map(PathBuf::from).filter(|path| path.is_absolute());
-    let base =
-        absolute(xdg_cache_home).or_else(|| absolute(home).map(|home| home.join(".cache")))?;
+    let absolute = |value: Option<OsString>| value.map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = absolute(xdg_cache_home).or_else(|| absolute(home).map(|home| home.join(".cache")))?;
     Some(base.join("ironcore-telemetry"))
 }
 
@@ -94,31 +87,16 @@ mod tests {
 
     #[test]
     fn the_cache_is_where_xdg_says_or_below_home() {
-        assert_eq!(
-            cache_dir_from(Some(os("/x")), Some(os("/home/u"))),
-            Some("/x/ironcore-telemetry".into())
-        );
-        assert_eq!(
-            cache_dir_from(None, Some(os("/home/u"))),
-            Some("/home/u/.cache/ironcore-telemetry".into())
-        );
-        assert_eq!(
-            cache_dir_from(Some(os("")), Some(os("/home/u"))),
-            Some("/home/u/.cache/ironcore-telemetry".into())
-        );
+        assert_eq!(cache_dir_from(Some(os("/x")), Some(os("/home/u"))), Some("/x/ironcore-telemetry".into()));
+        assert_eq!(cache_dir_from(None, Some(os("/home/u"))), Some("/home/u/.cache/ironcore-telemetry".into()));
+        assert_eq!(cache_dir_from(Some(os("")), Some(os("/home/u"))), Some("/home/u/.cache/ironcore-telemetry".into()));
         assert_eq!(cache_dir_from(Some(os("relative")), None), None);
     }
 
     #[test]
     fn the_target_folder_is_the_one_cargo_uses() {
-        assert_eq!(
-            target_dir_from(None, Path::new("/w")),
-            Path::new("/w/target")
-        );
-        assert_eq!(
-            target_dir_from(Some(os("/t")), Path::new("/w")),
-            Path::new("/t")
-        );
+        assert_eq!(target_dir_from(None, Path::new("/w")), Path::new("/w/target"));
+        assert_eq!(target_dir_from(Some(os("/t")), Path::new("/w")), Path::new("/t"));
         assert!(target_dir_from(Some(os("t")), Path::new("/w")).is_absolute());
     }
 

@@ -124,12 +124,7 @@ impl Process {
     ///
     /// # Errors
     /// If the log cannot be written or the program cannot be started.
-    pub fn spawn(
-        name: &str,
-        command: Command,
-        log: &Path,
-        stdout: Output,
-    ) -> Result<Self, ProcessError> {
+    pub fn spawn(name: &str, command: Command, log: &Path, stdout: Output) -> Result<Self, ProcessError> {
         let open = || -> io::Result<(File, File)> {
             if let Some(folder) = log.parent() {
                 fs::create_dir_all(folder)?;
@@ -138,11 +133,8 @@ impl Process {
             let file = File::options().create(true).append(true).open(log)?;
             Ok((file.try_clone()?, file))
         };
-        let (first, second) = open().map_err(|source| ProcessError::Log {
-            name: name.into(),
-            log: log.into(),
-            source,
-        })?;
+        let (first, second) =
+            open().map_err(|source| ProcessError::Log { name: name.into(), log: log.into(), source })?;
 
         let program = PathBuf::from(command.get_program());
         let mut command = command;
@@ -156,13 +148,7 @@ impl Process {
             program,
             source,
         })?;
-        Ok(Self {
-            name: name.into(),
-            child,
-            log: log.into(),
-            stop: StopSignal::default(),
-            over: false,
-        })
+        Ok(Self { name: name.into(), child, log: log.into(), stop: StopSignal::default(), over: false })
     }
 
     /// The same, asked to end by another signal than SIGTERM.
@@ -209,10 +195,7 @@ impl Process {
         match self.try_wait() {
             Ok(None) => Ok(()),
             Ok(Some(status)) => Err(self.ended(status)),
-            Err(source) => Err(ProcessError::Wait {
-                name: self.name.clone(),
-                source,
-            }),
+            Err(source) => Err(ProcessError::Wait { name: self.name.clone(), source }),
         }
     }
 
@@ -261,12 +244,7 @@ impl Process {
     }
 
     fn ended(&self, status: ExitStatus) -> ProcessError {
-        ProcessError::Ended {
-            name: self.name.clone(),
-            status,
-            log: self.log.clone(),
-            tail: tail(&self.log),
-        }
+        ProcessError::Ended { name: self.name.clone(), status, log: self.log.clone(), tail: tail(&self.log) }
     }
 }
 
@@ -337,28 +315,15 @@ pub fn command(program: &Path, lifetime: Lifetime) -> Command {
 
 /// What a child gets of the caller's environment, where it is set: enough to run, nothing that says what to do. The
 /// caller's `DATABASE_URL` above all is somebody's data, its `*_PROXY` and `GOMEMLIMIT` are not meant for ours.
-const INHERITED: [&str; 7] = [
-    "PATH",
-    "HOME",
-    "TMPDIR",
-    "TZ",
-    "LD_LIBRARY_PATH",
-    "RUST_BACKTRACE",
-    "LLVM_PROFILE_FILE",
-];
+const INHERITED: [&str; 7] = ["PATH", "HOME", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "RUST_BACKTRACE", "LLVM_PROFILE_FILE"];
 
 /// Leaves of the caller's environment only what every program needs.
 pub fn clean_environment(command: &mut Command) {
     inherit(command, env::vars_os());
 }
 
-pub(crate) fn inherit(
-    command: &mut Command,
-    caller: impl IntoIterator<Item = (OsString, OsString)>,
-) {
-    let kept = caller
-        .into_iter()
-        .filter(|(name, _)| INHERITED.iter().any(|kept| name == kept));
+pub(crate) fn inherit(command: &mut Command, caller: impl IntoIterator<Item = (OsString, OsString)>) {
+    let kept = caller.into_iter().filter(|(name, _)| INHERITED.iter().any(|kept| name == kept));
     command.env_clear().envs(kept);
 }
 
@@ -373,18 +338,10 @@ pub fn argument(flag: &str, path: &Path) -> OsString {
 /// The last lines of a log, for an error message.
 #[must_use]
 pub fn tail(log: &Path) -> String {
-    let text = fs::read(log)
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .unwrap_or_default();
+    let text = fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
-    let last = lines
-        .get(lines.len().saturating_sub(TAIL_LINES)..)
-        .unwrap_or_default();
-    if last.is_empty() {
-        "(it wrote nothing)".into()
-    } else {
-        last.join("\n")
-    }
+    let last = lines.get(lines.len().saturating_sub(TAIL_LINES)..).unwrap_or_default();
+    if last.is_empty() { "(it wrote nothing)".into() } else { last.join("\n") }
 }
 
 /// Whether `setpriv` is there and knows `--pdeathsig` (the one of `BusyBox` does not).
@@ -446,10 +403,7 @@ mod tests {
 
     #[test]
     fn a_process_that_ignores_sigterm_is_killed() {
-        let mut process = shell(
-            "stubborn",
-            "trap '' TERM; echo ready; while true; do sleep 0.05; done",
-        );
+        let mut process = shell("stubborn", "trap '' TERM; echo ready; while true; do sleep 0.05; done");
         while !tail(process.log()).contains("ready") {
             thread::sleep(POLL);
         }
@@ -459,10 +413,7 @@ mod tests {
 
     #[test]
     fn an_early_end_is_reported_with_the_last_lines() {
-        let mut process = shell(
-            "short",
-            "echo one; echo bind: address already in use >&2; exit 3",
-        );
+        let mut process = shell("short", "echo one; echo bind: address already in use >&2; exit 3");
         let error = loop {
             match process.check() {
                 Ok(()) => thread::sleep(POLL),
@@ -470,19 +421,14 @@ mod tests {
             }
         };
         let text = error.to_string();
-        assert!(
-            text.contains("short ended early (exit status: 3)"),
-            "{text}"
-        );
+        assert!(text.contains("short ended early (exit status: 3)"), "{text}");
         assert!(text.contains("one\nbind: address already in use"), "{text}");
         assert!(error.is_port_conflict());
     }
 
     #[test]
     fn a_process_outlives_the_thread_that_started_it() {
-        let mut process = thread::spawn(|| shell("shared", "exec sleep 30"))
-            .join()
-            .unwrap();
+        let mut process = thread::spawn(|| shell("shared", "exec sleep 30")).join().unwrap();
         thread::sleep(Duration::from_millis(200));
         process.check().unwrap();
     }
@@ -504,10 +450,7 @@ mod tests {
         fs::create_dir_all(note.parent().unwrap()).unwrap();
         let _ = fs::remove_file(&note);
         let mut owner = Command::new(env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "process::tests::a_killed_owner_takes_its_processes_along",
-            ])
+            .args(["--exact", "process::tests::a_killed_owner_takes_its_processes_along"])
             .env(OWNER, &note)
             .stdout(Stdio::null())
             .spawn()
@@ -518,10 +461,7 @@ mod tests {
             if let Some(pid) = text.strip_suffix('\n') {
                 break pid.parse().unwrap();
             }
-            assert!(
-                owner.try_wait().unwrap().is_none(),
-                "the owner has ended by itself"
-            );
+            assert!(owner.try_wait().unwrap().is_none(), "the owner has ended by itself");
             thread::sleep(POLL);
         };
         let child = ProcessId::of(pid).unwrap();
@@ -529,10 +469,7 @@ mod tests {
         owner.wait().unwrap();
         let deadline = Instant::now() + Duration::from_mins(1);
         while child.is_running() {
-            assert!(
-                Instant::now() < deadline,
-                "{child:?} has outlived its owner"
-            );
+            assert!(Instant::now() < deadline, "{child:?} has outlived its owner");
             thread::sleep(POLL);
         }
     }

@@ -33,11 +33,7 @@ impl ProcessId {
     /// The process that has this pid now; `None` if there is none (or it has ended and waits to be reaped).
     #[must_use]
     pub fn of(pid: u32) -> Option<Self> {
-        Some(Self {
-            pid,
-            started: Stat::of(pid)?.started,
-            boot: boot()?,
-        })
+        Some(Self { pid, started: Stat::of(pid)?.started, boot: boot()? })
     }
 
     /// Whether this very process still runs.
@@ -74,10 +70,7 @@ impl ProcessId {
         }
         match tree.iter().find(|process| !process.is_gone_within(REMOVAL)) {
             None => Ok(()),
-            Some(left) => Err(io::Error::other(format!(
-                "process {} survives SIGKILL",
-                left.pid
-            ))),
+            Some(left) => Err(io::Error::other(format!("process {} survives SIGKILL", left.pid))),
         }
     }
 
@@ -111,22 +104,14 @@ fn descendants(pid: u32) -> io::Result<Vec<ProcessId>> {
     let boot = boot().ok_or(io::ErrorKind::NotFound)?;
     let mut children: HashMap<u32, Vec<ProcessId>> = HashMap::new();
     for entry in fs::read_dir("/proc")? {
-        let Some(pid) = entry?
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-        else {
+        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
         // One that has ended since the folder was read has no children either.
         let Some(Stat { parent, started }) = Stat::of(pid) else {
             continue;
         };
-        children.entry(parent).or_default().push(ProcessId {
-            pid,
-            started,
-            boot: boot.clone(),
-        });
+        children.entry(parent).or_default().push(ProcessId { pid, started, boot: boot.clone() });
     }
     let mut found = Vec::new();
     let mut parents = vec![pid];
@@ -165,10 +150,7 @@ impl Stat {
         if matches!(fields.next()?, "Z" | "X") {
             return None;
         }
-        Some(Self {
-            parent: fields.next()?.parse().ok()?,
-            started: fields.nth(17)?.parse().ok()?,
-        })
+        Some(Self { parent: fields.next()?.parse().ok()?, started: fields.nth(17)?.parse().ok()? })
     }
 }
 
@@ -184,13 +166,7 @@ mod tests {
     #[test]
     fn parent_and_start_are_read_whatever_the_program_is_called() {
         let stat = "12 (a) b (c) S 1 12 12 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 98765 1 1";
-        assert_eq!(
-            Stat::parse(stat),
-            Some(Stat {
-                parent: 1,
-                started: 98_765
-            })
-        );
+        assert_eq!(Stat::parse(stat), Some(Stat { parent: 1, started: 98_765 }));
         assert_eq!(Stat::parse(&stat.replace(" S ", " Z ")), None);
     }
 
@@ -198,10 +174,7 @@ mod tests {
     fn a_process_with_the_pid_of_another_start_is_left_alone() {
         let mut child = Command::new("sleep").arg("30").spawn().unwrap();
         let id = ProcessId::of(child.id()).unwrap();
-        let earlier = ProcessId {
-            started: id.started - 1,
-            ..id.clone()
-        };
+        let earlier = ProcessId { started: id.started - 1, ..id.clone() };
         assert!(!earlier.stop(Signal::TERM, REMOVAL).unwrap());
         assert!(id.is_running());
         // The child stays a zombie until it is reaped: that counts as ended.
@@ -214,22 +187,11 @@ mod tests {
     fn descendants_are_gone_when_the_kill_returns_also_those_of_other_sessions() {
         // A child with a child of its own, and one that has left the session, as the workers of Postgres do.
         let script = "sh -c 'sleep 60 & echo $!; wait' & setsid sleep 60 & echo $!; wait";
-        let mut parent = Command::new("sh")
-            .args(["-c", script])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(parent.stdout.take().unwrap())
-            .lines()
-            .take(2);
-        let children: Vec<_> = lines
-            .map(|line| ProcessId::of(line.unwrap().parse().unwrap()).unwrap())
-            .collect();
+        let mut parent = Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(parent.stdout.take().unwrap()).lines().take(2);
+        let children: Vec<_> = lines.map(|line| ProcessId::of(line.unwrap().parse().unwrap()).unwrap()).collect();
         ProcessId::of(parent.id()).unwrap().kill_tree().unwrap();
-        assert!(
-            children.iter().all(|child| !child.is_running()),
-            "{children:?}"
-        );
+        assert!(children.iter().all(|child| !child.is_running()), "{children:?}");
         parent.wait().unwrap();
     }
 }

@@ -91,11 +91,7 @@ pub fn wait_until<T, E: Display>(
             thread::sleep(poll);
             continue;
         };
-        return Err(Timeout {
-            what: what.into(),
-            waited: start.elapsed(),
-            last,
-        });
+        return Err(Timeout { what: what.into(), waited: start.elapsed(), last });
     }
 }
 
@@ -110,10 +106,7 @@ impl Api {
     /// For the server at `base`, such as `http://127.0.0.1:9090`.
     #[must_use]
     pub fn new(base: impl Into<String>) -> Self {
-        Self {
-            http: Http::new(TIMEOUT),
-            base: base.into(),
-        }
+        Self { http: Http::new(TIMEOUT), base: base.into() }
     }
 
     /// What it answers to GET `path`.
@@ -139,20 +132,15 @@ pub(crate) struct Http(ureq::Agent);
 
 impl Http {
     pub(crate) fn new(timeout: Duration) -> Self {
-        let config = ureq::Agent::config_builder()
-            .timeout_global(Some(timeout))
-            .http_status_as_error(false)
-            .proxy(None)
-            .build();
+        let config =
+            ureq::Agent::config_builder().timeout_global(Some(timeout)).http_status_as_error(false).proxy(None).build();
         Self(config.new_agent())
     }
 
     /// Whether `http://…` answers 200, or `tcp://…` accepts a connection; else what it says, in words.
     pub(crate) fn health(&self, url: &str) -> Result<(), String> {
         if let Some(address) = url.strip_prefix("tcp://") {
-            return TcpStream::connect(address)
-                .map(drop)
-                .map_err(|error| format!("{url}: {error}"));
+            return TcpStream::connect(address).map(drop).map_err(|error| format!("{url}: {error}"));
         }
         match self.status(url) {
             Ok(200) => Ok(()),
@@ -166,55 +154,27 @@ impl Http {
         Ok(self.get(url, &[])?.status().as_u16())
     }
 
-    fn json<T: DeserializeOwned>(
-        &self,
-        url: &str,
-        parameters: &[(&str, &str)],
-    ) -> Result<T, QueryError> {
+    fn json<T: DeserializeOwned>(&self, url: &str, parameters: &[(&str, &str)]) -> Result<T, QueryError> {
         let body = self.text(url, parameters)?;
-        serde_json::from_str(&body).map_err(|error| QueryError::Unexpected {
-            url: url.into(),
-            reason: error.to_string(),
-        })
+        serde_json::from_str(&body)
+            .map_err(|error| QueryError::Unexpected { url: url.into(), reason: error.to_string() })
     }
 
     fn text(&self, url: &str, parameters: &[(&str, &str)]) -> Result<String, QueryError> {
         let mut response = self.get(url, parameters)?;
         let status = response.status();
         // Traces of a busy minute pass ureq's own limit of 10 MB.
-        let body = response
-            .body_mut()
-            .with_config()
-            .limit(256 << 20)
-            .read_to_string();
-        let body = body.map_err(|source| QueryError::Unreachable {
-            url: url.into(),
-            source: Box::new(source),
-        })?;
+        let body = response.body_mut().with_config().limit(256 << 20).read_to_string();
+        let body = body.map_err(|source| QueryError::Unreachable { url: url.into(), source: Box::new(source) })?;
         if status.is_success() {
             return Ok(body);
         }
-        Err(QueryError::Refused {
-            url: url.into(),
-            status: status.as_u16(),
-            body,
-        })
+        Err(QueryError::Refused { url: url.into(), status: status.as_u16(), body })
     }
 
-    fn get(
-        &self,
-        url: &str,
-        parameters: &[(&str, &str)],
-    ) -> Result<ureq::http::Response<ureq::Body>, QueryError> {
-        let request = parameters
-            .iter()
-            .fold(self.0.get(url), |request, (key, value)| {
-                request.query(key, value)
-            });
-        request.call().map_err(|source| QueryError::Unreachable {
-            url: url.into(),
-            source: Box::new(source),
-        })
+    fn get(&self, url: &str, parameters: &[(&str, &str)]) -> Result<ureq::http::Response<ureq::Body>, QueryError> {
+        let request = parameters.iter().fold(self.0.get(url), |request, (key, value)| request.query(key, value));
+        request.call().map_err(|source| QueryError::Unreachable { url: url.into(), source: Box::new(source) })
     }
 }
 
@@ -225,40 +185,27 @@ mod tests {
     #[test]
     fn a_vain_wait_names_what_was_awaited_and_the_last_error() {
         let mut attempts = 0;
-        let error = wait_until(
-            Duration::from_millis(20),
-            Duration::from_millis(1),
-            "the trace in Jaeger",
-            || {
-                attempts += 1;
-                Err::<Option<()>, _>("connection refused")
-            },
-        )
+        let error = wait_until(Duration::from_millis(20), Duration::from_millis(1), "the trace in Jaeger", || {
+            attempts += 1;
+            Err::<Option<()>, _>("connection refused")
+        })
         .unwrap_err();
         assert!(attempts > 1);
         let text = error.to_string();
-        assert!(
-            text.contains("for the trace in Jaeger, in vain; last: connection refused"),
-            "{text}"
-        );
+        assert!(text.contains("for the trace in Jaeger, in vain; last: connection refused"), "{text}");
     }
 
     #[test]
     fn a_wait_returns_what_came_and_forgives_errors_on_the_way() {
         let mut answers = [Ok(Some(7)), Ok(None), Err("not yet")].into_iter();
         let mut next = || answers.next_back().unwrap_or(Ok(None));
-        assert_eq!(
-            wait_until(Duration::from_mins(1), Duration::ZERO, "seven", &mut next).unwrap(),
-            7
-        );
+        assert_eq!(wait_until(Duration::from_mins(1), Duration::ZERO, "seven", &mut next).unwrap(), 7);
     }
 
     #[test]
     fn a_server_that_is_not_there_is_named() {
         let address = crate::addresses::free_address().unwrap();
-        let error = Jaeger::new(format!("http://{address}"))
-            .services()
-            .unwrap_err();
+        let error = Jaeger::new(format!("http://{address}")).services().unwrap_err();
         assert!(matches!(error, QueryError::Unreachable { .. }), "{error}");
         assert!(error.to_string().contains(&address.to_string()), "{error}");
     }

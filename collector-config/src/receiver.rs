@@ -50,9 +50,7 @@ impl Receiver {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let inbox = Arc::new(Inbox::default());
         let router = services::router(&inbox);
         let (stop, stopped) = oneshot::channel::<()>();
@@ -68,19 +66,12 @@ impl Receiver {
                 _ = stopped => {}
             }
         };
-        let thread = thread::Builder::new()
-            .name("otlp-receiver".into())
-            .spawn(move || {
-                runtime.block_on(serve);
-                // With it go the tasks of the connections.
-                drop(runtime);
-            })?;
-        Ok(Self {
-            address,
-            inbox,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        let thread = thread::Builder::new().name("otlp-receiver".into()).spawn(move || {
+            runtime.block_on(serve);
+            // With it go the tasks of the connections.
+            drop(runtime);
+        })?;
+        Ok(Self { address, inbox, stop: Some(stop), thread: Some(thread) })
     }
 
     /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with the protocol `grpc`.
@@ -124,32 +115,16 @@ impl Receiver {
     ///
     /// # Errors
     /// [`Timeout`], which says how many have come.
-    pub fn wait_for_spans(
-        &self,
-        n: usize,
-        timeout: Duration,
-    ) -> Result<Vec<ReceivedSpan>, Timeout> {
+    pub fn wait_for_spans(&self, n: usize, timeout: Duration) -> Result<Vec<ReceivedSpan>, Timeout> {
         let deadline = Instant::now() + timeout;
         let mut received = self.inbox.lock();
         while received.spans.len() < n {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                let what = format!(
-                    "{n} spans at the OTLP receiver ({} have come)",
-                    received.spans.len()
-                );
-                return Err(Timeout {
-                    what,
-                    waited: timeout,
-                    last: None,
-                });
+                let what = format!("{n} spans at the OTLP receiver ({} have come)", received.spans.len());
+                return Err(Timeout { what, waited: timeout, last: None });
             }
-            received = self
-                .inbox
-                .came
-                .wait_timeout(received, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            received = self.inbox.came.wait_timeout(received, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         Ok(received.spans.iter().cloned().collect())
     }
@@ -158,16 +133,8 @@ impl Receiver {
     #[must_use]
     pub fn trace(&self, trace_id: &str) -> Option<Trace> {
         let received = self.inbox.lock();
-        let spans: Vec<_> = received
-            .spans
-            .iter()
-            .filter(|span| span.trace_id == trace_id)
-            .map(Into::into)
-            .collect();
-        (!spans.is_empty()).then(|| Trace {
-            trace_id: trace_id.into(),
-            spans,
-        })
+        let spans: Vec<_> = received.spans.iter().filter(|span| span.trace_id == trace_id).map(Into::into).collect();
+        (!spans.is_empty()).then(|| Trace { trace_id: trace_id.into(), spans })
     }
 }
 

@@ -63,15 +63,9 @@ impl State {
     /// [`RecordError`].
     pub fn load(name: &str) -> Result<Option<Self>, RecordError> {
         let path = Self::path(name);
-        let failed = |source| RecordError {
-            what: "read",
-            path: path.clone(),
-            source,
-        };
+        let failed = |source| RecordError { what: "read", path: path.clone(), source };
         match fs::read(&path) {
-            Ok(json) => serde_json::from_slice(&json)
-                .map(Some)
-                .map_err(|error| failed(error.into())),
+            Ok(json) => serde_json::from_slice(&json).map(Some).map_err(|error| failed(error.into())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed(error)),
         }
@@ -85,21 +79,13 @@ impl State {
             .map_err(io::Error::from)
             .and_then(|json| fs::write(&new, json))
             .and_then(|()| fs::rename(&new, &path))
-            .map_err(|source| RecordError {
-                what: "write",
-                path,
-                source,
-            })
+            .map_err(|source| RecordError { what: "write", path, source })
     }
 
     /// Removes it.
     pub(crate) fn remove(name: &str) -> Result<(), RecordError> {
         let path = Self::path(name);
-        fs::remove_file(&path).map_err(|source| RecordError {
-            what: "remove",
-            path,
-            source,
-        })
+        fs::remove_file(&path).map_err(|source| RecordError { what: "remove", path, source })
     }
 
     /// Those that still run.
@@ -118,17 +104,11 @@ impl State {
 pub(crate) fn not_running(name: &str) -> Result<(), Error> {
     // What cannot be read names nobody who runs.
     let state = State::load(name).ok().flatten();
-    let running: Vec<&str> = state
-        .iter()
-        .flat_map(State::running)
-        .map(|server| server.name.as_str())
-        .collect();
+    let running: Vec<&str> = state.iter().flat_map(State::running).map(|server| server.name.as_str()).collect();
     if running.is_empty() {
         return Ok(());
     }
-    Err(Error::AlreadyUp {
-        names: running.join(", "),
-    })
+    Err(Error::AlreadyUp { names: running.join(", ") })
 }
 
 impl Server {
@@ -154,11 +134,7 @@ mod tests {
         let state = State {
             servers: vec![Server {
                 name: "jaeger".into(),
-                id: ProcessId {
-                    pid: 7,
-                    started: 12_345,
-                    boot: "b".into(),
-                },
+                id: ProcessId { pid: 7, started: 12_345, boot: "b".into() },
                 url: "http://127.0.0.1:16686".into(),
                 health: "http://127.0.0.1:13133/status".into(),
                 log: "/t/jaeger.log".into(),

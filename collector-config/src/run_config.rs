@@ -15,15 +15,8 @@ use crate::{
 /// By what a wait or a window is divided at the quick pace: 5 min become 10 s.
 const HASTE: u64 = 30;
 /// The keys whose value is a wait.
-const WAITS: [&str; 7] = [
-    "for: ",
-    "keep_firing_for: ",
-    "group_wait: ",
-    "group_interval: ",
-    "repeat_interval: ",
-    "interval: ",
-    "offset ",
-];
+const WAITS: [&str; 7] =
+    ["for: ", "keep_firing_for: ", "group_wait: ", "group_interval: ", "repeat_interval: ", "interval: ", "offset "];
 /// The keys whose value is the time between two scrapes or evaluations. At the quick pace a second: any less is too much
 /// for the exporters.
 const INTERVALS: [&str; 2] = ["scrape_interval: ", "evaluation_interval: "];
@@ -40,13 +33,7 @@ impl RunConfig {
     /// Every usual address becomes the one of `addresses`.
     pub(crate) fn new(addresses: &Addresses, pace: Pace) -> Self {
         let usual = |port: Port| format!("127.0.0.1:{}", port.usual());
-        Self {
-            texts: Port::ALL
-                .into_iter()
-                .map(|port| (usual(port), addresses.of(port).to_string()))
-                .collect(),
-            pace,
-        }
+        Self { texts: Port::ALL.into_iter().map(|port| (usual(port), addresses.of(port).to_string())).collect(), pace }
     }
 
     /// Writes the run copy of a file and returns its path.
@@ -111,11 +98,7 @@ pub(crate) fn set(text: &str, key: &'static str, value: &str) -> Result<String, 
             }
         })
         .collect();
-    if found {
-        Ok(copy)
-    } else {
-        Err(Error::NoLine(key))
-    }
+    if found { Ok(copy) } else { Err(Error::NoLine(key)) }
 }
 
 /// Without the top-level key of this name and all that is in it.
@@ -144,16 +127,12 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<PathBuf, Error> {
 fn hastened(text: &str) -> String {
     let mut copy = text.to_owned();
     for key in WAITS {
-        copy = replaced(&copy, key, "", |duration| {
-            format!("{}ms", duration.millis / HASTE)
-        });
+        copy = replaced(&copy, key, "", |duration| format!("{}ms", duration.millis / HASTE));
     }
     for key in INTERVALS {
         copy = replaced(&copy, key, "", |_| QUICK_INTERVAL.to_owned());
     }
-    replaced(&copy, "[", "]", |duration| {
-        format!("{}ms", duration.millis / HASTE)
-    })
+    replaced(&copy, "[", "]", |duration| format!("{}ms", duration.millis / HASTE))
 }
 
 /// Every duration right after `before`, as a whole word, and, if given, right before `after`.
@@ -187,23 +166,14 @@ struct Duration {
 
 impl Duration {
     fn at_the_start_of(text: &str) -> Option<Self> {
-        const UNITS: [(&str, u64); 5] = [
-            ("ms", 1),
-            ("s", 1_000),
-            ("m", 60_000),
-            ("h", 3_600_000),
-            ("d", 86_400_000),
-        ];
+        const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let number: u64 = text[..digits].parse().ok()?;
         let unit = &text[digits..];
         UNITS
             .iter()
             .find(|(name, _)| unit.starts_with(name))
-            .map(|(name, millis)| Self {
-                len: digits + name.len(),
-                millis: number * millis,
-            })
+            .map(|(name, millis)| Self { len: digits + name.len(), millis: number * millis })
     }
 }
 
@@ -241,19 +211,13 @@ mod tests {
     #[test]
     fn a_line_is_set_with_its_indent_and_one_that_is_missing_is_an_error() {
         let text = "global:\n  smtp_from: a\n  b: smtp_from: c\n";
-        assert_eq!(
-            set(text, "smtp_from", "d").unwrap(),
-            "global:\n  smtp_from: d\n  b: smtp_from: c\n"
-        );
+        assert_eq!(set(text, "smtp_from", "d").unwrap(), "global:\n  smtp_from: d\n  b: smtp_from: c\n");
         let missing = set(text, "pagerduty_url", "d").unwrap_err().to_string();
         assert!(missing.contains("pagerduty_url"), "{missing}");
     }
 
     #[test]
     fn a_key_goes_with_all_that_is_in_it() {
-        assert_eq!(
-            without("a: 1\nb:\n  # c\n  - d\n\ne: 2\n", "b"),
-            "a: 1\ne: 2\n"
-        );
+        assert_eq!(without("a: 1\nb:\n  # c\n  - d\n\ne: 2\n", "b"), "a: 1\ne: 2\n");
     }
 }

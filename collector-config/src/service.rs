@@ -115,14 +115,7 @@ impl Service {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
         command
-            .args([
-                "build",
-                "-p",
-                "examples",
-                "--bin",
-                name,
-                "--message-format=json-render-diagnostics",
-            ])
+            .args(["build", "-p", "examples", "--bin", name, "--message-format=json-render-diagnostics"])
             .current_dir(paths::workspace())
             .stdin(Stdio::null())
             .stderr(Stdio::inherit());
@@ -244,9 +237,7 @@ impl Service {
 
     fn start_once(program: &Path, options: &ServiceOptions) -> Result<Self, ServiceError> {
         let free = |chosen: Option<SocketAddr>| {
-            chosen
-                .map_or_else(free_address, Ok)
-                .map_err(io_error("find a free port".into()))
+            chosen.map_or_else(free_address, Ok).map_err(io_error("find a free port".into()))
         };
         let (address, metrics) = (free(options.listen)?, free(options.metrics)?);
         let folder = paths::run_dir(&options.name);
@@ -256,32 +247,21 @@ impl Service {
         process::clean_environment(&mut command);
         configure(&mut command, options, address, metrics);
         let log = folder.join("wallet_service.stderr.log");
-        let mut process = Process::spawn("wallet_service", command, &log, Output::Piped)
-            .map_err(ServiceError::Process)?;
+        let mut process =
+            Process::spawn("wallet_service", command, &log, Output::Piped).map_err(ServiceError::Process)?;
         let lines = Lines::default();
         let reader = match process.take_stdout() {
             Some(pipe) => {
                 let what = format!("write {}", stdout.display());
                 let mut file = File::options();
-                let file = if options.continued_log {
-                    file.append(true)
-                } else {
-                    file.write(true).truncate(true)
-                };
+                let file = if options.continued_log { file.append(true) } else { file.write(true).truncate(true) };
                 let file = file.create(true).open(&stdout).map_err(io_error(what))?;
                 let lines = Arc::clone(&lines);
                 Some(thread::spawn(move || collect(pipe, file, &lines)))
             }
             None => None,
         };
-        let mut service = Self {
-            process,
-            address,
-            metrics,
-            stdout,
-            lines,
-            reader,
-        };
+        let mut service = Self { process, address, metrics, stdout, lines, reader };
         service.wait_ready()?;
         Ok(service)
     }
@@ -323,12 +303,7 @@ impl Service {
 
 type Lines = Arc<Mutex<VecDeque<String>>>;
 
-fn configure(
-    command: &mut Command,
-    options: &ServiceOptions,
-    address: SocketAddr,
-    metrics: SocketAddr,
-) {
+fn configure(command: &mut Command, options: &ServiceOptions, address: SocketAddr, metrics: SocketAddr) {
     let database = options.database_url.as_deref().unwrap_or(IN_MEMORY);
     command
         .env("LISTEN", address.to_string())
@@ -348,10 +323,7 @@ fn configure(
 fn collect(pipe: ChildStdout, mut file: File, lines: &Lines) {
     let mut pipe = BufReader::new(pipe);
     let mut bytes = Vec::new();
-    while pipe
-        .read_until(b'\n', &mut bytes)
-        .is_ok_and(|read| read > 0)
-    {
+    while pipe.read_until(b'\n', &mut bytes).is_ok_and(|read| read > 0) {
         // A full disk must not stop the reading; the lines in memory are still there.
         let _ = file.write_all(&bytes);
         let line = String::from_utf8_lossy(&bytes).trim_end().to_owned();
@@ -373,9 +345,7 @@ fn executable(messages: &[u8], name: &str) -> Option<PathBuf> {
     messages
         .split(|byte| *byte == b'\n')
         .filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok())
-        .filter(|message| {
-            message["reason"] == "compiler-artifact" && message["target"]["name"] == name
-        })
+        .filter(|message| message["reason"] == "compiler-artifact" && message["target"]["name"] == name)
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
 }
 
@@ -397,11 +367,7 @@ mod tests {
         let program = folder.join("stub.sh");
         fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        ServiceOptions {
-            name,
-            program: Some(program),
-            ..ServiceOptions::default()
-        }
+        ServiceOptions { name, program: Some(program), ..ServiceOptions::default() }
     }
 
     fn answer_everything_with_200() -> SocketAddr {
@@ -410,9 +376,7 @@ mod tests {
         thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
                 let _ = io::Read::read(&mut stream, &mut [0; 1024]);
-                let _ = stream.write_all(
-                    b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
-                );
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
             }
         });
         address
@@ -487,15 +451,9 @@ mod tests {
 
     #[test]
     fn an_early_end_shows_the_last_lines_of_both_outputs() {
-        let options = stub(
-            "early",
-            "echo '{\"message\":\"no database\"}'; echo panicked >&2; exit 1",
-        );
+        let options = stub("early", "echo '{\"message\":\"no database\"}'; echo panicked >&2; exit 1");
         let text = Service::start(&options).unwrap_err().to_string();
-        assert!(
-            text.contains("no database") && text.contains("panicked"),
-            "{text}"
-        );
+        assert!(text.contains("no database") && text.contains("panicked"), "{text}");
     }
 
     #[test]
@@ -510,13 +468,7 @@ mod tests {
 
     #[test]
     fn a_name_that_is_no_folder_is_refused() {
-        let options = ServiceOptions {
-            name: "../x".into(),
-            ..ServiceOptions::default()
-        };
-        assert!(matches!(
-            Service::start(&options),
-            Err(ServiceError::BadName(_))
-        ));
+        let options = ServiceOptions { name: "../x".into(), ..ServiceOptions::default() };
+        assert!(matches!(Service::start(&options), Err(ServiceError::BadName(_))));
     }
 }

@@ -100,12 +100,7 @@ impl Stack {
         let run = run::Run::new(options)?;
         let lock = run.lock()?;
         let (addresses, servers) = run.start(spawned)?;
-        Ok(Self {
-            options: options.clone(),
-            addresses,
-            servers,
-            _lock: lock,
-        })
+        Ok(Self { options: options.clone(), addresses, servers, _lock: lock })
     }
 
     /// The folder of this run, with its data, logs and run copies.
@@ -163,10 +158,7 @@ impl Stack {
     /// # Errors
     /// [`ProcessError::Ended`] with the last log lines of the one that does not.
     pub fn check(&mut self) -> Result<(), ProcessError> {
-        self.servers
-            .all_mut()
-            .iter_mut()
-            .try_for_each(|server| server.process.check())
+        self.servers.all_mut().iter_mut().try_for_each(|server| server.process.check())
     }
 
     /// Ends one server at once, as a crash does (SIGKILL); it stays part of the stack for [`restart`](Self::restart).
@@ -174,10 +166,7 @@ impl Stack {
     /// # Errors
     /// If it does not run.
     pub fn kill(&mut self, system: System) -> Result<(), Error> {
-        self.server(system)?
-            .process
-            .kill()
-            .map_err(io_error("kill", Path::new(system.name())))
+        self.server(system)?.process.kill().map_err(io_error("kill", Path::new(system.name())))
     }
 
     /// Starts a server again that has ended, on the same address with the same data, and waits until it is ready.

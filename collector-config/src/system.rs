@@ -190,10 +190,7 @@ mod tests {
 
     #[test]
     fn no_two_systems_of_a_stack_want_one_port() {
-        for all in [
-            System::ALL.to_vec(),
-            vec![System::Jaeger, System::Prometheus],
-        ] {
+        for all in [System::ALL.to_vec(), vec![System::Jaeger, System::Prometheus]] {
             let ports: Vec<_> = all.iter().flat_map(|system| system.ports(&all)).collect();
             assert_eq!(ports.iter().collect::<HashSet<_>>().len(), ports.len());
         }

@@ -29,10 +29,7 @@ impl Span {
     /// The first value of a tag.
     #[must_use]
     pub fn tag(&self, key: &str) -> Option<&str> {
-        self.tags
-            .iter()
-            .find(|(name, _)| name == key)
-            .map(|(_, value)| value.as_str())
+        self.tags.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
     /// Whether its status is an error.
@@ -77,12 +74,7 @@ impl Trace {
     /// changes.
     #[must_use]
     pub fn tree(&self) -> String {
-        let mut text = format!(
-            "trace {}, {} span{}\n",
-            self.trace_id,
-            self.spans.len(),
-            plural(self.spans.len())
-        );
+        let mut text = format!("trace {}, {} span{}\n", self.trace_id, self.spans.len(), plural(self.spans.len()));
         let mut printed = HashSet::new();
         for root in self.sorted(|span| self.parent(span).is_none()) {
             self.branch(root, "", "", &mut printed, &mut text);
@@ -110,18 +102,8 @@ impl Trace {
         text.push('\n');
         let children = self.sorted(|other| other.parent_span_id.as_ref() == Some(&span.span_id));
         for (n, child) in children.iter().enumerate() {
-            let (own, below) = if n + 1 == children.len() {
-                ("└─ ", "   ")
-            } else {
-                ("├─ ", "│  ")
-            };
-            self.branch(
-                child,
-                &format!("{child_indent}{own}"),
-                &format!("{child_indent}{below}"),
-                printed,
-                text,
-            );
+            let (own, below) = if n + 1 == children.len() { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+            self.branch(child, &format!("{child_indent}{own}"), &format!("{child_indent}{below}"), printed, text);
         }
     }
 
@@ -165,13 +147,7 @@ fn duration(us: u64) -> String {
 mod tests {
     use super::*;
 
-    fn span(
-        id: &str,
-        parent: Option<&str>,
-        operation: &str,
-        start_us: u64,
-        duration_us: u64,
-    ) -> Span {
+    fn span(id: &str, parent: Option<&str>, operation: &str, start_us: u64, duration_us: u64) -> Span {
         Span {
             span_id: id.into(),
             parent_span_id: parent.map(Into::into),
@@ -186,10 +162,7 @@ mod tests {
     }
 
     fn trace(spans: Vec<Span>) -> Trace {
-        Trace {
-            trace_id: "4bf9".into(),
-            spans,
-        }
+        Trace { trace_id: "4bf9".into(), spans }
     }
 
     #[test]
@@ -218,19 +191,12 @@ mod tests {
     #[test]
     fn a_span_without_its_parent_is_shown_and_marked() {
         let tree = trace(vec![span("b", Some("lost"), "orphan", 0, 1)]).tree();
-        assert_eq!(
-            tree,
-            "trace 4bf9, 1 span\norphan  1 µs  [wallet]  (parent lost is not here)\n"
-        );
+        assert_eq!(tree, "trace 4bf9, 1 span\norphan  1 µs  [wallet]  (parent lost is not here)\n");
     }
 
     #[test]
     fn spans_that_are_each_others_parents_do_not_hang_the_tree() {
-        let tree = trace(vec![
-            span("a", Some("b"), "one", 0, 1),
-            span("b", Some("a"), "two", 1, 1),
-        ])
-        .tree();
+        let tree = trace(vec![span("a", Some("b"), "one", 0, 1), span("b", Some("a"), "two", 1, 1)]).tree();
         assert_eq!(tree.lines().count(), 3, "{tree}");
     }
 }

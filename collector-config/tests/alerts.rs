@@ -45,10 +45,7 @@ impl Failing {
                 thread::sleep(Duration::from_millis(50));
             }
         });
-        Self {
-            stop,
-            thread: Some(thread),
-        }
+        Self { stop, thread: Some(thread) }
     }
 }
 
@@ -57,10 +54,7 @@ impl Drop for Failing {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             let ended = thread.join();
-            assert!(
-                ended.is_ok() || thread::panicking(),
-                "a request did not fail"
-            );
+            assert!(ended.is_ok() || thread::panicking(), "a request did not fail");
         }
     }
 }
@@ -106,9 +100,7 @@ impl Scene {
 
     #[track_caller]
     fn message(&self, channel: &str, part: &str) -> Message {
-        self.inbox
-            .wait_for(channel, &[part], PATIENCE)
-            .unwrap_or_else(|error| panic!("{error}"))
+        self.inbox.wait_for(channel, &[part], PATIENCE).unwrap_or_else(|error| panic!("{error}"))
     }
 
     fn messages(&self, channel: &str, alert: &str) -> Vec<Message> {
@@ -126,39 +118,26 @@ impl Scene {
     }
 
     fn is(&self, name: &str, state: &str) -> bool {
-        self.status_of(name)
-            .is_some_and(|status| status["state"] == state)
+        self.status_of(name).is_some_and(|status| status["state"] == state)
     }
 
     fn the_alert_goes_to_the_ones_on_call(&self) {
-        assert_eq!(
-            self.message("slack_api", "HighErrorRate").body["channel"],
-            "#oncall"
-        );
+        assert_eq!(self.message("slack_api", "HighErrorRate").body["channel"], "#oncall");
         let mail = self.message("email", "HighErrorRate").text();
         assert!(mail.contains("runbooks/HighErrorRate.md"), "{mail}");
     }
 
     fn the_death_of_the_host_goes_to_everybody_and_mutes_its_alerts(&mut self) {
         self.stack.kill(System::Node).unwrap();
-        assert_eq!(
-            self.message("slack_api", "HostDown").body["channel"],
-            "#incidents"
-        );
+        assert_eq!(self.message("slack_api", "HostDown").body["channel"], "#incidents");
         let page = self.message("pagerduty", "HostDown");
         assert_eq!(page.body["event_action"], "trigger");
         let sms = self.message("sms_webhook", "HostDown").query;
         // As an address has it: blanks are `+` or `%20`.
         let sms = sms.replace("%20", "+");
-        assert!(
-            sms.starts_with("text=P0+FIRING") && sms.contains("HostDown"),
-            "{sms}"
-        );
+        assert!(sms.starts_with("text=P0+FIRING") && sms.contains("HostDown"), "{sms}");
         let status = eventually("the muted alert", || {
-            Ok::<_, String>(
-                self.status_of("HighErrorRate")
-                    .filter(|status| status["state"] == "suppressed"),
-            )
+            Ok::<_, String>(self.status_of("HighErrorRate").filter(|status| status["state"] == "suppressed"))
         });
         assert_eq!(status["inhibitedBy"].as_array().map(Vec::len), Some(1));
         assert!(self.is("HostDown", "active"));
@@ -168,13 +147,9 @@ impl Scene {
         self.stack.restart(System::Node).unwrap();
         eventually_true("the end of the incident", || {
             let pages = self.messages("pagerduty", "HostDown");
-            Ok(pages
-                .iter()
-                .any(|page| page.body["event_action"] == "resolve"))
+            Ok(pages.iter().any(|page| page.body["event_action"] == "resolve"))
         });
-        eventually_true("the alert is no longer muted", || {
-            Ok(self.is("HighErrorRate", "active"))
-        });
+        eventually_true("the alert is no longer muted", || Ok(self.is("HighErrorRate", "active")));
     }
 
     fn a_silence_silences(&self) {
@@ -187,11 +162,7 @@ impl Scene {
         assert!(silenced.status.success(), "{silenced:?}");
         eventually_true("the silenced alert", || {
             let by = self.status_of("HighErrorRate");
-            Ok(by.is_some_and(|status| {
-                status["silencedBy"]
-                    .as_array()
-                    .is_some_and(|by| by.len() == 1)
-            }))
+            Ok(by.is_some_and(|status| status["silencedBy"].as_array().is_some_and(|by| by.len() == 1)))
         });
     }
 
@@ -200,24 +171,16 @@ impl Scene {
         let repeated = usize::try_from(since.elapsed().as_secs() / REPEATED.as_secs()).unwrap();
         for channel in ["slack_api", "email"] {
             let messages = self.messages(channel, "HighErrorRate");
-            assert!(
-                (1..=1 + repeated).contains(&messages.len()),
-                "{channel}: {messages:#?}"
-            );
+            assert!((1..=1 + repeated).contains(&messages.len()), "{channel}: {messages:#?}");
         }
     }
 
     fn no_message_failed(&self) {
         let page = self.alertmanager.text("/metrics").unwrap();
-        let failed: Vec<&str> = page
-            .lines()
-            .filter(|line| line.starts_with("alertmanager_notifications_failed_total"))
-            .collect();
+        let failed: Vec<&str> =
+            page.lines().filter(|line| line.starts_with("alertmanager_notifications_failed_total")).collect();
         assert!(!failed.is_empty());
-        assert!(
-            failed.iter().all(|line| line.ends_with(" 0")),
-            "{failed:#?}"
-        );
+        assert!(failed.iter().all(|line| line.ends_with(" 0")), "{failed:#?}");
     }
 }
 
@@ -233,9 +196,7 @@ fn an_alert_is_sent_once_is_muted_by_the_death_of_its_host_and_ends() {
     scene.the_alert_was_sent_once_each_way(sent);
     drop(failing);
     eventually_true("the end of the alert", || {
-        let firing = scene
-            .prometheus
-            .instant("ALERTS{alertname=\"HighErrorRate\"}")?;
+        let firing = scene.prometheus.instant("ALERTS{alertname=\"HighErrorRate\"}")?;
         Ok(firing.is_empty())
     });
     scene.no_message_failed();

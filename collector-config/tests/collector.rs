@@ -102,9 +102,7 @@ fn errors_slow_requests_and_money_are_kept_and_the_rest_is_sampled() {
     }
     let jaeger = Jaeger::new(stack.jaeger_url());
     for span in &kept {
-        eventually(&format!("{} in Jaeger", span.name), || {
-            jaeger.trace(&span.id())
-        });
+        eventually(&format!("{} in Jaeger", span.name), || jaeger.trace(&span.id()));
     }
     // Those that were left were sent, and decided on, before those that have arrived.
     for span in &left {
@@ -132,10 +130,7 @@ fn nothing_that_is_kept_is_missing_when_jaeger_and_the_collector_die_in_between(
     let swap = |count: usize| {
         for _ in 0..count {
             let body = json!({"from": from, "to": to, "amount": 10});
-            assert_eq!(
-                post(&format!("{}/api/v1/swap", service.url()), &body).0,
-                201
-            );
+            assert_eq!(post(&format!("{}/api/v1/swap", service.url()), &body).0, 201);
         }
     };
     // Jaeger is away: what the collector keeps waits on its disk.
@@ -146,13 +141,8 @@ fn nothing_that_is_kept_is_missing_when_jaeger_and_the_collector_die_in_between(
         let page = own.text("/metrics")?;
         let decided = page
             .lines()
-            .filter(|line| {
-                line.contains("sampling_traces_sampled")
-                    || line.contains("global_count_traces_sampled")
-            })
-            .filter(|line| {
-                line.contains("decision=\"sampled\"") || line.contains("sampled=\"true\"")
-            })
+            .filter(|line| line.contains("sampling_traces_sampled") || line.contains("global_count_traces_sampled"))
+            .filter(|line| line.contains("decision=\"sampled\"") || line.contains("sampled=\"true\""))
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
             .sum::<f64>();
         Ok(decided >= 40.0 && sum(&page, "otelcol_exporter_queue_size") > 0.0)
@@ -191,12 +181,7 @@ fn nothing_that_is_kept_is_missing_when_jaeger_and_the_collector_die_in_between(
 }
 
 /// A collector that the stack does not know: one of a fleet.
-fn collector(
-    name: &str,
-    layers: &[&str],
-    addresses: &Addresses,
-    more: &[(&str, String)],
-) -> Process {
+fn collector(name: &str, layers: &[&str], addresses: &Addresses, more: &[(&str, String)]) -> Process {
     let folder = paths::run_dir("test_scale_out").join(name);
     fs::create_dir_all(&folder).unwrap();
     let mut command = process::command(&Program::Collector.path().unwrap(), Lifetime::Scoped);
@@ -270,12 +255,7 @@ fn a_trace_meets_in_one_gateway_however_its_spans_reach_the_agent() {
         .enumerate()
         .map(|(index, (jaeger, addresses))| {
             let to = jaeger.address(Port::OtlpGrpc).to_string();
-            collector(
-                &format!("gateway{index}"),
-                &["base", "backends"],
-                addresses,
-                &[("JAEGER_OTLP_GRPC", to)],
-            )
+            collector(&format!("gateway{index}"), &["base", "backends"], addresses, &[("JAEGER_OTLP_GRPC", to)])
         })
         .collect();
     let gateway = |index: usize| addresses[index].of(Port::OtlpGrpc).to_string();
@@ -283,32 +263,20 @@ fn a_trace_meets_in_one_gateway_however_its_spans_reach_the_agent() {
         "agent",
         &["agent"],
         &addresses[2],
-        &[
-            ("COLLECTOR_GATEWAY_1", gateway(0)),
-            ("COLLECTOR_GATEWAY_2", gateway(1)),
-        ],
+        &[("COLLECTOR_GATEWAY_1", gateway(0)), ("COLLECTOR_GATEWAY_2", gateway(1))],
     );
 
     let entrance = format!("http://{}", addresses[2].of(Port::OtlpHttp));
-    let spans: Vec<RawSpan> = (0..TRACES)
-        .map(|_| RawSpan::new(new_trace(), "GET /api/v1/wallets"))
-        .collect();
+    let spans: Vec<RawSpan> = (0..TRACES).map(|_| RawSpan::new(new_trace(), "GET /api/v1/wallets")).collect();
     // Three spans of each trace, each in a request of its own kind of mixture.
     for _ in 0..3 {
         for some in spans.chunks(7) {
             send(&entrance, some);
         }
     }
-    let clients: Vec<Jaeger> = jaegers
-        .iter()
-        .map(|jaeger| Jaeger::new(jaeger.jaeger_url()))
-        .collect();
+    let clients: Vec<Jaeger> = jaegers.iter().map(|jaeger| Jaeger::new(jaeger.jaeger_url())).collect();
     let count = |client: &Jaeger, span: &RawSpan| {
-        Ok::<_, QueryError>(
-            client
-                .trace(&span.id())?
-                .map_or(0, |trace| trace.spans.len()),
-        )
+        Ok::<_, QueryError>(client.trace(&span.id())?.map_or(0, |trace| trace.spans.len()))
     };
     let mut each = [0, 0];
     for span in &spans {

@@ -40,9 +40,7 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
 
 #[track_caller]
 fn passes(command: &mut Command) -> Output {
-    let output = command
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(
         output.status.success(),
         "{command:?}: {}{}",
@@ -64,34 +62,17 @@ fn flag(flag: &str, path: &Path) -> OsString {
 fn prometheus_and_its_rules_are_accepted_with_all_lints() {
     let lint = ["--lint=all", "--lint-fatal"];
     passes(
-        program(Program::Promtool)
-            .args(["check", "config"])
-            .args(lint)
-            .arg(config().join("prometheus/prometheus.yml")),
+        program(Program::Promtool).args(["check", "config"]).args(lint).arg(config().join("prometheus/prometheus.yml")),
     );
-    passes(
-        program(Program::Promtool)
-            .args(["check", "rules"])
-            .args(lint)
-            .args(files("prometheus/rules", ".yml")),
-    );
+    passes(program(Program::Promtool).args(["check", "rules"]).args(lint).args(files("prometheus/rules", ".yml")));
 }
 
 #[test]
 fn every_rule_file_is_loaded() {
     let text = fs::read_to_string(config().join("prometheus/prometheus.yml")).unwrap();
     for file in files("prometheus/rules", ".yml") {
-        let folder = file
-            .parent()
-            .unwrap()
-            .file_name()
-            .unwrap()
-            .to_string_lossy()
-            .into_owned();
-        assert!(
-            text.contains(&format!("- rules/{folder}/*.yml")),
-            "{file:?}"
-        );
+        let folder = file.parent().unwrap().file_name().unwrap().to_string_lossy().into_owned();
+        assert!(text.contains(&format!("- rules/{folder}/*.yml")), "{file:?}");
     }
 }
 
@@ -118,33 +99,19 @@ fn every_job_belongs_to_a_system_or_to_the_service() {
         let entries = fs::read_dir(config().join(folder)).unwrap();
         let stems = entries.map(|entry| entry.unwrap().path());
         stems
-            .filter(|path| {
-                path.extension().is_some_and(|ending| ending == "yml") || path.join(".").is_dir()
-            })
+            .filter(|path| path.extension().is_some_and(|ending| ending == "yml") || path.join(".").is_dir())
             .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
             .collect()
     };
-    let mut known: BTreeSet<String> = System::ALL
-        .iter()
-        .flat_map(|system| system.jobs())
-        .map(|job| (*job).to_owned())
-        .collect();
+    let mut known: BTreeSet<String> =
+        System::ALL.iter().flat_map(|system| system.jobs()).map(|job| (*job).to_owned()).collect();
     known.insert("ironcore".into());
     let beside = ["optional", "services", "targets"].map(str::to_owned);
     known.extend(beside.clone());
-    let unknown: Vec<_> = jobs("prometheus/scrape")
-        .difference(&known)
-        .cloned()
-        .collect();
-    assert!(
-        unknown.is_empty(),
-        "`cargo stack` starts no {unknown:?}: name them in System::jobs"
-    );
+    let unknown: Vec<_> = jobs("prometheus/scrape").difference(&known).cloned().collect();
+    assert!(unknown.is_empty(), "`cargo stack` starts no {unknown:?}: name them in System::jobs");
     known.insert("cockroachdb".into());
-    let unknown: Vec<_> = jobs("prometheus/rules")
-        .difference(&known)
-        .cloned()
-        .collect();
+    let unknown: Vec<_> = jobs("prometheus/rules").difference(&known).cloned().collect();
     assert!(unknown.is_empty(), "{unknown:?}");
 }
 
@@ -153,23 +120,14 @@ fn the_optional_jobs_are_accepted_where_they_are_copied_to() {
     let folder = paths::run_dir("test_optional_jobs");
     let _ = fs::remove_dir_all(&folder);
     for file in files("prometheus", ".yml") {
-        let copied = file
-            .strip_prefix(config())
-            .unwrap()
-            .to_string_lossy()
-            .into_owned();
-        let copied = copied
-            .replace("scrape/optional/targets", "scrape/targets/targets")
-            .replace("scrape/optional", "scrape");
+        let copied = file.strip_prefix(config()).unwrap().to_string_lossy().into_owned();
+        let copied =
+            copied.replace("scrape/optional/targets", "scrape/targets/targets").replace("scrape/optional", "scrape");
         let copy = folder.join(copied);
         fs::create_dir_all(copy.parent().unwrap()).unwrap();
         fs::copy(&file, &copy).unwrap();
     }
-    passes(
-        program(Program::Promtool)
-            .args(["check", "config"])
-            .arg(folder.join("prometheus/prometheus.yml")),
-    );
+    passes(program(Program::Promtool).args(["check", "config"]).arg(folder.join("prometheus/prometheus.yml")));
     assert!(folder.join("prometheus/scrape/cockroachdb.yml").is_file());
 }
 
@@ -196,11 +154,7 @@ fn the_unit_tests_of_the_rules_pass() {
 #[test]
 fn jaeger_accepts_each_of_its_configurations() {
     for file in files("jaeger", ".yaml") {
-        passes(
-            program(Program::Jaeger)
-                .arg("validate")
-                .arg(flag("--config=", &file)),
-        );
+        passes(program(Program::Jaeger).arg("validate").arg(flag("--config=", &file)));
     }
 }
 
@@ -223,23 +177,14 @@ fn the_collector_accepts_every_layering() {
         let mut command = program(Program::Collector);
         command.arg("validate").env("COLLECTOR_STORAGE", &folder);
         for layer in layers {
-            command.arg(flag(
-                "--config=",
-                &config().join("collector").join(format!("{layer}.yaml")),
-            ));
+            command.arg(flag("--config=", &config().join("collector").join(format!("{layer}.yaml"))));
         }
         passes(&mut command);
     }
-    let layered: BTreeSet<&str> = LAYERS
-        .iter()
-        .flat_map(|layers| layers.iter().copied())
-        .collect();
+    let layered: BTreeSet<&str> = LAYERS.iter().flat_map(|layers| layers.iter().copied()).collect();
     for file in files("collector", ".yaml") {
         let name = file.file_stem().unwrap().to_string_lossy().into_owned();
-        assert!(
-            name == "builder" || layered.contains(name.as_str()),
-            "{name} is in no layering"
-        );
+        assert!(name == "builder" || layered.contains(name.as_str()), "{name} is in no layering");
     }
 }
 
@@ -248,10 +193,7 @@ fn entries(text: &str, key: &str) -> BTreeMap<String, String> {
     let mut inside = false;
     let mut found: BTreeMap<String, String> = BTreeMap::new();
     let mut name = String::new();
-    for line in text
-        .lines()
-        .filter(|line| !line.trim_start().starts_with('#'))
-    {
+    for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
         if !line.starts_with(' ') && !line.is_empty() {
             inside = line == format!("{key}:");
         } else if inside && !line.is_empty() {
@@ -297,20 +239,13 @@ fn the_blackbox_exporter_accepts_its_configuration() {
     passes(
         Command::new(Packaged::Blackbox.path().unwrap())
             .arg("--config.check")
-            .arg(flag(
-                "--config.file=",
-                &config().join("blackbox/blackbox.yml"),
-            )),
+            .arg(flag("--config.file=", &config().join("blackbox/blackbox.yml"))),
     );
 }
 
 #[test]
 fn alertmanager_accepts_its_configuration() {
-    passes(
-        program(Program::Amtool)
-            .arg("check-config")
-            .arg(config().join("alertmanager/alertmanager.yml")),
-    );
+    passes(program(Program::Amtool).arg("check-config").arg(config().join("alertmanager/alertmanager.yml")));
 }
 
 #[test]
@@ -320,15 +255,8 @@ fn every_severity_of_every_alert_has_its_route() {
         let mut command = program(Program::Amtool);
         command
             .args(["config", "routes", "test"])
-            .arg(flag(
-                "--config.file=",
-                &config().join("alertmanager/alertmanager.yml"),
-            ))
-            .args([
-                format!("alertname={name}"),
-                "service=ironcore".to_owned(),
-                "team=wallet".to_owned(),
-            ]);
+            .arg(flag("--config.file=", &config().join("alertmanager/alertmanager.yml")))
+            .args([format!("alertname={name}"), "service=ironcore".to_owned(), "team=wallet".to_owned()]);
         if let Some(severity) = severity {
             command.arg(format!("severity={severity}"));
         }
@@ -337,20 +265,12 @@ fn every_severity_of_every_alert_has_its_route() {
     };
     for name in names.keys().filter(|name| *name != "Watchdog") {
         for (severity, receiver) in [("P0", "p0"), ("P1", "p1"), ("P2", "p2"), ("P3", "p3")] {
-            assert_eq!(
-                route(Some(severity), name),
-                receiver,
-                "{name} as {severity}"
-            );
+            assert_eq!(route(Some(severity), name), receiver, "{name} as {severity}");
         }
         assert_eq!(route(None, name), "no-severity", "{name}");
     }
     for unknown in ["p0", "critical"] {
-        assert_eq!(
-            route(Some(unknown), "ServiceDown"),
-            "no-severity",
-            "{unknown:?}"
-        );
+        assert_eq!(route(Some(unknown), "ServiceDown"), "no-severity", "{unknown:?}");
     }
     for severity in [None, Some("none"), Some("P0")] {
         assert_eq!(route(severity, "Watchdog"), "heartbeat", "{severity:?}");
@@ -359,12 +279,7 @@ fn every_severity_of_every_alert_has_its_route() {
 
 #[test]
 fn yaml_is_tidy() {
-    passes(
-        Command::new("yamllint")
-            .args(["--strict", "--config-file"])
-            .arg(config().join(".yamllint"))
-            .arg(config()),
-    );
+    passes(Command::new("yamllint").args(["--strict", "--config-file"]).arg(config().join(".yamllint")).arg(config()));
 }
 
 /// The alerts of all rule files, of Prometheus and of Loki, with the text of each from its name to the next rule.
@@ -400,12 +315,7 @@ fn every_alert_says_how_bad_it_is_whose_it_is_and_what_to_do() {
                 has("severity: none");
             } else {
                 let known = ["P0", "P1", "P2", "P3"];
-                assert!(
-                    known
-                        .iter()
-                        .any(|level| rule.contains(&format!("severity: {level}"))),
-                    "{name}: severity"
-                );
+                assert!(known.iter().any(|level| rule.contains(&format!("severity: {level}"))), "{name}: severity");
             }
             for part in ["team: ", "service: ", "summary: ", "description: "] {
                 has(part);
@@ -422,18 +332,12 @@ fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
         let file = config().join(format!("runbooks/{name}.md"));
         let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file:?}: {error}"));
         for heading in ["## Meaning", "## Impact", "## Diagnosis", "## Mitigation"] {
-            assert!(
-                text.contains(&format!("\n{heading}\n")),
-                "{name}: {heading}"
-            );
+            assert!(text.contains(&format!("\n{heading}\n")), "{name}: {heading}");
         }
     }
     for file in files("runbooks", ".md") {
         let name = file.file_stem().unwrap().to_string_lossy().into_owned();
-        assert!(
-            name == "README" || alerts.contains_key(&name),
-            "{name} is no alert"
-        );
+        assert!(name == "README" || alerts.contains_key(&name), "{name} is no alert");
     }
 }
 
@@ -449,11 +353,9 @@ const CASES: [&str; 6] = [
 
 /// The alerts of Loki: `promtool` evaluates no `LogQL`, the real server is asked instead (`tests/logs.rs`).
 fn is_of_loki(name: &str) -> bool {
-    files("loki/rules", ".yml").iter().any(|file| {
-        fs::read_to_string(file)
-            .unwrap()
-            .contains(&format!("- alert: {name}\n"))
-    })
+    files("loki/rules", ".yml")
+        .iter()
+        .any(|file| fs::read_to_string(file).unwrap().contains(&format!("- alert: {name}\n")))
 }
 
 #[test]
@@ -462,10 +364,7 @@ fn every_alert_of_prometheus_has_its_six_cases() {
         let file = config().join(format!("prometheus/tests/{name}.yml"));
         let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file:?}: {error}"));
         for case in CASES {
-            assert!(
-                text.contains(&format!("{name} {case}")),
-                "{name}: no case \"{case}\""
-            );
+            assert!(text.contains(&format!("{name} {case}")), "{name}: no case \"{case}\"");
         }
         // A case in which nothing is expected proves nothing unless another one expects the alert.
         let asked = format!("alertname: {name}\n");
@@ -478,12 +377,8 @@ fn every_alert_of_prometheus_has_its_six_cases() {
 }
 
 /// A data source and the kind that Grafana knows it by.
-const DATASOURCES: [(&str, &str); 4] = [
-    ("prometheus", "prometheus"),
-    ("loki", "loki"),
-    ("jaeger", "jaeger"),
-    ("alertmanager", "alertmanager"),
-];
+const DATASOURCES: [(&str, &str); 4] =
+    [("prometheus", "prometheus"), ("loki", "loki"), ("jaeger", "jaeger"), ("alertmanager", "alertmanager")];
 
 #[test]
 fn every_dashboard_is_whole() {
@@ -498,21 +393,15 @@ fn every_dashboard_is_whole() {
     }
     for file in files("grafana/dashboards", ".json") {
         let name = file.file_name().unwrap().to_string_lossy().into_owned();
-        let board: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap())
-            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let board: serde_json::Value =
+            serde_json::from_slice(&fs::read(&file).unwrap()).unwrap_or_else(|error| panic!("{name}: {error}"));
         let text = |value: &serde_json::Value, what: &str| {
             let text = value.as_str().unwrap_or_default().trim().to_owned();
             assert!(!text.is_empty(), "{name}: no {what} in {value}");
             text
         };
-        assert!(
-            boards.insert(text(&board["uid"], "uid")),
-            "{name}: uid twice"
-        );
-        assert!(
-            boards.insert(text(&board["title"], "title")),
-            "{name}: title twice"
-        );
+        assert!(boards.insert(text(&board["uid"], "uid")), "{name}: uid twice");
+        assert!(boards.insert(text(&board["title"], "title")), "{name}: title twice");
         let mut ids = BTreeSet::new();
         let mut panels: Vec<&serde_json::Value> = Vec::new();
         for panel in board["panels"].as_array().unwrap() {
@@ -521,35 +410,20 @@ fn every_dashboard_is_whole() {
         }
         for panel in panels {
             let title = text(&panel["title"], "title of a panel");
-            assert!(
-                ids.insert(panel["id"].as_u64().unwrap()),
-                "{name}: {title}: id twice"
-            );
+            assert!(ids.insert(panel["id"].as_u64().unwrap()), "{name}: {title}: id twice");
             if panel["type"] == "row" {
                 continue;
             }
             text(&panel["description"], &format!("description of {title}"));
             let known = |uid: &serde_json::Value| DATASOURCES.iter().any(|(known, _)| uid == known);
             if panel["type"] != "text" {
-                assert!(
-                    known(&panel["datasource"]["uid"]),
-                    "{name}: {title}: data source"
-                );
+                assert!(known(&panel["datasource"]["uid"]), "{name}: {title}: data source");
             }
             for target in panel["targets"].as_array().into_iter().flatten() {
-                assert!(
-                    known(&target["datasource"]["uid"]),
-                    "{name}: {title}: data source of a query"
-                );
+                assert!(known(&target["datasource"]["uid"]), "{name}: {title}: data source of a query");
             }
-            if matches!(
-                panel["type"].as_str(),
-                Some("timeseries" | "stat" | "gauge" | "bargauge" | "heatmap")
-            ) {
-                text(
-                    &panel["fieldConfig"]["defaults"]["unit"],
-                    &format!("unit of {title}"),
-                );
+            if matches!(panel["type"].as_str(), Some("timeseries" | "stat" | "gauge" | "bargauge" | "heatmap")) {
+                text(&panel["fieldConfig"]["defaults"]["unit"], &format!("unit of {title}"));
             }
         }
     }

@@ -24,29 +24,14 @@ use support::{PATIENCE, POLL, eventually_true, get, post, service};
 
 /// Metrics that are named on purpose though nothing here has them, and why.
 const NOT_HERE: [(&str, &str); 4] = [
-    (
-        "otelcol_exporter_enqueue_failed_spans_total",
-        "born with the first full queue",
-    ),
-    (
-        "otelcol_exporter_enqueue_failed_log_records_total",
-        "born with the first full queue",
-    ),
-    (
-        "otelcol_exporter_send_failed_spans_total",
-        "born with the first failure",
-    ),
-    (
-        "otelcol_exporter_send_failed_log_records_total",
-        "born with the first failure",
-    ),
+    ("otelcol_exporter_enqueue_failed_spans_total", "born with the first full queue"),
+    ("otelcol_exporter_enqueue_failed_log_records_total", "born with the first full queue"),
+    ("otelcol_exporter_send_failed_spans_total", "born with the first failure"),
+    ("otelcol_exporter_send_failed_log_records_total", "born with the first failure"),
 ];
 
 /// Metrics of the library that no rule and no dashboard reads, and why.
-const NOT_READ: [(&str, &str); 1] = [(
-    "target_info",
-    "who emits, for joins in queries of one's own",
-)];
+const NOT_READ: [(&str, &str); 1] = [("target_info", "who emits, for joins in queries of one's own")];
 
 /// Every system, a service on the stack's own database, one that speaks gRPC and calls others, and something with a
 /// certificate.
@@ -65,17 +50,11 @@ struct Everything {
 impl Everything {
     fn start() -> Self {
         let metrics = free_address().unwrap();
-        let options = Options::free_ports("test_contract")
-            .with(&System::ALL)
-            .scraping(metrics);
+        let options = Options::free_ports("test_contract").with(&System::ALL).scraping(metrics);
         let stack = Stack::start(&options).unwrap_or_else(|error| panic!("{error}"));
         let certificate = TlsServer::start(&stack.folder());
         let target = json!([{"targets": [certificate.address], "labels": {"module": "tls", "host": "localhost", "service": "ironcore"}}]);
-        fs::write(
-            stack.folder().join("prometheus/scrape/targets/tls.yml"),
-            target.to_string(),
-        )
-        .unwrap();
+        fs::write(stack.folder().join("prometheus/scrape/targets/tls.yml"), target.to_string()).unwrap();
         let swap = Service::start(&ServiceOptions {
             name: "test_contract_swap".into(),
             otlp_endpoint: Some(stack.otlp_grpc_url()),
@@ -83,13 +62,8 @@ impl Everything {
             ..ServiceOptions::default()
         })
         .unwrap_or_else(|error| panic!("{error}"));
-        let target =
-            json!([{"targets": [swap.metrics_address()], "labels": {"host": "localhost"}}]);
-        fs::write(
-            stack.folder().join("prometheus/scrape/services/swap.yml"),
-            target.to_string(),
-        )
-        .unwrap();
+        let target = json!([{"targets": [swap.metrics_address()], "labels": {"host": "localhost"}}]);
+        fs::write(stack.folder().join("prometheus/scrape/services/swap.yml"), target.to_string()).unwrap();
         let service = service(ServiceOptions {
             name: "test_contract".into(),
             metrics: Some(metrics),
@@ -151,9 +125,7 @@ impl Everything {
         let old = json!({"streams": [{"stream": {"service_name": "old"}, "values": [["1000000000000000000", "old"]]}]});
         assert_eq!(post(&self.push, &old).0, 400);
         self.jaeger.get("/api/services", &[]).unwrap();
-        self.jaeger
-            .get("/api/traces", &[("service", "ironcore")])
-            .unwrap();
+        self.jaeger.get("/api/traces", &[("service", "ironcore")]).unwrap();
     }
 
     /// All names of metrics that have series now.
@@ -165,10 +137,7 @@ impl Everything {
     /// The names of the labels of a metric, over all of its series.
     fn labels(&self, metric: &str) -> BTreeSet<String> {
         let selector = format!("{{__name__=\"{metric}\"}}");
-        let series = self
-            .prometheus
-            .get("/api/v1/series", &[("match[]", &selector)])
-            .unwrap();
+        let series = self.prometheus.get("/api/v1/series", &[("match[]", &selector)]).unwrap();
         series["data"]
             .as_array()
             .into_iter()
@@ -189,14 +158,7 @@ impl TlsServer {
     fn start(folder: &Path) -> Self {
         let (key, certificate) = (folder.join("tls.key"), folder.join("tls.pem"));
         let made = Command::new("openssl")
-            .args([
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-            ])
+            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"])
             .args(["-nodes", "-days", "7", "-subj", "/CN=localhost", "-keyout"])
             .arg(&key)
             .arg("-out")
@@ -294,16 +256,11 @@ fn panels(board: &Value) -> Vec<&Value> {
 }
 
 fn substituted(text: &str, variables: &[String]) -> String {
-    let mut text = text
-        .replace("$__rate_interval", "1m")
-        .replace("$__interval", "1m")
-        .replace("$__range", "1h");
+    let mut text = text.replace("$__rate_interval", "1m").replace("$__interval", "1m").replace("$__range", "1h");
     let mut by_length: Vec<&String> = variables.iter().collect();
     by_length.sort_by_key(|name| std::cmp::Reverse(name.len()));
     for name in by_length {
-        text = text
-            .replace(&format!("${{{name}}}"), ".*")
-            .replace(&format!("${name}"), ".*");
+        text = text.replace(&format!("${{{name}}}"), ".*").replace(&format!("${name}"), ".*");
     }
     text
 }
@@ -329,11 +286,8 @@ fn walk(node: &Value, wanted: &BTreeSet<String>, found: &mut Vec<(String, BTreeS
         Some("vectorSelector" | "matrixSelector") => {
             let matchers = node["matchers"].as_array().into_iter().flatten();
             // `!=` also holds where there is no such label.
-            let positive =
-                matchers.filter(|matcher| !matcher["type"].as_str().unwrap_or("").starts_with('!'));
-            below.extend(
-                positive.filter_map(|matcher| matcher["name"].as_str().map(ToOwned::to_owned)),
-            );
+            let positive = matchers.filter(|matcher| !matcher["type"].as_str().unwrap_or("").starts_with('!'));
+            below.extend(positive.filter_map(|matcher| matcher["name"].as_str().map(ToOwned::to_owned)));
             found.push((node["name"].as_str().unwrap().to_owned(), below));
             return;
         }
@@ -346,10 +300,7 @@ fn walk(node: &Value, wanted: &BTreeSet<String>, found: &mut Vec<(String, BTreeS
         }
         Some("call") => {
             let name = node["func"]["name"].as_str().unwrap_or_default();
-            if matches!(
-                name,
-                "label_replace" | "label_join" | "absent" | "absent_over_time"
-            ) {
+            if matches!(name, "label_replace" | "label_join" | "absent" | "absent_over_time") {
                 // These make labels.
                 below.clear();
             }
@@ -380,16 +331,12 @@ fn walk(node: &Value, wanted: &BTreeSet<String>, found: &mut Vec<(String, BTreeS
 
 fn strings(list: &Value) -> BTreeSet<String> {
     let list = list.as_array().into_iter().flatten();
-    list.filter_map(|item| item.as_str().map(ToOwned::to_owned))
-        .collect()
+    list.filter_map(|item| item.as_str().map(ToOwned::to_owned)).collect()
 }
 
 /// The families of the service's page, as `# TYPE` names them.
 fn families(page: &str) -> BTreeSet<String> {
-    page.lines()
-        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
-        .map(ToOwned::to_owned)
-        .collect()
+    page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).map(ToOwned::to_owned).collect()
 }
 
 /// What the rules and dashboards read, by metric.
@@ -399,10 +346,7 @@ fn reads(prometheus: &Api) -> BTreeMap<String, Read> {
         add(prometheus, expression, &mut reads);
     }
     for (name, why) in NOT_HERE {
-        assert!(
-            reads.contains_key(name),
-            "{name} ({why}) is not read any more"
-        );
+        assert!(reads.contains_key(name), "{name} ({why}) is not read any more");
     }
     reads.retain(|metric, _| !NOT_HERE.iter().any(|(name, _)| name == metric));
     assert!(reads.len() > 50, "only {} metrics are read", reads.len());
@@ -415,18 +359,10 @@ fn every_metric_has_series(everything: &Everything, reads: &BTreeMap<String, Rea
     let complete = wait_until(PATIENCE, POLL, "every metric", || {
         everything.drive();
         let names = everything.names();
-        missing = reads
-            .keys()
-            .filter(|metric| !names.contains(*metric))
-            .collect();
+        missing = reads.keys().filter(|metric| !names.contains(*metric)).collect();
         Ok::<_, QueryError>(missing.is_empty().then_some(()))
     });
-    let told = missing.iter().map(|metric| {
-        format!(
-            "no series of {metric}, named by {:?}",
-            reads[*metric].places
-        )
-    });
+    let told = missing.iter().map(|metric| format!("no series of {metric}, named by {:?}", reads[*metric].places));
     assert!(complete.is_ok(), "{}", told.collect::<Vec<_>>().join("\n"));
 }
 
@@ -451,16 +387,11 @@ fn every_metric_of_the_library_is_read(service: &Service, reads: &BTreeMap<Strin
     let page = Api::new(service.metrics_url()).text("").unwrap();
     for family in families(&page) {
         let of_family = |metric: &String| {
-            metric
-                .strip_prefix(&family)
-                .is_some_and(|rest| matches!(rest, "" | "_bucket" | "_sum" | "_count"))
+            metric.strip_prefix(&family).is_some_and(|rest| matches!(rest, "" | "_bucket" | "_sum" | "_count"))
         };
         let read = reads.keys().any(of_family);
         let left = NOT_READ.iter().any(|(name, _)| *name == family);
-        assert!(
-            read != left,
-            "{family}: read by a rule or dashboard: {read}, listed as not read: {left}"
-        );
+        assert!(read != left, "{family}: read by a rule or dashboard: {read}, listed as not read: {left}");
     }
 }
 
@@ -476,12 +407,7 @@ fn every_log_query_is_one(loki: &Api) {
 fn jaeger_knows_the_requests_per_second(everything: &Everything) {
     eventually_true("requests/s of the service in Jaeger", || {
         everything.drive();
-        let parameters = [
-            ("service", "ironcore"),
-            ("lookback", "60000"),
-            ("ratePer", "10000"),
-            ("step", "1000"),
-        ];
+        let parameters = [("service", "ironcore"), ("lookback", "60000"), ("ratePer", "10000"), ("step", "1000")];
         let answer = everything.jaeger.get("/api/metrics/calls", &parameters)?;
         let metrics = answer["metrics"].as_array();
         Ok(metrics.is_some_and(|metrics| !metrics.is_empty()))
@@ -498,25 +424,17 @@ fn an_exemplar_leads_to_a_trace_and_its_lines(everything: &Everything) {
         everything.drive();
         let (start, end) = ((now() - 60).to_string(), now().to_string());
         let parameters = [
-            (
-                "query",
-                "http_request_duration_seconds_bucket{route=\"/api/v1/swap\"}",
-            ),
+            ("query", "http_request_duration_seconds_bucket{route=\"/api/v1/swap\"}"),
             ("start", &start),
             ("end", &end),
         ];
-        let answer = everything
-            .prometheus
-            .get("/api/v1/query_exemplars", &parameters)?;
+        let answer = everything.prometheus.get("/api/v1/query_exemplars", &parameters)?;
         let Some(id) = answer["data"][0]["exemplars"][0]["labels"]["trace_id"].as_str() else {
             return Ok(false);
         };
         let trace = everything.jaeger.get(&format!("/api/traces/{id}"), &[]);
         let query = format!("{{service_name=\"ironcore\"}} | trace_id=\"{id}\"");
-        let lines = everything.loki.get(
-            "/loki/api/v1/query_range",
-            &[("query", &query), ("since", "1h")],
-        )?;
+        let lines = everything.loki.get("/loki/api/v1/query_range", &[("query", &query), ("since", "1h")])?;
         let streams = lines["data"]["result"].as_array();
         Ok(trace.is_ok() && streams.is_some_and(|streams| !streams.is_empty()))
     });

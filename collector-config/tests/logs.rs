@@ -34,12 +34,7 @@ impl Scene {
     fn start(name: &str) -> Self {
         let inbox = Inbox::start().unwrap();
         let options = Options::free_ports(name)
-            .with(&[
-                System::Alertmanager,
-                System::Jaeger,
-                System::Loki,
-                System::Collector,
-            ])
+            .with(&[System::Alertmanager, System::Jaeger, System::Loki, System::Collector])
             .alerting(&inbox);
         let stack = Stack::start(&options).unwrap_or_else(|error| panic!("{error}"));
         Self {
@@ -77,10 +72,7 @@ impl Scene {
             }));
             for (line, count) in &kept {
                 let once = written.get(line).copied().unwrap_or_default();
-                assert!(
-                    *count <= once,
-                    "{count} times, written {once} times: {line}"
-                );
+                assert!(*count <= once, "{count} times, written {once} times: {line}");
             }
             Ok(kept == written)
         });
@@ -107,18 +99,14 @@ struct Line {
 
 impl Loki {
     fn ask(&self, query: &str) -> Result<Value, QueryError> {
-        let answer = self.0.get(
-            "/loki/api/v1/query_range",
-            &[("query", query), ("since", "1h"), ("limit", "5000")],
-        )?;
+        let answer = self.0.get("/loki/api/v1/query_range", &[("query", query), ("since", "1h"), ("limit", "5000")])?;
         Ok(answer["data"]["result"].clone())
     }
 
     fn lines(&self, query: &str) -> Result<Vec<Line>, QueryError> {
         let streams = self.ask(query)?;
         let of_stream = |stream: &Value| -> Vec<Line> {
-            let labels: BTreeMap<String, String> =
-                serde_json::from_value(stream["stream"].clone()).unwrap();
+            let labels: BTreeMap<String, String> = serde_json::from_value(stream["stream"].clone()).unwrap();
             let values = stream["values"].as_array().into_iter().flatten();
             values
                 .map(|value| Line {
@@ -131,12 +119,7 @@ impl Loki {
                 })
                 .collect()
         };
-        Ok(streams
-            .as_array()
-            .into_iter()
-            .flatten()
-            .flat_map(of_stream)
-            .collect())
+        Ok(streams.as_array().into_iter().flatten().flat_map(of_stream).collect())
     }
 }
 
@@ -152,10 +135,7 @@ fn every_line_arrives_once_also_over_a_crash_of_the_collector() {
     scene.fail(10);
     scene.wait_for_every_line();
 
-    let errors = scene
-        .loki
-        .lines(&format!("{ALL} | severity_text=\"ERROR\""))
-        .unwrap();
+    let errors = scene.loki.lines(&format!("{ALL} | severity_text=\"ERROR\"")).unwrap();
     assert_eq!(errors.len(), 120);
     // A line leads to its trace: one from after the crash, which takes the traces that the collector had not decided on.
     let written = scene.service.log_lines();
@@ -165,21 +145,9 @@ fn every_line_arrives_once_also_over_a_crash_of_the_collector() {
     let jaeger = Jaeger::new(scene.stack.jaeger_url());
     eventually(&format!("trace {id}"), || jaeger.trace(&id));
     // The id is no label: a stream for each trace would end Loki.
-    let labels = scene
-        .loki
-        .0
-        .get("/loki/api/v1/labels", &[("since", "1h")])
-        .unwrap();
-    let labels: Vec<&str> = labels["data"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter_map(Value::as_str)
-        .collect();
-    assert!(
-        labels.contains(&"service_name") && labels.len() <= 4,
-        "{labels:?}"
-    );
+    let labels = scene.loki.0.get("/loki/api/v1/labels", &[("since", "1h")]).unwrap();
+    let labels: Vec<&str> = labels["data"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert!(labels.contains(&"service_name") && labels.len() <= 4, "{labels:?}");
 }
 
 #[test]
@@ -189,11 +157,7 @@ fn too_many_errors_in_the_log_are_an_alert() {
     let message = eventually("the alert", || {
         assert_eq!(get(&url).0, 502);
         let messages = scene.inbox.messages();
-        Ok::<_, String>(
-            messages
-                .into_iter()
-                .find(|message| message.text().contains("ErrorLogBurst")),
-        )
+        Ok::<_, String>(messages.into_iter().find(|message| message.text().contains("ErrorLogBurst")))
     });
     assert_eq!(message.channel, "slack_api");
 }
@@ -215,9 +179,7 @@ fn shipped_queries() -> BTreeMap<String, String> {
 
 /// Lines as the service writes them, into a file beside its own: what it writes rarely.
 fn write_lines(stack: &Stack, lines: &[Value]) {
-    let at = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap();
+    let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let written = lines.iter().map(|line| {
         let mut line = line.clone();
         line["service"] = "ironcore".into();
@@ -246,17 +208,10 @@ fn the_shipped_queries_find_what_they_are_for() {
     let queries = shipped_queries();
     assert!(queries.len() >= 4);
     for (name, query) in &queries {
-        let parsed = scene
-            .loki
-            .0
-            .get("/loki/api/v1/format_query", &[("query", query)]);
+        let parsed = scene.loki.0.get("/loki/api/v1/format_query", &[("query", query)]);
         parsed.unwrap_or_else(|error| panic!("{name}: {error}"));
     }
-    for (name, expected) in [
-        ("error-logs", 4),
-        ("logs-of-a-user", 1),
-        ("slow-database-statements", 1),
-    ] {
+    for (name, expected) in [("error-logs", 4), ("logs-of-a-user", 1), ("slow-database-statements", 1)] {
         eventually_true(&format!("{expected} lines of {name}"), || {
             let lines = scene.loki.lines(&queries[name])?.len();
             assert!(lines <= expected, "{name}: {lines}");
@@ -264,14 +219,8 @@ fn the_shipped_queries_find_what_they_are_for() {
         });
     }
     eventually_true("the count of errors", || {
-        let answer = scene.loki.0.get(
-            "/loki/api/v1/query",
-            &[("query", &queries["errors-in-5-minutes"])],
-        )?;
-        let counts = answer["data"]["result"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default();
+        let answer = scene.loki.0.get("/loki/api/v1/query", &[("query", &queries["errors-in-5-minutes"])])?;
+        let counts = answer["data"]["result"].as_array().cloned().unwrap_or_default();
         assert!(counts.len() <= 1, "{counts:?}");
         Ok(counts.first().is_some_and(|count| count["value"][1] == "4"))
     });
@@ -281,7 +230,8 @@ fn the_shipped_queries_find_what_they_are_for() {
 fn a_secret_and_slow_statements_in_the_log_are_alerts_and_the_secret_is_masked() {
     const CANARY: &str = "Zq7canary41b";
     let scene = Scene::start("test_log_secrets");
-    let secret = json!({"level": "INFO", "target": "t", "message": format!("retry with password={CANARY}"), "api_key": CANARY});
+    let secret =
+        json!({"level": "INFO", "target": "t", "message": format!("retry with password={CANARY}"), "api_key": CANARY});
     let slow = json!({"level": "WARN", "target": "sqlx::query", "message": "slow statement: execution time exceeded alert threshold", "elapsed_secs": 2.5});
     // Again and again: a window at the quick pace is ten seconds.
     for (alert, line) in [("SecretInLogs", secret), ("SlowQueryLogged", slow)] {

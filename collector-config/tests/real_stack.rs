@@ -40,13 +40,8 @@ fn serve_metrics() -> SocketAddr {
     thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             let _ = stream.read(&mut [0; 4096]);
-            let head =
-                "HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4\r\nconnection: close";
-            let _ = write!(
-                stream,
-                "{head}\r\ncontent-length: {}\r\n\r\n{PAGE}",
-                PAGE.len()
-            );
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4\r\nconnection: close";
+            let _ = write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{PAGE}", PAGE.len());
         }
     });
     address
@@ -54,10 +49,7 @@ fn serve_metrics() -> SocketAddr {
 
 /// A root and its child, sent over OTLP/HTTP.
 fn send_trace(base: &str) -> String {
-    let nanos = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap()
-        .as_nanos();
+    let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
     let start = u64::try_from(nanos).unwrap();
     let root = Span {
         trace_id: nanos.to_be_bytes().to_vec(),
@@ -77,43 +69,21 @@ fn send_trace(base: &str) -> String {
         end_time_unix_nano: start + 11_000_000,
         ..root.clone()
     };
-    let name = Some(AnyValue {
-        value: Some(Value::StringValue("stack_test".into())),
-    });
-    let attributes = vec![KeyValue {
-        key: "service.name".into(),
-        value: name,
-        ..KeyValue::default()
-    }];
-    let resource = Some(Resource {
-        attributes,
-        ..Resource::default()
-    });
-    let scope_spans = vec![ScopeSpans {
-        spans: vec![root, child],
-        ..ScopeSpans::default()
-    }];
-    let resource_spans = vec![ResourceSpans {
-        resource,
-        scope_spans,
-        ..ResourceSpans::default()
-    }];
+    let name = Some(AnyValue { value: Some(Value::StringValue("stack_test".into())) });
+    let attributes = vec![KeyValue { key: "service.name".into(), value: name, ..KeyValue::default() }];
+    let resource = Some(Resource { attributes, ..Resource::default() });
+    let scope_spans = vec![ScopeSpans { spans: vec![root, child], ..ScopeSpans::default() }];
+    let resource_spans = vec![ResourceSpans { resource, scope_spans, ..ResourceSpans::default() }];
     let body = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
-    let agent = ureq::Agent::config_builder()
-        .proxy(None)
-        .build()
-        .new_agent();
-    let request = agent
-        .post(format!("{base}/v1/traces"))
-        .header("content-type", "application/x-protobuf");
+    let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
+    let request = agent.post(format!("{base}/v1/traces")).header("content-type", "application/x-protobuf");
     request.send(&body).unwrap();
     format!("{nanos:032x}")
 }
 
 #[test]
 fn a_trace_and_a_metric_come_back_from_a_stack_on_free_ports() {
-    let mut stack =
-        Stack::start(&Options::free_ports("test_real").scraping(serve_metrics())).unwrap();
+    let mut stack = Stack::start(&Options::free_ports("test_real").scraping(serve_metrics())).unwrap();
 
     let id = send_trace(&stack.otlp_http_url());
     let jaeger = Jaeger::new(stack.jaeger_url());
@@ -123,16 +93,9 @@ fn a_trace_and_a_metric_come_back_from_a_stack_on_free_ports() {
     .unwrap();
     assert_eq!(
         trace.tree(),
-        format!(
-            "trace {id}, 2 spans\nPOST /api/v1/wallets  12.3 ms  [stack_test]\n└─ wallet.create_wallet  10.0 ms\n"
-        )
+        format!("trace {id}, 2 spans\nPOST /api/v1/wallets  12.3 ms  [stack_test]\n└─ wallet.create_wallet  10.0 ms\n")
     );
-    assert!(
-        jaeger
-            .services()
-            .unwrap()
-            .contains(&"stack_test".to_owned())
-    );
+    assert!(jaeger.services().unwrap().contains(&"stack_test".to_owned()));
     assert_eq!(jaeger.traces("stack_test", 5).unwrap()[0].trace_id, id);
     assert!(jaeger.trace(&"12".repeat(16)).unwrap().is_none());
 
@@ -144,28 +107,17 @@ fn a_trace_and_a_metric_come_back_from_a_stack_on_free_ports() {
         .unwrap();
     }
     let samples = wait_until(WAIT, POLL, "the metric", || {
-        Ok::<_, stack::query::QueryError>(
-            Some(prometheus.instant("http_requests_total")?).filter(|s| !s.is_empty()),
-        )
+        Ok::<_, stack::query::QueryError>(Some(prometheus.instant("http_requests_total")?).filter(|s| !s.is_empty()))
     })
     .unwrap();
-    assert_eq!(
-        (
-            samples[0].labels["host"].as_str(),
-            samples[0].labels["route"].as_str()
-        ),
-        ("localhost", "/w")
-    );
+    assert_eq!((samples[0].labels["host"].as_str(), samples[0].labels["route"].as_str()), ("localhost", "/w"));
     // The rules were found from the run copy.
     wait_until(WAIT, POLL, "a recorded rate", || {
         Ok::<_, stack::query::QueryError>(prometheus.instant("job:http_requests:rate5m")?.pop())
     })
     .unwrap();
     let refused = prometheus.instant("sum(").unwrap_err().to_string();
-    assert!(
-        refused.contains("400") && refused.contains("parse error"),
-        "{refused}"
-    );
+    assert!(refused.contains("400") && refused.contains("parse error"), "{refused}");
     stack.check().unwrap();
 }
 
@@ -174,15 +126,9 @@ fn stacks_run_side_by_side_but_not_under_one_name_and_leave_no_listener() {
     let one = Stack::start(&Options::free_ports("test_one")).unwrap();
     let two = Stack::start(&Options::free_ports("test_two")).unwrap();
     assert_ne!(one.otlp_grpc_url(), two.otlp_grpc_url());
-    assert!(matches!(
-        Stack::start(&Options::free_ports("test_one")),
-        Err(Error::NameInUse(_))
-    ));
+    assert!(matches!(Stack::start(&Options::free_ports("test_one")), Err(Error::NameInUse(_))));
 
-    let address = one
-        .prometheus_url()
-        .trim_start_matches("http://")
-        .to_owned();
+    let address = one.prometheus_url().trim_start_matches("http://").to_owned();
     one.stop();
     TcpListener::bind(address).unwrap();
     // The name is free again.
@@ -192,10 +138,8 @@ fn stacks_run_side_by_side_but_not_under_one_name_and_leave_no_listener() {
 #[test]
 fn what_stays_up_is_found_again_and_ends_when_told() {
     const NAME: &str = "test_detached";
-    let options = Options {
-        pace: Pace::Shipped,
-        ..Options::free_ports(NAME).with(&[System::Prometheus, System::Node])
-    };
+    let options =
+        Options { pace: Pace::Shipped, ..Options::free_ports(NAME).with(&[System::Prometheus, System::Node]) };
     let state = detached::up(&options).unwrap();
     assert_eq!(State::load(NAME).unwrap(), Some(state.clone()));
     let named = |name: &str| state.servers.iter().find(|s| s.name == name).unwrap();
@@ -224,23 +168,17 @@ fn a_database_that_dies_comes_back_with_its_data() {
     let mut stack = Stack::start(&options).unwrap();
     let psql = |stack: &Stack, sql: &str| {
         let mut psql = Command::new("psql");
-        psql.arg(stack.database_url().unwrap())
-            .args(["-v", "ON_ERROR_STOP=1", "-tAc", sql]);
+        psql.arg(stack.database_url().unwrap()).args(["-v", "ON_ERROR_STOP=1", "-tAc", sql]);
         let output = psql.output().unwrap();
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };
-    psql(
-        &stack,
-        "CREATE TABLE kept (n int); INSERT INTO kept VALUES (7); CHECKPOINT",
-    );
+    psql(&stack, "CREATE TABLE kept (n int); INSERT INTO kept VALUES (7); CHECKPOINT");
     stack.kill(System::Postgres).unwrap();
     stack.restart(System::Postgres).unwrap();
     let kept = wait_until(WAIT, POLL, "the end of its recovery", || {
         let mut ready = Command::new("psql");
-        ready
-            .arg(stack.database_url().unwrap())
-            .args(["-c", "SELECT 1"]);
+        ready.arg(stack.database_url().unwrap()).args(["-c", "SELECT 1"]);
         Ok::<_, std::io::Error>(ready.output()?.status.success().then_some(()))
     });
     kept.unwrap();
@@ -256,33 +194,20 @@ fn the_role_of_the_exporter_sees_all_that_it_asks_for() {
     // Twice: it may be run again.
     for _ in 0..2 {
         let mut psql = Command::new("psql");
-        psql.arg(&database)
-            .args(["-v", "password=Ex9", "-f"])
-            .arg(&script);
+        psql.arg(&database).args(["-v", "password=Ex9", "-f"]).arg(&script);
         let output = psql.output().unwrap();
         assert!(output.status.success(), "{output:?}");
     }
     let mut table = Command::new("psql");
-    table
-        .arg(&database)
-        .args(["-c", "CREATE TABLE t (id int primary key)"]);
+    table.arg(&database).args(["-c", "CREATE TABLE t (id int primary key)"]);
     assert!(table.status().unwrap().success());
 
     let address = free_address().unwrap();
     let server = stack.address(Port::Postgres);
-    let mut exporter = process::command(
-        &Packaged::PostgresExporter.path().unwrap(),
-        Lifetime::Scoped,
-    );
+    let mut exporter = process::command(&Packaged::PostgresExporter.path().unwrap(), Lifetime::Scoped);
     exporter
-        .env(
-            "DATA_SOURCE_NAME",
-            format!("postgres://postgres_exporter:Ex9@{server}/ironcore?sslmode=disable"),
-        )
-        .env(
-            "PG_EXPORTER_EXTEND_QUERY_PATH",
-            paths::config_dir().join("postgres/queries.yaml"),
-        )
+        .env("DATA_SOURCE_NAME", format!("postgres://postgres_exporter:Ex9@{server}/ironcore?sslmode=disable"))
+        .env("PG_EXPORTER_EXTEND_QUERY_PATH", paths::config_dir().join("postgres/queries.yaml"))
         .arg(format!("--web.listen-address={address}"));
     let log = stack.folder().join("exporter.log");
     let _exporter = Process::spawn("exporter", exporter, &log, Output::Logged).unwrap();
@@ -291,18 +216,9 @@ fn the_role_of_the_exporter_sees_all_that_it_asks_for() {
     for line in ["pg_up 1", "pg_exporter_last_scrape_error 0"] {
         assert!(page.lines().any(|found| found == line), "{line} in {page}");
     }
-    for metric in [
-        "pg_table_bytes{",
-        "pg_lock_waiting_backends{",
-        "pg_stat_activity_count{",
-    ] {
+    for metric in ["pg_table_bytes{", "pg_lock_waiting_backends{", "pg_stat_activity_count{"] {
         assert!(page.contains(metric), "{metric} in {page}");
     }
-    let queries = page
-        .lines()
-        .find(|line| line.starts_with("pg_exporter_user_queries_load_error{"));
-    assert!(
-        queries.is_some_and(|line| line.ends_with(" 0")),
-        "{queries:?}"
-    );
+    let queries = page.lines().find(|line| line.starts_with("pg_exporter_user_queries_load_error{"));
+    assert!(queries.is_some_and(|line| line.ends_with(" 0")), "{queries:?}");
 }

@@ -9,11 +9,7 @@ use stack::{
 };
 
 fn get(url: &str) -> u16 {
-    let agent = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .proxy(None)
-        .build()
-        .new_agent();
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().new_agent();
     agent.get(url).call().unwrap().status().as_u16()
 }
 
@@ -33,10 +29,7 @@ fn the_trace_of_a_request_has_left_the_service_when_it_has_stopped() {
 
     // The end of the service has flushed everything.
     let spans = receiver.wait_for_spans(1, Duration::from_mins(1)).unwrap();
-    let request = spans
-        .iter()
-        .find(|span| span.name == "GET /api/v1/wallets")
-        .unwrap();
+    let request = spans.iter().find(|span| span.name == "GET /api/v1/wallets").unwrap();
     assert_eq!(request.kind, "server");
     let trace = receiver.trace(&request.trace_id).unwrap();
     assert!(trace.tree().contains("\n└─ wallet."), "{}", trace.tree());
@@ -54,9 +47,6 @@ fn a_service_without_an_endpoint_still_writes_its_log_lines() {
     let file = service.log_file().to_path_buf();
     assert!(service.stop().unwrap().success());
     let lines = std::fs::read_to_string(file).unwrap();
-    let line = lines
-        .lines()
-        .find(|line| line.contains("/api/v1/wallets"))
-        .unwrap();
+    let line = lines.lines().find(|line| line.contains("/api/v1/wallets")).unwrap();
     assert!(line.contains("\"status\":200"), "{line}");
 }

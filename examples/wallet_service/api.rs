@@ -18,8 +18,8 @@ use crate::error::ApiError;
 use crate::extract::{Body, Params};
 use crate::mnemonic;
 use crate::model::{
-    Asset, BODY_LIMIT, GasQuery, MAX_AMOUNT, NewWallet, NewWallets, Page, QuoteQuery, Send, Swap,
-    Transaction, TransactionPage, User, Wallet, WalletPage, check_amount, checked_count,
+    Asset, BODY_LIMIT, GasQuery, MAX_AMOUNT, NewWallet, NewWallets, Page, QuoteQuery, Send, Swap, Transaction,
+    TransactionPage, User, Wallet, WalletPage, check_amount, checked_count,
 };
 
 /// Of what a swap yields, kept as a fee: 30 of 10 000.
@@ -60,9 +60,7 @@ async fn create_wallet(
     Body(new): Body<NewWallet>,
 ) -> Result<(StatusCode, Json<Wallet>), ApiError> {
     let wallet = wallet_from(&new)?;
-    app.store
-        .insert_wallets(std::slice::from_ref(&wallet))
-        .await?;
+    app.store.insert_wallets(std::slice::from_ref(&wallet)).await?;
     Ok((StatusCode::CREATED, Json(wallet)))
 }
 
@@ -72,16 +70,9 @@ async fn create_wallet_batch(
     Body(new): Body<NewWallets>,
 ) -> Result<(StatusCode, Json<Page<Wallet>>), ApiError> {
     checked_count(new.wallets.len())?;
-    let wallets: Vec<_> = new
-        .wallets
-        .iter()
-        .map(wallet_from)
-        .collect::<Result<_, _>>()?;
+    let wallets: Vec<_> = new.wallets.iter().map(wallet_from).collect::<Result<_, _>>()?;
     app.store.insert_wallets(&wallets).await?;
-    let created = Page {
-        items: wallets,
-        next: None,
-    };
+    let created = Page { items: wallets, next: None };
     Ok((StatusCode::CREATED, Json(created)))
 }
 
@@ -92,13 +83,8 @@ async fn list_transactions(
 ) -> Result<Json<Page<Transaction>>, ApiError> {
     let limit = checked_count(query.limit)?;
     let wallet = known_wallet(&app, "wallet", query.wallet).await?;
-    let transactions = app
-        .store
-        .transactions(wallet.id, query.after, limit + 1)
-        .await?;
-    Ok(Json(page(transactions, limit, |transaction| {
-        transaction.id
-    })))
+    let transactions = app.store.transactions(wallet.id, query.after, limit + 1).await?;
+    Ok(Json(page(transactions, limit, |transaction| transaction.id)))
 }
 
 async fn post_transaction(
@@ -121,26 +107,17 @@ async fn settle_payment(
 
 #[telemetry::instrument_business]
 async fn register_user(State(app): State<App>) -> Result<(StatusCode, Json<User>), ApiError> {
-    let user = User {
-        id: Uuid::now_v7(),
-        created_at: now(),
-    };
+    let user = User { id: Uuid::now_v7(), created_at: now() };
     app.store.insert_user(&user).await?;
     Ok((StatusCode::CREATED, Json(user)))
 }
 
 #[telemetry::instrument_business(domain = "gas", name = "estimate")]
-async fn estimate_gas(
-    State(app): State<App>,
-    Params(query): Params<GasQuery>,
-) -> Result<Json<GasEstimate>, ApiError> {
+async fn estimate_gas(State(app): State<App>, Params(query): Params<GasQuery>) -> Result<Json<GasEstimate>, ApiError> {
     Ok(Json(app.chain.gas_price(query.chain).await?))
 }
 
-async fn get_quote(
-    State(app): State<App>,
-    Params(query): Params<QuoteQuery>,
-) -> Result<Json<Quote>, ApiError> {
+async fn get_quote(State(app): State<App>, Params(query): Params<QuoteQuery>) -> Result<Json<Quote>, ApiError> {
     Ok(Json(quote_swap(&app, query).await?))
 }
 
@@ -151,21 +128,13 @@ async fn execute_swap(
 ) -> Result<(StatusCode, Json<Transaction>), ApiError> {
     let from = known_wallet(&app, "from", swap.from).await?;
     let to = known_wallet(&app, "to", swap.to).await?;
-    let query = QuoteQuery {
-        from: from.asset,
-        to: to.asset,
-        amount: swap.amount,
-    };
+    let query = QuoteQuery { from: from.asset, to: to.asset, amount: swap.amount };
     let quote = quote_swap(&app, query).await?;
     if quote.received < swap.min_received {
         return Err(ApiError::PriceMoved);
     }
-    let transfer = Transfer {
-        from: from.id,
-        pays: (quote.from, quote.amount),
-        to: to.id,
-        receives: (quote.to, quote.received),
-    };
+    let transfer =
+        Transfer { from: from.id, pays: (quote.from, quote.amount), to: to.id, receives: (quote.to, quote.received) };
     let transaction = send_transaction(&app, &transfer).await?;
     tracing::info!(from = ?quote.from, to = ?quote.to, "swapped");
     Ok((StatusCode::CREATED, Json(transaction)))
@@ -189,12 +158,7 @@ impl Transfer {
     /// A plain transfer: what leaves one wallet reaches the other.
     fn of(send: &Send) -> Self {
         let amount = (send.asset, send.amount);
-        Self {
-            from: send.from,
-            pays: amount,
-            to: send.to,
-            receives: amount,
-        }
+        Self { from: send.from, pays: amount, to: send.to, receives: amount }
     }
 }
 
@@ -285,14 +249,7 @@ async fn known_wallet(app: &App, end: &'static str, id: Uuid) -> Result<Wallet, 
 }
 
 fn holds(end: &'static str, wallet: &Wallet, asset: Asset) -> Result<(), ApiError> {
-    if wallet.asset == asset {
-        Ok(())
-    } else {
-        Err(ApiError::WrongAsset {
-            end,
-            holds: wallet.asset,
-        })
-    }
+    if wallet.asset == asset { Ok(()) } else { Err(ApiError::WrongAsset { end, holds: wallet.asset }) }
 }
 
 /// Cuts what was fetched, one more than `limit`, down to a page.
@@ -305,8 +262,6 @@ fn page<T>(mut items: Vec<T>, limit: usize, id: impl Fn(&T) -> Uuid) -> Page<T> 
 
 /// Milliseconds since 1970.
 fn now() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or(Duration::ZERO);
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

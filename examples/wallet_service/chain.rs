@@ -22,11 +22,7 @@ pub struct ChainSettings {
 
 impl Default for ChainSettings {
     fn default() -> Self {
-        Self {
-            seed: 7,
-            latency_scale: 1.0,
-            failure_rate: 0.0,
-        }
+        Self { seed: 7, latency_scale: 1.0, failure_rate: 0.0 }
     }
 }
 
@@ -61,10 +57,7 @@ impl ChainNode {
     /// A node that behaves as `settings` say.
     #[must_use]
     pub fn new(settings: ChainSettings) -> Self {
-        Self {
-            settings,
-            draws: Arc::new(AtomicU64::new(settings.seed)),
-        }
+        Self { settings, draws: Arc::new(AtomicU64::new(settings.seed)) }
     }
 
     #[tracing::instrument(skip_all, name = "chain.gas_price", fields(otel.kind = "client"))]
@@ -88,16 +81,11 @@ impl ChainNode {
     #[tracing::instrument(skip_all, name = "chain.prices", fields(otel.kind = "client"))]
     pub(crate) async fn prices(&self, from: Asset, to: Asset) -> Result<Prices, ChainError> {
         self.answer(QUOTE_LATENCY).await?;
-        Ok(Prices {
-            from: self.wander(base_price(from), 2),
-            to: self.wander(base_price(to), 2),
-        })
+        Ok(Prices { from: self.wander(base_price(from), 2), to: self.wander(base_price(to), 2) })
     }
 
     async fn answer(&self, latency: Latency) -> Result<(), ChainError> {
-        let wait = latency
-            .sample(|| self.uniform())
-            .mul_f64(self.settings.latency_scale);
+        let wait = latency.sample(|| self.uniform()).mul_f64(self.settings.latency_scale);
         let dropped = self.uniform() < self.settings.failure_rate;
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
@@ -121,10 +109,7 @@ impl ChainNode {
     /// splitmix64 (Steele, Lea, Flood 2014): its state is a counter, so concurrent callers share it without a lock.
     fn next(&self) -> u64 {
         const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
-        let mut z = self
-            .draws
-            .fetch_add(STEP, Ordering::Relaxed)
-            .wrapping_add(STEP);
+        let mut z = self.draws.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
@@ -148,14 +133,8 @@ struct Latency {
 }
 
 // p95 = median · e^(1.645 σ): about 150 ms and 330 ms, inside the targets of 200 ms and 500 ms.
-const GAS_LATENCY: Latency = Latency {
-    median_ms: 40.0,
-    sigma: 0.8,
-};
-const QUOTE_LATENCY: Latency = Latency {
-    median_ms: 80.0,
-    sigma: 0.86,
-};
+const GAS_LATENCY: Latency = Latency { median_ms: 40.0, sigma: 0.8 };
+const QUOTE_LATENCY: Latency = Latency { median_ms: 80.0, sigma: 0.86 };
 
 impl Latency {
     fn sample(self, mut uniform: impl FnMut() -> f64) -> Duration {
@@ -171,9 +150,7 @@ mod tests {
 
     fn percentiles(latency: Latency) -> [u128; 3] {
         let node = ChainNode::new(ChainSettings::default());
-        let mut waits: Vec<_> = (0..10_000)
-            .map(|_| latency.sample(|| node.uniform()).as_millis())
-            .collect();
+        let mut waits: Vec<_> = (0..10_000).map(|_| latency.sample(|| node.uniform()).as_millis()).collect();
         waits.sort_unstable();
         [waits[5_000], waits[9_500], waits[9_900]]
     }
@@ -181,27 +158,18 @@ mod tests {
     #[test]
     fn gas_answers_within_its_targets() {
         let [p50, p95, p99] = percentiles(GAS_LATENCY);
-        assert!(
-            p50 <= 50 && p95 <= 200 && p99 <= 300,
-            "{p50} {p95} {p99} ms"
-        );
+        assert!(p50 <= 50 && p95 <= 200 && p99 <= 300, "{p50} {p95} {p99} ms");
     }
 
     #[test]
     fn quotes_answer_within_their_targets() {
         let [p50, p95, p99] = percentiles(QUOTE_LATENCY);
-        assert!(
-            p50 <= 100 && p95 <= 500 && p99 <= 800,
-            "{p50} {p95} {p99} ms"
-        );
+        assert!(p50 <= 100 && p95 <= 500 && p99 <= 800, "{p50} {p95} {p99} ms");
     }
 
     #[tokio::test]
     async fn equal_seeds_give_equal_prices() {
-        let settings = ChainSettings {
-            latency_scale: 0.0,
-            ..ChainSettings::default()
-        };
+        let settings = ChainSettings { latency_scale: 0.0, ..ChainSettings::default() };
         let (one, two) = (ChainNode::new(settings), ChainNode::new(settings));
         for _ in 0..10 {
             assert_eq!(

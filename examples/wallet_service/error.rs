@@ -24,21 +24,14 @@ pub(crate) enum ApiError {
     #[error("the body ended early")]
     BodyCutOff,
     #[error("the body cannot be used: {fault} (line {line}, column {column}); allowed: {allowed}")]
-    BadBody {
-        fault: &'static str,
-        line: usize,
-        column: usize,
-        allowed: &'static str,
-    },
+    BadBody { fault: &'static str, line: usize, column: usize, allowed: &'static str },
     #[error("the query cannot be used; allowed: {allowed}")]
     BadQuery { allowed: &'static str },
     #[error("{0} items were asked for; allowed: 1 to {MAX_ITEMS}")]
     BadCount(usize),
     #[error("the amount is out of range; allowed: {least} to {MAX_AMOUNT}, in minor units")]
     BadAmount { least: i64 },
-    #[error(
-        "the mnemonic is malformed; allowed: 12 or 24 lower-case words of 3 to 8 letters, one space between them"
-    )]
+    #[error("the mnemonic is malformed; allowed: 12 or 24 lower-case words of 3 to 8 letters, one space between them")]
     BadMnemonic,
     #[error("{} is not on {}", asset.name(), chain.name())]
     WrongChain { asset: Asset, chain: Chain },
@@ -100,11 +93,7 @@ impl ApiError {
 /// A client that is told no is the service at work; only what we could not do counts as a failure, and wakes somebody.
 impl Outcome for ApiError {
     fn class(&self) -> OutcomeClass {
-        if self.status_and_code().0.is_client_error() {
-            OutcomeClass::Rejected
-        } else {
-            OutcomeClass::Failed
-        }
+        if self.status_and_code().0.is_client_error() { OutcomeClass::Rejected } else { OutcomeClass::Failed }
     }
 
     fn code(&self) -> &'static str {
@@ -169,15 +158,9 @@ mod tests {
     #[test]
     fn a_store_or_chain_that_does_not_answer_is_a_failure() {
         let store = ApiError::from(StoreError::from(sqlx::Error::PoolTimedOut));
-        assert_eq!(
-            (store.class(), store.code()),
-            (OutcomeClass::Failed, "store_unavailable")
-        );
+        assert_eq!((store.class(), store.code()), (OutcomeClass::Failed, "store_unavailable"));
         let chain = ApiError::from(ChainError);
-        assert_eq!(
-            (chain.class(), chain.code()),
-            (OutcomeClass::Failed, "chain_unavailable")
-        );
+        assert_eq!((chain.class(), chain.code()), (OutcomeClass::Failed, "chain_unavailable"));
     }
 
     #[test]

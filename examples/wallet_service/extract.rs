@@ -28,21 +28,16 @@ impl<S: Send + Sync, T: Shape> FromRequest<S> for Body<T> {
         if !is_json(request.headers()) {
             return Err(ApiError::NotJson);
         }
-        let bytes =
-            Bytes::from_request(request, state)
-                .await
-                .map_err(|rejection| match rejection.status() {
-                    StatusCode::PAYLOAD_TOO_LARGE => ApiError::BodyTooLarge,
-                    _ => ApiError::BodyCutOff,
-                })?;
-        serde_json::from_slice(&bytes)
-            .map(Self)
-            .map_err(|error| ApiError::BadBody {
-                fault: fault(&error),
-                line: error.line(),
-                column: error.column(),
-                allowed: T::ALLOWED,
-            })
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => ApiError::BodyTooLarge,
+            _ => ApiError::BodyCutOff,
+        })?;
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| ApiError::BadBody {
+            fault: fault(&error),
+            line: error.line(),
+            column: error.column(),
+            allowed: T::ALLOWED,
+        })
     }
 }
 
@@ -52,9 +47,7 @@ impl<S: Send + Sync, T: Shape> FromRequestParts<S> for Params<T> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         match Query::try_from_uri(&parts.uri) {
             Ok(Query(params)) => Ok(Self(params)),
-            Err(_) => Err(ApiError::BadQuery {
-                allowed: T::ALLOWED,
-            }),
+            Err(_) => Err(ApiError::BadQuery { allowed: T::ALLOWED }),
         }
     }
 }
@@ -84,8 +77,5 @@ fn fault(error: &serde_json::Error) -> &'static str {
         return "it is not valid JSON";
     }
     let message = error.to_string();
-    FAULTS
-        .iter()
-        .find(|(start, _)| message.starts_with(start))
-        .map_or("a value has the wrong form", |(_, fault)| fault)
+    FAULTS.iter().find(|(start, _)| message.starts_with(start)).map_or("a value has the wrong form", |(_, fault)| fault)
 }

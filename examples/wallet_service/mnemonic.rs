@@ -10,11 +10,7 @@ use crate::model::{Asset, Chain};
 /// The address of a wallet: from the phrase that was imported, else from a fresh random key.
 ///
 /// A simulation: one hash stands for the key derivation (BIP-39, BIP-32) of a real wallet.
-pub(crate) fn address(
-    chain: Chain,
-    asset: Asset,
-    phrase: Option<&Secret<String>>,
-) -> Result<String, ApiError> {
+pub(crate) fn address(chain: Chain, asset: Asset, phrase: Option<&Secret<String>>) -> Result<String, ApiError> {
     let mut hash = Sha256::new_with_prefix(b"ironcore wallet example\0");
     hash.update(chain.name());
     hash.update(asset.name());
@@ -23,22 +19,15 @@ pub(crate) fn address(
         None => hash.update(Uuid::new_v4()),
     }
     let tail = &hash.finalize()[..20];
-    Ok(tail
-        .iter()
-        .fold(String::from("sim1"), |hex, byte| format!("{hex}{byte:02x}")))
+    Ok(tail.iter().fold(String::from("sim1"), |hex, byte| format!("{hex}{byte:02x}")))
 }
 
 /// The form of a BIP-39 phrase, without its word list and checksum.
 fn checked(phrase: &Secret<String>) -> Result<&str, ApiError> {
     let phrase = phrase.expose();
-    let is_word =
-        |word: &str| (3..=8).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_lowercase());
+    let is_word = |word: &str| (3..=8).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_lowercase());
     let words = phrase.split(' ').count();
-    if matches!(words, 12 | 24) && phrase.split(' ').all(is_word) {
-        Ok(phrase)
-    } else {
-        Err(ApiError::BadMnemonic)
-    }
+    if matches!(words, 12 | 24) && phrase.split(' ').all(is_word) { Ok(phrase) } else { Err(ApiError::BadMnemonic) }
 }
 
 #[cfg(test)]
@@ -54,10 +43,7 @@ mod tests {
     fn the_same_phrase_gives_the_same_address() {
         let phrase = ["legal"; 12].join(" ");
         assert_eq!(imported(&phrase).unwrap(), imported(&phrase).unwrap());
-        assert_ne!(
-            imported(&phrase).unwrap(),
-            imported(&["legal"; 24].join(" ")).unwrap()
-        );
+        assert_ne!(imported(&phrase).unwrap(), imported(&["legal"; 24].join(" ")).unwrap());
     }
 
     #[test]

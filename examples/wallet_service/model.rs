@@ -190,20 +190,12 @@ impl Chain {
 
 /// Whether an amount is neither below the least one nor too large.
 pub(crate) fn check_amount(amount: i64, least: i64) -> Result<(), ApiError> {
-    if (least..=MAX_AMOUNT).contains(&amount) {
-        Ok(())
-    } else {
-        Err(ApiError::BadAmount { least })
-    }
+    if (least..=MAX_AMOUNT).contains(&amount) { Ok(()) } else { Err(ApiError::BadAmount { least }) }
 }
 
 /// A number of items to answer with, or to create at once.
 pub(crate) fn checked_count(count: usize) -> Result<usize, ApiError> {
-    if (1..=MAX_ITEMS).contains(&count) {
-        Ok(count)
-    } else {
-        Err(ApiError::BadCount(count))
-    }
+    if (1..=MAX_ITEMS).contains(&count) { Ok(count) } else { Err(ApiError::BadCount(count)) }
 }
 
 fn default_limit() -> usize {
@@ -230,12 +222,12 @@ impl Shape for WalletPage {
 }
 
 impl Shape for TransactionPage {
-    const ALLOWED: &str =
-        "wallet (its id), limit (1 to 100, default 20), after (`next` of the page before)";
+    const ALLOWED: &str = "wallet (its id), limit (1 to 100, default 20), after (`next` of the page before)";
 }
 
 impl Shape for Send {
-    const ALLOWED: &str = "from (wallet id), to (wallet id), asset (BTC, ETH, SOL, USDC), amount (integer, minor units)";
+    const ALLOWED: &str =
+        "from (wallet id), to (wallet id), asset (BTC, ETH, SOL, USDC), amount (integer, minor units)";
 }
 
 impl Shape for GasQuery {

@@ -53,13 +53,7 @@ impl Settings {
             )?,
             database_url: database_url(var("DATABASE_URL"))?,
             chain: ChainSettings {
-                seed: parsed(
-                    &var,
-                    "CHAIN_SEED",
-                    chain.seed,
-                    "a whole number from 0 to 2^64 - 1",
-                    |_| true,
-                )?,
+                seed: parsed(&var, "CHAIN_SEED", chain.seed, "a whole number from 0 to 2^64 - 1", |_| true)?,
                 latency_scale: parsed(
                     &var,
                     "CHAIN_LATENCY_SCALE",
@@ -67,13 +61,9 @@ impl Settings {
                     "a number from 0 (answer at once) to 100; 1 is realistic",
                     |scale| (0.0..=100.0).contains(scale),
                 )?,
-                failure_rate: parsed(
-                    &var,
-                    "CHAIN_FAILURE_RATE",
-                    chain.failure_rate,
-                    "a share from 0 to 1",
-                    |rate| (0.0..=1.0).contains(rate),
-                )?,
+                failure_rate: parsed(&var, "CHAIN_FAILURE_RATE", chain.failure_rate, "a share from 0 to 1", |rate| {
+                    (0.0..=1.0).contains(rate)
+                })?,
             },
         })
     }
@@ -91,21 +81,13 @@ fn parsed<T: FromStr>(
     };
     match value.trim().parse() {
         Ok(parsed) if holds(&parsed) => Ok(parsed),
-        _ => Err(SettingsError {
-            name,
-            value: format!("{value:?}"),
-            allowed,
-        }),
+        _ => Err(SettingsError { name, value: format!("{value:?}"), allowed }),
     }
 }
 
 fn database_url(value: Option<String>) -> Result<Secret<String>, SettingsError> {
     // A connection string usually carries a password, and errors end up in logs: no part of it is quoted.
-    let refused = |value, allowed| SettingsError {
-        name: "DATABASE_URL",
-        value,
-        allowed,
-    };
+    let refused = |value, allowed| SettingsError { name: "DATABASE_URL", value, allowed };
     let url = Secret::new(value.unwrap_or_else(|| "sqlite::memory:".to_owned()));
     let starts_with = |scheme| url.expose().starts_with(scheme);
     let allowed = if starts_with("sqlite:") {
@@ -132,12 +114,8 @@ const POSTGRES_PARAMETERS: &str = "sslmode, sslrootcert, sslcert, sslkey, host, 
 fn unknown_parameter(url: &str, known: &str) -> Option<String> {
     let (_, query) = url.split_once('?')?;
     let query = query.split('#').next().unwrap_or_default();
-    let keys = query
-        .split('&')
-        .map(|pair| pair.split('=').next().unwrap_or_default());
-    let unknown = keys
-        .filter(|key| !key.is_empty())
-        .find(|key| !known.split(", ").any(|known| known == *key));
+    let keys = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default());
+    let unknown = keys.filter(|key| !key.is_empty()).find(|key| !known.split(", ").any(|known| known == *key));
     // A ; does not part parameters: what follows it would be quoted as a part of a bad value.
     let unknown = unknown.or_else(|| query.contains(';').then_some(";"))?;
     // With an @ behind the ?, all this may be the second half of a password that should have been written with %3F.
@@ -192,22 +170,13 @@ mod tests {
     #[test]
     fn a_parameter_that_sqlx_would_log_is_refused_by_its_name_alone() {
         let message = refusal("DATABASE_URL", "postgres://u@h/db?sslpassword=hunter2");
-        assert!(
-            message.contains("the parameter `sslpassword`;"),
-            "{message}"
-        );
+        assert!(message.contains("the parameter `sslpassword`;"), "{message}");
         assert!(!message.contains("hunter2"), "{message}");
-        for misplaced in [
-            "postgres://u:pass?hunter2&more@h/db",
-            "postgres://u@h/db?sslmode=require;password=hunter2",
-        ] {
+        for misplaced in ["postgres://u:pass?hunter2&more@h/db", "postgres://u@h/db?sslmode=require;password=hunter2"] {
             let message = refusal("DATABASE_URL", misplaced);
             assert!(!message.contains("hunter2"), "{message}");
         }
-        for good in [
-            "postgres://u:p@h/db?sslmode=require&options[search_path]=s",
-            "sqlite://wallets.db?mode=rwc",
-        ] {
+        for good in ["postgres://u:p@h/db?sslmode=require&options[search_path]=s", "sqlite://wallets.db?mode=rwc"] {
             let settings = with("DATABASE_URL", good).ok().unwrap();
             assert_eq!(settings.database_url.expose(), good);
             assert!(!format!("{settings:?}").contains(good));

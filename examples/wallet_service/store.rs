@@ -52,20 +52,14 @@ impl Store {
         let options = AnyPoolOptions::new().acquire_timeout(Duration::from_secs(3));
         let options = if in_memory {
             // The database lives and dies with its connection: there is one, and it is never retired.
-            options
-                .min_connections(1)
-                .max_connections(1)
-                .idle_timeout(None)
-                .max_lifetime(None)
+            options.min_connections(1).max_connections(1).idle_timeout(None).max_lifetime(None)
         } else {
             options.max_connections(if sqlite { 4 } else { 10 })
         };
         let pool = options.connect(url).await?;
         if sqlite && !in_memory {
             // Readers and the one writer no longer wait for each other. A second writer waits up to 5 s (sqlx's default).
-            sqlx::query("PRAGMA journal_mode = WAL")
-                .execute(&pool)
-                .await?;
+            sqlx::query("PRAGMA journal_mode = WAL").execute(&pool).await?;
         }
         migrator().run(&pool).await?;
         let system = if sqlite { "sqlite" } else { "postgresql" };
@@ -81,9 +75,7 @@ impl Store {
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
         // A probe gives up sooner than a request.
         let asked = sqlx::query("SELECT 1").execute(&self.pool);
-        tokio::time::timeout(Duration::from_secs(1), asked)
-            .await
-            .map_err(|_| sqlx::Error::PoolTimedOut)??;
+        tokio::time::timeout(Duration::from_secs(1), asked).await.map_err(|_| sqlx::Error::PoolTimedOut)??;
         Ok(())
     }
 
@@ -119,20 +111,14 @@ impl Store {
 
     #[tracing::instrument(skip_all, name = "db.select_wallet", fields(otel.kind = "client", db.system.name = self.system))]
     pub(crate) async fn wallet(&self, id: Uuid) -> Result<Option<Wallet>, StoreError> {
-        let row = sqlx::query("SELECT * FROM wallets WHERE id = $1")
-            .bind(id.to_string())
-            .fetch_optional(&self.pool)
-            .await?;
+        let row =
+            sqlx::query("SELECT * FROM wallets WHERE id = $1").bind(id.to_string()).fetch_optional(&self.pool).await?;
         Ok(row.as_ref().map(wallet_of).transpose()?)
     }
 
     /// Oldest first, those created after `after`.
     #[tracing::instrument(skip_all, name = "db.select_wallets", fields(otel.kind = "client", db.system.name = self.system))]
-    pub(crate) async fn wallets(
-        &self,
-        after: Option<Uuid>,
-        limit: usize,
-    ) -> Result<Vec<Wallet>, StoreError> {
+    pub(crate) async fn wallets(&self, after: Option<Uuid>, limit: usize) -> Result<Vec<Wallet>, StoreError> {
         let rows = sqlx::query("SELECT * FROM wallets WHERE id > $1 ORDER BY id LIMIT $2")
             .bind(after.unwrap_or(Uuid::nil()).to_string())
             .bind(rows_limit(limit))
@@ -183,43 +169,32 @@ impl Store {
 }
 
 /// The condition stands in the statement, so no other transfer can come between looking and taking.
-async fn debit(
-    db: &mut DbTransaction<'static, Any>,
-    transaction: &Transaction,
-) -> Result<(), StoreError> {
-    let done =
-        sqlx::query("UPDATE wallets SET balance = balance - $1 WHERE id = $2 AND balance >= $1")
-            .bind(transaction.amount)
-            .bind(transaction.from_wallet.to_string())
-            .execute(&mut **db)
-            .await?;
+async fn debit(db: &mut DbTransaction<'static, Any>, transaction: &Transaction) -> Result<(), StoreError> {
+    let done = sqlx::query("UPDATE wallets SET balance = balance - $1 WHERE id = $2 AND balance >= $1")
+        .bind(transaction.amount)
+        .bind(transaction.from_wallet.to_string())
+        .execute(&mut **db)
+        .await?;
     match done.rows_affected() {
         1 => Ok(()),
         _ => Err(StoreError::InsufficientFunds),
     }
 }
 
-async fn credit(
-    db: &mut DbTransaction<'static, Any>,
-    transaction: &Transaction,
-) -> Result<(), StoreError> {
-    let done =
-        sqlx::query("UPDATE wallets SET balance = balance + $1 WHERE id = $2 AND balance <= $3")
-            .bind(transaction.received)
-            .bind(transaction.to_wallet.to_string())
-            .bind(MAX_AMOUNT - transaction.received)
-            .execute(&mut **db)
-            .await?;
+async fn credit(db: &mut DbTransaction<'static, Any>, transaction: &Transaction) -> Result<(), StoreError> {
+    let done = sqlx::query("UPDATE wallets SET balance = balance + $1 WHERE id = $2 AND balance <= $3")
+        .bind(transaction.received)
+        .bind(transaction.to_wallet.to_string())
+        .bind(MAX_AMOUNT - transaction.received)
+        .execute(&mut **db)
+        .await?;
     match done.rows_affected() {
         1 => Ok(()),
         _ => Err(StoreError::BalanceLimit),
     }
 }
 
-async fn insert_transaction(
-    db: &mut DbTransaction<'static, Any>,
-    transaction: &Transaction,
-) -> Result<(), StoreError> {
+async fn insert_transaction(db: &mut DbTransaction<'static, Any>, transaction: &Transaction) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO transactions (id, from_wallet, to_wallet, asset, amount, received_asset, received, created_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -241,21 +216,11 @@ async fn insert_transaction(
 fn migrator() -> Migrator {
     let files = [
         (1, "wallets", include_str!("migrations/0001_wallets.sql")),
-        (
-            2,
-            "transactions",
-            include_str!("migrations/0002_transactions.sql"),
-        ),
+        (2, "transactions", include_str!("migrations/0002_transactions.sql")),
         (3, "users", include_str!("migrations/0003_users.sql")),
     ];
     let migrations = files.map(|(version, name, sql)| {
-        Migration::new(
-            version,
-            name.into(),
-            MigrationType::Simple,
-            sql.into_sql_str(),
-            false,
-        )
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     });
     Migrator::with_migrations(migrations.into())
 }
@@ -289,25 +254,14 @@ fn id(row: &AnyRow, column: &str) -> Result<Uuid, sqlx::Error> {
     Uuid::parse_str(text).map_err(|error| undecodable(column, error))
 }
 
-fn one_of<T: Copy>(
-    row: &AnyRow,
-    column: &str,
-    all: &[T],
-    name: fn(T) -> &'static str,
-) -> Result<T, sqlx::Error> {
+fn one_of<T: Copy>(row: &AnyRow, column: &str, all: &[T], name: fn(T) -> &'static str) -> Result<T, sqlx::Error> {
     let text: &str = row.try_get(column)?;
     let found = all.iter().copied().find(|one| name(*one) == text);
     found.ok_or_else(|| undecodable(column, "a name that this version does not know"))
 }
 
-fn undecodable(
-    column: &str,
-    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-) -> sqlx::Error {
-    sqlx::Error::ColumnDecode {
-        index: column.to_owned(),
-        source: source.into(),
-    }
+fn undecodable(column: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> sqlx::Error {
+    sqlx::Error::ColumnDecode { index: column.to_owned(), source: source.into() }
 }
 
 fn rows_limit(limit: usize) -> i64 {
@@ -318,13 +272,9 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::Error as E;
         match &error {
-            E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed | E::Io(_) => {
-                Self::Unavailable(error)
-            }
+            E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed | E::Io(_) => Self::Unavailable(error),
             E::Database(said) if said.is_unique_violation() => Self::AddressTaken,
-            E::Database(said) if said.code().is_some_and(|code| is_passing(&code)) => {
-                Self::Unavailable(error)
-            }
+            E::Database(said) if said.code().is_some_and(|code| is_passing(&code)) => Self::Unavailable(error),
             _ => Self::Database(error),
         }
     }
@@ -335,8 +285,6 @@ fn is_passing(code: &str) -> bool {
     // SQLite: busy, locked and their extended forms.
     const SQLITE: [&str; 5] = ["5", "261", "517", "6", "262"];
     // PostgreSQL: serialization failure, deadlock, lock not available, too many connections, stopping, crashed, starting.
-    const POSTGRES: [&str; 7] = [
-        "40001", "40P01", "55P03", "53300", "57P01", "57P02", "57P03",
-    ];
+    const POSTGRES: [&str; 7] = ["40001", "40P01", "55P03", "53300", "57P01", "57P02", "57P03"];
     SQLITE.contains(&code) || POSTGRES.contains(&code)
 }

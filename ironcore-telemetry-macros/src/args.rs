@@ -70,9 +70,7 @@ impl Args {
             "ok" => set_once(&mut self.ok, &key, || value(input)),
             "crate" => set_once(&mut self.library, &key, || value(input)),
             "skip" => set_once(&mut self.skip, &key, || Ok(())),
-            known if domain::is_known(known) => set_once(&mut self.domain, &key, || {
-                Ok(LitStr::new(known, key.span()))
-            }),
+            known if domain::is_known(known) => set_once(&mut self.domain, &key, || Ok(LitStr::new(known, key.span()))),
             unknown => {
                 let why = format!("unknown argument `{unknown}`: expected {ALLOWED}");
                 Err(syn::Error::new(key.span(), why))
@@ -95,11 +93,7 @@ impl Parse for Args {
 }
 
 /// Reads the value of a key that has none yet.
-fn set_once<T>(
-    place: &mut Option<Given<T>>,
-    key: &Ident,
-    read: impl FnOnce() -> syn::Result<T>,
-) -> syn::Result<()> {
+fn set_once<T>(place: &mut Option<Given<T>>, key: &Ident, read: impl FnOnce() -> syn::Result<T>) -> syn::Result<()> {
     if place.is_some() {
         let why = if domain::is_known(&key.to_string()) || key == "domain" {
             format!("the domain is given twice: expected {ALLOWED}")
@@ -108,10 +102,7 @@ fn set_once<T>(
         };
         return Err(syn::Error::new(key.span(), why));
     }
-    *place = Some(Given {
-        at: key.span(),
-        value: read()?,
-    });
+    *place = Some(Given { at: key.span(), value: read()? });
     Ok(())
 }
 
@@ -126,10 +117,7 @@ fn text(input: ParseStream<'_>) -> syn::Result<LitStr> {
     if is_word(&text.value(), 32) {
         Ok(text)
     } else {
-        Err(syn::Error::new(
-            text.span(),
-            "use lower-case letters, digits and _, a letter first, 32 at most",
-        ))
+        Err(syn::Error::new(text.span(), "use lower-case letters, digits and _, a letter first, 32 at most"))
     }
 }
 
@@ -137,9 +125,7 @@ fn text(input: ParseStream<'_>) -> syn::Result<LitStr> {
 pub(crate) fn is_word(text: &str, longest: usize) -> bool {
     text.starts_with(|first: char| first.is_ascii_lowercase())
         && text.len() <= longest
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
 #[cfg(test)]

@@ -38,9 +38,7 @@ impl Block {
 pub(crate) fn strip(item: &mut ItemImpl) {
     for item in &mut item.items {
         if let ImplItem::Fn(method) = item {
-            method
-                .attrs
-                .retain(|attr| !is_ours(attr) && !hides_ours(attr));
+            method.attrs.retain(|attr| !is_ours(attr) && !hides_ours(attr));
         }
     }
 }
@@ -75,9 +73,7 @@ fn operation(block: &Args, method: &mut ImplItemFn) -> syn::Result<Option<Model>
         sig: method.sig.clone(),
         block: Box::new(method.block.clone()),
     };
-    Model::of(args.within(block), function)
-        .map(Some)
-        .map_err(way_out)
+    Model::of(args.within(block), function).map(Some).map_err(way_out)
 }
 
 /// The arguments of a method's own attribute, which is taken away.
@@ -111,8 +107,7 @@ fn hides_ours(attr: &Attribute) -> bool {
     let Meta::List(list) = &attr.meta else {
         return false;
     };
-    let is_ours =
-        |token: TokenTree| matches!(token, TokenTree::Ident(name) if name == "instrument_business");
+    let is_ours = |token: TokenTree| matches!(token, TokenTree::Ident(name) if name == "instrument_business");
     list.path.is_ident("cfg_attr") && list.tokens.clone().into_iter().any(is_ours)
 }
 

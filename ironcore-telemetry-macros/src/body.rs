@@ -1,8 +1,8 @@
 //! How a function does its work, read from its signature and its body.
 
 use syn::{
-    Attribute, Block, Expr, ExprAsync, ExprBlock, GenericArgument, ItemFn, Local, LocalInit,
-    PathArguments, PathSegment, ReturnType, Stmt, Type, TypeParamBound,
+    Attribute, Block, Expr, ExprAsync, ExprBlock, GenericArgument, ItemFn, Local, LocalInit, PathArguments,
+    PathSegment, ReturnType, Stmt, Type, TypeParamBound,
 };
 
 /// How the function does its work.
@@ -59,23 +59,10 @@ impl BoxedBody {
         let Expr::Path(path) = &*call.func else {
             return None;
         };
-        let mut names = path
-            .path
-            .segments
-            .iter()
-            .rev()
-            .map(|segment| segment.ident.to_string());
+        let mut names = path.path.segments.iter().rev().map(|segment| segment.ident.to_string());
         let is_box_pin = names.next()? == "pin" && names.next()? == "Box";
-        let (
-            Some(Expr::Async(ExprAsync {
-                attrs,
-                block,
-                capture: Some(_),
-                ..
-            })),
-            1,
-            true,
-        ) = (call.args.first(), call.args.len(), is_box_pin)
+        let (Some(Expr::Async(ExprAsync { attrs, block, capture: Some(_), .. })), 1, true) =
+            (call.args.first(), call.args.len(), is_box_pin)
         else {
             return None;
         };
@@ -101,11 +88,7 @@ impl Body {
 
 /// Whether it is `let (a, b) = { let __arg1 = __arg1; __arg1 };`, or shorter, as `async_trait` wrote it once.
 fn is_name(statement: &Stmt) -> bool {
-    let Stmt::Local(Local {
-        init: Some(LocalInit { expr, .. }),
-        ..
-    }) = statement
-    else {
+    let Stmt::Local(Local { init: Some(LocalInit { expr, .. }), .. }) = statement else {
         return false;
     };
     let mut value = &**expr;
@@ -168,27 +151,19 @@ fn arguments(segment: &PathSegment) -> impl Iterator<Item = &Type> {
         PathArguments::AngleBracketed(list) => Some(list.args.iter()),
         _ => None,
     };
-    list.into_iter().flatten().filter_map(|argument| {
-        if let GenericArgument::Type(inner) = argument {
-            Some(inner)
-        } else {
-            None
-        }
-    })
+    list.into_iter().flatten().filter_map(
+        |argument| {
+            if let GenericArgument::Type(inner) = argument { Some(inner) } else { None }
+        },
+    )
 }
 
 /// The bound that is `Future<…>`.
-fn names_future<'a>(
-    bounds: impl IntoIterator<Item = &'a TypeParamBound>,
-) -> Option<&'a PathSegment> {
+fn names_future<'a>(bounds: impl IntoIterator<Item = &'a TypeParamBound>) -> Option<&'a PathSegment> {
     bounds.into_iter().find_map(|bound| {
         let TypeParamBound::Trait(bound) = bound else {
             return None;
         };
-        bound
-            .path
-            .segments
-            .last()
-            .filter(|segment| segment.ident == "Future")
+        bound.path.segments.last().filter(|segment| segment.ident == "Future")
     })
 }

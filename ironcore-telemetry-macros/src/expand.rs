@@ -30,20 +30,8 @@ fn methods(Block { mut item, methods }: Block) -> TokenStream {
 }
 
 fn function(model: &Model) -> TokenStream {
-    let Model {
-        function:
-            ItemFn {
-                attrs,
-                vis,
-                sig,
-                block,
-            },
-        body,
-        ..
-    } = model;
-    let (outer, inner): (Vec<_>, Vec<_>) = attrs
-        .iter()
-        .partition(|attr| matches!(attr.style, AttrStyle::Outer));
+    let Model { function: ItemFn { attrs, vis, sig, block }, body, .. } = model;
+    let (outer, inner): (Vec<_>, Vec<_>) = attrs.iter().partition(|attr| matches!(attr.style, AttrStyle::Outer));
     let body = match body {
         Body::Sync => recorded(model, &sync_call(model)),
         Body::Async => {
@@ -52,13 +40,7 @@ fn function(model: &Model) -> TokenStream {
             recorded(model, &async_call(model, &future))
         }
         Body::Boxed(boxed) => {
-            let BoxedBody {
-                before,
-                names,
-                pin,
-                attrs,
-                block,
-            } = &**boxed;
+            let BoxedBody { before, names, pin, attrs, block } = &**boxed;
             let hint = return_hint(sig, future_output(&returned(&sig.output)));
             let future = quote!(#(#attrs)* async move { #hint #[allow(unused_braces)] #block });
             let work = recorded(model, &async_call(model, &future));
@@ -118,10 +100,7 @@ fn sync_call(model: &Model) -> TokenStream {
 
 /// The start of the operation, with the values of the labels as a tuple of references.
 fn start(model: &Model) -> TokenStream {
-    let values = model
-        .labels
-        .iter()
-        .map(|Label { value, .. }| by_reference(value));
+    let values = model.labels.iter().map(|Label { value, .. }| by_reference(value));
     let values = quote!(#(#values,)*);
     // What is no label is said at it, or at the word before several: the compiler does not tell which of them it was.
     let at = match &model.labels[..] {
@@ -204,12 +183,7 @@ fn ours_at(value: &Expr) -> Span {
 /// The static of this function, and its entry in the list of all. Items are not hygienic: the name is one that nobody
 /// else uses.
 fn site(model: &Model) -> TokenStream {
-    let Model {
-        domain,
-        operation,
-        function,
-        ..
-    } = model;
+    let Model { domain, operation, function, .. } = model;
     let private = private();
     let labels = model.labels.iter().map(|label| &label.key);
     let name = format!("{domain}.{operation}");

@@ -30,11 +30,7 @@ pub(crate) fn derive(item: TokenStream) -> TokenStream {
         // With an implementation all the same, so that one mistake makes one message.
         Err(error) => (Vec::new(), error.to_compile_error()),
     };
-    let expanded = expand(&Model {
-        item,
-        library,
-        values,
-    });
+    let expanded = expand(&Model { item, library, values });
     quote!(#error #expanded)
 }
 
@@ -80,12 +76,7 @@ fn value(variant: &Variant) -> syn::Result<(proc_macro2::Span, String)> {
         }
     }
     let (at, value) = given.map_or_else(
-        || {
-            (
-                variant.ident.span(),
-                snake_case(&variant.ident.unraw().to_string()),
-            )
-        },
+        || (variant.ident.span(), snake_case(&variant.ident.unraw().to_string())),
         |given| (given.span(), given.value()),
     );
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
@@ -120,25 +111,14 @@ fn ours(attrs: &[Attribute]) -> impl Iterator<Item = &Attribute> {
 }
 
 fn expand(model: &Model) -> TokenStream {
-    let Model {
-        item,
-        library,
-        values,
-    } = model;
+    let Model { item, library, values } = model;
     let private = quote!(#library::__private);
     let name = &item.ident;
     let (generics, arguments, conditions) = item.generics.split_for_impl();
     let texts = values.iter().map(|(_, value)| value);
-    let arms = values
-        .iter()
-        .enumerate()
-        .map(|(index, (variant, _))| quote!(Self::#variant { .. } => #index,));
+    let arms = values.iter().enumerate().map(|(index, (variant, _))| quote!(Self::#variant { .. } => #index,));
     // Nothing to tell apart after an error.
-    let index = if values.is_empty() {
-        quote!(0usize)
-    } else {
-        quote!(match self { #(#arms)* })
-    };
+    let index = if values.is_empty() { quote!(0usize) } else { quote!(match self { #(#arms)* }) };
     quote! {
         #[automatically_derived]
         #[allow(deprecated)]

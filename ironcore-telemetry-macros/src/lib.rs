@@ -20,9 +20,7 @@ use proc_macro::TokenStream;
 pub fn instrument_business(args: TokenStream, item: TokenStream) -> TokenStream {
     let item = item.into();
     let expanded = model::Instrumented::parse(args.into(), &item).map(expand::expand);
-    expanded
-        .unwrap_or_else(|error| fallback::fallback(&error, item))
-        .into()
+    expanded.unwrap_or_else(|error| fallback::fallback(&error, item)).into()
 }
 
 /// Gives an error type its verdicts; documented at its re-export in `ironcore-telemetry`.

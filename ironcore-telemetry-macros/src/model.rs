@@ -112,8 +112,7 @@ fn names(
         let operation = given.unwrap_or_else(|| domain::operation(&written, &domain));
         return Ok((domain, operation));
     }
-    let (domain, operation) =
-        domain::from_function(&written).map_err(|why| syn::Error::new(ident.span(), why))?;
+    let (domain, operation) = domain::from_function(&written).map_err(|why| syn::Error::new(ident.span(), why))?;
     Ok((domain.to_owned(), given.unwrap_or(operation)))
 }
 

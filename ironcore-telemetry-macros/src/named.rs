@@ -35,8 +35,7 @@ pub(crate) struct Label {
     pub(crate) value: Expr,
 }
 
-const A_FIELD: &str =
-    "a field is `key = expr`, `key = %expr` (by Display) or `key = ?expr` (by Debug)";
+const A_FIELD: &str = "a field is `key = expr`, `key = %expr` (by Display) or `key = ?expr` (by Debug)";
 const A_LABEL: &str = "a label is `key = expr`, the key one word";
 /// More would multiply to more series than anybody looks at.
 const MOST_LABELS: usize = 4;
@@ -50,15 +49,8 @@ pub(crate) fn fields(word: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<Fi
     let mut fields: Vec<Field> = Vec::new();
     list(word, input, A_FIELD, |input| {
         let path = dotted(input)?;
-        let key = path
-            .iter()
-            .map(|segment| segment.unraw().to_string())
-            .collect::<Vec<_>>()
-            .join(".");
-        if let Some(odd) = path
-            .iter()
-            .find(|segment| !is_word(&segment.unraw().to_string(), 64))
-        {
+        let key = path.iter().map(|segment| segment.unraw().to_string()).collect::<Vec<_>>().join(".");
+        if let Some(odd) = path.iter().find(|segment| !is_word(&segment.unraw().to_string(), 64)) {
             let why = "a field's key is lower-case letters, digits and _, a letter first, its parts separated by dots";
             return Err(syn::Error::new(odd.span(), why));
         }
@@ -70,10 +62,7 @@ pub(crate) fn fields(word: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<Fi
             return Err(syn::Error::new(at, why));
         }
         if fields.iter().any(|field| field.key == key) {
-            return Err(syn::Error::new(
-                at,
-                format!("the field `{key}` is named twice"),
-            ));
+            return Err(syn::Error::new(at, format!("the field `{key}` is named twice")));
         }
         assigned(input, A_FIELD)?;
         let how = if input.parse::<Option<Token![%]>>()?.is_some() {
@@ -94,9 +83,7 @@ pub(crate) fn fields(word: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<Fi
 pub(crate) fn labels(word: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<Label>> {
     let mut labels: Vec<Label> = Vec::new();
     list(word, input, A_LABEL, |input| {
-        let name = input
-            .call(Ident::parse_any)
-            .map_err(|error| syn::Error::new(error.span(), A_LABEL))?;
+        let name = input.call(Ident::parse_any).map_err(|error| syn::Error::new(error.span(), A_LABEL))?;
         let key = name.unraw().to_string();
         let refuse = |why: &str| Err(syn::Error::new(name.span(), why));
         if !is_word(&key, 64) {
@@ -111,14 +98,11 @@ pub(crate) fn labels(word: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<La
             return refuse(&format!("the label `{key}` is named twice"));
         }
         if labels.len() == MOST_LABELS {
-            return refuse(
-                "more than 4 labels: put this one on the span with `fields(…)`, or leave it out",
-            );
+            return refuse("more than 4 labels: put this one on the span with `fields(…)`, or leave it out");
         }
         assigned(input, A_LABEL)?;
         if input.peek(Token![%]) || input.peek(Token![?]) {
-            let why =
-                "a label is a value that implements `Label`, not text: `%` and `?` are for fields";
+            let why = "a label is a value that implements `Label`, not text: `%` and `?` are for fields";
             return Err(syn::Error::new(input.span(), why));
         }
         let value = staying(input)?;
@@ -173,7 +157,8 @@ fn staying(input: ParseStream<'_>) -> syn::Result<Expr> {
 
     impl Leaving {
         fn refuse(&mut self, at: Span) {
-            let why = "the value of a field or a label is told before the body begins: no `?`, `return` or `.await` in it";
+            let why =
+                "the value of a field or a label is told before the body begins: no `?`, `return` or `.await` in it";
             self.0.get_or_insert_with(|| syn::Error::new(at, why));
         }
     }

@@ -12,19 +12,14 @@ use syn::ext::IdentExt;
 use syn::meta::ParseNestedMeta;
 use syn::{Attribute, Data, DeriveInput, Field, Fields, Ident, LitStr, Member, Path, Variant};
 
-const ALLOWED: &str =
-    "`ok`, `rejected`, `failed` or `forward`, and `code = \"…\"` beside the first three";
+const ALLOWED: &str = "`ok`, `rejected`, `failed` or `forward`, and `code = \"…\"` beside the first three";
 
 /// What one variant, or a struct, says of itself.
 enum Verdict {
     /// A class and a code of its own.
     Own { class: Class, code: String },
     /// That of the field, which has this type.
-    Forward {
-        field: Member,
-        of: Box<syn::Type>,
-        at: Span,
-    },
+    Forward { field: Member, of: Box<syn::Type>, at: Span },
 }
 
 #[derive(Clone, Copy)]
@@ -70,11 +65,7 @@ pub(crate) fn derive(item: TokenStream) -> TokenStream {
         // With an implementation all the same, so that one mistake makes one message.
         Err(error) => (Verdicts::Unknown, error.to_compile_error()),
     };
-    let expanded = expand::expand(&Model {
-        item,
-        library,
-        verdicts,
-    });
+    let expanded = expand::expand(&Model { item, library, verdicts });
     quote!(#error #expanded)
 }
 
@@ -82,10 +73,7 @@ fn verdicts(given: &Given, item: &DeriveInput) -> syn::Result<Verdicts> {
     match &item.data {
         Data::Struct(data) => {
             let verdict = given.verdict(&item.ident, &data.fields)?.ok_or_else(|| {
-                let why = format!(
-                    "`{}` has no verdict: write #[outcome(…)] on it, with {ALLOWED}",
-                    item.ident
-                );
+                let why = format!("`{}` has no verdict: write #[outcome(…)] on it, with {ALLOWED}", item.ident);
                 syn::Error::new(item.ident.span(), why)
             })?;
             Ok(Verdicts::Struct(verdict))
@@ -122,10 +110,7 @@ fn of_variants<'a>(variants: impl Iterator<Item = &'a Variant>) -> syn::Result<V
         return Ok(Verdicts::Enum(verdicts));
     };
     let names: Vec<_> = without.iter().map(|name| format!("`{name}`")).collect();
-    let why = format!(
-        "no verdict for {}: write #[outcome(…)] on each, with {ALLOWED}",
-        names.join(", ")
-    );
+    let why = format!("no verdict for {}: write #[outcome(…)] on each, with {ALLOWED}", names.join(", "));
     Err(syn::Error::new(first.span(), why))
 }
 
@@ -175,11 +160,7 @@ impl Given {
                 return Err(syn::Error::new(at, why));
             }
             let (member, field) = source(at, fields)?;
-            return Ok(Some(Verdict::Forward {
-                field: member,
-                of: Box::new(field.ty.clone()),
-                at,
-            }));
+            return Ok(Some(Verdict::Forward { field: member, of: Box::new(field.ty.clone()), at }));
         };
         let code = match &self.code {
             Some((_, code)) => code.value(),
@@ -196,8 +177,7 @@ impl Given {
 /// The field that a verdict is forwarded to: the only one, or the one that is marked.
 fn source(at: Span, fields: &Fields) -> syn::Result<(Member, &Field)> {
     let marked = |field: &Field| {
-        let mark =
-            |attr: &Attribute| attr.path().is_ident("source") || attr.path().is_ident("from");
+        let mark = |attr: &Attribute| attr.path().is_ident("source") || attr.path().is_ident("from");
         field.attrs.iter().any(mark)
     };
     let member = |(place, field): (usize, &Field)| {
@@ -233,10 +213,7 @@ fn once<T>(
     read: impl FnOnce() -> syn::Result<T>,
 ) -> syn::Result<()> {
     if place.is_some() {
-        return Err(syn::Error::new(
-            at,
-            format!("`{key}` is given twice: expected {ALLOWED}"),
-        ));
+        return Err(syn::Error::new(at, format!("`{key}` is given twice: expected {ALLOWED}")));
     }
     *place = Some((at, read()?));
     Ok(())

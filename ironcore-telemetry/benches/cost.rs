@@ -19,9 +19,7 @@ use std::pin::pin;
 use std::process::{Command, ExitCode};
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::{Duration, Instant};
-use telemetry::{
-    Boundary, Config, GrpcTelemetryLayer, HttpClientTelemetryLayer, HttpTelemetryLayer, Sampling,
-};
+use telemetry::{Boundary, Config, GrpcTelemetryLayer, HttpClientTelemetryLayer, HttpTelemetryLayer, Sampling};
 use tower::{Layer as _, Service, ServiceExt, service_fn};
 
 /// Something to measure.
@@ -48,9 +46,7 @@ const CASES: &[Case] = &[
         })
     },
     case("unsampled under a parent", Some((700.0, 0.0)), |n| {
-        under_parent(n, TraceFlags::NOT_SAMPLED, || {
-            call(create_wallet(black_box(7)))
-        });
+        under_parent(n, TraceFlags::NOT_SAMPLED, || call(create_wallet(black_box(7))));
     }),
     case("sampled, one field", Some((3_500.0, 4.0)), |n| {
         under_parent(n, TraceFlags::SAMPLED, || call(rename_wallet(black_box(7))));
@@ -119,12 +115,7 @@ const CASES: &[Case] = &[
 ];
 
 const fn case(name: &'static str, must: Option<(f64, f64)>, run: fn(u32)) -> Case {
-    Case {
-        name,
-        must,
-        traces: "otlp",
-        run,
-    }
+    Case { name, must, traces: "otlp", run }
 }
 
 /// Calls in the shorter and in the longer run: fewer than the queue has room for at once.
@@ -136,16 +127,9 @@ const TWO_THREADS: f64 = 1.4;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    match (
-        arguments.next().as_deref(),
-        arguments.next(),
-        arguments.next(),
-    ) {
+    match (arguments.next().as_deref(), arguments.next(), arguments.next()) {
         (Some("--case"), Some(name), Some(calls)) => {
-            let case = CASES
-                .iter()
-                .find(|case| case.name == name)
-                .expect("a known case");
+            let case = CASES.iter().find(|case| case.name == name).expect("a known case");
             (case.run)(calls.parse().expect("a number of calls"));
             ExitCode::SUCCESS
         }
@@ -159,10 +143,7 @@ fn main() -> ExitCode {
 }
 
 fn table() -> ExitCode {
-    println!(
-        "{:<40}{:>14}{:>12}{:>9}{:>11}{:>14}",
-        "case", "instructions", "over bare", "allocs", "over bare", "must"
-    );
+    println!("{:<40}{:>14}{:>12}{:>9}{:>11}{:>14}", "case", "instructions", "over bare", "allocs", "over bare", "must");
     let (mut bare, mut passed) = ((0.0, 0.0), Vec::new());
     for case in CASES {
         let [short, long] = LENGTHS.map(|calls| measure(case, calls));
@@ -172,36 +153,18 @@ fn table() -> ExitCode {
             bare = (instructions, allocations);
         }
         let over = (instructions - bare.0, allocations - bare.1);
-        let must = case
-            .must
-            .map_or(String::new(), |(most, allocs)| format!("{most} / {allocs}"));
-        println!(
-            "{:<40}{instructions:>14.0}{:>12.0}{allocations:>9.2}{:>11.2}{must:>14}",
-            case.name, over.0, over.1
-        );
-        if case
-            .must
-            .is_some_and(|(most, allocs)| over.0 > most * MARGIN || over.1 > allocs * MARGIN)
-        {
+        let must = case.must.map_or(String::new(), |(most, allocs)| format!("{most} / {allocs}"));
+        println!("{:<40}{instructions:>14.0}{:>12.0}{allocations:>9.2}{:>11.2}{must:>14}", case.name, over.0, over.1);
+        if case.must.is_some_and(|(most, allocs)| over.0 > most * MARGIN || over.1 > allocs * MARGIN) {
             passed.push(case.name);
         }
     }
     // The best of three: another process may have had the second core.
     let ratio = (0..3)
-        .map(|_| {
-            said(
-                this_program(&["--two-threads"]).env("OTEL_TRACES_EXPORTER", "none"),
-                "ratio:",
-            )
-        })
+        .map(|_| said(this_program(&["--two-threads"]).env("OTEL_TRACES_EXPORTER", "none"), "ratio:"))
         .fold(f64::INFINITY, f64::min);
-    println!(
-        "{:<40}{ratio:>14.2}{:>46}",
-        "two threads, time against one", TWO_THREADS
-    );
-    if ratio > TWO_THREADS * MARGIN
-        && std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1)
-    {
+    println!("{:<40}{ratio:>14.2}{:>46}", "two threads, time against one", TWO_THREADS);
+    if ratio > TWO_THREADS * MARGIN && std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1) {
         passed.push("two threads");
     }
     if passed.is_empty() {
@@ -220,18 +183,9 @@ fn measure(case: &Case, calls: u32) -> (f64, f64) {
         .args(["--collect-atstart=no", "--toggle-collect=*measured*"])
         .arg(std::env::current_exe().expect("this program"))
         .args(arguments);
-    let instructions = said(
-        callgrind.env("OTEL_TRACES_EXPORTER", case.traces),
-        "Collected :",
-    );
+    let instructions = said(callgrind.env("OTEL_TRACES_EXPORTER", case.traces), "Collected :");
     let mut plain = this_program(&arguments);
-    (
-        instructions,
-        said(
-            plain.env("OTEL_TRACES_EXPORTER", case.traces),
-            "allocations:",
-        ),
-    )
+    (instructions, said(plain.env("OTEL_TRACES_EXPORTER", case.traces), "allocations:"))
 }
 
 fn this_program(arguments: &[&str]) -> Command {
@@ -242,14 +196,10 @@ fn this_program(arguments: &[&str]) -> Command {
 
 /// The number behind a mark in what a command says.
 fn said(command: &mut Command, mark: &str) -> f64 {
-    let output = command
-        .output()
-        .expect("it runs (valgrind: apt-get install valgrind)");
+    let output = command.output().expect("it runs (valgrind: apt-get install valgrind)");
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text);
-    let number = text
-        .split_once(mark)
-        .and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok());
+    let number = text.split_once(mark).and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok());
     number.unwrap_or_else(|| panic!("no {mark:?} in: {text}"))
 }
 
@@ -268,43 +218,24 @@ fn measured(calls: u32, case: &mut dyn FnMut()) {
     }
 }
 
-#[expect(
-    clippy::unused_async,
-    reason = "the call that is measured is asynchronous"
-)]
+#[expect(clippy::unused_async, reason = "the call that is measured is asynchronous")]
 async fn bare(id: u64) -> Result<u64, String> {
-    if id == 0 {
-        Err("none".to_owned())
-    } else {
-        Ok(id)
-    }
+    if id == 0 { Err("none".to_owned()) } else { Ok(id) }
 }
 
 #[telemetry::instrument_business]
 async fn create_wallet(id: u64) -> Result<u64, String> {
-    if id == 0 {
-        Err("none".to_owned())
-    } else {
-        Ok(id)
-    }
+    if id == 0 { Err("none".to_owned()) } else { Ok(id) }
 }
 
 #[telemetry::instrument_business(fields(id = id))]
 async fn rename_wallet(id: u64) -> Result<u64, String> {
-    if id == 0 {
-        Err("none".to_owned())
-    } else {
-        Ok(id)
-    }
+    if id == 0 { Err("none".to_owned()) } else { Ok(id) }
 }
 
 #[tracing::instrument]
 async fn traced(id: u64) -> Result<u64, String> {
-    if id == 0 {
-        Err("none".to_owned())
-    } else {
-        Ok(id)
-    }
+    if id == 0 { Err("none".to_owned()) } else { Ok(id) }
 }
 
 /// Polls a future that is ready at once.
@@ -321,18 +252,13 @@ fn start(sampling: Sampling) -> telemetry::TelemetryGuard {
 }
 
 fn quiet() -> Config {
-    Config::new("bench")
-        .endpoint("http://127.0.0.1:9")
-        .metrics_listener(None)
-        .log_filter("off")
+    Config::new("bench").endpoint("http://127.0.0.1:9").metrics_listener(None).log_filter("off")
 }
 
 fn under_parent<T>(calls: u32, flags: TraceFlags, case: impl FnMut() -> T) {
     let _guard = start(Sampling::Always);
     let parent = SpanContext::new(1_u128.into(), 1_u64.into(), flags, true, TraceState::NONE);
-    let _current = opentelemetry::Context::new()
-        .with_remote_span_context(parent)
-        .attach();
+    let _current = opentelemetry::Context::new().with_remote_span_context(parent).attach();
     repeat(calls, case);
 }
 
@@ -353,16 +279,12 @@ where
 {
     repeat(calls, || {
         let answer = call(service.clone().oneshot(request())).expect("an answer");
-        call(answer.into_body().collect())
-            .expect("a body")
-            .to_bytes()
+        call(answer.into_body().collect()).expect("a body").to_bytes()
     });
 }
 
 fn get() -> Request<Body> {
-    Request::get("/wallets/7")
-        .body(Body::empty())
-        .expect("a request")
+    Request::get("/wallets/7").body(Body::empty()).expect("a request")
 }
 
 fn post(body: Body) -> Request<Body> {
@@ -382,9 +304,7 @@ fn continued() -> Request<Body> {
 fn client(calls: u32, flags: TraceFlags) {
     let _guard = start(Sampling::Always);
     let ids = SpanContext::new(1_u128.into(), 1_u64.into(), flags, false, TraceState::NONE);
-    let _current = opentelemetry::Context::new()
-        .with_remote_span_context(ids)
-        .attach();
+    let _current = opentelemetry::Context::new().with_remote_span_context(ids).attach();
     let peer = service_fn(async |_| Ok::<_, Infallible>(Response::new(Body::from("7"))));
     let layer = HttpClientTelemetryLayer::new("ledger").propagate_to("ledger.internal");
     let request = || {
@@ -407,12 +327,8 @@ fn grpc<B>() -> impl Service<Request<B>, Response = Response<Body>, Error = Infa
 fn two_threads() -> f64 {
     const CALLS: u32 = 20_000;
     const ROUNDS: usize = 21;
-    let _guard = telemetry::init_with(
-        Config::new("bench")
-            .metrics_listener(None)
-            .log_filter("off"),
-    )
-    .expect("it starts");
+    let _guard =
+        telemetry::init_with(Config::new("bench").metrics_listener(None).log_filter("off")).expect("it starts");
     let timed = || {
         let started = Instant::now();
         for _ in 0..CALLS {

@@ -16,9 +16,7 @@ type Layered = fn(Router) -> Router;
 
 const SERVICES: &[(&str, Layered)] = &[
     ("bare", |router| router),
-    ("HttpTelemetryLayer", |router| {
-        router.layer(HttpTelemetryLayer::new())
-    }),
+    ("HttpTelemetryLayer", |router| router.layer(HttpTelemetryLayer::new())),
     ("opentelemetry-instrumentation-tower", |router| {
         router.layer(opentelemetry_instrumentation_tower::http::server::Layer::new())
     }),
@@ -38,10 +36,7 @@ fn main() {
 
 /// Serves on a free port, which it prints, until it is ended.
 fn serve(name: &str) {
-    let (_, layered) = SERVICES
-        .iter()
-        .find(|(known, _)| *known == name)
-        .expect("a known service");
+    let (_, layered) = SERVICES.iter().find(|(known, _)| *known == name).expect("a known service");
     let config = Config::new("bench")
         .endpoint("http://127.0.0.1:9")
         .metrics_listener(None)
@@ -49,19 +44,12 @@ fn serve(name: &str) {
         .trace_filter("info,otel::tracing=trace")
         .sampling(Sampling::Ratio(0.01));
     let _guard = (name != "bare").then(|| telemetry::init_with(config).expect("telemetry starts"));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let router = Router::new().route("/wallets/{id}", axum::routing::get(async || "wallet"));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("a free port");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         println!("{}", listener.local_addr().expect("an address"));
-        axum::serve(listener, layered(router))
-            .await
-            .expect("it serves");
+        axum::serve(listener, layered(router)).await.expect("it serves");
     });
 }
 
@@ -95,9 +83,7 @@ fn start(name: &str) -> (Child, String) {
         .expect("it starts");
     let stdout = service.stdout.take().expect("a pipe");
     let mut address = String::new();
-    BufReader::new(stdout)
-        .read_line(&mut address)
-        .expect("it says where it listens");
+    BufReader::new(stdout).read_line(&mut address).expect("it says where it listens");
     (service, address.trim().to_owned())
 }
 
@@ -108,8 +94,6 @@ fn requests_a_second(address: &str) -> f64 {
         .output()
         .expect("wrk (apt-get install wrk)");
     let text = String::from_utf8_lossy(&output.stdout);
-    let rate = text
-        .lines()
-        .find_map(|line| line.strip_prefix("Requests/sec:")?.trim().parse().ok());
+    let rate = text.lines().find_map(|line| line.strip_prefix("Requests/sec:")?.trim().parse().ok());
     rate.unwrap_or_else(|| panic!("no rate in: {text}"))
 }

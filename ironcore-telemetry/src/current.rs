@@ -18,10 +18,7 @@ pub(crate) struct Entered {
 /// The thread is in the operation from here on.
 #[inline]
 pub(crate) fn enter(operation: &'static str) -> Entered {
-    Entered {
-        before: OPERATION.replace(Some(operation)),
-        on_this_thread: PhantomData,
-    }
+    Entered { before: OPERATION.replace(Some(operation)), on_this_thread: PhantomData }
 }
 
 impl Drop for Entered {

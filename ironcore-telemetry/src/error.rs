@@ -35,9 +35,7 @@ pub enum InitError {
     },
 
     /// A setting asks for a capability that this build does not have.
-    #[error(
-        "{name}={value:?} needs the cargo feature `{feature}` of ironcore-telemetry: add it in Cargo.toml"
-    )]
+    #[error("{name}={value:?} needs the cargo feature `{feature}` of ironcore-telemetry: add it in Cargo.toml")]
     MissingFeature {
         /// The variable, or the `Config` method, that holds the value.
         name: &'static str,
@@ -83,16 +81,8 @@ pub enum InitError {
 }
 
 impl InitError {
-    pub(crate) fn invalid(
-        name: &'static str,
-        value: impl Into<String>,
-        allowed: impl Into<String>,
-    ) -> Self {
-        Self::InvalidSetting {
-            name,
-            value: value.into(),
-            allowed: allowed.into(),
-        }
+    pub(crate) fn invalid(name: &'static str, value: impl Into<String>, allowed: impl Into<String>) -> Self {
+        Self::InvalidSetting { name, value: value.into(), allowed: allowed.into() }
     }
 }
 

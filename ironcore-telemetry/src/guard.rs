@@ -83,39 +83,21 @@ impl Running {
     fn end(self, timeout: Duration) -> Result<(), ShutdownError> {
         let deadline = Instant::now() + timeout.min(LONGEST);
         let left = || deadline.saturating_duration_since(Instant::now());
-        let spans = self
-            .spans
-            .as_ref()
-            .map_or(Ok(()), |queue| drain(&self.worker, queue, left(), timeout));
-        let metrics = self
-            .push
-            .as_ref()
-            .map_or(Ok(()), |push| last_push(&self.worker, push, left()));
+        let spans = self.spans.as_ref().map_or(Ok(()), |queue| drain(&self.worker, queue, left(), timeout));
+        let metrics = self.push.as_ref().map_or(Ok(()), |push| last_push(&self.worker, push, left()));
         self.worker.stop(STOP_LIMIT.min(left()));
         spans.and(metrics)
     }
 }
 
-fn drain(
-    worker: &Worker,
-    queue: &Arc<SpanQueue>,
-    limit: Duration,
-    timeout: Duration,
-) -> Result<(), ShutdownError> {
+fn drain(worker: &Worker, queue: &Arc<SpanQueue>, limit: Duration, timeout: Duration) -> Result<(), ShutdownError> {
     let waiting = Arc::clone(queue);
-    if worker
-        .run(limit, async move { waiting.drained().await })
-        .is_some()
-    {
+    if worker.run(limit, async move { waiting.drained().await }).is_some() {
         return Ok(());
     }
     match queue.abandon() {
         (0, _) => Ok(()),
-        (spans_lost, last_failure) => Err(ShutdownError::Undelivered {
-            spans_lost,
-            timeout,
-            last_failure,
-        }),
+        (spans_lost, last_failure) => Err(ShutdownError::Undelivered { spans_lost, timeout, last_failure }),
     }
 }
 

@@ -8,9 +8,7 @@ use crate::guard::{Running, TelemetryGuard};
 #[cfg(feature = "prometheus")]
 use crate::metrics;
 use crate::metrics::{Meters, Push};
-use crate::propagation::{
-    B3Propagator, BaggagePropagator, JaegerPropagator, TraceContextPropagator,
-};
+use crate::propagation::{B3Propagator, BaggagePropagator, JaegerPropagator, TraceContextPropagator};
 use crate::recorder;
 use crate::resource;
 use crate::traces::{self, SpanQueue};
@@ -58,10 +56,7 @@ pub fn init() -> Result<TelemetryGuard, InitError> {
 /// # Errors
 /// A setting that cannot be used, a second call in the same process, a `tracing` subscriber that somebody else has
 /// set, or a port for `/metrics` that cannot be had. Nothing is left installed then.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "a configuration is made for this one call"
-)]
+#[expect(clippy::needless_pass_by_value, reason = "a configuration is made for this one call")]
 pub fn init_with(config: Config) -> Result<TelemetryGuard, InitError> {
     if Settings::is_disabled(&variable)? {
         return Ok(TelemetryGuard::disabled());
@@ -101,11 +96,7 @@ struct Traces {
 impl Parts {
     fn build(settings: &Settings) -> Result<Self, InitError> {
         #[cfg(feature = "prometheus")]
-        let listener = settings
-            .metrics_listener
-            .map(metrics::bind)
-            .transpose()?
-            .map(Arc::new);
+        let listener = settings.metrics_listener.map(metrics::bind).transpose()?.map(Arc::new);
         let worker = Worker::start().map_err(|cause| InitError::Thread { cause })?;
         let resource = resource::resource(&settings.service);
         let traces = Traces::build(settings, &worker, &resource)?;
@@ -123,10 +114,7 @@ impl Parts {
 
     /// Sets the globals. The subscriber is the only one that can be refused, so it is the first.
     fn install(self, settings: &Settings) -> Result<TelemetryGuard, InitError> {
-        set_subscriber(
-            settings,
-            self.traces.as_ref().map(|traces| &traces.provider),
-        )?;
+        set_subscriber(settings, self.traces.as_ref().map(|traces| &traces.provider))?;
         set_propagator(&settings.propagators);
         if let Some(meters) = self.meters {
             global::set_meter_provider(meters.provider);
@@ -146,36 +134,23 @@ impl Parts {
         recorder::install(start_span, settings.sampler.follows_parent);
         #[cfg(feature = "prometheus")]
         if let Some(listener) = self.listener {
-            self.worker
-                .keep_running(move || metrics::serve(Arc::clone(&listener)));
+            self.worker.keep_running(move || metrics::serve(Arc::clone(&listener)));
         }
         if let Some(push) = self.push.clone() {
             self.worker.keep_running(move || Arc::clone(&push).pump());
         }
-        if let Some(Traces {
-            queue, exporter, ..
-        }) = &self.traces
-        {
+        if let Some(Traces { queue, exporter, .. }) = &self.traces {
             let (queue, exporter) = (Arc::clone(queue), Arc::clone(exporter));
-            self.worker
-                .keep_running(move || Arc::clone(&queue).pump(Arc::clone(&exporter)));
+            self.worker.keep_running(move || Arc::clone(&queue).pump(Arc::clone(&exporter)));
         }
         tracing::info!(target: "ironcore_telemetry", settings = settings.report.as_str(), "telemetry started");
         let spans = self.traces.map(|traces| traces.queue);
-        Ok(TelemetryGuard::running(Running {
-            worker: self.worker,
-            spans,
-            push: self.push,
-        }))
+        Ok(TelemetryGuard::running(Running { worker: self.worker, spans, push: self.push }))
     }
 }
 
 impl Traces {
-    fn build(
-        settings: &Settings,
-        worker: &Worker,
-        resource: &Resource,
-    ) -> Result<Option<Self>, InitError> {
+    fn build(settings: &Settings, worker: &Worker, resource: &Resource) -> Result<Option<Self>, InitError> {
         let Some(otlp) = settings.traces.clone() else {
             return Ok(None);
         };
@@ -188,11 +163,7 @@ impl Traces {
             exporter.set_resource(&resource);
             Ok(Arc::new(exporter))
         })?;
-        Ok(Some(Self {
-            provider,
-            queue,
-            exporter,
-        }))
+        Ok(Some(Self { provider, queue, exporter }))
     }
 }
 
@@ -207,10 +178,7 @@ fn build_push(
         return Ok(None);
     };
     let resource = resource.clone();
-    build_on(worker, move || {
-        Push::new(&otlp, interval, reader, &resource)
-    })
-    .map(Some)
+    build_on(worker, move || Push::new(&otlp, interval, reader, &resource)).map(Some)
 }
 
 /// Builds on the telemetry thread: a transport belongs to the runtime that it was built in.
@@ -225,23 +193,12 @@ fn build_on<T: Send + 'static>(
     })
 }
 
-fn set_subscriber(
-    settings: &Settings,
-    provider: Option<&SdkTracerProvider>,
-) -> Result<(), InitError> {
-    let spans = provider
-        .map(|provider| traces::layer(&settings.trace_filter, provider))
-        .transpose()?;
+fn set_subscriber(settings: &Settings, provider: Option<&SdkTracerProvider>) -> Result<(), InitError> {
+    let spans = provider.map(|provider| traces::layer(&settings.trace_filter, provider)).transpose()?;
     #[cfg(feature = "json-logs")]
     let logs = settings
         .logs
-        .then(|| {
-            crate::logs::layer(
-                &settings.log_filter,
-                &settings.service.name,
-                write_to_stdout,
-            )
-        })
+        .then(|| crate::logs::layer(&settings.log_filter, &settings.service.name, write_to_stdout))
         .transpose()?;
     #[cfg(not(feature = "json-logs"))]
     let logs: Option<tracing_subscriber::layer::Identity> = None;
@@ -250,8 +207,7 @@ fn set_subscriber(
     if nothing_to_do {
         return Ok(());
     }
-    tracing::subscriber::set_global_default(subscriber)
-        .map_err(|_| InitError::ForeignSubscriber)?;
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::ForeignSubscriber)?;
     #[cfg(feature = "json-logs")]
     if settings.logs {
         crate::logs::forward_log_crate();

@@ -42,18 +42,10 @@
 //! Between [`init`] and [`TelemetryGuard::shutdown`] no function of this library returns an error, panics, or waits for
 //! the network. Nothing is recorded but what is named here. What is lost is counted, by reason, in
 //! `telemetry_dropped_total`. Log lines are written to stdout by the thread that logs: keep it read.
-#![deny(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![cfg_attr(
     not(all(feature = "http", feature = "json-logs", feature = "prometheus")),
-    allow(
-        dead_code,
-        reason = "names and settings are the same for every set of features"
-    )
+    allow(dead_code, reason = "names and settings are the same for every set of features")
 )]
 #![cfg_attr(
     test,

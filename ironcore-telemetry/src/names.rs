@@ -238,13 +238,9 @@ pub(crate) static TELEMETRY_LABEL_OVERFLOW: Metric = Metric {
 /// Whether a metric of this name is one of ours, used yet or not, or would be taken for a part of one.
 #[cfg(feature = "prometheus")]
 pub(crate) fn is_ours(name: &str) -> bool {
-    let base = ["_bucket", "_sum", "_count"]
-        .iter()
-        .find_map(|suffix| name.strip_suffix(suffix));
-    ALL.iter().any(|metric| {
-        metric.name == name
-            || (matches!(metric.kind, Kind::Durations(_)) && base == Some(metric.name))
-    })
+    let base = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix));
+    ALL.iter()
+        .any(|metric| metric.name == name || (matches!(metric.kind, Kind::Durations(_)) && base == Some(metric.name)))
 }
 
 /// All metrics of this library.
@@ -302,17 +298,8 @@ pub(crate) mod attribute {
 }
 
 /// Keys of a log line that belong to the library; an event's field of the same name is written as `field.<key>`.
-pub(crate) const RESERVED_LOG_KEYS: &[&str] = &[
-    "timestamp",
-    "level",
-    "target",
-    "message",
-    "trace_id",
-    "span_id",
-    "sampled",
-    "service",
-    "operation",
-];
+pub(crate) const RESERVED_LOG_KEYS: &[&str] =
+    &["timestamp", "level", "target", "message", "trace_id", "span_id", "sampled", "service", "operation"];
 
 #[cfg(test)]
 mod tests {
@@ -340,9 +327,7 @@ mod tests {
     fn names_and_labels_are_valid_in_prometheus() {
         let valid = |name: &str| {
             name.starts_with(|first: char| first.is_ascii_lowercase())
-                && name
-                    .chars()
-                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+                && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
         };
         for metric in ALL {
             assert!(valid(metric.name), "{}", metric.name);
@@ -356,11 +341,7 @@ mod tests {
     fn every_metric_is_documented_with_its_labels() {
         let readme = include_str!("../../README.md");
         for metric in ALL {
-            let labels: Vec<_> = metric
-                .labels
-                .iter()
-                .map(|label| format!("`{label}`"))
-                .collect();
+            let labels: Vec<_> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
             let row = format!("| `{}` | {} |", metric.name, labels.join(", "));
             assert!(readme.contains(&row), "README.md has no row {row}");
         }
@@ -370,10 +351,7 @@ mod tests {
     fn duration_bounds_rise_and_hold_every_latency_objective() {
         assert!(DURATION_BOUNDS.windows(2).all(|pair| pair[0] < pair[1]));
         for objective_ms in [15, 50, 80, 30, 100, 150, 20, 120, 200, 300, 500, 800] {
-            assert!(
-                DURATION_BOUNDS.contains(&(objective_ms * 1_000_000)),
-                "{objective_ms} ms"
-            );
+            assert!(DURATION_BOUNDS.contains(&(objective_ms * 1_000_000)), "{objective_ms} ms");
         }
     }
 }

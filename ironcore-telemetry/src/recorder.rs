@@ -11,8 +11,7 @@ use std::time::Duration;
 /// Starts a span under a parent and returns a context that holds it, or its ids alone where it is not sampled: only a
 /// span that is going to be recorded is described. Made by those who know the SDK's own tracer: the API's global one
 /// would box each span once more.
-pub(crate) type StartSpan =
-    Box<dyn Fn(&Context, &mut dyn FnMut() -> SpanBuilder) -> Context + Send + Sync>;
+pub(crate) type StartSpan = Box<dyn Fn(&Context, &mut dyn FnMut() -> SpanBuilder) -> Context + Send + Sync>;
 
 /// How many recorders there are; while there is none, nothing is recorded.
 static RECORDERS: AtomicUsize = AtomicUsize::new(0);
@@ -37,12 +36,7 @@ pub(crate) fn install(start_span: Option<StartSpan>, follows_parent: bool) {
         let all = Closed::ALL.iter();
         all.map(|label| label.counter(registry)).collect()
     });
-    let recorder = Recorder {
-        registry,
-        start_span,
-        follows_parent,
-        is_process: true,
-    };
+    let recorder = Recorder { registry, start_span, follows_parent, is_process: true };
     // Set once: `init` refuses a second call.
     if PROCESS.set(recorder).is_ok() {
         RECORDERS.fetch_add(1, Ordering::Release);
@@ -242,12 +236,7 @@ struct Captured(&'static Recorder);
 #[cfg(feature = "testing")]
 pub(crate) fn capture(registry: &'static Registry, start_span: StartSpan) -> Context {
     let start_span = Some(start_span);
-    let recorder = Recorder {
-        registry,
-        start_span,
-        follows_parent: true,
-        is_process: false,
-    };
+    let recorder = Recorder { registry, start_span, follows_parent: true, is_process: false };
     RECORDERS.fetch_add(1, Ordering::Release);
     // As long as the process: a test has few captures, and what it started may outlive it.
     Context::new().with_value(Captured(Box::leak(Box::new(recorder))))

@@ -7,10 +7,7 @@ use opentelemetry_sdk::resource::TelemetryResourceDetector;
 
 /// The resource of this process. `service.instance.id` is new at each start, so that replicas never share a series.
 pub(crate) fn resource(service: &Service) -> Resource {
-    let given = service
-        .attributes
-        .iter()
-        .map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
+    let given = service.attributes.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
     let host = gethostname::gethostname().to_string_lossy().into_owned();
     // What comes later wins.
     Resource::builder_empty()
@@ -35,14 +32,7 @@ fn instance_id() -> String {
     let uuid = (random & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
     let hex = format!("{uuid:032x}");
     let part = |range| hex.get::<std::ops::Range<usize>>(range).unwrap_or_default();
-    [
-        part(0..8),
-        part(8..12),
-        part(12..16),
-        part(16..20),
-        part(20..32),
-    ]
-    .join("-")
+    [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
 }
 
 #[cfg(test)]
@@ -55,10 +45,7 @@ mod tests {
             name: "ironcore".to_owned(),
             version: "1.2.3".to_owned(),
             environment: "staging".to_owned(),
-            attributes: attributes
-                .iter()
-                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-                .collect(),
+            attributes: attributes.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
         }
     }
 
@@ -84,13 +71,7 @@ mod tests {
     #[test]
     fn a_given_instance_id_is_kept() {
         let resource = resource(&service(&[("service.instance.id", "pod-7")]));
-        assert_eq!(
-            resource
-                .get(&Key::new("service.instance.id"))
-                .unwrap()
-                .as_str(),
-            "pod-7"
-        );
+        assert_eq!(resource.get(&Key::new("service.instance.id")).unwrap().as_str(), "pod-7");
     }
 
     #[test]

@@ -38,17 +38,10 @@ pub fn router<S: Clone + Send + Sync + 'static>() -> axum::Router<S> {
         let accept = headers.get(http::header::ACCEPT);
         let format = Format::asked(accept.and_then(|accept| accept.to_str().ok()));
         match tokio::task::spawn_blocking(move || crate::metrics::page(format)).await {
-            Ok(page) => Ok((
-                [
-                    (http::header::CONTENT_TYPE, format.content_type()),
-                    (http::header::VARY, "accept"),
-                ],
-                page,
-            )),
-            Err(_) => Err((
-                http::StatusCode::INTERNAL_SERVER_ERROR,
-                "the page could not be gathered\n",
-            )),
+            Ok(page) => {
+                Ok(([(http::header::CONTENT_TYPE, format.content_type()), (http::header::VARY, "accept")], page))
+            }
+            Err(_) => Err((http::StatusCode::INTERNAL_SERVER_ERROR, "the page could not be gathered\n")),
         }
     };
     axum::Router::new().route("/metrics", axum::routing::get(page))

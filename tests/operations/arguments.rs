@@ -25,12 +25,9 @@ async fn labels_stand_at_zero_in_every_combination_from_the_first_call_on_and_co
     assert!(labelled(Asset::Eth, 1).await.is_err());
     assert!(labelled(Asset::Eth, 2).await.is_err());
     let page = telemetry::scrape::render();
-    for (asset, urgent, times) in [
-        ("eth", "false", 2.0),
-        ("eth", "true", 0.0),
-        ("wbtc", "false", 0.0),
-        ("wbtc", "true", 1.0),
-    ] {
+    for (asset, urgent, times) in
+        [("eth", "false", 2.0), ("eth", "true", 0.0), ("wbtc", "false", 0.0), ("wbtc", "true", 1.0)]
+    {
         let series = format!(
             r#"business_operations_total{{domain="wallet",operation="labelled",outcome="{ERROR}",asset="{asset}",urgent="{urgent}"}}"#
         );
@@ -38,10 +35,7 @@ async fn labels_stand_at_zero_in_every_combination_from_the_first_call_on_and_co
         assert!((count - times).abs() < f64::EPSILON, "{series} {count}");
     }
     let catalog = telemetry::catalog();
-    let entry = catalog
-        .iter()
-        .find(|entry| entry.operation == "labelled")
-        .unwrap();
+    let entry = catalog.iter().find(|entry| entry.operation == "labelled").unwrap();
     assert_eq!(entry.labels, ["asset", "urgent"]);
 }
 
@@ -58,11 +52,7 @@ fn judged(text: &str) -> Result<String, String> {
 }
 
 fn sold(text: &str) -> OutcomeClass {
-    if text.is_empty() {
-        OutcomeClass::Failed
-    } else {
-        OutcomeClass::Ok
-    }
+    if text.is_empty() { OutcomeClass::Failed } else { OutcomeClass::Ok }
 }
 
 #[telemetry::instrument_business(wallet, err = |_| OutcomeClass::Rejected)]
@@ -72,11 +62,7 @@ async fn judged_by_error_alone(fail: bool) -> Result<(), String> {
 
 #[telemetry::instrument_business(wallet, ok = |_| (OutcomeClass::Rejected, "too_late"))]
 async fn judged_by_value_alone(fail: bool) -> Result<u8, TransferError> {
-    if fail {
-        Err(TransferError::InsufficientFunds)
-    } else {
-        Ok(1)
-    }
+    if fail { Err(TransferError::InsufficientFunds) } else { Ok(1) }
 }
 
 #[tokio::test]
@@ -95,10 +81,7 @@ async fn judges_of_the_function_decide_and_leave_the_other_side_to_the_type() {
     }
     counted("judged_by_error_alone", "ok");
     counted("judged_by_error_alone", "rejected");
-    counted(
-        "judged_by_value_alone",
-        r#"rejected",code="insufficient_funds"#,
-    );
+    counted("judged_by_value_alone", r#"rejected",code="insufficient_funds"#);
     counted("judged_by_value_alone", r#"rejected",code="too_late"#);
 }
 
@@ -149,10 +132,7 @@ fn derived_outcomes_and_those_they_forward_are_counted() {
         TransferError::Signer(3),
         TransferError::AlreadyDone,
         TransferError::Custody(CustodyError::Refused(1)),
-        TransferError::Chain {
-            block: 7,
-            source: ChainError,
-        },
+        TransferError::Chain { block: 7, source: ChainError },
     ] {
         assert!(derived(error).is_err());
     }
@@ -249,9 +229,6 @@ fn a_generic_function_counts_each_type_of_label_under_its_own_values() {
         let series = format!(
             r#"business_operations_total{{domain="wallet",operation="generic_label",outcome="ok",kind="{kind}"}}"#
         );
-        assert!(
-            (sample(&page, &series) - times).abs() < f64::EPSILON,
-            "{series}"
-        );
+        assert!((sample(&page, &series) - times).abs() < f64::EPSILON, "{series}");
     }
 }

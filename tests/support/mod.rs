@@ -17,10 +17,8 @@ pub const PATIENCE: Duration = Duration::from_mins(3);
 #[must_use]
 pub fn span_named(receiver: &Receiver, name: &str) -> ReceivedSpan {
     let found = || receiver.spans().into_iter().find(|span| span.name == name);
-    stack::query::wait_until(PATIENCE, Duration::from_millis(10), name, || {
-        Ok::<_, std::convert::Infallible>(found())
-    })
-    .unwrap_or_else(|late| panic!("no span {name}: {late:?}"))
+    stack::query::wait_until(PATIENCE, Duration::from_millis(10), name, || Ok::<_, std::convert::Infallible>(found()))
+        .unwrap_or_else(|late| panic!("no span {name}: {late:?}"))
 }
 
 /// A process that runs one scenario of `probe.rs`, with nothing in its environment but what is set here.
@@ -82,12 +80,7 @@ impl Probe {
     /// When it cannot be started.
     #[must_use]
     pub fn run_without_reader(mut self) -> Report {
-        let mut child = self
-            .command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the probe starts");
+        let mut child = self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the probe starts");
         drop(child.stdout.take());
         Report::of(&child.wait_with_output().expect("the probe ends"))
     }
@@ -96,23 +89,12 @@ impl Probe {
 impl Report {
     fn of(output: &Output) -> Self {
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        let result = stderr
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .find_map(|value| {
-                let result = value.get("probe")?;
-                Some(result.clone())
-            });
-        let lines = String::from_utf8_lossy(&output.stdout)
-            .lines()
-            .map(ToOwned::to_owned)
-            .collect();
-        Self {
-            result: result.unwrap_or_default(),
-            lines,
-            stderr,
-            succeeded: output.status.success(),
-        }
+        let result = stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(|value| {
+            let result = value.get("probe")?;
+            Some(result.clone())
+        });
+        let lines = String::from_utf8_lossy(&output.stdout).lines().map(ToOwned::to_owned).collect();
+        Self { result: result.unwrap_or_default(), lines, stderr, succeeded: output.status.success() }
     }
 
     /// The `/metrics` page that the scenario saw last.
@@ -121,9 +103,7 @@ impl Report {
     /// When it saw none.
     #[must_use]
     pub fn page(&self) -> &str {
-        self.result["page"]
-            .as_str()
-            .unwrap_or_else(|| panic!("no page: {self:?}"))
+        self.result["page"].as_str().unwrap_or_else(|| panic!("no page: {self:?}"))
     }
 
     /// The log lines, parsed.
@@ -132,9 +112,7 @@ impl Report {
     /// When a line is not a JSON object.
     #[must_use]
     pub fn log(&self) -> Vec<Value> {
-        let parse = |line: &String| {
-            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
-        };
+        let parse = |line: &String| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         self.lines.iter().map(parse).collect()
     }
 }
@@ -145,15 +123,9 @@ impl Report {
 /// When the page has no such series.
 #[must_use]
 pub fn sample(page: &str, series: &str) -> f64 {
-    let line = page.lines().find(|line| {
-        line.strip_prefix(series)
-            .is_some_and(|rest| rest.starts_with(' '))
-    });
+    let line = page.lines().find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')));
     let line = line.unwrap_or_else(|| panic!("no {series} on\n{page}"));
-    line.rsplit(' ')
-        .next()
-        .and_then(|value| value.parse().ok())
-        .unwrap_or_else(|| panic!("not a number: {line}"))
+    line.rsplit(' ').next().and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("not a number: {line}"))
 }
 
 /// Compares a text with a file of `tests/golden/`; with `BLESS=1` in the environment it writes the file instead.
@@ -161,9 +133,7 @@ pub fn sample(page: &str, series: &str) -> f64 {
 /// # Panics
 /// When they differ.
 pub fn assert_golden(file: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("golden")
-        .join(file);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(file);
     if std::env::var_os("BLESS").is_some() {
         std::fs::write(&path, text).expect("the golden file can be written");
     }

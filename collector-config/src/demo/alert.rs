@@ -26,20 +26,14 @@ pub(crate) fn show(
     inbox: &Inbox,
 ) -> Result<(Service, usize), Box<dyn Error>> {
     eprintln!("injecting a fault: the next release of the service cannot reach its chain");
-    let faulty = ServiceOptions {
-        env: vec![("CHAIN_FAILURE_RATE".to_owned(), "1".to_owned())],
-        ..options.clone()
-    };
+    let faulty = ServiceOptions { env: vec![("CHAIN_FAILURE_RATE".to_owned(), "1".to_owned())], ..options.clone() };
     let faulty = replaced(service, &faulty)?;
     eprintln!("waiting for {ALERT} (the times of the rules are a thirtieth of the shipped ones)");
     let alerted = fail_until_alerted(&faulty, inbox);
     eprintln!("taking the release back");
     let healthy = replaced(faulty, options)?;
     let (after, messages) = alerted?;
-    say(format!(
-        "\n── the alert: {REQUEST} answered 502, {} s later Alertmanager has sent",
-        after.as_secs()
-    ))?;
+    say(format!("\n── the alert: {REQUEST} answered 502, {} s later Alertmanager has sent", after.as_secs()))?;
     for message in &messages {
         say(format!("{:<12} {}", message.channel, short(message)))?;
     }
@@ -47,27 +41,18 @@ pub(crate) fn show(
 }
 
 fn replaced(service: Service, options: &ServiceOptions) -> Result<Service, Box<dyn Error>> {
-    let next = ServiceOptions {
-        continued_log: true,
-        ..options.clone()
-    };
+    let next = ServiceOptions { continued_log: true, ..options.clone() };
     service.stop()?;
     Ok(Service::start(&next)?)
 }
 
-fn fail_until_alerted(
-    service: &Service,
-    inbox: &Inbox,
-) -> Result<(Duration, Vec<Message>), Box<dyn Error>> {
+fn fail_until_alerted(service: &Service, inbox: &Inbox) -> Result<(Duration, Vec<Message>), Box<dyn Error>> {
     let client = Client::new(service.url());
     let start = Instant::now();
     loop {
         client.get_refused(REQUEST)?;
-        let messages: Vec<Message> = inbox
-            .messages()
-            .into_iter()
-            .filter(|message| message.text().contains(ALERT))
-            .collect();
+        let messages: Vec<Message> =
+            inbox.messages().into_iter().filter(|message| message.text().contains(ALERT)).collect();
         // A P1 goes two ways: to the chat and by email.
         let came = |channel: &str| messages.iter().any(|message| message.channel == channel);
         if came("slack_api") && came("email") {

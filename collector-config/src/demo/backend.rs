@@ -93,19 +93,12 @@ impl Backend {
         eprintln!("starting Jaeger, Prometheus and Alertmanager");
         let metrics = stack::addresses::free_address()?;
         let inbox = Inbox::start()?;
-        let options = Options::free_ports(run_folder::name())
-            .with(&mode::SYSTEMS)
-            .scraping(metrics)
-            .alerting(&inbox);
+        let options = Options::free_ports(run_folder::name()).with(&mode::SYSTEMS).scraping(metrics).alerting(&inbox);
         let stack = Stack::start(&options)?;
         Ok(Self {
             otlp: stack.otlp_grpc_url(),
             metrics,
-            store: Store::Servers {
-                jaeger: stack.jaeger_url(),
-                prometheus: stack.prometheus_url(),
-                page: false,
-            },
+            store: Store::Servers { jaeger: stack.jaeger_url(), prometheus: stack.prometheus_url(), page: false },
             inbox: Some(inbox),
             held: Held::Stack(Box::new(stack)),
         })

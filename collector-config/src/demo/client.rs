@@ -16,14 +16,9 @@ pub(crate) struct Client {
 impl Client {
     /// For the service at `base`.
     pub(crate) fn new(base: String) -> Self {
-        let config = ureq::Agent::config_builder()
-            .timeout_global(Some(TIMEOUT))
-            .http_status_as_error(false)
-            .proxy(None);
-        Self {
-            agent: config.build().into(),
-            base,
-        }
+        let config =
+            ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false).proxy(None);
+        Self { agent: config.build().into(), base }
     }
 
     pub(crate) fn get(&self, path: &str) -> Result<Value, Box<dyn Error>> {
@@ -70,11 +65,7 @@ fn answer(
     let mut response = response.map_err(naming(url))?;
     let status = response.status();
     let body: Value = response.body_mut().read_json().map_err(naming(url))?;
-    if status.is_success() == success {
-        Ok(body)
-    } else {
-        Err(format!("{url} answered {status}: {body}").into())
-    }
+    if status.is_success() == success { Ok(body) } else { Err(format!("{url} answered {status}: {body}").into()) }
 }
 
 fn naming<E: Display>(url: &str) -> impl FnOnce(E) -> String {

@@ -39,16 +39,10 @@ impl Containers {
         arguments: &[&str],
         wait: impl FnOnce(&mut Command) -> io::Result<std::process::ExitStatus>,
     ) -> Result<(), Box<dyn Error>> {
-        eprintln!(
-            "docker compose --project-name {PROJECT} {}",
-            arguments.join(" ")
-        );
+        eprintln!("docker compose --project-name {PROJECT} {}", arguments.join(" "));
         // Standard output is the story's. A process group of its own: Ctrl-C is for us to pass on.
         let mut command = compose(&self.docker);
-        command
-            .args(arguments)
-            .stdout(io::stderr())
-            .process_group(0);
+        command.args(arguments).stdout(io::stderr()).process_group(0);
         let status = wait(&mut command)?;
         if status.success() {
             Ok(())
@@ -112,20 +106,13 @@ mod tests {
 
     #[test]
     fn what_was_started_is_taken_back_also_when_the_start_fails() {
-        let expected = [
-            "ps -q",
-            "up --detach --wait jaeger prometheus",
-            "down --volumes",
-        ];
+        let expected = ["ps -q", "up --detach --wait jaeger prometheus", "down --volumes"];
         assert_eq!(calls("well", "", 0), expected);
         assert_eq!(calls("badly", "", 1), expected);
     }
 
     #[test]
     fn what_ran_before_stays() {
-        assert_eq!(
-            calls("before", "4f1c", 0),
-            ["ps -q", "up --detach --wait jaeger prometheus"]
-        );
+        assert_eq!(calls("before", "4f1c", 0), ["ps -q", "up --detach --wait jaeger prometheus"]);
     }
 }

@@ -122,11 +122,7 @@ fn watch(service: &mut Service, backend: &mut Backend) -> Result<(), Box<dyn Err
             checked = Instant::now();
             service.check().map_err(|error| {
                 let log = service.log_file();
-                format!(
-                    "{error}\nthe end of {}:\n{}",
-                    log.display(),
-                    process::tail(log)
-                )
+                format!("{error}\nthe end of {}:\n{}", log.display(), process::tail(log))
             })?;
             backend.check()?;
         }

@@ -34,10 +34,7 @@ const NAMES: [(&str, Mode); 4] = [
 
 impl fmt::Display for Mode {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = NAMES
-            .iter()
-            .find(|(_, mode)| mode == self)
-            .map_or("", |(name, _)| name);
+        let name = NAMES.iter().find(|(_, mode)| mode == self).map_or("", |(name, _)| name);
         formatter.write_str(name)
     }
 }
@@ -46,13 +43,8 @@ impl FromStr for Mode {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let mode = NAMES
-            .iter()
-            .find(|(name, _)| *name == text)
-            .map(|(_, mode)| *mode);
-        mode.ok_or_else(|| {
-            format!("--mode {text}: use one of external, containers, native, embedded")
-        })
+        let mode = NAMES.iter().find(|(name, _)| *name == text).map(|(_, mode)| *mode);
+        mode.ok_or_else(|| format!("--mode {text}: use one of external, containers, native, embedded"))
     }
 }
 
@@ -62,9 +54,7 @@ pub(crate) fn choose() -> Mode {
     let (mode, why) = first(usual::answer, has_containers, can_be_native);
     eprintln!("mode: {mode}: {why}");
     if mode != Mode::Embedded {
-        eprintln!(
-            "      cargo demo -- --mode embedded shows the idea at once, with nothing to build"
-        );
+        eprintln!("      cargo demo -- --mode embedded shows the idea at once, with nothing to build");
     }
     mode
 }
@@ -82,14 +72,8 @@ fn first(
         return (Mode::Containers, "a container engine answers".to_owned());
     };
     match native() {
-        Ok(time) => (
-            Mode::Native,
-            format!("{no_external}; {no_containers}; Go is here ({time})"),
-        ),
-        Err(no_go) => (
-            Mode::Embedded,
-            format!("{no_external}; {no_containers}; {no_go}"),
-        ),
+        Ok(time) => (Mode::Native, format!("{no_external}; {no_containers}; Go is here ({time})")),
+        Err(no_go) => (Mode::Embedded, format!("{no_external}; {no_containers}; {no_go}")),
     }
 }
 
@@ -113,14 +97,8 @@ fn can_be_native() -> Result<String, String> {
 fn has_containers() -> Result<(), String> {
     let succeeds = |arguments: &[&str]| {
         let mut docker = Command::new("docker");
-        docker
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let status = docker
-            .spawn()
-            .and_then(|mut docker| interrupt::wait(&mut docker, Some(DOCKER)));
+        docker.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let status = docker.spawn().and_then(|mut docker| interrupt::wait(&mut docker, Some(DOCKER)));
         status.is_ok_and(|status| status.success())
     };
     if is_on_path("docker") && succeeds(&["compose", "version"]) && succeeds(&["info"]) {
@@ -150,10 +128,7 @@ mod tests {
     #[test]
     fn an_unknown_mode_is_answered_with_the_known_ones() {
         let error = "docker".parse::<Mode>().unwrap_err();
-        assert!(
-            error.contains("external, containers, native, embedded"),
-            "{error}"
-        );
+        assert!(error.contains("external, containers, native, embedded"), "{error}");
     }
 
     #[test]
@@ -161,14 +136,8 @@ mod tests {
         let no = |why: &str| Err(why.to_owned());
         let never = || unreachable!("asked without need");
         assert_eq!(first(|| Ok(()), never, || unreachable!()).0, Mode::External);
-        assert_eq!(
-            first(|| no("a"), || Ok(()), || unreachable!()).0,
-            Mode::Containers
-        );
-        assert_eq!(
-            first(|| no("a"), || no("b"), || Ok("at once".to_owned())).0,
-            Mode::Native
-        );
+        assert_eq!(first(|| no("a"), || Ok(()), || unreachable!()).0, Mode::Containers);
+        assert_eq!(first(|| no("a"), || no("b"), || Ok("at once".to_owned())).0, Mode::Native);
         assert_eq!(
             first(|| no("a"), || no("b"), || Err("no Go".to_owned())),
             (Mode::Embedded, "a; b; no Go".to_owned())

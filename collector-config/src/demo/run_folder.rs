@@ -11,9 +11,7 @@ pub(crate) fn name() -> String {
 
 /// Removes those of demos that have ended. The last one stays until the next demo, for its logs.
 pub(crate) fn remove_old() {
-    remove_old_in(&paths::run_dir(""), |pid| {
-        Path::new("/proc").join(pid.to_string()).exists()
-    });
+    remove_old_in(&paths::run_dir(""), |pid| Path::new("/proc").join(pid.to_string()).exists());
 }
 
 fn remove_old_in(folder: &Path, runs: impl Fn(u32) -> bool) {
@@ -48,10 +46,8 @@ mod tests {
         }
         fs::write(folder.join("demo-1.lock"), "").unwrap();
         remove_old_in(&folder, |pid| pid != 1);
-        let mut left: Vec<_> = fs::read_dir(&folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let mut left: Vec<_> =
+            fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         left.sort_unstable();
         assert_eq!(left, ["demo-2", "demo-x", "up"]);
     }

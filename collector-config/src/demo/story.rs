@@ -88,10 +88,7 @@ pub(crate) fn alert(
     };
     seen.alerts = Some(0);
     // On the same address, so that the links that are shown stay right.
-    let options = ServiceOptions {
-        listen: Some(service.address()),
-        ..options.clone()
-    };
+    let options = ServiceOptions { listen: Some(service.address()), ..options.clone() };
     let (service, messages) = alert::show(service, &options, inbox)?;
     seen.alerts = Some(messages);
     Ok(service)
@@ -105,38 +102,22 @@ pub(crate) fn drive(service: &Service) -> Result<f64, Box<dyn Error>> {
     let wallet = |asset: &str, balance: u64| json!({"chain": "ethereum", "asset": asset, "opening_balance": balance});
     let eth = client.post("/api/v1/wallets", &wallet("ETH", 5_000_000))?;
     let usdc = client.post("/api/v1/wallets", &wallet("USDC", 0))?;
-    for path in [
-        "/api/v1/wallets",
-        "/api/v1/gas/estimate?chain=ethereum",
-        "/api/v1/swap/quote?from=ETH&to=USDC&amount=1000",
-    ] {
+    for path in
+        ["/api/v1/wallets", "/api/v1/gas/estimate?chain=ethereum", "/api/v1/swap/quote?from=ETH&to=USDC&amount=1000"]
+    {
         client.get(path)?;
     }
     let savings = client.post("/api/v1/wallets", &wallet("ETH", 0))?;
     // More than there is: an expected refusal, not a failure of the service.
-    let too_much =
-        json!({"from": eth["id"], "to": savings["id"], "asset": "ETH", "amount": 1_000_000_000});
+    let too_much = json!({"from": eth["id"], "to": savings["id"], "asset": "ETH", "amount": 1_000_000_000});
     client.post_refused("/api/v1/tx", &too_much)?;
-    client.get(&format!(
-        "/api/v1/tx?wallet={}",
-        eth["id"].as_str().unwrap_or_default()
-    ))?;
-    client.post(
-        ROUTE,
-        &json!({"from": eth["id"], "to": usdc["id"], "amount": 1_000_000}),
-    )?;
-    Ok(SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)?
-        .as_secs_f64())
+    client.get(&format!("/api/v1/tx?wallet={}", eth["id"].as_str().unwrap_or_default()))?;
+    client.post(ROUTE, &json!({"from": eth["id"], "to": usdc["id"], "amount": 1_000_000}))?;
+    Ok(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs_f64())
 }
 
 /// Waits for the request on all three sides and prints them, and for what does not come, where to look.
-pub(crate) fn show(
-    service: &Service,
-    backend: &Backend,
-    swapped: f64,
-    seen: &mut Seen,
-) -> Result<(), Box<dyn Error>> {
+pub(crate) fn show(service: &Service, backend: &Backend, swapped: f64, seen: &mut Seen) -> Result<(), Box<dyn Error>> {
     eprintln!("waiting for the last request in the log, in the traces and in the metrics");
     let mut missing = Vec::new();
     let access = wait_until(PATIENCE, POLL, "the access line of the swap", || {
@@ -192,10 +173,7 @@ pub(crate) fn show(
         say(seen.series.join("\n"))?;
     }
     if !seen.lines.is_empty() {
-        say(format!(
-            "\n── the log lines with trace_id {}",
-            seen.trace_id
-        ))?;
+        say(format!("\n── the log lines with trace_id {}", seen.trace_id))?;
         say(seen.lines.join("\n"))?;
     }
     for missing in missing {
@@ -224,43 +202,26 @@ pub(crate) fn links(service: &Service, backend: &Backend, seen: &Seen) -> io::Re
     say(format!("wallet service  {}/api/v1/wallets", service.url()))?;
     say(format!("its metrics     {}", service.metrics_url()))?;
     say(format!("its log         {}", service.log_file().display()))?;
-    let Store::Servers {
-        jaeger,
-        prometheus,
-        page,
-    } = &backend.store
-    else {
+    let Store::Servers { jaeger, prometheus, page } = &backend.store else {
         return Ok(());
     };
     let id = &seen.trace_id;
     if *page {
-        say(format!(
-            "trace (page)    {jaeger}/trace/{id}   (images only: native builds have no web pages)"
-        ))?;
+        say(format!("trace (page)    {jaeger}/trace/{id}   (images only: native builds have no web pages)"))?;
     }
     say(format!("trace (JSON)    {jaeger}/api/traces/{id}"))?;
-    say(format!(
-        "metrics (JSON)  {prometheus}/api/v1/query?query=http_requests_total"
-    ))
+    say(format!("metrics (JSON)  {prometheus}/api/v1/query?query=http_requests_total"))
 }
 
 /// The trace id of the swap's access line.
 fn access_line(lines: &[String]) -> Option<String> {
-    let parsed = lines
-        .iter()
-        .rev()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let mut access =
-        parsed.filter(|line| line["target"] == "http_access" && line["route"] == ROUTE);
+    let parsed = lines.iter().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut access = parsed.filter(|line| line["target"] == "http_access" && line["route"] == ROUTE);
     access.next()?["trace_id"].as_str().map(ToOwned::to_owned)
 }
 
 /// The series of the request, as lines.
-fn series(
-    service: &Service,
-    backend: &Backend,
-    swapped: f64,
-) -> Result<Vec<String>, Box<dyn Error>> {
+fn series(service: &Service, backend: &Backend, swapped: f64) -> Result<Vec<String>, Box<dyn Error>> {
     match &backend.store {
         Store::Servers { prometheus, .. } => {
             let query = query(service.metrics_address(), swapped);
@@ -271,8 +232,7 @@ fn series(
             let page = Client::new(service.metrics_url()).text("")?;
             let shown = |line: &&str| {
                 line.contains(ROUTE) && line.starts_with("http_requests_total")
-                    || line.starts_with("business_operations_total{domain=\"swap\"")
-                        && !line.ends_with(" 0")
+                    || line.starts_with("business_operations_total{domain=\"swap\"") && !line.ends_with(" 0")
             };
             Ok(page.lines().filter(shown).map(ToOwned::to_owned).collect())
         }

@@ -24,9 +24,7 @@ pub(crate) fn metrics() -> SocketAddr {
 /// Which of them does not, in words.
 pub(crate) fn answer() -> Result<(), String> {
     listens()?;
-    Jaeger::new(JAEGER)
-        .services()
-        .map_err(|_| "no Jaeger answers on port 16686".to_owned())?;
+    Jaeger::new(JAEGER).services().map_err(|_| "no Jaeger answers on port 16686".to_owned())?;
     let prometheus = Prometheus::new(PROMETHEUS);
     let targets = prometheus.targets_listed();
     if targets.map_err(|_| "no Prometheus answers on port 9090".to_owned())? == 0 {
@@ -36,10 +34,7 @@ pub(crate) fn answer() -> Result<(), String> {
     }
     let known = prometheus.knows_target("ironcore", &metrics().to_string());
     if !known.map_err(|error| error.to_string())? {
-        return Err(format!(
-            "the Prometheus on port 9090 does not scrape {}",
-            metrics()
-        ));
+        return Err(format!("the Prometheus on port 9090 does not scrape {}", metrics()));
     }
     metrics_port_is_free()
 }
@@ -49,11 +44,7 @@ pub(crate) fn answer() -> Result<(), String> {
 /// # Errors
 /// In words, with the first on which nothing does.
 pub(crate) fn listens() -> Result<(), String> {
-    for (port, what) in [
-        (Port::OtlpGrpc, "OTLP"),
-        (Port::JaegerQuery, "Jaeger"),
-        (Port::Prometheus, "Prometheus"),
-    ] {
+    for (port, what) in [(Port::OtlpGrpc, "OTLP"), (Port::JaegerQuery, "Jaeger"), (Port::Prometheus, "Prometheus")] {
         let port = port.usual();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         TcpStream::connect_timeout(&address, Duration::from_millis(500))

@@ -45,11 +45,7 @@ pub(super) fn launch(start: &Start<'_>) -> Result<Launch, Error> {
         .current_dir(&folder)
         // One alone: without this it looks for others of a cluster.
         .args(["--cluster.listen-address=", "--log.level=warn"]);
-    Ok(Launch::new(
-        command,
-        format!("{}/-/ready", url(address)),
-        url(address),
-    ))
+    Ok(Launch::new(command, format!("{}/-/ready", url(address)), url(address)))
 }
 
 /// No line but a comment may name a host that is not this one.
@@ -91,9 +87,7 @@ fn secrets(config: &str) -> impl Iterator<Item = &str> {
 
 /// What is no comment.
 fn lines(config: &str) -> impl Iterator<Item = &str> {
-    config
-        .lines()
-        .filter(|line| !line.trim_start().starts_with('#'))
+    config.lines().filter(|line| !line.trim_start().starts_with('#'))
 }
 
 #[cfg(test)]
@@ -103,19 +97,13 @@ mod tests {
     #[test]
     fn the_secrets_are_read_from_the_configuration() {
         let config = "# in secrets/ beside\napi_url_file: secrets/slack_api_url\nkey_file: \"secrets/pager_key\"\n";
-        assert_eq!(
-            secrets(config).collect::<Vec<_>>(),
-            ["slack_api_url", "pager_key"]
-        );
+        assert_eq!(secrets(config).collect::<Vec<_>>(), ["slack_api_url", "pager_key"]);
     }
 
     #[test]
     fn a_copy_that_would_tell_somebody_is_refused() {
         assert!(stays_here("# https://x.example\nurl: http://127.0.0.1:9095/x\n").is_ok());
-        for away in [
-            "  url: https://hooks.example/x",
-            "smarthost: mail.example:25",
-        ] {
+        for away in ["  url: https://hooks.example/x", "smarthost: mail.example:25"] {
             assert!(stays_here(away).is_err(), "{away}");
         }
     }

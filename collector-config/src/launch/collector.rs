@@ -34,11 +34,7 @@ pub(super) fn launch(start: &Start<'_>) -> Launch {
         command.env("COLLECTOR_DECISION_WAIT", "1s");
     }
     command.envs(start.options.collector.iter().cloned());
-    Launch::new(
-        command,
-        url(start.address(Port::CollectorHealth)),
-        url(start.address(Port::OtlpGrpc)),
-    )
+    Launch::new(command, url(start.address(Port::CollectorHealth)), url(start.address(Port::OtlpGrpc)))
 }
 
 /// The variables of the shipped configuration that say where it listens and where it sends to.
@@ -48,10 +44,7 @@ pub fn variables(addresses: &Addresses) -> Vec<(&'static str, String)> {
     let mut variables = vec![
         ("COLLECTOR_METRICS_HOST", metrics.ip().to_string()),
         ("COLLECTOR_METRICS_PORT", metrics.port().to_string()),
-        (
-            "LOKI_OTLP",
-            format!("{}/otlp", url(addresses.of(Port::Loki))),
-        ),
+        ("LOKI_OTLP", format!("{}/otlp", url(addresses.of(Port::Loki)))),
     ];
     variables.extend(addressed(
         addresses,

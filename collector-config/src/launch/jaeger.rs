@@ -12,16 +12,11 @@ use crate::{
 pub(super) fn launch(start: &Start<'_>) -> Launch {
     let config = paths::config_dir().join("jaeger/config.yaml");
     let mut command = start.command();
-    command
-        .arg(argument("--config=", &config))
-        .envs(variables(start.addresses));
+    command.arg(argument("--config=", &config)).envs(variables(start.addresses));
     if start.has(System::Collector) {
         command.envs(addressed(
             start.addresses,
-            [
-                ("JAEGER_OTLP_GRPC", Port::JaegerOtlpGrpc),
-                ("JAEGER_OTLP_HTTP", Port::JaegerOtlpHttp),
-            ],
+            [("JAEGER_OTLP_GRPC", Port::JaegerOtlpGrpc), ("JAEGER_OTLP_HTTP", Port::JaegerOtlpHttp)],
         ));
     }
     Launch::new(
@@ -41,10 +36,7 @@ pub fn variables(addresses: &Addresses) -> Vec<(&'static str, String)> {
         ("JAEGER_METRICS_HOST", metrics.ip().to_string()),
         ("JAEGER_METRICS_PORT", metrics.port().to_string()),
         ("JAEGER_PROMETHEUS", url(addresses.of(Port::Prometheus))),
-        (
-            "JAEGER_SAMPLING_FILE",
-            strategies.to_string_lossy().into_owned(),
-        ),
+        ("JAEGER_SAMPLING_FILE", strategies.to_string_lossy().into_owned()),
     ];
     variables.extend(addressed(
         addresses,

@@ -31,19 +31,12 @@ pub(super) fn launch(start: &Start<'_>) -> Result<Launch, Error> {
         .arg(argument("-config.file=", &shipped.join("config.yaml")))
         .arg("-config.expand-env=true")
         .env("LOKI_HTTP_PORT", address.port().to_string())
-        .env(
-            "LOKI_GRPC_PORT",
-            start.address(Port::LokiGrpc).port().to_string(),
-        )
+        .env("LOKI_GRPC_PORT", start.address(Port::LokiGrpc).port().to_string())
         .env("LOKI_DATA", folder.join("data"))
         .env("LOKI_RULES", rules)
         .env("LOKI_ALERTMANAGER", alertmanager);
     if start.options.pace == Pace::Quick {
         command.env("LOKI_EVALUATION_INTERVAL", QUICK_INTERVAL);
     }
-    Ok(Launch::new(
-        command,
-        format!("{}/ready", url(address)),
-        url(address),
-    ))
+    Ok(Launch::new(command, format!("{}/ready", url(address)), url(address)))
 }

@@ -53,11 +53,7 @@ pub(super) fn server(start: &Start<'_>) -> Result<Launch, Error> {
     Ok(Launch {
         stop: StopSignal::Interrupt,
         scratch,
-        ..Launch::new(
-            command,
-            format!("tcp://{address}"),
-            format!("postgres://{NAME}@{address}/{NAME}"),
-        )
+        ..Launch::new(command, format!("tcp://{address}"), format!("postgres://{NAME}@{address}/{NAME}"))
     })
 }
 
@@ -65,31 +61,18 @@ pub(super) fn exporter(start: &Start<'_>) -> Result<Launch, Error> {
     let address = start.address(Port::PostgresExporter);
     let mut command = start.command();
     command
-        .env(
-            "DATA_SOURCE_NAME",
-            connection(start.address(Port::Postgres), &start.folder)?,
-        )
-        .env(
-            "PG_EXPORTER_EXTEND_QUERY_PATH",
-            paths::config_dir().join("postgres/queries.yaml"),
-        )
+        .env("DATA_SOURCE_NAME", connection(start.address(Port::Postgres), &start.folder)?)
+        .env("PG_EXPORTER_EXTEND_QUERY_PATH", paths::config_dir().join("postgres/queries.yaml"))
         .arg(format!("--web.listen-address={address}"))
         .arg("--log.level=warn");
-    Ok(Launch::new(
-        command,
-        url(address),
-        format!("{}/metrics", url(address)),
-    ))
+    Ok(Launch::new(command, url(address), format!("{}/metrics", url(address))))
 }
 
 /// For `DATABASE_URL`, with the password of this run.
 pub(crate) fn connection(address: SocketAddr, folder: &Path) -> Result<String, Error> {
     let file = password_file(folder);
     let password = fs::read_to_string(&file).map_err(io_error("read", &file))?;
-    Ok(format!(
-        "postgres://{NAME}:{}@{address}/{NAME}?sslmode=disable",
-        password.trim()
-    ))
+    Ok(format!("postgres://{NAME}:{}@{address}/{NAME}?sslmode=disable", password.trim()))
 }
 
 fn password_file(folder: &Path) -> PathBuf {
@@ -110,12 +93,7 @@ fn initialise(start: &Start<'_>, user: &User, folder: &Path) -> Result<(), Error
         .arg("-D")
         .arg(&data)
         .arg(argument("--pwfile=", &file))
-        .args([
-            "--username",
-            NAME,
-            "--auth=scram-sha-256",
-            "--encoding=UTF8",
-        ])
+        .args(["--username", NAME, "--auth=scram-sha-256", "--encoding=UTF8"])
         .args(["--no-sync", "--locale=C"])
         .stdin(Stdio::null());
     finish("initdb", initdb, &start.folder)?;
@@ -145,11 +123,7 @@ fn finish(what: &'static str, mut command: Command, folder: &Path) -> Result<(),
     if status.success() {
         return Ok(());
     }
-    Err(Error::Prepare {
-        what,
-        status,
-        said: process::tail(&log),
-    })
+    Err(Error::Prepare { what, status, said: process::tail(&log) })
 }
 
 fn new_password() -> Result<String, Error> {
@@ -159,9 +133,7 @@ fn new_password() -> Result<String, Error> {
 fn random() -> Result<u128, Error> {
     let source = Path::new("/dev/urandom");
     let mut random = [0; 16];
-    File::open(source)
-        .and_then(|mut source| source.read_exact(&mut random))
-        .map_err(io_error("read", source))?;
+    File::open(source).and_then(|mut source| source.read_exact(&mut random)).map_err(io_error("read", source))?;
     Ok(u128::from_ne_bytes(random))
 }
 
@@ -190,37 +162,29 @@ fn home(start: &Start<'_>, user: &User) -> Result<Home, Error> {
     let note = start.folder.join("postgres.folder");
     if let Ok(folder) = fs::read_to_string(&note) {
         let scratch = Some(PathBuf::from(&folder));
-        return Ok(Home {
-            folder: folder.into(),
-            scratch,
-        });
+        return Ok(Home { folder: folder.into(), scratch });
     }
     if inside.exists() {
-        return Ok(Home {
-            folder: inside,
-            scratch: None,
-        });
+        return Ok(Home { folder: inside, scratch: None });
     }
     let (folder, scratch) = if user.is_us() || everybody_passes(&start.folder) {
         (inside, None)
     } else {
         // Not what TMPDIR says: that may be closed to the user, too. A name that nobody can have taken before.
         let folder = PathBuf::from(format!("/tmp/ironcore-telemetry-{:032x}", random()?));
-        fs::write(&note, folder.as_os_str().as_encoded_bytes())
-            .map_err(io_error("write", &note))?;
+        fs::write(&note, folder.as_os_str().as_encoded_bytes()).map_err(io_error("write", &note))?;
         (folder.clone(), Some(folder))
     };
     fs::create_dir(&folder).map_err(io_error("make the folder", &folder))?;
-    user.own(&folder)
-        .map_err(io_error("give the server its folder", &folder))?;
+    user.own(&folder).map_err(io_error("give the server its folder", &folder))?;
     Ok(Home { folder, scratch })
 }
 
 /// Whether any user of the machine can reach what is below this folder.
 fn everybody_passes(folder: &Path) -> bool {
-    folder.ancestors().all(|folder| {
-        fs::metadata(folder).is_ok_and(|metadata| metadata.permissions().mode() & 0o001 != 0)
-    })
+    folder
+        .ancestors()
+        .all(|folder| fs::metadata(folder).is_ok_and(|metadata| metadata.permissions().mode() & 0o001 != 0))
 }
 
 /// Whom the server runs as: it refuses to be root.
@@ -236,19 +200,14 @@ impl User {
         }
         let file = Path::new("/etc/passwd");
         let users = fs::read_to_string(file).map_err(io_error("read", file))?;
-        ["postgres", "nobody"]
-            .iter()
-            .find_map(|name| Self::named(&users, name))
-            .ok_or_else(|| {
-                let missing = "PostgreSQL refuses to run as root, and there is no user `postgres`";
-                io_error("find a user in", file)(io::Error::new(io::ErrorKind::NotFound, missing))
-            })
+        ["postgres", "nobody"].iter().find_map(|name| Self::named(&users, name)).ok_or_else(|| {
+            let missing = "PostgreSQL refuses to run as root, and there is no user `postgres`";
+            io_error("find a user in", file)(io::Error::new(io::ErrorKind::NotFound, missing))
+        })
     }
 
     fn named(users: &str, name: &str) -> Option<Self> {
-        let line = users
-            .lines()
-            .find(|line| line.split(':').next() == Some(name))?;
+        let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
         let mut ids = line.split(':').skip(2).map(str::parse);
         let (Some(Ok(uid)), Some(Ok(gid))) = (ids.next(), ids.next()) else {
             return None;
@@ -285,11 +244,8 @@ mod tests {
 
     #[test]
     fn a_user_is_found_by_its_whole_name() {
-        let users =
-            "postgresql:x:1:2::/:/bin/sh\npostgres:x:101:104:a,b:/var:/bin/bash\nbad:x:y:z::/:\n";
-        let Some(User::Other { uid, gid }) = User::named(users, "postgres") else {
-            panic!("not found")
-        };
+        let users = "postgresql:x:1:2::/:/bin/sh\npostgres:x:101:104:a,b:/var:/bin/bash\nbad:x:y:z::/:\n";
+        let Some(User::Other { uid, gid }) = User::named(users, "postgres") else { panic!("not found") };
         assert_eq!((uid, gid), (101, 104));
         assert!(User::named(users, "bad").is_none());
         assert!(User::named(users, "nobody").is_none());

@@ -23,10 +23,7 @@ pub(super) fn launch(start: &Start<'_>) -> Result<Launch, Error> {
     let mut command = start.command();
     command
         .arg(argument("--config.file=", &config))
-        .arg(argument(
-            "--storage.tsdb.path=",
-            &start.folder.join("prometheus/data"),
-        ))
+        .arg(argument("--storage.tsdb.path=", &start.folder.join("prometheus/data")))
         .arg(format!("--web.listen-address={address}"))
         // For the links in alerts.
         .arg(format!("--web.external-url={}", url(address)))
@@ -37,11 +34,7 @@ pub(super) fn launch(start: &Start<'_>) -> Result<Launch, Error> {
         // By default it repeats a firing alert every minute: longer than an interval of a hastened route.
         command.arg("--rules.alert.resend-delay=2s");
     }
-    Ok(Launch::new(
-        command,
-        format!("{}/-/ready", url(address)),
-        url(address),
-    ))
+    Ok(Launch::new(command, format!("{}/-/ready", url(address)), url(address)))
 }
 
 fn write_config(start: &Start<'_>) -> Result<PathBuf, Error> {
@@ -55,11 +48,7 @@ fn write_config(start: &Start<'_>) -> Result<PathBuf, Error> {
         text = run_config::without(&text, "alerting");
     }
     let config = run_config::write(&copies.join("prometheus.yml"), &text)?;
-    let jobs = start
-        .options
-        .systems
-        .iter()
-        .flat_map(|system| system.jobs());
+    let jobs = start.options.systems.iter().flat_map(|system| system.jobs());
     for job in jobs.chain(&[SERVICE]) {
         let scrape = format!("scrape/{job}.yml");
         run.copy(&shipped.join(&scrape), &copies.join(&scrape))?;

@@ -22,25 +22,14 @@ pub(super) fn server(start: &Start<'_>) -> Result<Launch, Error> {
         .arg(address.port().to_string())
         .arg("--dir")
         .arg(data);
-    Ok(Launch::new(
-        command,
-        format!("tcp://{address}"),
-        format!("redis://{address}"),
-    ))
+    Ok(Launch::new(command, format!("tcp://{address}"), format!("redis://{address}")))
 }
 
 pub(super) fn exporter(start: &Start<'_>) -> Launch {
     let address = start.address(Port::RedisExporter);
     let mut command = start.command();
     command
-        .arg(format!(
-            "-redis.addr=redis://{}",
-            start.address(Port::Redis)
-        ))
+        .arg(format!("-redis.addr=redis://{}", start.address(Port::Redis)))
         .arg(format!("-web.listen-address={address}"));
-    Launch::new(
-        command,
-        format!("{}/health", url(address)),
-        format!("{}/metrics", url(address)),
-    )
+    Launch::new(command, format!("{}/health", url(address)), format!("{}/metrics", url(address)))
 }

@@ -25,19 +25,11 @@ const POLL: Duration = Duration::from_millis(200);
 pub(super) fn build(package: &Package, into: &Path, log: &Path) -> Result<(), BuildError> {
     check_version(package)?;
     let mut progress = Progress::start(package, log);
-    let mut build = Build {
-        package,
-        into,
-        log,
-        progress: &mut progress,
-    };
+    let mut build = Build { package, into, log, progress: &mut progress };
     match &package.recipe {
-        Recipe::InModule {
-            module,
-            package: target,
-            tags,
-            patch,
-        } => build.in_module(module, target, tags, patch.as_ref())?,
+        Recipe::InModule { module, package: target, tags, patch } => {
+            build.in_module(module, target, tags, patch.as_ref())?
+        }
         Recipe::Install { packages, tags } => build.install(packages, tags, into)?,
         Recipe::Collector { builder, manifest } => build.collector(builder, manifest)?,
     }
@@ -94,9 +86,7 @@ impl Build<'_, '_> {
         }
         let edited = scratch.join("go.mod");
         let mut edit = go(&scratch);
-        edit.args(["mod", "edit"])
-            .arg(format!("-dropreplace={}", patch.drop_replace))
-            .arg(&edited);
+        edit.args(["mod", "edit"]).arg(format!("-dropreplace={}", patch.drop_replace)).arg(&edited);
         self.run(edit)?;
         let sums = scratch.join("go.sum");
         let mut text = fs::read_to_string(&sums).map_err(io_error("read", &sums))?;
@@ -107,11 +97,7 @@ impl Build<'_, '_> {
 
     fn install(&mut self, packages: &[&str], tags: &str, into: &Path) -> Result<(), BuildError> {
         let mut install = go(into);
-        install
-            .env("GOBIN", into)
-            .args(["install", "-tags", tags])
-            .args(FLAGS)
-            .args(packages);
+        install.env("GOBIN", into).args(["install", "-tags", tags]).args(FLAGS).args(packages);
         self.run(install)
     }
 
@@ -122,31 +108,16 @@ impl Build<'_, '_> {
         fs::write(&file, manifest).map_err(io_error("write", &file))?;
         // It writes the sources of the distribution into `dist`, as the manifest says; Go is called here, as for the rest.
         let mut sources = process::command(&scratch.join("builder"), Lifetime::Scoped);
-        sources
-            .current_dir(&scratch)
-            .args(["--skip-compilation", "--config"])
-            .arg(&file);
+        sources.current_dir(&scratch).args(["--skip-compilation", "--config"]).arg(&file);
         self.run(sources)?;
         let mut build = go(&scratch.join("dist"));
-        build
-            .arg("build")
-            .args(FLAGS)
-            .arg("-o")
-            .arg(self.into.join(self.package.name))
-            .arg(".");
+        build.arg("build").args(FLAGS).arg("-o").arg(self.into.join(self.package.name)).arg(".");
         self.run(build)?;
         self.remove_scratch()
     }
 
     fn run(&mut self, command: Command) -> Result<(), BuildError> {
-        run(
-            self.package,
-            command,
-            self.log,
-            Output::Logged,
-            self.progress,
-        )
-        .map(drop)
+        run(self.package, command, self.log, Output::Logged, self.progress).map(drop)
     }
 
     fn scratch(&self) -> Result<PathBuf, BuildError> {
@@ -202,9 +173,7 @@ fn run(
         })
     });
     let status = wait(&mut process, progress).map_err(io_error("wait for go, log", log))?;
-    let stdout = reader
-        .and_then(|reader| reader.join().ok())
-        .unwrap_or_default();
+    let stdout = reader.and_then(|reader| reader.join().ok()).unwrap_or_default();
     if status.success() {
         return Ok(stdout);
     }
@@ -214,12 +183,7 @@ fn run(
         let _ = fs::write(log, &stdout);
         tail = String::from_utf8_lossy(&stdout).into_owned();
     }
-    Err(BuildError::Failed {
-        package: package.name,
-        status: status.to_string(),
-        log: log.into(),
-        tail,
-    })
+    Err(BuildError::Failed { package: package.name, status: status.to_string(), log: log.into(), tail })
 }
 
 fn wait(process: &mut Process, progress: &mut Progress<'_>) -> io::Result<ExitStatus> {
@@ -242,21 +206,12 @@ fn go(folder: &Path) -> Command {
 }
 
 pub(super) fn check_version(package: &Package) -> Result<(), BuildError> {
-    let missing = || BuildError::GoMissing {
-        package: package.name,
-    };
-    let output = Command::new("go")
-        .args(["env", "GOVERSION"])
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|_| missing())?;
+    let missing = || BuildError::GoMissing { package: package.name };
+    let output = Command::new("go").args(["env", "GOVERSION"]).stdin(Stdio::null()).output().map_err(|_| missing())?;
     let found = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     match Version::parse(&found) {
         Some(version) if version >= MIN => Ok(()),
-        _ => Err(BuildError::GoTooOld {
-            package: package.name,
-            found,
-        }),
+        _ => Err(BuildError::GoTooOld { package: package.name, found }),
     }
 }
 

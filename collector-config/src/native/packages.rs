@@ -37,15 +37,9 @@ pub(super) enum Recipe {
         patch: Option<ModPatch>,
     },
     /// With `go install`; the packages are of one module version.
-    Install {
-        packages: &'static [&'static str],
-        tags: &'static str,
-    },
+    Install { packages: &'static [&'static str], tags: &'static str },
     /// By the collector's builder, from a manifest of ours.
-    Collector {
-        builder: &'static str,
-        manifest: &'static str,
-    },
+    Collector { builder: &'static str, manifest: &'static str },
 }
 
 /// An edited copy of a module's `go.mod`; its checksums are verified like any other.
@@ -99,10 +93,7 @@ pub(super) const ALERTMANAGER: Package = Package {
 pub(super) const AMTOOL: Package = Package {
     name: "amtool",
     version: AMTOOL_VERSION,
-    recipe: Recipe::Install {
-        packages: &["github.com/prometheus/alertmanager/cmd/amtool@v0.34.2"],
-        tags: "netgo",
-    },
+    recipe: Recipe::Install { packages: &["github.com/prometheus/alertmanager/cmd/amtool@v0.34.2"], tags: "netgo" },
     minutes: 1,
 };
 
@@ -139,10 +130,7 @@ github.com/grafana/loki/pkg/push v0.0.0-20250630054201-94c0ba7b0952/go.mod h1:ny
 pub(super) const NODE_EXPORTER: Package = Package {
     name: "node_exporter",
     version: NODE_EXPORTER_VERSION,
-    recipe: Recipe::Install {
-        packages: &["github.com/prometheus/node_exporter@v1.12.1"],
-        tags: "netgo",
-    },
+    recipe: Recipe::Install { packages: &["github.com/prometheus/node_exporter@v1.12.1"], tags: "netgo" },
     minutes: 1,
 };
 
@@ -165,7 +153,5 @@ impl Package {
 
 /// FNV-1a, 32 bits: the same on every machine and with every compiler.
 fn fingerprint(text: &str) -> u32 {
-    text.bytes().fold(0x811c_9dc5, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    })
+    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

@@ -18,10 +18,7 @@ impl Jaeger {
     /// For the server at `base`, such as `http://127.0.0.1:16686`.
     #[must_use]
     pub fn new(base: impl Into<String>) -> Self {
-        Self {
-            http: Http::new(TIMEOUT),
-            base: base.into(),
-        }
+        Self { http: Http::new(TIMEOUT), base: base.into() }
     }
 
     /// The trace with this id (32 hex digits), as far as it has arrived; `None` if nothing of it has.
@@ -29,16 +26,8 @@ impl Jaeger {
     /// # Errors
     /// See [`QueryError`].
     pub fn trace(&self, id: &str) -> Result<Option<Trace>, QueryError> {
-        match self
-            .http
-            .json::<JaegerAnswer<JaegerTrace>>(&format!("{}/api/traces/{id}", self.base), &[])
-        {
-            Ok(answer) => Ok(answer
-                .data
-                .unwrap_or_default()
-                .into_iter()
-                .next()
-                .map(Trace::from)),
+        match self.http.json::<JaegerAnswer<JaegerTrace>>(&format!("{}/api/traces/{id}", self.base), &[]) {
+            Ok(answer) => Ok(answer.data.unwrap_or_default().into_iter().next().map(Trace::from)),
             Err(QueryError::Refused { status: 404, .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -50,15 +39,8 @@ impl Jaeger {
     /// See [`QueryError`].
     pub fn traces(&self, service: &str, limit: usize) -> Result<Vec<Trace>, QueryError> {
         let parameters = [("service", service), ("limit", &limit.to_string())];
-        let answer: JaegerAnswer<JaegerTrace> = self
-            .http
-            .json(&format!("{}/api/traces", self.base), &parameters)?;
-        Ok(answer
-            .data
-            .unwrap_or_default()
-            .into_iter()
-            .map(Trace::from)
-            .collect())
+        let answer: JaegerAnswer<JaegerTrace> = self.http.json(&format!("{}/api/traces", self.base), &parameters)?;
+        Ok(answer.data.unwrap_or_default().into_iter().map(Trace::from).collect())
     }
 
     /// The names of all services that have sent spans.
@@ -66,9 +48,7 @@ impl Jaeger {
     /// # Errors
     /// See [`QueryError`].
     pub fn services(&self) -> Result<Vec<String>, QueryError> {
-        let answer: JaegerAnswer<String> = self
-            .http
-            .json(&format!("{}/api/services", self.base), &[])?;
+        let answer: JaegerAnswer<String> = self.http.json(&format!("{}/api/services", self.base), &[])?;
         Ok(answer.data.unwrap_or_default())
     }
 }
@@ -136,41 +116,26 @@ struct JaegerProcess {
 
 impl From<JaegerTrace> for Trace {
     fn from(trace: JaegerTrace) -> Self {
-        let JaegerTrace {
-            trace_id,
-            spans,
-            processes,
-        } = trace;
+        let JaegerTrace { trace_id, spans, processes } = trace;
         let spans = spans
             .into_iter()
             .map(|span| {
                 let process = processes.get(&span.process_id);
                 Span {
-                    parent_span_id: span
-                        .references
-                        .into_iter()
-                        .find(|r| r.ref_type == "CHILD_OF")
-                        .map(|r| r.span_id),
+                    parent_span_id: span.references.into_iter().find(|r| r.ref_type == "CHILD_OF").map(|r| r.span_id),
                     span_id: span.span_id,
                     operation: span.operation_name,
-                    service: process
-                        .map(|process| process.service_name.clone())
-                        .unwrap_or_default(),
+                    service: process.map(|process| process.service_name.clone()).unwrap_or_default(),
                     start_us: span.start_time,
                     duration_us: span.duration,
                     tags: span.tags.iter().map(JaegerTag::pair).collect(),
-                    process_tags: process
-                        .map(|p| p.tags.iter().map(JaegerTag::pair).collect())
-                        .unwrap_or_default(),
+                    process_tags: process.map(|p| p.tags.iter().map(JaegerTag::pair).collect()).unwrap_or_default(),
                     events: span.logs.iter().filter_map(JaegerLog::name).collect(),
                 }
             })
             .collect();
         // Jaeger leaves the first half out when it is zero.
-        Self {
-            trace_id: format!("{trace_id:0>32}"),
-            spans,
-        }
+        Self { trace_id: format!("{trace_id:0>32}"), spans }
     }
 }
 
@@ -182,10 +147,7 @@ impl JaegerTag {
 
 impl JaegerLog {
     fn name(&self) -> Option<String> {
-        self.fields
-            .iter()
-            .find(|field| field.key == "event")
-            .map(|field| text(&field.value))
+        self.fields.iter().find(|field| field.key == "event").map(|field| text(&field.value))
     }
 }
 
@@ -214,17 +176,13 @@ mod tests {
         assert_eq!(span.parent_span_id.as_deref(), Some("a"));
         assert_eq!(span.service, "wallet");
         assert_eq!(span.tag("retries"), Some("2"));
-        assert_eq!(
-            span.process_tags,
-            [("host.name".to_owned(), "h".to_owned())]
-        );
+        assert_eq!(span.process_tags, [("host.name".to_owned(), "h".to_owned())]);
         assert_eq!(span.events, ["retrying"]);
     }
 
     #[test]
     fn no_data_is_an_empty_list() {
-        let answer: JaegerAnswer<String> =
-            serde_json::from_str(r#"{"data":null,"errors":null}"#).unwrap();
+        let answer: JaegerAnswer<String> = serde_json::from_str(r#"{"data":null,"errors":null}"#).unwrap();
         assert_eq!(answer.data, None);
     }
 }

@@ -26,13 +26,8 @@ impl std::fmt::Display for Sample {
     /// As on a metrics page: `name{label="value"} 1`, without the labels of the target.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let of_target = ["__name__", "host", "instance", "job"];
-        let labels = self
-            .labels
-            .iter()
-            .filter(|(name, _)| !of_target.contains(&name.as_str()));
-        let labels: Vec<_> = labels
-            .map(|(name, value)| format!("{name}={value:?}"))
-            .collect();
+        let labels = self.labels.iter().filter(|(name, _)| !of_target.contains(&name.as_str()));
+        let labels: Vec<_> = labels.map(|(name, value)| format!("{name}={value:?}")).collect();
         let name = self.labels.get("__name__").map_or("", String::as_str);
         write!(formatter, "{name}{{{}}} {}", labels.join(","), self.value)
     }
@@ -42,10 +37,7 @@ impl Prometheus {
     /// For the server at `base`, such as `http://127.0.0.1:9090`.
     #[must_use]
     pub fn new(base: impl Into<String>) -> Self {
-        Self {
-            http: Http::new(TIMEOUT),
-            base: base.into(),
-        }
+        Self { http: Http::new(TIMEOUT), base: base.into() }
     }
 
     /// What a `PromQL` expression that gives a vector (or a scalar) says now.
@@ -54,13 +46,8 @@ impl Prometheus {
     /// See [`QueryError`]; a wrong expression is [`QueryError::Refused`].
     pub fn instant(&self, query: &str) -> Result<Vec<Sample>, QueryError> {
         let url = format!("{}/api/v1/query", self.base);
-        let PrometheusAnswer { data } = self
-            .http
-            .json::<PrometheusAnswer<Query>>(&url, &[("query", query)])?;
-        samples(data).map_err(|reason| QueryError::Unexpected {
-            url: format!("{url}?query={query}"),
-            reason,
-        })
+        let PrometheusAnswer { data } = self.http.json::<PrometheusAnswer<Query>>(&url, &[("query", query)])?;
+        samples(data).map_err(|reason| QueryError::Unexpected { url: format!("{url}?query={query}"), reason })
     }
 
     /// Whether a job scrapes this address, well or not.
@@ -68,13 +55,9 @@ impl Prometheus {
     /// # Errors
     /// See [`QueryError`].
     pub fn knows_target(&self, job: &str, address: &str) -> Result<bool, QueryError> {
-        let of = |target: &Target, label, value| {
-            target.labels.get(label).is_some_and(|known| known == value)
-        };
+        let of = |target: &Target, label, value| target.labels.get(label).is_some_and(|known| known == value);
         let targets = self.targets()?;
-        Ok(targets
-            .iter()
-            .any(|target| of(target, "job", job) && of(target, "instance", address)))
+        Ok(targets.iter().any(|target| of(target, "job", job) && of(target, "instance", address)))
     }
 
     /// How many targets there are, of all jobs; none while Prometheus starts.
@@ -90,9 +73,7 @@ impl Prometheus {
     /// # Errors
     /// See [`QueryError`].
     pub fn targets_up(&self, job: &str) -> Result<usize, QueryError> {
-        let up = |target: &&Target| {
-            target.health == "up" && target.labels.get("job").is_some_and(|name| name == job)
-        };
+        let up = |target: &&Target| target.health == "up" && target.labels.get("job").is_some_and(|name| name == job);
         Ok(self.targets()?.iter().filter(up).count())
     }
 
@@ -126,22 +107,13 @@ fn samples(query: Query) -> Result<Vec<Sample>, String> {
         "vector" => serde_json::from_value(query.result).map_err(|error| error.to_string())?,
         "scalar" => {
             let value = serde_json::from_value(query.result).map_err(|error| error.to_string())?;
-            vec![Element {
-                metric: BTreeMap::new(),
-                value,
-            }]
+            vec![Element { metric: BTreeMap::new(), value }]
         }
         other => return Err(format!("a {other}, neither a vector nor a scalar")),
     };
     // The number is text, as JSON has no NaN.
-    let sample = |Element {
-                      metric,
-                      value: (_, number),
-                  }: Element| match number.parse() {
-        Ok(value) => Ok(Sample {
-            labels: metric,
-            value,
-        }),
+    let sample = |Element { metric, value: (_, number) }: Element| match number.parse() {
+        Ok(value) => Ok(Sample { labels: metric, value }),
         Err(_) => Err(format!("`{number}` is not a number")),
     };
     elements.into_iter().map(sample).collect()
@@ -164,11 +136,7 @@ mod tests {
     use super::*;
 
     fn read(answer: &str) -> Result<Vec<Sample>, String> {
-        samples(
-            serde_json::from_str::<PrometheusAnswer<Query>>(answer)
-                .unwrap()
-                .data,
-        )
+        samples(serde_json::from_str::<PrometheusAnswer<Query>>(answer).unwrap().data)
     }
 
     #[test]
@@ -179,26 +147,13 @@ mod tests {
         )
         .unwrap();
         assert_eq!(samples[0].labels["job"], "ironcore");
-        assert_eq!(
-            format!("{} {}", samples[0].value, samples[1].value),
-            "1 NaN"
-        );
+        assert_eq!(format!("{} {}", samples[0].value, samples[1].value), "1 NaN");
     }
 
     #[test]
     fn a_scalar_is_one_sample_and_a_matrix_is_refused() {
         let scalar = read(r#"{"data":{"resultType":"scalar","result":[1.5,"+Inf"]}}"#).unwrap();
-        assert_eq!(
-            scalar,
-            [Sample {
-                labels: BTreeMap::new(),
-                value: f64::INFINITY
-            }]
-        );
-        assert!(
-            read(r#"{"data":{"resultType":"matrix","result":[]}}"#)
-                .unwrap_err()
-                .contains("a matrix")
-        );
+        assert_eq!(scalar, [Sample { labels: BTreeMap::new(), value: f64::INFINITY }]);
+        assert!(read(r#"{"data":{"resultType":"matrix","result":[]}}"#).unwrap_err().contains("a matrix"));
     }
 }

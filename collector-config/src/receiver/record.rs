@@ -148,61 +148,38 @@ pub struct ReceivedLog {
 pub(super) fn spans(request: ExportTraceServiceRequest) -> impl Iterator<Item = ReceivedSpan> {
     request.resource_spans.into_iter().flat_map(|of_resource| {
         let resource = resource(of_resource.resource);
-        of_resource
-            .scope_spans
-            .into_iter()
-            .flat_map(move |of_scope| {
-                let (resource, scope) = (resource.clone(), scope(of_scope.scope));
-                of_scope
-                    .spans
-                    .into_iter()
-                    .map(move |one| span(one, &scope, &resource))
-            })
+        of_resource.scope_spans.into_iter().flat_map(move |of_scope| {
+            let (resource, scope) = (resource.clone(), scope(of_scope.scope));
+            of_scope.spans.into_iter().map(move |one| span(one, &scope, &resource))
+        })
     })
 }
 
-pub(super) fn metrics(
-    request: ExportMetricsServiceRequest,
-) -> impl Iterator<Item = ReceivedMetric> {
-    request
-        .resource_metrics
-        .into_iter()
-        .flat_map(|of_resource| {
-            let resource = resource(of_resource.resource);
-            of_resource
-                .scope_metrics
-                .into_iter()
-                .flat_map(move |of_scope| {
-                    let (resource, scope) = (resource.clone(), scope(of_scope.scope));
-                    of_scope
-                        .metrics
-                        .into_iter()
-                        .map(move |one| metric(one, &scope, &resource))
-                })
+pub(super) fn metrics(request: ExportMetricsServiceRequest) -> impl Iterator<Item = ReceivedMetric> {
+    request.resource_metrics.into_iter().flat_map(|of_resource| {
+        let resource = resource(of_resource.resource);
+        of_resource.scope_metrics.into_iter().flat_map(move |of_scope| {
+            let (resource, scope) = (resource.clone(), scope(of_scope.scope));
+            of_scope.metrics.into_iter().map(move |one| metric(one, &scope, &resource))
         })
+    })
 }
 
 pub(super) fn logs(request: ExportLogsServiceRequest) -> impl Iterator<Item = ReceivedLog> {
     request.resource_logs.into_iter().flat_map(|of_resource| {
         let resource = resource(of_resource.resource);
-        of_resource
-            .scope_logs
-            .into_iter()
-            .flat_map(move |of_scope| {
-                let (resource, scope) = (resource.clone(), scope(of_scope.scope));
-                of_scope
-                    .log_records
-                    .into_iter()
-                    .map(move |record| ReceivedLog {
-                        trace_id: id(&record.trace_id),
-                        span_id: id(&record.span_id),
-                        severity: record.severity_text,
-                        body: text(record.body),
-                        attributes: pairs(record.attributes),
-                        scope: scope.clone(),
-                        resource: resource.clone(),
-                    })
+        of_resource.scope_logs.into_iter().flat_map(move |of_scope| {
+            let (resource, scope) = (resource.clone(), scope(of_scope.scope));
+            of_scope.log_records.into_iter().map(move |record| ReceivedLog {
+                trace_id: id(&record.trace_id),
+                span_id: id(&record.span_id),
+                severity: record.severity_text,
+                body: text(record.body),
+                attributes: pairs(record.attributes),
+                scope: scope.clone(),
+                resource: resource.clone(),
             })
+        })
     })
 }
 
@@ -232,11 +209,7 @@ fn span(span: otlp::Span, scope: &str, resource: &[(String, String)]) -> Receive
         end_ns: span.end_time_unix_nano,
         attributes: pairs(span.attributes),
         events: span.events.into_iter().map(|event| event.name).collect(),
-        links: span
-            .links
-            .iter()
-            .map(|link| (hex(&link.trace_id), hex(&link.span_id)))
-            .collect(),
+        links: span.links.iter().map(|link| (hex(&link.trace_id), hex(&link.span_id))).collect(),
         scope: scope.into(),
         resource: resource.into(),
     }
@@ -251,64 +224,34 @@ fn metric(metric: Metric, scope: &str, resource: &[(String, String)]) -> Receive
             let point = |p: opentelemetry_proto::tonic::metrics::v1::HistogramDataPoint| {
                 measured(p.attributes, p.sum.unwrap_or_default(), p.count)
             };
-            (
-                "histogram",
-                histogram.data_points.into_iter().map(point).collect(),
-            )
+            ("histogram", histogram.data_points.into_iter().map(point).collect())
         }
         Some(Data::ExponentialHistogram(histogram)) => {
-            let point =
-                |p: opentelemetry_proto::tonic::metrics::v1::ExponentialHistogramDataPoint| {
-                    measured(p.attributes, p.sum.unwrap_or_default(), p.count)
-                };
-            (
-                "exponential_histogram",
-                histogram.data_points.into_iter().map(point).collect(),
-            )
+            let point = |p: opentelemetry_proto::tonic::metrics::v1::ExponentialHistogramDataPoint| {
+                measured(p.attributes, p.sum.unwrap_or_default(), p.count)
+            };
+            ("exponential_histogram", histogram.data_points.into_iter().map(point).collect())
         }
-        Some(Data::Summary(summary)) => (
-            "summary",
-            summary
-                .data_points
-                .into_iter()
-                .map(|p| measured(p.attributes, p.sum, p.count))
-                .collect(),
-        ),
+        Some(Data::Summary(summary)) => {
+            ("summary", summary.data_points.into_iter().map(|p| measured(p.attributes, p.sum, p.count)).collect())
+        }
     };
     let (scope, resource) = (scope.into(), resource.into());
-    ReceivedMetric {
-        name: metric.name,
-        unit: metric.unit,
-        kind,
-        points,
-        scope,
-        resource,
-    }
+    ReceivedMetric { name: metric.name, unit: metric.unit, kind, points, scope, resource }
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "tests compare small counts; the exact integers are Prometheus' affair"
-)]
+#[expect(clippy::cast_precision_loss, reason = "tests compare small counts; the exact integers are Prometheus' affair")]
 fn number(point: opentelemetry_proto::tonic::metrics::v1::NumberDataPoint) -> ReceivedPoint {
     let value = match point.value {
         Some(number_data_point::Value::AsDouble(value)) => value,
         Some(number_data_point::Value::AsInt(value)) => value as f64,
         None => f64::NAN,
     };
-    ReceivedPoint {
-        attributes: pairs(point.attributes),
-        value,
-        count: None,
-    }
+    ReceivedPoint { attributes: pairs(point.attributes), value, count: None }
 }
 
 fn measured(attributes: Vec<KeyValue>, sum: f64, count: u64) -> ReceivedPoint {
-    ReceivedPoint {
-        attributes: pairs(attributes),
-        value: sum,
-        count: Some(count),
-    }
+    ReceivedPoint { attributes: pairs(attributes), value: sum, count: Some(count) }
 }
 
 fn resource(resource: Option<Resource>) -> Vec<(String, String)> {
@@ -320,17 +263,11 @@ fn scope(scope: Option<InstrumentationScope>) -> String {
 }
 
 fn pairs(attributes: Vec<KeyValue>) -> Vec<(String, String)> {
-    attributes
-        .into_iter()
-        .map(|attribute| (attribute.key, text(attribute.value)))
-        .collect()
+    attributes.into_iter().map(|attribute| (attribute.key, text(attribute.value))).collect()
 }
 
 fn find<'a>(pairs: &'a [(String, String)], key: &str) -> Option<&'a str> {
-    pairs
-        .iter()
-        .find(|(name, _)| name == key)
-        .map(|(_, value)| value.as_str())
+    pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
 }
 
 /// Strings as they are; lists and maps in the manner of JSON, without quotes.
@@ -344,18 +281,12 @@ fn text(value: Option<AnyValue>) -> String {
         Some(Value::DoubleValue(value)) => value.to_string(),
         Some(Value::BytesValue(value)) => hex(&value),
         Some(Value::ArrayValue(list)) => {
-            let values: Vec<String> = list
-                .values
-                .into_iter()
-                .map(|value| text(Some(value)))
-                .collect();
+            let values: Vec<String> = list.values.into_iter().map(|value| text(Some(value))).collect();
             format!("[{}]", values.join(","))
         }
         Some(Value::KvlistValue(map)) => {
-            let values: Vec<String> = pairs(map.values)
-                .into_iter()
-                .map(|(key, value)| format!("{key}:{value}"))
-                .collect();
+            let values: Vec<String> =
+                pairs(map.values).into_iter().map(|(key, value)| format!("{key}:{value}")).collect();
             format!("{{{}}}", values.join(","))
         }
     }
@@ -367,11 +298,9 @@ fn id(bytes: &[u8]) -> Option<String> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

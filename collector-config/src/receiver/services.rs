@@ -39,19 +39,11 @@ pub(super) fn router(inbox: &Arc<Inbox>) -> Router {
     let service = Service(Arc::clone(inbox));
     let (traces, metrics, logs) = (service.clone(), service.clone(), service.clone());
     Routes::new(TraceServiceServer::new(service.clone()).max_decoding_message_size(MAX_REQUEST))
-        .add_service(
-            MetricsServiceServer::new(service.clone()).max_decoding_message_size(MAX_REQUEST),
-        )
+        .add_service(MetricsServiceServer::new(service.clone()).max_decoding_message_size(MAX_REQUEST))
         .add_service(LogsServiceServer::new(service).max_decoding_message_size(MAX_REQUEST))
         .into_axum_router()
-        .route(
-            "/v1/traces",
-            over_http(move |request| traces.traces(request)),
-        )
-        .route(
-            "/v1/metrics",
-            over_http(move |request| metrics.metrics(request)),
-        )
+        .route("/v1/traces", over_http(move |request| traces.traces(request)))
+        .route("/v1/metrics", over_http(move |request| metrics.metrics(request)))
         .route("/v1/logs", over_http(move |request| logs.logs(request)))
         .layer(DefaultBodyLimit::max(MAX_REQUEST))
 }
@@ -61,27 +53,18 @@ struct Service(Arc<Inbox>);
 
 impl Service {
     fn traces(&self, request: ExportTraceServiceRequest) -> ExportTraceServiceResponse {
-        self.0
-            .request(|received| received.spans.extend(record::spans(request)));
-        ExportTraceServiceResponse {
-            partial_success: None,
-        }
+        self.0.request(|received| received.spans.extend(record::spans(request)));
+        ExportTraceServiceResponse { partial_success: None }
     }
 
     fn metrics(&self, request: ExportMetricsServiceRequest) -> ExportMetricsServiceResponse {
-        self.0
-            .request(|received| received.metrics.extend(record::metrics(request)));
-        ExportMetricsServiceResponse {
-            partial_success: None,
-        }
+        self.0.request(|received| received.metrics.extend(record::metrics(request)));
+        ExportMetricsServiceResponse { partial_success: None }
     }
 
     fn logs(&self, request: ExportLogsServiceRequest) -> ExportLogsServiceResponse {
-        self.0
-            .request(|received| received.logs.extend(record::logs(request)));
-        ExportLogsServiceResponse {
-            partial_success: None,
-        }
+        self.0.request(|received| received.logs.extend(record::logs(request)));
+        ExportLogsServiceResponse { partial_success: None }
     }
 }
 
@@ -124,21 +107,13 @@ where
 }
 
 /// One OTLP/HTTP request. JSON and compressed bodies are refused as the specification says, not misread.
-fn answer<I: Message + Default, O: Message>(
-    headers: &HeaderMap,
-    body: Bytes,
-    handle: impl Fn(I) -> O,
-) -> Response {
-    let content_type = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
+fn answer<I: Message + Default, O: Message>(headers: &HeaderMap, body: Bytes, handle: impl Fn(I) -> O) -> Response {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if content_type != Some(PROTOBUF) || headers.contains_key("content-encoding") {
         return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
     }
     match I::decode(body) {
-        Ok(request) => {
-            ([(CONTENT_TYPE, PROTOBUF)], handle(request).encode_to_vec()).into_response()
-        }
+        Ok(request) => ([(CONTENT_TYPE, PROTOBUF)], handle(request).encode_to_vec()).into_response(),
         Err(error) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
     }
 }
@@ -158,14 +133,8 @@ mod tests {
     use crate::receiver::Receiver;
 
     fn attribute(key: &str, value: &str) -> KeyValue {
-        let value = Some(AnyValue {
-            value: Some(Value::StringValue(value.into())),
-        });
-        KeyValue {
-            key: key.into(),
-            value,
-            ..KeyValue::default()
-        }
+        let value = Some(AnyValue { value: Some(Value::StringValue(value.into())) });
+        KeyValue { key: key.into(), value, ..KeyValue::default() }
     }
 
     fn request() -> ExportTraceServiceRequest {
@@ -187,54 +156,24 @@ mod tests {
             attributes: vec![attribute("ironcore.asset", "BTC")],
             ..root.clone()
         };
-        let resource = Resource {
-            attributes: vec![attribute("service.name", "wallet")],
-            ..Resource::default()
-        };
-        let scope_spans = vec![ScopeSpans {
-            spans: vec![root, child],
-            ..ScopeSpans::default()
-        }];
-        let resource_spans = vec![ResourceSpans {
-            resource: Some(resource),
-            scope_spans,
-            ..ResourceSpans::default()
-        }];
+        let resource = Resource { attributes: vec![attribute("service.name", "wallet")], ..Resource::default() };
+        let scope_spans = vec![ScopeSpans { spans: vec![root, child], ..ScopeSpans::default() }];
+        let resource_spans = vec![ResourceSpans { resource: Some(resource), scope_spans, ..ResourceSpans::default() }];
         ExportTraceServiceRequest { resource_spans }
     }
 
     fn post(url: &str, content_type: &str, body: &[u8]) -> u16 {
-        let agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .proxy(None)
-            .build()
-            .new_agent();
-        agent
-            .post(url)
-            .header("content-type", content_type)
-            .send(body)
-            .unwrap()
-            .status()
-            .as_u16()
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().new_agent();
+        agent.post(url).header("content-type", content_type).send(body).unwrap().status().as_u16()
     }
 
     #[test]
     fn spans_sent_over_grpc_come_out_flat_even_while_the_senders_runtime_is_blocked() {
         let receiver = Receiver::start().unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let channel = tonic::transport::Endpoint::new(receiver.grpc_url())
-                .unwrap()
-                .connect()
-                .await
-                .unwrap();
-            TraceServiceClient::new(channel)
-                .export(request())
-                .await
-                .unwrap();
+            let channel = tonic::transport::Endpoint::new(receiver.grpc_url()).unwrap().connect().await.unwrap();
+            TraceServiceClient::new(channel).export(request()).await.unwrap();
             // A blocking wait inside the runtime.
             let spans = receiver.wait_for_spans(2, Duration::from_mins(1)).unwrap();
             assert_eq!(spans[1].trace_id, "ab".repeat(16));
@@ -244,9 +183,7 @@ mod tests {
         });
         let tree = receiver.trace(&"ab".repeat(16)).unwrap().tree();
         assert!(
-            tree.ends_with(
-                "POST /api/v1/wallets  12.3 ms  [wallet]\n└─ wallet.create_wallet  11.3 ms\n"
-            ),
+            tree.ends_with("POST /api/v1/wallets  12.3 ms  [wallet]\n└─ wallet.create_wallet  11.3 ms\n"),
             "{tree}"
         );
     }
@@ -279,15 +216,7 @@ mod tests {
 
     #[test]
     fn a_vain_wait_says_how_many_spans_have_come() {
-        let error = Receiver::start()
-            .unwrap()
-            .wait_for_spans(3, Duration::from_millis(10))
-            .unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("3 spans at the OTLP receiver (0 have come)"),
-            "{error}"
-        );
+        let error = Receiver::start().unwrap().wait_for_spans(3, Duration::from_millis(10)).unwrap_err();
+        assert!(error.to_string().contains("3 spans at the OTLP receiver (0 have come)"), "{error}");
     }
 }

@@ -44,11 +44,7 @@ impl<'a> Run<'a> {
         let program = |system: &System| Ok((*system, system.program()?));
         Ok(Self {
             options,
-            programs: options
-                .systems
-                .iter()
-                .map(program)
-                .collect::<Result<_, Error>>()?,
+            programs: options.systems.iter().map(program).collect::<Result<_, Error>>()?,
             folder: paths::run_dir(&options.name),
         })
     }
@@ -84,10 +80,7 @@ impl<'a> Run<'a> {
         let systems = &self.options.systems;
         let ports = systems.iter().flat_map(|system| system.ports(systems));
         if let Some((address, port)) = addresses.taken(ports.copied()) {
-            return Err(Error::PortTaken {
-                address,
-                what: port.what(),
-            });
+            return Err(Error::PortTaken { address, what: port.what() });
         }
         let servers = self.start_on(&addresses, spawned)?;
         Ok((addresses, servers))
@@ -96,8 +89,7 @@ impl<'a> Run<'a> {
     fn start_on_free_ports(&self, spawned: &Spawned<'_>) -> Result<(Addresses, Servers), Error> {
         let mut attempt = 1;
         loop {
-            let addresses = Addresses::free()
-                .map_err(io_error("find free ports on", Path::new("127.0.0.1")))?;
+            let addresses = Addresses::free().map_err(io_error("find free ports on", Path::new("127.0.0.1")))?;
             let addresses = self.named(addresses);
             match self.start_on(&addresses, spawned) {
                 Err(error) if error.is_port_conflict() && attempt < ATTEMPTS => attempt += 1,
@@ -110,9 +102,7 @@ impl<'a> Run<'a> {
     fn named(&self, addresses: Addresses) -> Addresses {
         let addresses = addresses.with(Port::Service, self.options.scraped());
         match self.options.inbox {
-            Some((http, mail)) => addresses
-                .with(Port::Inbox, http)
-                .with(Port::InboxMail, mail),
+            Some((http, mail)) => addresses.with(Port::Inbox, http).with(Port::InboxMail, mail),
             None => addresses,
         }
     }
@@ -134,45 +124,21 @@ impl<'a> Run<'a> {
 
     /// One of the systems once more, in the folder as it is.
     pub(super) fn restart(&self, system: System, addresses: &Addresses) -> Result<Server, Error> {
-        let (_, program) = self
-            .programs
-            .iter()
-            .find(|(started, _)| *started == system)
-            .ok_or(Error::NotStarted(system.name()))?;
+        let (_, program) =
+            self.programs.iter().find(|(started, _)| *started == system).ok_or(Error::NotStarted(system.name()))?;
         let mut server = self.spawn(system, program, addresses)?;
         wait_ready(&mut server, Instant::now() + READY)?;
         Ok(server)
     }
 
-    fn spawn(
-        &self,
-        system: System,
-        program: &Path,
-        addresses: &Addresses,
-    ) -> Result<Server, Error> {
-        let Launch {
-            command,
-            health,
-            url,
-            stop,
-            scratch,
-        } = launch::launch(
+    fn spawn(&self, system: System, program: &Path, addresses: &Addresses) -> Result<Server, Error> {
+        let Launch { command, health, url, stop, scratch } = launch::launch(
             system,
-            &Start {
-                options: self.options,
-                addresses,
-                folder: self.folder.clone(),
-                program: program.to_path_buf(),
-            },
+            &Start { options: self.options, addresses, folder: self.folder.clone(), program: program.to_path_buf() },
         )?;
         let log = self.folder.join(format!("{}.log", system.name()));
         let process = Process::spawn(system.name(), command, &log, Output::Logged)?;
-        Ok(Server {
-            process: process.stopping_by(stop),
-            health,
-            url,
-            scratch,
-        })
+        Ok(Server { process: process.stopping_by(stop), health, url, scratch })
     }
 
     fn empty_folder(&self) -> Result<(), Error> {
@@ -213,16 +179,10 @@ mod tests {
 
     #[test]
     fn each_spawn_is_told_at_once_also_when_the_next_one_fails() {
-        let options = Options {
-            detached: true,
-            ..Options::free_ports("test_spawned")
-        };
+        let options = Options { detached: true, ..Options::free_ports("test_spawned") };
         let run = Run {
             options: &options,
-            programs: vec![
-                (System::Node, "sleep".into()),
-                (System::Jaeger, "/nowhere/jaeger".into()),
-            ],
+            programs: vec![(System::Node, "sleep".into()), (System::Jaeger, "/nowhere/jaeger".into())],
             folder: paths::run_dir(&options.name),
         };
         let told = Cell::new(0);

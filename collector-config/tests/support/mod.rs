@@ -45,45 +45,28 @@ pub(crate) fn eventually_true(what: &str, mut f: impl FnMut() -> Result<bool, Qu
 /// The wallet service, built once for each test binary.
 #[track_caller]
 pub(crate) fn service(options: ServiceOptions) -> Service {
-    Service::start(&ServiceOptions {
-        program: Some(program()),
-        ..options
-    })
-    .unwrap_or_else(|error| panic!("{error}"))
+    Service::start(&ServiceOptions { program: Some(program()), ..options }).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn program() -> PathBuf {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM
-        .get_or_init(|| Service::build().unwrap_or_else(|error| panic!("{error}")))
-        .clone()
+    PROGRAM.get_or_init(|| Service::build().unwrap_or_else(|error| panic!("{error}"))).clone()
 }
 
 fn agent() -> ureq::Agent {
-    ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .timeout_global(Some(PATIENCE))
-        .proxy(None)
-        .build()
-        .into()
+    ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).proxy(None).build().into()
 }
 
 /// The status and the JSON of an answer, `null` if it is none.
 pub(crate) fn get(url: &str) -> (u16, Value) {
-    let mut response = agent()
-        .get(url)
-        .call()
-        .unwrap_or_else(|error| panic!("{url}: {error}"));
+    let mut response = agent().get(url).call().unwrap_or_else(|error| panic!("{url}: {error}"));
     let body = response.body_mut().read_json().unwrap_or_default();
     (response.status().as_u16(), body)
 }
 
 /// The same of a POST.
 pub(crate) fn post(url: &str, body: &Value) -> (u16, Value) {
-    let mut response = agent()
-        .post(url)
-        .send_json(body)
-        .unwrap_or_else(|error| panic!("{url}: {error}"));
+    let mut response = agent().post(url).send_json(body).unwrap_or_else(|error| panic!("{url}: {error}"));
     let body = response.body_mut().read_json().unwrap_or_default();
     (response.status().as_u16(), body)
 }
@@ -100,13 +83,7 @@ pub(crate) struct RawSpan {
 
 impl RawSpan {
     pub(crate) fn new(trace: u128, name: &str) -> Self {
-        Self {
-            trace,
-            name: name.to_owned(),
-            attributes: Vec::new(),
-            failed: false,
-            millis: 5,
-        }
+        Self { trace, name: name.to_owned(), attributes: Vec::new(), failed: false, millis: 5 }
     }
 
     pub(crate) fn with(mut self, key: &'static str, value: &str) -> Self {
@@ -122,9 +99,7 @@ impl RawSpan {
 /// A trace id that nobody else has.
 pub(crate) fn new_trace() -> u128 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    let since = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap();
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     // The rest of the bits must look random: samplers take a share of the traces by them.
     let mut mixed = since.as_nanos() ^ u128::from(NEXT.fetch_add(1, Ordering::Relaxed));
     mixed = mixed.wrapping_mul(0x2d99_787a_9261_97b1_8a45_22c2_e2d9_4a3f);
@@ -135,14 +110,8 @@ pub(crate) fn new_trace() -> u128 {
 #[track_caller]
 pub(crate) fn send(base: &str, spans: &[RawSpan]) {
     let resource_spans = vec![ResourceSpans {
-        resource: Some(Resource {
-            attributes: vec![attribute("service.name", "raw")],
-            ..Resource::default()
-        }),
-        scope_spans: vec![ScopeSpans {
-            spans: spans.iter().map(otlp).collect(),
-            ..ScopeSpans::default()
-        }],
+        resource: Some(Resource { attributes: vec![attribute("service.name", "raw")], ..Resource::default() }),
+        scope_spans: vec![ScopeSpans { spans: spans.iter().map(otlp).collect(), ..ScopeSpans::default() }],
         ..ResourceSpans::default()
     }];
     let body = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
@@ -159,9 +128,7 @@ pub(crate) fn send(base: &str, spans: &[RawSpan]) {
 
 fn otlp(span: &RawSpan) -> Span {
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    let since = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap();
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let end = u64::try_from(since.as_nanos()).unwrap();
     Span {
         trace_id: span.trace.to_be_bytes().to_vec(),
@@ -170,15 +137,8 @@ fn otlp(span: &RawSpan) -> Span {
         kind: SpanKind::Server.into(),
         start_time_unix_nano: end - span.millis * 1_000_000,
         end_time_unix_nano: end,
-        attributes: span
-            .attributes
-            .iter()
-            .map(|(key, value)| attribute(key, value))
-            .collect(),
-        status: Some(Status {
-            code: i32::from(span.failed) * 2,
-            ..Status::default()
-        }),
+        attributes: span.attributes.iter().map(|(key, value)| attribute(key, value)).collect(),
+        status: Some(Status { code: i32::from(span.failed) * 2, ..Status::default() }),
         ..Span::default()
     }
 }
@@ -186,9 +146,7 @@ fn otlp(span: &RawSpan) -> Span {
 fn attribute(key: &str, value: &str) -> KeyValue {
     KeyValue {
         key: key.into(),
-        value: Some(AnyValue {
-            value: Some(any_value::Value::StringValue(value.into())),
-        }),
+        value: Some(AnyValue { value: Some(any_value::Value::StringValue(value.into())) }),
         ..KeyValue::default()
     }
 }

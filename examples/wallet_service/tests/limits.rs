@@ -13,30 +13,15 @@ async fn a_body_that_cannot_be_used_is_refused_with_what_is_allowed() {
         ("", "it is not valid JSON"),
         ("{", "it is not valid JSON"),
         ("{}", "a field is missing"),
-        (
-            r#"{"chain":"bitcoin","asset":"BTC","color":"red"}"#,
-            "a field is unknown",
-        ),
-        (
-            r#"{"chain":"bitcoin","asset":"DOGE"}"#,
-            "a value is not one of the allowed ones",
-        ),
-        (
-            r#"{"chain":"bitcoin","asset":"BTC","opening_balance":1.5}"#,
-            "a value has the wrong type",
-        ),
-        (
-            r#"{"chain":"bitcoin","asset":"BTC","opening_balance":9223372036854775808}"#,
-            "a value is out of range",
-        ),
+        (r#"{"chain":"bitcoin","asset":"BTC","color":"red"}"#, "a field is unknown"),
+        (r#"{"chain":"bitcoin","asset":"DOGE"}"#, "a value is not one of the allowed ones"),
+        (r#"{"chain":"bitcoin","asset":"BTC","opening_balance":1.5}"#, "a value has the wrong type"),
+        (r#"{"chain":"bitcoin","asset":"BTC","opening_balance":9223372036854775808}"#, "a value is out of range"),
     ] {
         let answer = service.ask("POST", "/api/v1/wallets", body.into()).await;
         assert_refused(&answer, 400, "bad_body");
         let message = answer.1["error"]["message"].as_str().unwrap();
-        assert!(
-            message.contains(fault) && message.contains("allowed: chain"),
-            "{message}"
-        );
+        assert!(message.contains(fault) && message.contains("allowed: chain"), "{message}");
     }
 }
 
@@ -73,11 +58,7 @@ async fn a_page_has_1_to_100_items() {
     ] {
         assert_eq!(service.get(path).await.0, status, "{path}");
     }
-    assert_refused(
-        &service.get("/api/v1/wallets?limit=101").await,
-        400,
-        "bad_count",
-    );
+    assert_refused(&service.get("/api/v1/wallets?limit=101").await, 400, "bad_count");
 }
 
 #[tokio::test]
@@ -86,11 +67,7 @@ async fn a_batch_has_1_to_100_wallets() {
     for count in [0, 101] {
         let one = json!({ "chain": "solana", "asset": "SOL" });
         let batch = json!({ "wallets": vec![one; count] });
-        assert_refused(
-            &service.post("/api/v1/wallets/batch", &batch).await,
-            400,
-            "bad_count",
-        );
+        assert_refused(&service.post("/api/v1/wallets/batch", &batch).await, 400, "bad_count");
     }
 }
 

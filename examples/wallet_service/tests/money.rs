@@ -12,10 +12,7 @@ async fn a_send_moves_the_amount() {
     let to = service.wallet("ethereum", "ETH", 1).await;
     let (status, sent) = service.send(&from, &to, "ETH", 40).await;
     assert_eq!((status.as_u16(), &sent["amount"]), (201, &json!(40)));
-    assert_eq!(
-        (service.balance(&from).await, service.balance(&to).await),
-        (60, 41)
-    );
+    assert_eq!((service.balance(&from).await, service.balance(&to).await), (60, 41));
 }
 
 #[tokio::test]
@@ -29,19 +26,12 @@ async fn the_history_of_a_wallet_holds_both_directions_newest_first() {
     }
     let amounts = |page: &serde_json::Value| -> Vec<i64> {
         let items = page["items"].as_array().unwrap();
-        items
-            .iter()
-            .map(|sent| sent["amount"].as_i64().unwrap())
-            .collect()
+        items.iter().map(|sent| sent["amount"].as_i64().unwrap()).collect()
     };
-    let (_, page) = service
-        .get(&format!("/api/v1/tx?wallet={one}&limit=2"))
-        .await;
+    let (_, page) = service.get(&format!("/api/v1/tx?wallet={one}&limit=2")).await;
     assert_eq!(amounts(&page), [3, 2]);
     let next = page["next"].as_str().unwrap();
-    let (_, page) = service
-        .get(&format!("/api/v1/tx?wallet={one}&limit=2&after={next}"))
-        .await;
+    let (_, page) = service.get(&format!("/api/v1/tx?wallet={one}&limit=2&after={next}")).await;
     assert_eq!(amounts(&page), [1]);
     assert!(page["next"].is_null());
 }
@@ -53,16 +43,9 @@ async fn insufficient_funds_are_refused_and_nothing_moves() {
     let one = service.wallet("ethereum", "ETH", 10).await;
     let two = service.wallet("ethereum", "ETH", 10).await;
     for (from, to) in [(&one, &two), (&two, &one)] {
-        assert_refused(
-            &service.send(from, to, "ETH", 11).await,
-            422,
-            "insufficient_funds",
-        );
+        assert_refused(&service.send(from, to, "ETH", 11).await, 422, "insufficient_funds");
     }
-    assert_eq!(
-        (service.balance(&one).await, service.balance(&two).await),
-        (10, 10)
-    );
+    assert_eq!((service.balance(&one).await, service.balance(&two).await), (10, 10));
     let (_, page) = service.get(&format!("/api/v1/tx?wallet={one}")).await;
     assert_eq!(page["items"], json!([]));
 }
@@ -72,11 +55,7 @@ async fn a_balance_cannot_grow_past_its_limit() {
     let service = service().await;
     let from = service.wallet("ethereum", "ETH", 10).await;
     let full = service.wallet("ethereum", "ETH", (1 << 53) - 1).await;
-    assert_refused(
-        &service.send(&from, &full, "ETH", 1).await,
-        422,
-        "balance_limit",
-    );
+    assert_refused(&service.send(&from, &full, "ETH", 1).await, 422, "balance_limit");
     assert_eq!(service.balance(&from).await, 10);
 }
 
@@ -139,10 +118,7 @@ async fn sixty_of_a_hundred(url: &str) {
         }
     }
     assert_eq!(sent, 60);
-    assert_eq!(
-        (service.balance(&from).await, service.balance(&to).await),
-        (5, 600)
-    );
+    assert_eq!((service.balance(&from).await, service.balance(&to).await), (5, 600));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,18 +139,12 @@ async fn transfers_in_both_directions_at_once_all_succeed() {
     for send in sends {
         assert_eq!(send.await.unwrap().0, 201);
     }
-    assert_eq!(
-        (service.balance(&one).await, service.balance(&two).await),
-        (1_000, 1_000)
-    );
+    assert_eq!((service.balance(&one).await, service.balance(&two).await), (1_000, 1_000));
 }
 
 #[tokio::test]
 async fn gas_is_estimated_in_the_asset_of_the_chain() {
-    let (status, gas) = service()
-        .await
-        .get("/api/v1/gas/estimate?chain=solana")
-        .await;
+    let (status, gas) = service().await.get("/api/v1/gas/estimate?chain=solana").await;
     assert_eq!((status.as_u16(), &gas["asset"]), (200, &json!("SOL")));
     let price = |speed: &str| gas[speed].as_i64().unwrap();
     assert!(0 < price("slow") && price("slow") < price("standard"));
@@ -189,10 +159,7 @@ async fn a_quote_follows_the_prices_less_the_fee() {
     assert_eq!(status, 200);
     // One ETH at 3200 dollars, either price up to 0.2 % off, less 0.3 %.
     let received = quote["received"].as_i64().unwrap();
-    assert!(
-        (3_177_000_000..=3_204_000_000).contains(&received),
-        "{received}"
-    );
+    assert!((3_177_000_000..=3_204_000_000).contains(&received), "{received}");
 }
 
 #[tokio::test]
@@ -200,14 +167,10 @@ async fn a_quote_that_rounds_to_nothing_or_past_the_limit_is_refused() {
     let service = service().await;
     let quote = "/api/v1/swap/quote";
     // A millionth of a dollar buys no satoshi.
-    let answer = service
-        .get(&format!("{quote}?from=USDC&to=BTC&amount=1"))
-        .await;
+    let answer = service.get(&format!("{quote}?from=USDC&to=BTC&amount=1")).await;
     assert_refused(&answer, 422, "amount_too_small");
     let most = (1_i64 << 53) - 1;
-    let answer = service
-        .get(&format!("{quote}?from=BTC&to=SOL&amount={most}"))
-        .await;
+    let answer = service.get(&format!("{quote}?from=BTC&to=SOL&amount={most}")).await;
     assert_refused(&answer, 422, "balance_limit");
 }
 
@@ -233,13 +196,7 @@ async fn a_swap_that_cannot_be_done_is_refused_and_nothing_moves() {
     for (to, amount, least, status, code) in [
         (&usdc, 2_000_000_000, 0, 422, "insufficient_funds"),
         (&usdc, 1_000_000_000, 9_000_000_000_i64, 422, "price_moved"),
-        (
-            &usdc,
-            1_000_000_000_000_000_i64,
-            0,
-            422,
-            "insufficient_funds",
-        ),
+        (&usdc, 1_000_000_000_000_000_i64, 0, 422, "insufficient_funds"),
         (&usdc, 0, 0, 422, "bad_amount"),
         (&other, 1, 0, 422, "same_ends"),
         (&nobody, 1, 0, 404, "unknown_wallet"),

@@ -21,13 +21,9 @@ async fn an_imported_mnemonic_is_seen_nowhere_again() {
     record_everything();
     let service = service().await;
     for (body, status) in bodies() {
-        for (path, body) in [
-            ("/api/v1/wallets", body.clone()),
-            (
-                "/api/v1/wallets/batch",
-                format!(r#"{{"wallets":[{body}]}}"#),
-            ),
-        ] {
+        for (path, body) in
+            [("/api/v1/wallets", body.clone()), ("/api/v1/wallets/batch", format!(r#"{{"wallets":[{body}]}}"#))]
+        {
             let (got, answer) = service.ask("POST", path, body.into()).await;
             // The second import of the good phrase finds the wallet of the first.
             assert!(got == status || got == 409, "{got} {answer}");
@@ -47,9 +43,7 @@ async fn an_imported_mnemonic_is_seen_nowhere_again() {
 
 /// Imports, from good to hardly readable, with the status of the answer.
 fn bodies() -> Vec<(String, u16)> {
-    let body = |mnemonic: Value| {
-        json!({ "chain": "bitcoin", "asset": "BTC", "mnemonic": mnemonic }).to_string()
-    };
+    let body = |mnemonic: Value| json!({ "chain": "bitcoin", "asset": "BTC", "mnemonic": mnemonic }).to_string();
     let phrase = [WORD; 12].join(" ");
     vec![
         (body(json!(phrase)), 201),
@@ -58,14 +52,8 @@ fn bodies() -> Vec<(String, u16)> {
         (body(json!([phrase])), 400),
         (body(json!({ &phrase: 1 })), 400),
         (json!({ "chain": phrase, "asset": "BTC" }).to_string(), 400),
-        (
-            json!({ "chain": "bitcoin", "asset": "BTC", "opening_balance": phrase }).to_string(),
-            400,
-        ),
-        (
-            json!({ "chain": "bitcoin", "asset": "BTC", &phrase: phrase }).to_string(),
-            400,
-        ),
+        (json!({ "chain": "bitcoin", "asset": "BTC", "opening_balance": phrase }).to_string(), 400),
+        (json!({ "chain": "bitcoin", "asset": "BTC", &phrase: phrase }).to_string(), 400),
         (json!(phrase).to_string(), 400),
         (format!(r#"{{"mnemonic":"{phrase}","#), 400),
         (format!(r#"{{"mnemonic":"{phrase}" "#), 400),
@@ -90,14 +78,9 @@ async fn strange_places(service: &Service) {
 /// A database URL is a secret too: in a refusal, and in what the database driver says of one that is taken.
 async fn database_passwords() {
     let read = |url: String| Settings::read(|name| (name == "DATABASE_URL").then(|| url.clone()));
-    let refused = read(format!(
-        "postgres://u:{WORD}@127.0.0.1:1/db?sslpassword={WORD}"
-    ));
+    let refused = read(format!("postgres://u:{WORD}@127.0.0.1:1/db?sslpassword={WORD}"));
     assert_absent(&refused.err().unwrap().to_string());
-    let settings = read(format!(
-        "postgres://u:{WORD}@127.0.0.1:1/db?sslmode=disable"
-    ))
-    .unwrap();
+    let settings = read(format!("postgres://u:{WORD}@127.0.0.1:1/db?sslmode=disable")).unwrap();
     assert_absent(&format!("{settings:?}"));
     let error = Store::open(settings.database_url.expose()).await;
     assert_absent(&causes(&error.unwrap_err()));

@@ -25,19 +25,9 @@ pub(crate) async fn service() -> Service {
 /// A service on `url`, with a chain node that drops a share of the calls.
 pub(crate) async fn service_on(url: &str, failure_rate: f64) -> Service {
     let store = Store::open(url).await.unwrap();
-    let chain = ChainNode::new(ChainSettings {
-        latency_scale: 0.0,
-        failure_rate,
-        ..ChainSettings::default()
-    });
-    let app = App {
-        store: store.clone(),
-        chain,
-    };
-    Service {
-        router: router(app),
-        store,
-    }
+    let chain = ChainNode::new(ChainSettings { latency_scale: 0.0, failure_rate, ..ChainSettings::default() });
+    let app = App { store: store.clone(), chain };
+    Service { router: router(app), store }
 }
 
 pub(crate) async fn empty_database() -> String {
@@ -47,10 +37,7 @@ pub(crate) async fn empty_database() -> String {
     sqlx::any::install_default_drivers();
     let schema = format!("t_{}", Uuid::new_v4().simple());
     let pool = sqlx::AnyPool::connect(&server).await.unwrap();
-    sqlx::query(AssertSqlSafe(format!("CREATE SCHEMA {schema}")))
-        .execute(&pool)
-        .await
-        .unwrap();
+    sqlx::query(AssertSqlSafe(format!("CREATE SCHEMA {schema}"))).execute(&pool).await.unwrap();
     pool.close().await;
     format!("{server}?options[search_path]={schema}")
 }
@@ -65,12 +52,8 @@ impl Service {
     }
 
     pub(crate) async fn ask(&self, method: &str, path: &str, body: Body) -> Answer {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("content-type", "application/json")
-            .body(body)
-            .unwrap();
+        let request =
+            Request::builder().method(method).uri(path).header("content-type", "application/json").body(body).unwrap();
         json_of(self.raw(request).await).await
     }
 
@@ -107,10 +90,6 @@ pub(crate) async fn json_of(response: Response<Body>) -> Answer {
 
 #[track_caller]
 pub(crate) fn assert_refused(answer: &Answer, status: u16, code: &str) {
-    assert_eq!(
-        (answer.0.as_u16(), &answer.1["error"]["code"]),
-        (status, &json!(code)),
-        "{answer:?}"
-    );
+    assert_eq!((answer.0.as_u16(), &answer.1["error"]["code"]), (status, &json!(code)), "{answer:?}");
     assert!(answer.1["error"]["message"].is_string(), "{answer:?}");
 }

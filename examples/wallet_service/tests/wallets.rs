@@ -27,11 +27,7 @@ async fn pages_of_wallets_join_without_gap_or_repeat() {
     loop {
         let (_, page) = service.get(&path).await;
         let items = page["items"].as_array().unwrap();
-        seen.extend(
-            items
-                .iter()
-                .map(|wallet| wallet["id"].as_str().unwrap().to_owned()),
-        );
+        seen.extend(items.iter().map(|wallet| wallet["id"].as_str().unwrap().to_owned()));
         let Some(next) = page["next"].as_str() else {
             break;
         };

@@ -39,18 +39,9 @@ fn a_plain_function_starts_an_operation_without_labels_or_fields() {
         ),
     );
     assert!(expanded.starts_with("pubfncreate_wallet(id:u64)->u64{"));
-    contains(
-        &expanded,
-        &quote!(__ironcore_telemetry::Operation::start(
-            &__IRONCORE_TELEMETRY_SITE,
-            &()
-        )),
-    );
+    contains(&expanded, &quote!(__ironcore_telemetry::Operation::start(&__IRONCORE_TELEMETRY_SITE, &())));
     contains(&expanded, &quote!(move || -> u64 { id }));
-    contains(
-        &expanded,
-        &quote!(domain: "wallet", operation: "create", name: "wallet.create",),
-    );
+    contains(&expanded, &quote!(domain: "wallet", operation: "create", name: "wallet.create",));
     assert!(!expanded.contains("Fields") && !expanded.contains("judge"));
 }
 
@@ -62,23 +53,11 @@ fn fields_are_evaluated_only_where_they_are_taken() {
             async fn quote() {}
         ),
     );
-    contains(
-        &expanded,
-        &quote!(&__IRONCORE_TELEMETRY_SITE, &(), 3usize, |fields|),
-    );
+    contains(&expanded, &quote!(&__IRONCORE_TELEMETRY_SITE, &(), 3usize, |fields|));
     contains(&expanded, &quote!(__ironcore_telemetry::Fields::add));
-    contains(
-        &expanded,
-        &quote!("chain.id", __ironcore_telemetry::value(&(id))),
-    );
-    contains(
-        &expanded,
-        &quote!("to", (&&__ironcore_telemetry::Shown(&(to))).as_display()),
-    );
-    contains(
-        &expanded,
-        &quote!("raw", (&&__ironcore_telemetry::Shown(&(raw))).as_debug()),
-    );
+    contains(&expanded, &quote!("chain.id", __ironcore_telemetry::value(&(id))));
+    contains(&expanded, &quote!("to", (&&__ironcore_telemetry::Shown(&(to))).as_display()));
+    contains(&expanded, &quote!("raw", (&&__ironcore_telemetry::Shown(&(raw))).as_debug()));
 }
 
 #[test]
@@ -106,9 +85,7 @@ fn judges_come_before_the_type() {
     contains(
         &expanded,
         &quote!(
-            judge_err(value, E::class)
-                .or_else(|| __ironcore_telemetry::judge_ok(value, |_| Class::Ok))
-                .unwrap_or_else
+            judge_err(value, E::class).or_else(|| __ironcore_telemetry::judge_ok(value, |_| Class::Ok)).unwrap_or_else
         ),
     );
 }
@@ -131,10 +108,7 @@ fn a_block_instruments_its_methods_but_those_that_opt_out() {
             }
         ),
     );
-    contains(
-        &expanded,
-        &quote!(const SIZE: usize = 1; const fn new() -> Self { Self } #[must_use] fn rotate(&self)),
-    );
+    contains(&expanded, &quote!(const SIZE: usize = 1; const fn new() -> Self { Self } #[must_use] fn rotate(&self)));
     contains(&expanded, &quote!(domain: "custody", operation: "rotate"));
     contains(&expanded, &quote!(domain: "user", operation: "look"));
     contains(
@@ -143,9 +117,7 @@ fn a_block_instruments_its_methods_but_those_that_opt_out() {
             use other::telemetry::__private as __ironcore_telemetry;
         ),
     );
-    assert!(
-        !expanded.contains("instrument_business") && !expanded.contains("::ironcore_telemetry")
-    );
+    assert!(!expanded.contains("instrument_business") && !expanded.contains("::ironcore_telemetry"));
 }
 
 #[test]
@@ -175,8 +147,5 @@ fn each_wrong_method_of_a_block_is_named_and_shown_the_way_out() {
             }
         ),
     );
-    assert!(
-        why.contains("const fn") && why.contains("#[instrument_business(skip)]"),
-        "{why}"
-    );
+    assert!(why.contains("const fn") && why.contains("#[instrument_business(skip)]"), "{why}");
 }

@@ -8,36 +8,22 @@ use syn::visit_mut::{VisitMut, visit_path_mut};
 use syn::{DeriveInput, Generics, Path, Type, parse_quote};
 
 pub(super) fn expand(model: &Model) -> TokenStream {
-    let Model {
-        item: DeriveInput {
-            ident, generics, ..
-        },
-        library,
-        verdicts,
-    } = model;
+    let Model { item: DeriveInput { ident, generics, .. }, library, verdicts } = model;
     let private = quote!(#library::__private);
     let all: Vec<(TokenStream, &Verdict)> = match verdicts {
         Verdicts::Struct(verdict) => vec![(quote!(Self), verdict)],
-        Verdicts::Enum(variants) => variants
-            .iter()
-            .map(|(variant, verdict)| (quote!(Self::#variant), verdict))
-            .collect(),
+        Verdicts::Enum(variants) => {
+            variants.iter().map(|(variant, verdict)| (quote!(Self::#variant), verdict)).collect()
+        }
         Verdicts::Unknown => Vec::new(),
     };
     let (class, code) = if matches!(verdicts, Verdicts::Unknown) {
         (quote!(#private::OutcomeClass::Failed), quote!("error"))
     } else {
-        let classes = all
-            .iter()
-            .map(|(path, verdict)| class(&private, path, verdict));
-        let codes = all
-            .iter()
-            .map(|(path, verdict)| code(&private, path, verdict));
+        let classes = all.iter().map(|(path, verdict)| class(&private, path, verdict));
+        let codes = all.iter().map(|(path, verdict)| code(&private, path, verdict));
         // By value: a type without variants has no references to look at.
-        (
-            quote!(match *self { #(#classes)* }),
-            quote!(match *self { #(#codes)* }),
-        )
+        (quote!(match *self { #(#classes)* }), quote!(match *self { #(#codes)* }))
     };
     let generics = bounded(generics, &private, all.iter().map(|(_, verdict)| *verdict));
     let (parameters, arguments, conditions) = generics.split_for_impl();
@@ -87,16 +73,9 @@ fn asked(private: &TokenStream, what: &str, at: Span) -> TokenStream {
 }
 
 /// With a bound for each source whose type hangs on a parameter.
-fn bounded<'a>(
-    generics: &Generics,
-    private: &TokenStream,
-    verdicts: impl Iterator<Item = &'a Verdict>,
-) -> Generics {
+fn bounded<'a>(generics: &Generics, private: &TokenStream, verdicts: impl Iterator<Item = &'a Verdict>) -> Generics {
     let mut generics = generics.clone();
-    let parameters: HashSet<Ident> = generics
-        .type_params()
-        .map(|one| one.ident.clone())
-        .collect();
+    let parameters: HashSet<Ident> = generics.type_params().map(|one| one.ident.clone()).collect();
     if parameters.is_empty() {
         return generics;
     }
@@ -105,9 +84,7 @@ fn bounded<'a>(
             && names_one(of, &parameters)
         {
             let conditions = generics.make_where_clause();
-            conditions
-                .predicates
-                .push(parse_quote!(#of: #private::Outcome));
+            conditions.predicates.push(parse_quote!(#of: #private::Outcome));
         }
     }
     generics
@@ -126,10 +103,7 @@ fn names_one(of: &Type, parameters: &HashSet<Ident>) -> bool {
             visit_path_mut(self, path);
         }
     }
-    let mut search = Search {
-        parameters,
-        found: false,
-    };
+    let mut search = Search { parameters, found: false };
     search.visit_type_mut(&mut of.clone());
     search.found
 }

@@ -97,9 +97,7 @@ macro_rules! integers {
     };
 }
 
-integers!(
-    u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize
-);
+integers!(u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize);
 
 /// `fields(key = %expr)`.
 pub trait AsDisplay {
@@ -169,11 +167,7 @@ fn text(arguments: fmt::Arguments<'_>) -> Value {
             let kept = cut(text, left);
             self.0.push_str(kept);
             // Ends the formatting early: a value of megabytes is not worth its time.
-            if kept.len() < text.len() {
-                Err(fmt::Error)
-            } else {
-                Ok(())
-            }
+            if kept.len() < text.len() { Err(fmt::Error) } else { Ok(()) }
         }
     }
 
@@ -197,10 +191,7 @@ mod tests {
     fn long_values_are_cut_at_a_character_boundary() {
         let long = "é".repeat(VALUE_LIMIT);
         assert_eq!(long.to_value().as_str().len(), VALUE_LIMIT);
-        assert_eq!(
-            Shown(&format!("x{long}")).as_display().as_str().len(),
-            VALUE_LIMIT - 1
-        );
+        assert_eq!(Shown(&format!("x{long}")).as_display().as_str().len(), VALUE_LIMIT - 1);
         assert_eq!(Shown(&long).as_debug().as_str().len(), VALUE_LIMIT - 1);
     }
 }

@@ -5,11 +5,7 @@ use super::outcome::{Outcome, OutcomeClass};
 /// `Some` is ok; `None`, an answer that there is nothing, is an expected refusal with the code `none`.
 impl<T> Outcome for Option<T> {
     fn class(&self) -> OutcomeClass {
-        if self.is_some() {
-            OutcomeClass::Ok
-        } else {
-            OutcomeClass::Rejected
-        }
+        if self.is_some() { OutcomeClass::Ok } else { OutcomeClass::Rejected }
     }
 
     fn code(&self) -> &'static str {
@@ -155,10 +151,7 @@ mod tests {
 
     #[test]
     fn nothing_is_a_refusal() {
-        assert_eq!(
-            (None::<u8>.class(), None::<u8>.code()),
-            (OutcomeClass::Rejected, "none")
-        );
+        assert_eq!((None::<u8>.class(), None::<u8>.code()), (OutcomeClass::Rejected, "none"));
         assert_eq!(Some(1).class(), OutcomeClass::Ok);
     }
 
@@ -177,11 +170,7 @@ mod tests {
             let status = StatusCode::from_u16(status).unwrap();
             assert_eq!((status.class(), status.code()), (class, code), "{status}");
             let response = Response::builder().status(status).body(()).unwrap();
-            assert_eq!(
-                (response.class(), (status, "body").class()),
-                (class, class),
-                "{status}"
-            );
+            assert_eq!((response.class(), (status, "body").class()), (class, class), "{status}");
         }
     }
 
@@ -191,16 +180,8 @@ mod tests {
         use tonic::Status;
         for (status, class, code) in [
             (Status::not_found("x"), OutcomeClass::Rejected, "not_found"),
-            (
-                Status::unavailable("x"),
-                OutcomeClass::Failed,
-                "unavailable",
-            ),
-            (
-                Status::resource_exhausted("x"),
-                OutcomeClass::Rejected,
-                "resource_exhausted",
-            ),
+            (Status::unavailable("x"), OutcomeClass::Failed, "unavailable"),
+            (Status::resource_exhausted("x"), OutcomeClass::Rejected, "resource_exhausted"),
         ] {
             assert_eq!((status.class(), Outcome::code(&status)), (class, code));
         }

@@ -139,10 +139,7 @@ mod tests {
             for sold in [false, true] {
                 let set = (&Asset(asset), &sold);
                 let values = Set::values(set.index());
-                assert_eq!(
-                    values,
-                    [Asset::VALUES[asset], bool::VALUES[usize::from(sold)]]
-                );
+                assert_eq!(values, [Asset::VALUES[asset], bool::VALUES[usize::from(sold)]]);
                 seen.push(set.index());
             }
         }

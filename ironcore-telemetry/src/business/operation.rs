@@ -68,18 +68,8 @@ impl Operation {
 
     /// Runs an asynchronous call to its end and judges what it returned.
     #[inline]
-    pub fn run<F: Future, J: FnOnce(&F::Output) -> Verdict>(
-        mut self,
-        future: F,
-        judge: J,
-    ) -> Recorded<F, J> {
-        Recorded {
-            future: Some(future),
-            judge: Some(judge),
-            begins: None,
-            polling: false,
-            running: self.0.take(),
-        }
+    pub fn run<F: Future, J: FnOnce(&F::Output) -> Verdict>(mut self, future: F, judge: J) -> Recorded<F, J> {
+        Recorded { future: Some(future), judge: Some(judge), begins: None, polling: false, running: self.0.take() }
     }
 
     /// Runs an asynchronous call of a site without labels and fields: begun when it is first polled, in its place.
@@ -89,13 +79,7 @@ impl Operation {
         future: F,
         judge: J,
     ) -> Recorded<F, J> {
-        Recorded {
-            future: Some(future),
-            judge: Some(judge),
-            begins: Some(site),
-            polling: false,
-            running: None,
-        }
+        Recorded { future: Some(future), judge: Some(judge), begins: Some(site), polling: false, running: None }
     }
 }
 
@@ -132,25 +116,16 @@ impl Running {
     ) -> Option<Self> {
         let recorder = recorder::current()?;
         let series = site.series(labels, recorder)?;
-        let context = recorder
-            .inner_spans()
-            .map(|under| span::start(under, &site.spec, count, fields));
+        let context = recorder.inner_spans().map(|under| span::start(under, &site.spec, count, fields));
         // Last: whatever panics before it, as a field may, is no call that has begun.
         series.begin();
-        Some(Self {
-            series,
-            started: Instant::now(),
-            context,
-        })
+        Some(Self { series, started: Instant::now(), context })
     }
 
     /// Makes the call's span current, and its name that of the operation.
     #[inline]
     fn enter(&self) -> Inside {
-        Inside {
-            _span: self.context.clone().map(Context::attach),
-            _operation: current::enter(self.series.spec.name),
-        }
+        Inside { _span: self.context.clone().map(Context::attach), _operation: current::enter(self.series.spec.name) }
     }
 
     fn end(self, verdict: Verdict) {
@@ -166,11 +141,7 @@ impl Running {
 
     #[cold]
     fn abandon(self, panicked: bool) {
-        self.end(if panicked {
-            Verdict::PANICKED
-        } else {
-            Verdict::CANCELLED
-        });
+        self.end(if panicked { Verdict::PANICKED } else { Verdict::CANCELLED });
     }
 
     /// The closing line; its level is the verdict's.

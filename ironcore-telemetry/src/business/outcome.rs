@@ -73,8 +73,7 @@ pub trait Outcome {
 
 impl<T, E: Outcome> Outcome for Result<T, E> {
     fn class(&self) -> OutcomeClass {
-        self.as_ref()
-            .map_or_else(Outcome::class, |_| OutcomeClass::Ok)
+        self.as_ref().map_or_else(Outcome::class, |_| OutcomeClass::Ok)
     }
 
     fn code(&self) -> &'static str {

@@ -82,15 +82,7 @@ pub struct Catalog {
 /// ```
 #[must_use]
 pub fn catalog() -> Vec<Catalog> {
-    let entry = |Spec {
-                     domain,
-                     operation,
-                     function,
-                     file,
-                     line,
-                     labels,
-                     ..
-                 }: &'static Spec| Catalog {
+    let entry = |Spec { domain, operation, function, file, line, labels, .. }: &'static Spec| Catalog {
         domain,
         operation,
         function,
@@ -107,10 +99,7 @@ impl Site {
     /// For the expansion of the attribute.
     #[must_use]
     pub const fn new(spec: Spec) -> Self {
-        Self {
-            spec,
-            sets: OnceLock::new(),
-        }
+        Self { spec, sets: OnceLock::new() }
     }
 
     /// The series of a combination of labels.
@@ -125,18 +114,12 @@ impl Site {
         }
         let values = S::values(labels.index());
         // As long as the process, like the capture that it is for.
-        Some(Box::leak(Box::new(Series::new(
-            &self.spec,
-            &values,
-            recorder.registry,
-        ))))
+        Some(Box::leak(Box::new(Series::new(&self.spec, &values, recorder.registry))))
     }
 
     #[inline]
     fn process_series<S: LabelSet>(&'static self, labels: &S) -> Option<&'static Series> {
-        let (of, sets) = self
-            .sets
-            .get_or_init(|| (type_name::<S>(), self.resolve::<S>()));
+        let (of, sets) = self.sets.get_or_init(|| (type_name::<S>(), self.resolve::<S>()));
         let labels_are = type_name::<S>();
         // The same text nearly always lies at the same address.
         if S::IS_EMPTY || std::ptr::eq(*of, labels_are) || *of == labels_are {
@@ -148,28 +131,19 @@ impl Site {
 
     #[cold]
     fn resolve<S: LabelSet>(&'static self) -> Box<[Series]> {
-        (0..S::SIZE)
-            .map(|set| Series::new(&self.spec, &S::values(set), series::process()))
-            .collect()
+        (0..S::SIZE).map(|set| Series::new(&self.spec, &S::values(set), series::process())).collect()
     }
 
     /// The series of labels of another type than those of the first call: a generic function has one site for all its
     /// types. They are looked up in a list.
     #[cold]
     fn other<S: LabelSet>(&'static self, labels: &S) -> &'static Series {
-        static OTHERS: Mutex<BTreeMap<(&str, &str, usize), &'static Series>> =
-            Mutex::new(BTreeMap::new());
+        static OTHERS: Mutex<BTreeMap<(&str, &str, usize), &'static Series>> = Mutex::new(BTreeMap::new());
         let mut others = OTHERS.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || -> &'static Series {
-            Box::leak(Box::new(Series::new(
-                &self.spec,
-                &S::values(labels.index()),
-                series::process(),
-            )))
+            Box::leak(Box::new(Series::new(&self.spec, &S::values(labels.index()), series::process())))
         };
-        others
-            .entry((self.spec.function, type_name::<S>(), labels.index()))
-            .or_insert_with(make)
+        others.entry((self.spec.function, type_name::<S>(), labels.index())).or_insert_with(make)
     }
 }
 
@@ -197,25 +171,13 @@ impl std::fmt::Debug for Series {
 }
 
 impl Series {
-    pub(super) fn new(
-        spec: &'static Spec,
-        values: &[&'static str],
-        registry: &'static Registry,
-    ) -> Self {
-        let labels: Box<[_]> = spec
-            .labels
-            .iter()
-            .copied()
-            .zip(values.iter().copied())
-            .collect();
+    pub(super) fn new(spec: &'static Spec, values: &[&'static str], registry: &'static Registry) -> Self {
+        let labels: Box<[_]> = spec.labels.iter().copied().zip(values.iter().copied()).collect();
         let counter = |verdict| counter(registry, spec, &labels, verdict);
         let series = Self {
             registry,
             spec,
-            in_flight: registry.gauge(
-                &names::BUSINESS_OPERATIONS_IN_FLIGHT,
-                &[spec.domain, spec.operation],
-            ),
+            in_flight: registry.gauge(&names::BUSINESS_OPERATIONS_IN_FLIGHT, &[spec.domain, spec.operation]),
             ok: counter(Verdict::OK),
             cancelled: counter(Verdict::CANCELLED),
             panicked: counter(Verdict::PANICKED),
@@ -236,19 +198,10 @@ impl Series {
 
     /// Counts an ended call.
     #[inline]
-    pub(super) fn end(
-        &self,
-        verdict: Verdict,
-        duration: Duration,
-        sampled: Option<Ids>,
-        now: Instant,
-    ) {
+    pub(super) fn end(&self, verdict: Verdict, duration: Duration, sampled: Option<Ids>, now: Instant) {
         let shard = Shard::here();
         self.in_flight.add_at(shard, -1);
-        let ended = Ended {
-            count: self.counter(verdict),
-            duration: self.durations(verdict.class),
-        };
+        let ended = Ended { count: self.counter(verdict), duration: self.durations(verdict.class) };
         ended.record(shard, duration, sampled, now);
     }
 
@@ -272,10 +225,7 @@ impl Series {
         known.map_or_else(
             || {
                 recorder::overflow(self.registry, Closed::BusinessCode);
-                resolve(Verdict {
-                    code: OTHER,
-                    ..verdict
-                })
+                resolve(Verdict { code: OTHER, ..verdict })
             },
             |(_, counter)| *counter,
         )
@@ -283,18 +233,13 @@ impl Series {
 
     #[inline]
     fn durations(&self, class: OutcomeClass) -> Durations {
-        let Spec {
-            domain, operation, ..
-        } = *self.spec;
+        let Spec { domain, operation, .. } = *self.spec;
         let resolve = || {
             let values = [domain, operation, class.as_str()];
-            self.registry
-                .durations(&names::BUSINESS_OPERATION_DURATION, &values, &self.labels)
+            self.registry.durations(&names::BUSINESS_OPERATION_DURATION, &values, &self.labels)
         };
         // The array has a place for each class.
-        self.durations
-            .get(class as usize)
-            .map_or_else(resolve, |slot| *slot.get_or_init(resolve))
+        self.durations.get(class as usize).map_or_else(resolve, |slot| *slot.get_or_init(resolve))
     }
 }
 

@@ -64,11 +64,7 @@ pub(super) fn end(context: &Context, Verdict { class, code }: Verdict) {
     let span = context.span();
     span.set_attribute(KeyValue::new(attribute::OUTCOME, class.as_str()));
     if class != OutcomeClass::Ok {
-        let kind = if code.is_empty() {
-            class.as_str()
-        } else {
-            code
-        };
+        let kind = if code.is_empty() { class.as_str() } else { code };
         span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, kind));
     }
     if matches!(class, OutcomeClass::Failed | OutcomeClass::Panicked) {

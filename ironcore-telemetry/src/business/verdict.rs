@@ -13,22 +13,10 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    pub(super) const OK: Self = Self {
-        class: OutcomeClass::Ok,
-        code: "",
-    };
-    pub(super) const CANCELLED: Self = Self {
-        class: OutcomeClass::Cancelled,
-        code: "",
-    };
-    pub(super) const PANICKED: Self = Self {
-        class: OutcomeClass::Panicked,
-        code: "",
-    };
-    pub(super) const ERROR: Self = Self {
-        class: OutcomeClass::Failed,
-        code: "error",
-    };
+    pub(super) const OK: Self = Self { class: OutcomeClass::Ok, code: "" };
+    pub(super) const CANCELLED: Self = Self { class: OutcomeClass::Cancelled, code: "" };
+    pub(super) const PANICKED: Self = Self { class: OutcomeClass::Panicked, code: "" };
+    pub(super) const ERROR: Self = Self { class: OutcomeClass::Failed, code: "error" };
 }
 
 /// What a function given as `err = …` or `ok = …` may answer with.
@@ -44,19 +32,13 @@ pub trait IntoVerdict {
 
 impl IntoVerdict for OutcomeClass {
     fn into_verdict(self) -> Verdict {
-        Verdict {
-            class: self,
-            code: "",
-        }
+        Verdict { class: self, code: "" }
     }
 }
 
 impl IntoVerdict for (OutcomeClass, &'static str) {
     fn into_verdict(self) -> Verdict {
-        Verdict {
-            class: self.0,
-            code: self.1,
-        }
+        Verdict { class: self.0, code: self.1 }
     }
 }
 
@@ -72,10 +54,7 @@ pub trait ByOutcome {
 
 impl<T: Outcome> ByOutcome for &&Probe<'_, T> {
     fn verdict(&self) -> Verdict {
-        Verdict {
-            class: self.0.class(),
-            code: self.0.code(),
-        }
+        Verdict { class: self.0.class(), code: self.0.code() }
     }
 }
 
@@ -87,11 +66,7 @@ pub trait ByResult {
 
 impl<T, E> ByResult for &Probe<'_, Result<T, E>> {
     fn verdict(&self) -> Verdict {
-        if self.0.is_ok() {
-            Verdict::OK
-        } else {
-            Verdict::ERROR
-        }
+        if self.0.is_ok() { Verdict::OK } else { Verdict::ERROR }
     }
 }
 
@@ -128,13 +103,7 @@ mod tests {
     fn an_error_with_an_outcome_decides() {
         let value: Result<(), Refused> = Err(Refused);
         let verdict = (&&&Probe(&value)).verdict();
-        assert_eq!(
-            verdict,
-            Verdict {
-                class: OutcomeClass::Rejected,
-                code: "refused"
-            }
-        );
+        assert_eq!(verdict, Verdict { class: OutcomeClass::Rejected, code: "refused" });
     }
 
     #[test]

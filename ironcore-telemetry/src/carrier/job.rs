@@ -34,9 +34,7 @@ pub struct Carrier {
 
 /// A text that is no [`Carrier`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "not a carrier of trace context: {0}; it is written as 1;<milliseconds since 1970>;<traceparent>;<tracestate>"
-)]
+#[error("not a carrier of trace context: {0}; it is written as 1;<milliseconds since 1970>;<traceparent>;<tracestate>")]
 pub struct CarrierError(&'static str);
 
 impl Carrier {
@@ -46,30 +44,20 @@ impl Carrier {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         // To the millisecond, as it is written.
         let millis = u64::try_from(now.unwrap_or_default().as_millis());
-        Self::of(
-            &Context::current(),
-            Duration::from_millis(millis.unwrap_or(u64::MAX)),
-        )
+        Self::of(&Context::current(), Duration::from_millis(millis.unwrap_or(u64::MAX)))
     }
 
     fn of(context: &Context, since: Duration) -> Self {
         let mut headers: HashMap<String, String> = HashMap::new();
         TraceContextPropagator.inject_context(context, &mut headers);
         let mut take = |name| headers.remove(name).unwrap_or_default();
-        Self {
-            since,
-            parent: take("traceparent"),
-            state: take("tracestate"),
-        }
+        Self { since, parent: take("traceparent"), state: take("tracestate") }
     }
 
     /// An attempt at the job, counted from 1: add one to what a queue counts from 0. The first is a part of the trace that
     /// the job comes from; a later one begins its own with a link to it.
     pub const fn attempt(&self, number: u32) -> Attempt<'_> {
-        Attempt {
-            carrier: self,
-            number,
-        }
+        Attempt { carrier: self, number }
     }
 
     /// How long ago the job was made; zero if that is yet to come.
@@ -93,11 +81,7 @@ impl Carrier {
 impl fmt::Display for Carrier {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let since = self.since.as_millis();
-        write!(
-            formatter,
-            "{VERSION};{since};{};{}",
-            self.parent, self.state
-        )
+        write!(formatter, "{VERSION};{since};{};{}", self.parent, self.state)
     }
 }
 
@@ -113,14 +97,8 @@ impl FromStr for Carrier {
         if next()? != VERSION {
             return Err(CarrierError("its version is not 1"));
         }
-        let since = next()?
-            .parse()
-            .map_err(|_| CarrierError("its time is no number"))?;
-        let read = Self {
-            since: Duration::from_millis(since),
-            parent: next()?.to_owned(),
-            state: next()?.to_owned(),
-        };
+        let since = next()?.parse().map_err(|_| CarrierError("its time is no number"))?;
+        let read = Self { since: Duration::from_millis(since), parent: next()?.to_owned(), state: next()?.to_owned() };
         // What is kept is what a propagator would write: whatever else was in the text is gone.
         let kept = Self::of(&read.origin(), read.since);
         if kept.parent.is_empty() && !read.parent.is_empty() {
@@ -154,33 +132,21 @@ impl Attempt<'_> {
     /// The same for a job that is a future.
     pub fn run<F: Future>(&self, name: &'static str, job: F) -> Running<F> {
         let span = self.begin(name);
-        Running {
-            job: InContext::of(job, span.context.clone()),
-            polling: false,
-            span: Some(span),
-        }
+        Running { job: InContext::of(job, span.context.clone()), polling: false, span: Some(span) }
     }
 
     fn begin(&self, name: &'static str) -> Span {
         let recorder = (!recorder::is_off()).then(recorder::current).flatten();
         let Some(start_span) = recorder.and_then(|recorder| recorder.spans()) else {
             // Traces are off: the ids of the origin still reach the log lines.
-            return Span {
-                context: self.carrier.origin(),
-                is_open: false,
-            };
+            return Span { context: self.carrier.origin(), is_open: false };
         };
         let origin = self.carrier.origin();
         let comes_from = origin.span().span_context().clone();
         let is_retry = self.number > 1;
-        let parent = if is_retry {
-            recorder::apart(&origin)
-        } else {
-            origin
-        };
+        let parent = if is_retry { recorder::apart(&origin) } else { origin };
         let context = start_span(&parent, &mut || {
-            let link = (is_retry && comes_from.is_valid())
-                .then(|| vec![Link::with_context(comes_from.clone())]);
+            let link = (is_retry && comes_from.is_valid()).then(|| vec![Link::with_context(comes_from.clone())]);
             SpanBuilder {
                 name: name.into(),
                 span_kind: Some(SpanKind::Consumer),
@@ -192,10 +158,7 @@ impl Attempt<'_> {
                 ..SpanBuilder::default()
             }
         });
-        Span {
-            context,
-            is_open: true,
-        }
+        Span { context, is_open: true }
     }
 }
 
@@ -225,11 +188,7 @@ impl Span {
 
 impl Drop for Span {
     fn drop(&mut self) {
-        self.finish(Some(if std::thread::panicking() {
-            "panic"
-        } else {
-            "cancelled"
-        }));
+        self.finish(Some(if std::thread::panicking() { "panic" } else { "cancelled" }));
     }
 }
 
@@ -303,16 +262,10 @@ mod tests {
             ("1;now;;", "time"),
             ("1;-1;;", "time"),
             ("1;1;00-0-0-01;", "traceparent"),
-            (
-                "1;1;00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03",
-                "missing",
-            ),
+            ("1;1;00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03", "missing"),
         ] {
             let error = text.parse::<Carrier>().unwrap_err().to_string();
-            assert!(
-                error.contains(why) && error.contains("1;<milli"),
-                "{text}: {error}"
-            );
+            assert!(error.contains(why) && error.contains("1;<milli"), "{text}: {error}");
         }
         let long = format!("1;1;;{}", "x".repeat(3_000));
         assert!(long.parse::<Carrier>().is_err());

@@ -31,9 +31,7 @@ where
 ///
 /// # Panics
 /// Outside of a tokio runtime, as `tokio::task::spawn_blocking` does.
-pub fn spawn_blocking<R: Send + 'static>(
-    code: impl FnOnce() -> R + Send + 'static,
-) -> JoinHandle<R> {
+pub fn spawn_blocking<R: Send + 'static>(code: impl FnOnce() -> R + Send + 'static) -> JoinHandle<R> {
     let carried = Carried::new(code);
     tokio::task::spawn_blocking(move || carried.call(|code| code()))
 }
@@ -72,10 +70,7 @@ impl<T> InContext<T> {
     }
 
     pub(super) const fn of(inner: T, context: Context) -> Self {
-        Self {
-            inner: Some(inner),
-            context,
-        }
+        Self { inner: Some(inner), context }
     }
 }
 
@@ -136,10 +131,7 @@ pub struct Carried<T> {
 impl<T> Carried<T> {
     /// The value, with the current context.
     pub fn new(value: T) -> Self {
-        Self {
-            value,
-            context: Context::current(),
-        }
+        Self { value, context: Context::current() }
     }
 
     /// Gives the value to a closure that runs in the context.

@@ -45,10 +45,7 @@ pub struct HttpClientTelemetryLayer {
 impl HttpClientTelemetryLayer {
     /// For requests to a peer: a name of your own for who is called, never a host.
     pub fn new(peer: &'static str) -> Self {
-        Self {
-            peer,
-            targets: Arc::default(),
-        }
+        Self { peer, targets: Arc::default() }
     }
 
     /// Sends the trace context to a host too (`ledger.example.org`), or to all hosts below one (`*.example.org`).
@@ -69,10 +66,7 @@ impl<S> Layer<S> for HttpClientTelemetryLayer {
     type Service = HttpClientTelemetryService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        HttpClientTelemetryService {
-            inner,
-            layer: self.clone(),
-        }
+        HttpClientTelemetryService { inner, layer: self.clone() }
     }
 }
 

@@ -46,11 +46,7 @@ pub struct HttpClientExchange {
 impl HttpClientExchange {
     /// The request's record, and its context in its headers where the peer may have it; `None` before `init` and when
     /// telemetry is disabled.
-    pub(super) fn begin<Body>(
-        request: &mut Request<Body>,
-        peer: &'static str,
-        targets: &Targets,
-    ) -> Option<Self> {
+    pub(super) fn begin<Body>(request: &mut Request<Body>, peer: &'static str, targets: &Targets) -> Option<Self> {
         if recorder::is_off() {
             return None;
         }
@@ -59,13 +55,11 @@ impl HttpClientExchange {
         if method.is_other() {
             recorder::overflow(recorder.registry, Closed::HttpClientMethod);
         }
-        let resends = request
-            .extensions()
-            .get::<Resends>()
-            .map_or(0, |resends| resends.0.fetch_add(1, Ordering::Relaxed));
-        let span = recorder.inner_spans().map(|(start_span, parent)| {
-            start_span(&parent, &mut || describe(request, peer, method, resends))
-        });
+        let resends =
+            request.extensions().get::<Resends>().map_or(0, |resends| resends.0.fetch_add(1, Ordering::Relaxed));
+        let span = recorder
+            .inner_spans()
+            .map(|(start_span, parent)| start_span(&parent, &mut || describe(request, peer, method, resends)));
         let has_span = span.is_some();
         let context = span.unwrap_or_else(Context::current);
         let is_target = targets.include(request.uri());
@@ -108,9 +102,7 @@ impl HttpClientExchange {
 
     fn end_span(&self, end: End) {
         let error: Option<Cow<'static, str>> = match end {
-            End::Complete | End::Cancelled if self.status >= 400 => {
-                Some(self.status.to_string().into())
-            }
+            End::Complete | End::Cancelled if self.status >= 400 => Some(self.status.to_string().into()),
             End::Complete => None,
             End::Cancelled if self.status != 0 => None,
             End::Cancelled => Some("cancelled".into()),
@@ -150,12 +142,7 @@ impl Drop for HttpClientExchange {
 }
 
 /// The span of a request, as it starts. Neither host nor path: providers of nodes put keys into both.
-fn describe<Body>(
-    request: &Request<Body>,
-    peer: &'static str,
-    method: wire::MethodIndex,
-    resends: u32,
-) -> SpanBuilder {
+fn describe<Body>(request: &Request<Body>, peer: &'static str, method: wire::MethodIndex, resends: u32) -> SpanBuilder {
     let mut attributes = Vec::with_capacity(ATTRIBUTES);
     attributes.push(KeyValue::new(attribute::HTTP_METHOD, method.label()));
     attributes.push(KeyValue::new(attribute::PEER_NAME, peer));

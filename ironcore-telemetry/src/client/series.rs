@@ -36,10 +36,7 @@ struct Peer {
 
 impl Peer {
     const fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            methods: [const { OnceLock::new() }; METHODS.len()],
-        }
+        Self { name, methods: [const { OnceLock::new() }; METHODS.len()] }
     }
 }
 
@@ -51,11 +48,7 @@ impl Named for Peer {
 
 /// What requests with this method to this peer are counted by.
 #[inline]
-pub(super) fn calls(
-    recorder: &'static Recorder,
-    peer: &'static str,
-    method: MethodIndex,
-) -> &'static Calls {
+pub(super) fn calls(recorder: &'static Recorder, peer: &'static str, method: MethodIndex) -> &'static Calls {
     let make = |registry, peer| -> &'static Calls {
         let labels = [peer, method.label()];
         Box::leak(Box::new(Calls::new(registry, &METRICS, &labels, result)))

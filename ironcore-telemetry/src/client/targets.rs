@@ -23,10 +23,7 @@ enum Host {
 
 impl Default for Targets {
     fn default() -> Self {
-        Self {
-            hosts: vec![Host::Below(".internal".to_owned())],
-            baggage: false,
-        }
+        Self { hosts: vec![Host::Below(".internal".to_owned())], baggage: false }
     }
 }
 
@@ -63,9 +60,7 @@ impl Targets {
         is_loopback(&host)
             || self.hosts.iter().any(|allowed| match allowed {
                 Host::Exactly(exactly) => *exactly == host,
-                Host::Below(below) => host
-                    .strip_suffix(below.as_str())
-                    .is_some_and(|name| !name.is_empty()),
+                Host::Below(below) => host.strip_suffix(below.as_str()).is_some_and(|name| !name.is_empty()),
             })
     }
 
@@ -86,21 +81,14 @@ fn host_of(address: &str) -> String {
     let host = match (address.strip_prefix('['), address.rsplit_once(':')) {
         (Some(rest), _) => rest.split(']').next().unwrap_or_default(),
         // An address of version 6 without brackets has no port.
-        (None, Some((host, port)))
-            if !host.contains(':') && port.bytes().all(|byte| byte.is_ascii_digit()) =>
-        {
-            host
-        }
+        (None, Some((host, port))) if !host.contains(':') && port.bytes().all(|byte| byte.is_ascii_digit()) => host,
         (None, _) => address,
     };
     host.trim_end_matches('.').to_ascii_lowercase()
 }
 
 fn is_loopback(host: &str) -> bool {
-    host == "localhost"
-        || host
-            .parse()
-            .is_ok_and(|address: IpAddr| address.is_loopback())
+    host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -153,11 +141,7 @@ mod tests {
 
     #[test]
     fn what_is_written_as_an_address_is_taken_for_its_host() {
-        for pattern in [
-            "https://ledger.example.org",
-            "ledger.example.org:8443",
-            "https://Ledger.example.org:8443/v1",
-        ] {
+        for pattern in ["https://ledger.example.org", "ledger.example.org:8443", "https://Ledger.example.org:8443/v1"] {
             let mut targets = Targets::default();
             targets.add(pattern);
             assert!(told(&targets, "https://ledger.example.org:9/"), "{pattern}");

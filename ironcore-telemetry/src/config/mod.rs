@@ -80,10 +80,7 @@ pub enum Sampling {
 impl Config {
     /// A configuration for the service of this name (`service.name`).
     pub fn new(service: impl Into<String>) -> Self {
-        Self {
-            service: Some(service.into()),
-            ..Self::default()
-        }
+        Self { service: Some(service.into()), ..Self::default() }
     }
 
     /// The version of the service (`service.version`), mostly `env!("CARGO_PKG_VERSION")`.
@@ -137,9 +134,7 @@ impl Config {
     /// Where `/metrics` is served (`OTEL_EXPORTER_PROMETHEUS_HOST` and `_PORT`; 127.0.0.1:9464 by default). `None`
     /// opens no listener: mount `telemetry::scrape::router()` on a router of your own instead.
     pub fn metrics_listener(mut self, address: impl Into<Option<SocketAddr>>) -> Self {
-        self.metrics_listener = address
-            .into()
-            .map_or(MetricsListener::Off, MetricsListener::At);
+        self.metrics_listener = address.into().map_or(MetricsListener::Off, MetricsListener::At);
         self
     }
 

@@ -27,57 +27,24 @@ pub(super) struct Signal {
 }
 
 pub(super) const TRACES: Signal = Signal {
-    endpoint: [
-        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-        "OTEL_EXPORTER_OTLP_ENDPOINT",
-    ],
-    protocol: [
-        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
-        "OTEL_EXPORTER_OTLP_PROTOCOL",
-    ],
-    headers: [
-        "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
-        "OTEL_EXPORTER_OTLP_HEADERS",
-    ],
-    timeout: [
-        "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
-        "OTEL_EXPORTER_OTLP_TIMEOUT",
-    ],
-    compression: [
-        "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
-        "OTEL_EXPORTER_OTLP_COMPRESSION",
-    ],
+    endpoint: ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"],
+    protocol: ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"],
+    headers: ["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"],
+    timeout: ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"],
+    compression: ["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"],
     path: "/v1/traces",
 };
 
 pub(super) const METRICS: Signal = Signal {
-    endpoint: [
-        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
-        "OTEL_EXPORTER_OTLP_ENDPOINT",
-    ],
-    protocol: [
-        "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
-        "OTEL_EXPORTER_OTLP_PROTOCOL",
-    ],
-    headers: [
-        "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
-        "OTEL_EXPORTER_OTLP_HEADERS",
-    ],
-    timeout: [
-        "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT",
-        "OTEL_EXPORTER_OTLP_TIMEOUT",
-    ],
-    compression: [
-        "OTEL_EXPORTER_OTLP_METRICS_COMPRESSION",
-        "OTEL_EXPORTER_OTLP_COMPRESSION",
-    ],
+    endpoint: ["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"],
+    protocol: ["OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"],
+    headers: ["OTEL_EXPORTER_OTLP_METRICS_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"],
+    timeout: ["OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"],
+    compression: ["OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"],
     path: "/v1/metrics",
 };
 
-const PROTOCOLS: &[(&str, Protocol)] = &[
-    ("grpc", Protocol::Grpc),
-    ("http/protobuf", Protocol::HttpProtobuf),
-];
+const PROTOCOLS: &[(&str, Protocol)] = &[("grpc", Protocol::Grpc), ("http/protobuf", Protocol::HttpProtobuf)];
 
 impl Protocol {
     /// Its name in `OTEL_EXPORTER_OTLP_PROTOCOL`.
@@ -98,49 +65,20 @@ impl Protocol {
     }
 }
 
-pub(super) fn otlp(
-    config: &Config,
-    source: &mut Source<'_>,
-    signal: &Signal,
-) -> Result<Otlp, InitError> {
-    let default = if cfg!(feature = "otlp-grpc") {
-        Protocol::Grpc
-    } else {
-        Protocol::HttpProtobuf
-    };
-    let code = config
-        .protocol
-        .map(|protocol| ("Config::protocol", protocol.name().to_owned()));
-    let protocol = source.pick(
-        "protocol",
-        code,
-        &signal.protocol,
-        default.name(),
-        |value| one_of(PROTOCOLS, value),
-    )?;
+pub(super) fn otlp(config: &Config, source: &mut Source<'_>, signal: &Signal) -> Result<Otlp, InitError> {
+    let default = if cfg!(feature = "otlp-grpc") { Protocol::Grpc } else { Protocol::HttpProtobuf };
+    let code = config.protocol.map(|protocol| ("Config::protocol", protocol.name().to_owned()));
+    let protocol = source.pick("protocol", code, &signal.protocol, default.name(), |value| one_of(PROTOCOLS, value))?;
     if let Some(feature) = protocol.missing_feature() {
         let [_, name] = signal.protocol;
-        return Err(InitError::MissingFeature {
-            name,
-            value: protocol.name().to_owned(),
-            feature,
-        });
+        return Err(InitError::MissingFeature { name, value: protocol.name().to_owned(), feature });
     }
     let (default, path) = match protocol {
         Protocol::Grpc => ("http://localhost:4317", ""),
         Protocol::HttpProtobuf => ("http://localhost:4318", signal.path),
     };
-    let code = config
-        .endpoint
-        .clone()
-        .map(|endpoint| ("Config::endpoint", endpoint.expose().clone()));
-    source.pick(
-        "compression",
-        NOT_IN_CODE,
-        &signal.compression,
-        "none",
-        |value| one_of(&[("none", ())], value),
-    )?;
+    let code = config.endpoint.clone().map(|endpoint| ("Config::endpoint", endpoint.expose().clone()));
+    source.pick("compression", NOT_IN_CODE, &signal.compression, "none", |value| one_of(&[("none", ())], value))?;
     let [own_endpoint, _] = signal.endpoint;
     // A signal's own endpoint is taken as it stands; the common one is the base of the signals' paths.
     let verbatim = code.is_none() && source.variable(&[own_endpoint]).is_some();
@@ -148,20 +86,12 @@ pub(super) fn otlp(
     if !verbatim {
         endpoint.push_str(path);
     }
-    let timeout = config
-        .export_timeout
-        .map(|time| ("Config::export_timeout", time.as_millis().to_string()));
+    let timeout = config.export_timeout.map(|time| ("Config::export_timeout", time.as_millis().to_string()));
     Ok(Otlp {
         endpoint,
         protocol,
         headers: headers(config, source, signal)?,
-        timeout: source.pick(
-            "export_timeout_ms",
-            timeout,
-            &signal.timeout,
-            "10000",
-            |value| milliseconds(value, 1),
-        )?,
+        timeout: source.pick("export_timeout_ms", timeout, &signal.timeout, "10000", |value| milliseconds(value, 1))?,
     })
 }
 
@@ -171,17 +101,12 @@ fn endpoint(value: &str) -> Result<String, String> {
          speak TLS onwards",
     )?;
     let (authority, _) = rest.split_once('/').unwrap_or((rest, ""));
-    let usable = !authority.is_empty()
-        && !rest.contains(|c: char| c.is_whitespace() || c == '?' || c == '#');
+    let usable = !authority.is_empty() && !rest.contains(|c: char| c.is_whitespace() || c == '?' || c == '#');
     if authority.contains('@') {
-        return Err(
-            "give no user name or password in it; use OTEL_EXPORTER_OTLP_HEADERS for credentials"
-                .to_owned(),
-        );
+        return Err("give no user name or password in it; use OTEL_EXPORTER_OTLP_HEADERS for credentials".to_owned());
     }
-    let port_fits = authority
-        .rsplit_once(':')
-        .is_none_or(|(_, port)| port.ends_with(']') || port.parse::<u16>().is_ok());
+    let port_fits =
+        authority.rsplit_once(':').is_none_or(|(_, port)| port.ends_with(']') || port.parse::<u16>().is_ok());
     let usable = usable && port_fits;
     usable
         .then(|| value.trim_end_matches('/').to_owned())
@@ -198,11 +123,8 @@ fn headers(
         ([], None) => return Ok(Vec::new()),
         ([], Some((name, list))) => {
             // The list may hold a credential: it is never shown.
-            let headers =
-                pairs(&list).ok_or_else(|| InitError::invalid(name, MASK, HEADERS_ALLOWED))?;
-            let headers = headers
-                .into_iter()
-                .map(|(key, value)| (key, Secret::new(value)));
+            let headers = pairs(&list).ok_or_else(|| InitError::invalid(name, MASK, HEADERS_ALLOWED))?;
+            let headers = headers.into_iter().map(|(key, value)| (key, Secret::new(value)));
             (name, name, headers.collect())
         }
         (headers, None) => ("Config::header", "code", headers.to_vec()),
@@ -212,21 +134,15 @@ fn headers(
             return Err(InitError::invalid(name, MASK, allowed));
         }
     };
-    let valid_name = |name: &str| {
-        !name.is_empty()
-            && name
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-    };
+    let valid_name =
+        |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
     let valid_value = |value: &str| value.bytes().all(|byte| (0x20..0x7f).contains(&byte));
-    if !headers
-        .iter()
-        .all(|(key, value)| valid_name(key) && valid_value(value.expose()))
-    {
+    if !headers.iter().all(|(key, value)| valid_name(key) && valid_value(value.expose())) {
         return Err(InitError::invalid(name, MASK, HEADERS_ALLOWED));
     }
     source.note_secret("headers", origin);
     Ok(headers)
 }
 
-const HEADERS_ALLOWED: &str = "use name=value pairs with commas between them; names of letters, digits, - and _, values of printable ASCII";
+const HEADERS_ALLOWED: &str =
+    "use name=value pairs with commas between them; names of letters, digits, - and _, values of printable ASCII";

@@ -19,11 +19,7 @@ pub(super) fn service(config: &Config, source: &mut Source<'_>) -> Result<Servic
     let mut attributes = resource_attributes(source)?;
     attributes.extend(config.attributes.iter().cloned());
     let take = |attributes: &mut Vec<(String, String)>, key: &str| {
-        let value = attributes
-            .iter()
-            .rev()
-            .find(|(name, _)| name == key)
-            .map(|(_, value)| value.clone());
+        let value = attributes.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.clone());
         attributes.retain(|(name, _)| name != key);
         value
     };
@@ -33,40 +29,21 @@ pub(super) fn service(config: &Config, source: &mut Source<'_>) -> Result<Servic
         take(&mut attributes, "deployment.environment.name"),
     );
     let executable = std::env::current_exe().ok();
-    let executable = executable
-        .as_deref()
-        .and_then(|path| path.file_name())
-        .unwrap_or_default();
+    let executable = executable.as_deref().and_then(|path| path.file_name()).unwrap_or_default();
     let default_name = format!("unknown_service:{}", executable.to_string_lossy());
     let code = config.service.clone().map(|name| ("Config::new", name));
     // `OTEL_SERVICE_NAME` wins over the attribute of the list.
     let listed = || name.map(|name| (RESOURCE_ATTRIBUTES, name));
-    let code = code.or_else(|| {
-        if source.variable(&["OTEL_SERVICE_NAME"]).is_none() {
-            listed()
-        } else {
-            None
-        }
-    });
+    let code = code.or_else(|| if source.variable(&["OTEL_SERVICE_NAME"]).is_none() { listed() } else { None });
     let not_empty = |value: &str| match value {
         "" => Err("give a name that is not empty".to_owned()),
         name => Ok(name.to_owned()),
     };
     let unknown = || "unknown".to_owned();
     Ok(Service {
-        name: source.pick(
-            "service.name",
-            code,
-            &["OTEL_SERVICE_NAME"],
-            &default_name,
-            not_empty,
-        )?,
+        name: source.pick("service.name", code, &["OTEL_SERVICE_NAME"], &default_name, not_empty)?,
         version: config.version.clone().or(version).unwrap_or_else(unknown),
-        environment: config
-            .environment
-            .clone()
-            .or(environment)
-            .unwrap_or_else(unknown),
+        environment: config.environment.clone().or(environment).unwrap_or_else(unknown),
         attributes,
     })
 }

@@ -15,10 +15,7 @@ pub(super) const NOT_IN_CODE: Option<(&'static str, String)> = None;
 
 impl<'env> Source<'env> {
     pub(super) fn new(env: &'env dyn Fn(&str) -> Option<String>) -> Self {
-        Self {
-            env,
-            record: Vec::new(),
-        }
+        Self { env, record: Vec::new() }
     }
 
     /// The first variable of these that is set and not empty, as OpenTelemetry specifies it.
@@ -41,24 +38,13 @@ impl<'env> Source<'env> {
     ) -> Result<T, InitError> {
         let from_code = code.map(|(method, value)| {
             // A variable that was read before counts as what it is.
-            let origin = if method.starts_with("OTEL_") {
-                method
-            } else {
-                "code"
-            };
+            let origin = if method.starts_with("OTEL_") { method } else { "code" };
             (origin, method, value)
         });
-        let from_environment = || {
-            self.variable(variables)
-                .map(|(name, value)| (name, name, value))
-        };
-        let (origin, name, value) = from_code.or_else(from_environment).unwrap_or((
-            "default",
-            "the default",
-            default.to_owned(),
-        ));
-        let parsed = parse(&value)
-            .map_err(|allowed| InitError::invalid(name, without_credentials(&value), allowed))?;
+        let from_environment = || self.variable(variables).map(|(name, value)| (name, name, value));
+        let (origin, name, value) =
+            from_code.or_else(from_environment).unwrap_or(("default", "the default", default.to_owned()));
+        let parsed = parse(&value).map_err(|allowed| InitError::invalid(name, without_credentials(&value), allowed))?;
         self.note(setting, &value, origin);
         Ok(parsed)
     }
@@ -87,36 +73,24 @@ fn without_credentials(value: &str) -> String {
     let Some((before, host)) = value.rsplit_once('@') else {
         return format!("{value}{query}");
     };
-    let scheme = before
-        .split_once("://")
-        .map_or(String::new(), |(scheme, _)| format!("{scheme}://"));
+    let scheme = before.split_once("://").map_or(String::new(), |(scheme, _)| format!("{scheme}://"));
     format!("{scheme}{MASK}@{host}{query}")
 }
 
 /// A value out of a closed list.
 pub(super) fn one_of<T: Copy>(choices: &[(&str, T)], value: &str) -> Result<T, String> {
-    let found = choices
-        .iter()
-        .find(|(name, _)| *name == value)
-        .map(|(_, choice)| *choice);
+    let found = choices.iter().find(|(name, _)| *name == value).map(|(_, choice)| *choice);
     found.ok_or_else(|| format!("use one of {}", names(choices)))
 }
 
 /// The names of a closed list, for a message.
 pub(super) fn names<T>(choices: &[(&str, T)]) -> String {
-    choices
-        .iter()
-        .map(|(name, _)| *name)
-        .collect::<Vec<_>>()
-        .join(", ")
+    choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 }
 
 /// A whole number within bounds.
 pub(super) fn whole(value: &str, least: u64, most: u64) -> Result<u64, String> {
-    let number = value
-        .parse()
-        .ok()
-        .filter(|number| (least..=most).contains(number));
+    let number = value.parse().ok().filter(|number| (least..=most).contains(number));
     number.ok_or_else(|| format!("use a whole number from {least} to {most}"))
 }
 
@@ -132,10 +106,7 @@ pub(super) fn pairs(list: &str) -> Option<Vec<(String, String)>> {
         let key = percent_decoded(key.trim())?;
         (!key.is_empty()).then_some((key, percent_decoded(value.trim())?))
     };
-    list.split(',')
-        .filter(|entry| !entry.trim().is_empty())
-        .map(pair)
-        .collect()
+    list.split(',').filter(|entry| !entry.trim().is_empty()).map(pair).collect()
 }
 
 fn percent_decoded(text: &str) -> Option<String> {

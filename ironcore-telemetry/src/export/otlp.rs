@@ -16,10 +16,7 @@ pub(crate) fn span_exporter(otlp: &Otlp) -> Result<SpanExporter, InitError> {
         Protocol::Grpc => grpc::span_exporter(otlp),
         #[cfg(feature = "otlp-http")]
         Protocol::HttpProtobuf => http::span_exporter(otlp),
-        #[allow(
-            unreachable_patterns,
-            reason = "reached only when the feature of a protocol is off"
-        )]
+        #[allow(unreachable_patterns, reason = "reached only when the feature of a protocol is off")]
         protocol => Err(unavailable(protocol)),
     }
 }
@@ -45,10 +42,7 @@ impl MetricsSender {
             Protocol::Grpc => grpc::Metrics::new(otlp).map(Box::new).map(Self::Grpc),
             #[cfg(feature = "otlp-http")]
             Protocol::HttpProtobuf => http::Metrics::new(otlp).map(Box::new).map(Self::Http),
-            #[allow(
-                unreachable_patterns,
-                reason = "reached only when the feature of a protocol is off"
-            )]
+            #[allow(unreachable_patterns, reason = "reached only when the feature of a protocol is off")]
             protocol => Err(unavailable(protocol)),
         }
     }
@@ -59,10 +53,7 @@ impl MetricsSender {
     /// What went wrong, without anything that the server said.
     #[cfg_attr(
         not(any(feature = "otlp-grpc", feature = "otlp-http")),
-        expect(
-            clippy::unused_async,
-            reason = "there is nothing to wait for without a transport"
-        )
+        expect(clippy::unused_async, reason = "there is nothing to wait for without a transport")
     )]
     pub(crate) async fn send(&self, request: ExportMetricsServiceRequest) -> Result<(), String> {
         match self {
@@ -77,23 +68,12 @@ impl MetricsSender {
 }
 
 fn unavailable(protocol: Protocol) -> InitError {
-    let feature = if protocol == Protocol::Grpc {
-        "otlp-grpc"
-    } else {
-        "otlp-http"
-    };
-    InitError::MissingFeature {
-        name: "OTEL_EXPORTER_OTLP_PROTOCOL",
-        value: protocol.name().to_owned(),
-        feature,
-    }
+    let feature = if protocol == Protocol::Grpc { "otlp-grpc" } else { "otlp-http" };
+    InitError::MissingFeature { name: "OTEL_EXPORTER_OTLP_PROTOCOL", value: protocol.name().to_owned(), feature }
 }
 
 fn failed(otlp: &Otlp, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> InitError {
-    InitError::Exporter {
-        endpoint: otlp.endpoint.clone(),
-        cause: cause.into(),
-    }
+    InitError::Exporter { endpoint: otlp.endpoint.clone(), cause: cause.into() }
 }
 
 /// The exporter's own retries are off: they would sleep on the telemetry thread and give up within a second.
@@ -109,10 +89,7 @@ pub(crate) enum SpanExporter {}
 
 #[cfg(not(any(feature = "otlp-grpc", feature = "otlp-http")))]
 impl opentelemetry_sdk::trace::SpanExporter for SpanExporter {
-    async fn export(
-        &self,
-        _: Vec<opentelemetry_sdk::trace::SpanData>,
-    ) -> opentelemetry_sdk::error::OTelSdkResult {
+    async fn export(&self, _: Vec<opentelemetry_sdk::trace::SpanData>) -> opentelemetry_sdk::error::OTelSdkResult {
         match *self {}
     }
 }
@@ -146,22 +123,14 @@ mod grpc {
 
     impl Metrics {
         pub(super) fn new(otlp: &Otlp) -> Result<Self, InitError> {
-            Ok(Self {
-                client: MetricsServiceClient::new(channel(otlp)?),
-                metadata: metadata(otlp)?,
-            })
+            Ok(Self { client: MetricsServiceClient::new(channel(otlp)?), metadata: metadata(otlp)? })
         }
 
-        pub(super) async fn send(
-            &self,
-            request: ExportMetricsServiceRequest,
-        ) -> Result<(), String> {
+        pub(super) async fn send(&self, request: ExportMetricsServiceRequest) -> Result<(), String> {
             let mut request = tonic::Request::new(request);
             *request.metadata_mut() = self.metadata.clone();
             let answer = self.client.clone().export(request).await;
-            answer
-                .map(drop)
-                .map_err(|status| format!("gRPC code {:?}", status.code()))
+            answer.map(drop).map_err(|status| format!("gRPC code {:?}", status.code()))
         }
     }
 
@@ -169,23 +138,17 @@ mod grpc {
     /// leaves the connect unbounded.
     fn channel(otlp: &Otlp) -> Result<Channel, InitError> {
         let connect = otlp.timeout.min(Duration::from_secs(5));
-        let endpoint =
-            Endpoint::from_shared(otlp.endpoint.clone()).map_err(|cause| failed(otlp, cause))?;
-        Ok(endpoint
-            .connect_timeout(connect)
-            .timeout(otlp.timeout)
-            .connect_lazy())
+        let endpoint = Endpoint::from_shared(otlp.endpoint.clone()).map_err(|cause| failed(otlp, cause))?;
+        Ok(endpoint.connect_timeout(connect).timeout(otlp.timeout).connect_lazy())
     }
 
     fn metadata(otlp: &Otlp) -> Result<MetadataMap, InitError> {
         let mut metadata = MetadataMap::new();
         for (name, value) in &otlp.headers {
-            let name = MetadataKey::from_bytes(name.to_ascii_lowercase().as_bytes())
-                .map_err(|cause| failed(otlp, cause))?;
-            let mut value: tonic::metadata::AsciiMetadataValue = value
-                .expose()
-                .parse()
-                .map_err(|_| failed(otlp, "a header's value is not printable ASCII"))?;
+            let name =
+                MetadataKey::from_bytes(name.to_ascii_lowercase().as_bytes()).map_err(|cause| failed(otlp, cause))?;
+            let mut value: tonic::metadata::AsciiMetadataValue =
+                value.expose().parse().map_err(|_| failed(otlp, "a header's value is not printable ASCII"))?;
             value.set_sensitive(true);
             metadata.insert(name, value);
         }
@@ -204,10 +167,7 @@ mod http {
     use prost::Message;
 
     pub(super) fn span_exporter(otlp: &Otlp) -> Result<SpanExporter, InitError> {
-        let headers = otlp
-            .headers
-            .iter()
-            .map(|(name, value)| (name.clone(), value.expose().clone()));
+        let headers = otlp.headers.iter().map(|(name, value)| (name.clone(), value.expose().clone()));
         SpanExporter::builder()
             .with_http()
             // Named, so that no feature of another crate can put a client in its place that wants another runtime.
@@ -231,42 +191,23 @@ mod http {
         pub(super) fn new(otlp: &Otlp) -> Result<Self, InitError> {
             let mut headers = HeaderMap::new();
             for (name, value) in &otlp.headers {
-                let name =
-                    HeaderName::from_bytes(name.as_bytes()).map_err(|cause| failed(otlp, cause))?;
-                let mut value =
-                    HeaderValue::from_str(value.expose()).map_err(|cause| failed(otlp, cause))?;
+                let name = HeaderName::from_bytes(name.as_bytes()).map_err(|cause| failed(otlp, cause))?;
+                let mut value = HeaderValue::from_str(value.expose()).map_err(|cause| failed(otlp, cause))?;
                 value.set_sensitive(true);
                 headers.insert(name, value);
             }
-            headers.insert(
-                CONTENT_TYPE,
-                HeaderValue::from_static("application/x-protobuf"),
-            );
-            Ok(Self {
-                client: client(otlp),
-                endpoint: otlp.endpoint.clone(),
-                headers,
-            })
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+            Ok(Self { client: client(otlp), endpoint: otlp.endpoint.clone(), headers })
         }
 
-        pub(super) async fn send(
-            &self,
-            request: ExportMetricsServiceRequest,
-        ) -> Result<(), String> {
+        pub(super) async fn send(&self, request: ExportMetricsServiceRequest) -> Result<(), String> {
             let mut request = Request::post(&self.endpoint)
                 .body(Bytes::from(request.encode_to_vec()))
                 .map_err(|error| error.to_string())?;
             request.headers_mut().extend(self.headers.clone());
-            let response = self
-                .client
-                .send_bytes(request)
-                .await
-                .map_err(|error| error.to_string())?;
+            let response = self.client.send_bytes(request).await.map_err(|error| error.to_string())?;
             let status = response.status();
-            status
-                .is_success()
-                .then_some(())
-                .ok_or_else(|| format!("HTTP status {}", status.as_u16()))
+            status.is_success().then_some(()).ok_or_else(|| format!("HTTP status {}", status.as_u16()))
         }
     }
 

@@ -46,17 +46,9 @@ impl Worker {
         let (ready, started) = mpsc::sync_channel(1);
         let (stop, stopped) = oneshot::channel();
         let body = move || run(&ready, stopped);
-        let thread = std::thread::Builder::new()
-            .name("ironcore-telemetry".to_owned())
-            .spawn(body)?;
-        let handle = started
-            .recv_timeout(START_LIMIT)
-            .map_err(io::Error::other)??;
-        Ok(Self {
-            handle,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        let thread = std::thread::Builder::new().name("ironcore-telemetry".to_owned()).spawn(body)?;
+        let handle = started.recv_timeout(START_LIMIT).map_err(io::Error::other)??;
+        Ok(Self { handle, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Runs a future on the thread and waits for its result, at most as long as `limit`; `None` when it took longer or
@@ -82,10 +74,7 @@ impl Worker {
         F: Future<Output = ()> + Send + 'static,
     {
         self.handle.spawn(async move {
-            while tokio::spawn(task())
-                .await
-                .is_err_and(|error| error.is_panic())
-            {
+            while tokio::spawn(task()).await.is_err_and(|error| error.is_panic()) {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         });
@@ -157,10 +146,7 @@ mod tests {
     #[test]
     fn waiting_is_bounded() {
         let worker = Worker::start().unwrap();
-        assert_eq!(
-            worker.run(Duration::from_millis(10), std::future::pending::<()>()),
-            None
-        );
+        assert_eq!(worker.run(Duration::from_millis(10), std::future::pending::<()>()), None);
     }
 
     #[test]
@@ -182,21 +168,11 @@ mod tests {
     #[test]
     fn its_threads_are_marked_and_suppressed_and_others_are_not() {
         let worker = Worker::start().unwrap();
-        let marks = || {
-            (
-                is_own_thread(),
-                Context::current().is_telemetry_suppressed(),
-            )
-        };
+        let marks = || (is_own_thread(), Context::current().is_telemetry_suppressed());
         let limit = Duration::from_secs(5);
-        let blocking = worker.run(limit, async move {
-            tokio::task::spawn_blocking(marks).await.unwrap()
-        });
+        let blocking = worker.run(limit, async move { tokio::task::spawn_blocking(marks).await.unwrap() });
         assert_eq!(blocking, Some((true, true)));
-        assert_eq!(
-            worker.run(limit, async move { marks() }),
-            Some((true, true))
-        );
+        assert_eq!(worker.run(limit, async move { marks() }), Some((true, true)));
         assert_eq!(marks(), (false, false));
     }
 }

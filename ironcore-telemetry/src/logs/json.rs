@@ -24,10 +24,7 @@ impl<'buffer> Object<'buffer> {
     pub(super) fn text(&mut self, key: &str, value: &dyn fmt::Display) {
         self.key(key);
         self.buffer.push('"');
-        let mut escaped = Escaped {
-            buffer: self.buffer,
-            left: VALUE_LIMIT,
-        };
+        let mut escaped = Escaped { buffer: self.buffer, left: VALUE_LIMIT };
         // A value's own `Display` may fail half-way: what it wrote until then stays.
         let _ = write!(escaped, "{value}");
         self.buffer.push('"');
@@ -44,11 +41,7 @@ impl<'buffer> Object<'buffer> {
             self.buffer.push(',');
         }
         self.buffer.push('"');
-        let _ = Escaped {
-            buffer: self.buffer,
-            left: VALUE_LIMIT,
-        }
-        .write_str(key);
+        let _ = Escaped { buffer: self.buffer, left: VALUE_LIMIT }.write_str(key);
         self.buffer.push_str("\":");
     }
 }
@@ -63,11 +56,7 @@ struct Escaped<'buffer> {
 impl Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let kept = cut(text, self.left);
-        self.left = if kept.len() < text.len() {
-            0
-        } else {
-            self.left - kept.len()
-        };
+        self.left = if kept.len() < text.len() { 0 } else { self.left - kept.len() };
         for character in kept.chars() {
             match character {
                 '"' => self.buffer.push_str("\\\""),
@@ -112,20 +101,15 @@ mod tests {
 
     #[test]
     fn no_value_can_forge_a_line_or_steer_a_terminal() {
-        let line =
-            object(|object| object.text("a", &"\"}\n{\r\u{1b}[31m\u{2028}\u{202e}\u{7f}\u{9b}"));
-        assert_eq!(
-            line,
-            "{\"a\":\"\\\"}\\n{\\r\\u001b[31m\\u2028\\u202e\\u007f\\u009b\"}\n"
-        );
+        let line = object(|object| object.text("a", &"\"}\n{\r\u{1b}[31m\u{2028}\u{202e}\u{7f}\u{9b}"));
+        assert_eq!(line, "{\"a\":\"\\\"}\\n{\\r\\u001b[31m\\u2028\\u202e\\u007f\\u009b\"}\n");
     }
 
     #[test]
     fn a_long_value_is_cut_at_a_character_boundary() {
         let line = object(|object| object.text("a", &"é".repeat(VALUE_LIMIT)));
         assert_eq!(line.matches('é').count(), VALUE_LIMIT / 2);
-        let line =
-            object(|object| object.text("a", &format_args!("a{}z", "é".repeat(VALUE_LIMIT))));
+        let line = object(|object| object.text("a", &format_args!("a{}z", "é".repeat(VALUE_LIMIT))));
         assert_eq!(line.matches('é').count(), (VALUE_LIMIT - 1) / 2);
         assert!(!line.contains('z'), "nothing follows what was cut");
     }

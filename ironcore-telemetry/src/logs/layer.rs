@@ -30,25 +30,14 @@ const KEPT_BUFFER: usize = 64 * 1024;
 ///
 /// # Errors
 /// The filter's directives cannot be parsed.
-pub(crate) fn layer<S, W>(
-    filter: &Filter,
-    service: &str,
-    write: W,
-) -> Result<impl Layer<S> + use<S, W>, InitError>
+pub(crate) fn layer<S, W>(filter: &Filter, service: &str, write: W) -> Result<impl Layer<S> + use<S, W>, InitError>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
     W: Fn(&[u8]) -> io::Result<()> + Send + Sync + 'static,
 {
-    let directives = EnvFilter::builder()
-        .parse(&filter.directives)
-        .map_err(|error| filter.refused(&error))?;
+    let directives = EnvFilter::builder().parse(&filter.directives).map_err(|error| filter.refused(&error))?;
     let lost = series::counter(&names::TELEMETRY_DROPPED, &["logs", "io_error"]);
-    Ok(JsonLines {
-        service: service.to_owned(),
-        write,
-        lost,
-    }
-    .with_filter(directives))
+    Ok(JsonLines { service: service.to_owned(), write, lost }.with_filter(directives))
 }
 
 /// Makes the records of the `log` crate events too. Another logger that was set before stays.
@@ -92,12 +81,7 @@ impl<W> JsonLines<W> {
         object.text("level", metadata.level());
         object.text("target", &metadata.target());
         event.record(&mut Message(&mut object));
-        if let Some(Ids {
-            trace,
-            span,
-            sampled,
-        }) = Ids::current()
-        {
+        if let Some(Ids { trace, span, sampled }) = Ids::current() {
             object.text("trace_id", &trace);
             object.text("span_id", &span);
             object.plain("sampled", &sampled);
@@ -134,11 +118,7 @@ impl Ids {
         Context::map_current(|context| {
             let span = context.span();
             let ids = span.span_context();
-            let of = || Self {
-                trace: ids.trace_id(),
-                span: ids.span_id(),
-                sampled: ids.is_sampled(),
-            };
+            let of = || Self { trace: ids.trace_id(), span: ids.span_id(), sampled: ids.is_sampled() };
             ids.is_valid().then(of)
         })
     }
@@ -165,25 +145,16 @@ fn add_to_span(event: &Event<'_>, metadata: &Metadata<'_>) {
     }
     let mut collected = Collected::default();
     event.record(&mut collected);
-    collected
-        .attributes
-        .push(KeyValue::new("level", metadata.level().as_str()));
-    collected
-        .attributes
-        .push(KeyValue::new("target", metadata.target().to_owned()));
+    collected.attributes.push(KeyValue::new("level", metadata.level().as_str()));
+    collected.attributes.push(KeyValue::new("target", metadata.target().to_owned()));
     Context::map_current(|context| {
-        context
-            .span()
-            .add_event(collected.message, collected.attributes);
+        context.span().add_event(collected.message, collected.attributes);
     });
 }
 
 /// Whether a field came with a record of the `log` crate and says where it was written, not what.
 fn is_origin_of_log_record(field: &Field) -> bool {
-    matches!(
-        field.name(),
-        "log.target" | "log.module_path" | "log.file" | "log.line"
-    )
+    matches!(field.name(), "log.target" | "log.module_path" | "log.file" | "log.line")
 }
 
 /// Writes the message.
@@ -311,16 +282,8 @@ impl fmt::Display for Timestamp {
         let since: Duration = self.0.duration_since(UNIX_EPOCH).unwrap_or_default();
         let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
         let (year, month, day) = civil(days);
-        let (hour, minute, second, micros) = (
-            second / 3600,
-            second / 60 % 60,
-            second % 60,
-            since.subsec_micros(),
-        );
-        write!(
-            formatter,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z"
-        )
+        let (hour, minute, second, micros) = (second / 3600, second / 60 % 60, second % 60, since.subsec_micros());
+        write!(formatter, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
     }
 }
 
@@ -329,16 +292,11 @@ impl fmt::Display for Timestamp {
 fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
     (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 

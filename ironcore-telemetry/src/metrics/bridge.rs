@@ -25,10 +25,7 @@ impl Bridge {
     pub(super) fn new() -> Option<(Self, PrometheusExporter)> {
         let registry = Registry::new();
         // Fails only when the registry has a collector already.
-        let reader = opentelemetry_prometheus::exporter()
-            .with_registry(registry.clone())
-            .build()
-            .ok()?;
+        let reader = opentelemetry_prometheus::exporter().with_registry(registry.clone()).build().ok()?;
         Some((Self(registry), reader))
     }
 
@@ -50,9 +47,7 @@ pub(super) fn render(page: &mut String, format: Format) {
         // `target_info` is always among them: only a panic in a callback, now or before, leaves none.
         return broken();
     }
-    let (clashing, families): (Vec<_>, Vec<_>) = families
-        .into_iter()
-        .partition(|family| names::is_ours(family.name()));
+    let (clashing, families): (Vec<_>, Vec<_>) = families.into_iter().partition(|family| names::is_ours(family.name()));
     warn_once(&clashing);
     let families: Vec<_> = families.into_iter().map(mended).collect();
     // Fails only on a family without series, which the registry does not return.
@@ -60,19 +55,13 @@ pub(super) fn render(page: &mut String, format: Format) {
         Format::Text => TextEncoder::new().encode_utf8(&families, page),
         Format::OpenMetrics => {
             let mut names = HashSet::new();
-            families
-                .iter()
-                .try_for_each(|family| open_metrics(family, &mut names, page))
+            families.iter().try_for_each(|family| open_metrics(family, &mut names, page))
         }
     };
 }
 
 /// The samples are written alike; what is said before them is not.
-fn open_metrics(
-    family: &MetricFamily,
-    names: &mut HashSet<String>,
-    page: &mut String,
-) -> prometheus::Result<()> {
+fn open_metrics(family: &MetricFamily, names: &mut HashSet<String>, page: &mut String) -> prometheus::Result<()> {
     let name = family.name();
     let (name, kind) = match family.get_field_type() {
         // A counter's one sample has the suffix there, and its family has not.
@@ -89,11 +78,7 @@ fn open_metrics(
     if names::is_ours(&format!("{name}_total")) || !names.insert(name.to_owned()) {
         return Ok(());
     }
-    let help = family
-        .help()
-        .replace('\\', "\\\\")
-        .replace('\n', "\\n")
-        .replace('"', "\\\"");
+    let help = family.help().replace('\\', "\\\\").replace('\n', "\\n").replace('"', "\\\"");
     let mut samples = String::new();
     TextEncoder::new().encode_utf8(std::slice::from_ref(family), &mut samples)?;
     // Writing to a string does not fail.
@@ -109,10 +94,7 @@ fn open_metrics(
 fn with_canonical_bound(line: &str) -> Cow<'_, str> {
     let whole = line.split_once("le=\"").and_then(|(before, after)| {
         let (bound, rest) = after.split_once('"')?;
-        bound
-            .bytes()
-            .all(|byte| byte.is_ascii_digit())
-            .then(|| format!("{before}le=\"{bound}.0\"{rest}"))
+        bound.bytes().all(|byte| byte.is_ascii_digit()).then(|| format!("{before}le=\"{bound}.0\"{rest}"))
     });
     whole.map_or(Cow::Borrowed(line), Cow::Owned)
 }
@@ -154,9 +136,7 @@ fn mended(mut family: MetricFamily) -> MetricFamily {
     for metric in family.mut_metric() {
         let mut labels = BTreeMap::new();
         for label in metric.take_label() {
-            labels
-                .entry(valid_label(label.name(), reserved))
-                .or_insert_with(|| label.value().to_owned());
+            labels.entry(valid_label(label.name(), reserved)).or_insert_with(|| label.value().to_owned());
         }
         let pair = |(name, value)| {
             let mut label = LabelPair::default();
@@ -171,11 +151,7 @@ fn mended(mut family: MetricFamily) -> MetricFamily {
     let mut kept = family.take_metric();
     kept.retain(|metric| {
         let labels = metric.get_label().iter();
-        seen.insert(
-            labels
-                .map(|label| (label.name().to_owned(), label.value().to_owned()))
-                .collect::<Vec<_>>(),
-        )
+        seen.insert(labels.map(|label| (label.name().to_owned(), label.value().to_owned())).collect::<Vec<_>>())
     });
     family.set_metric(kept);
     family
@@ -184,11 +160,7 @@ fn mended(mut family: MetricFamily) -> MetricFamily {
 /// `[a-zA-Z_][a-zA-Z0-9_]*`, and none that the format itself uses.
 fn valid_label(name: &str, reserved: &str) -> String {
     let valid = |c: char| {
-        if c.is_ascii_alphanumeric() || c == '_' {
-            c
-        } else {
-            '_'
-        }
+        if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }
     };
     let mended: String = name.chars().map(valid).collect();
     if mended.is_empty() || mended == reserved || mended.starts_with(|c: char| c.is_ascii_digit()) {
@@ -208,10 +180,7 @@ mod tests {
     fn a_bound_that_is_whole_is_written_with_its_fraction() {
         for (line, canonical) in [
             (r#"a_bucket{le="5"} 1"#, r#"a_bucket{le="5.0"} 1"#),
-            (
-                r#"a_bucket{x="1",le="0.5"} 1"#,
-                r#"a_bucket{x="1",le="0.5"} 1"#,
-            ),
+            (r#"a_bucket{x="1",le="0.5"} 1"#, r#"a_bucket{x="1",le="0.5"} 1"#),
             (r#"a_bucket{le="+Inf"} 1"#, r#"a_bucket{le="+Inf"} 1"#),
             ("a_sum 5", "a_sum 5"),
         ] {

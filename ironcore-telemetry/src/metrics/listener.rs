@@ -35,18 +35,12 @@ pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, InitError> {
         listener.set_nonblocking(true)?;
         Ok(listener)
     };
-    open().map_err(|cause| InitError::MetricsListener {
-        address: address.to_string(),
-        cause,
-    })
+    open().map_err(|cause| InitError::MetricsListener { address: address.to_string(), cause })
 }
 
 /// Serves the page, for ever.
 pub(crate) async fn serve(listener: Arc<TcpListener>) {
-    let Ok(listener) = listener
-        .try_clone()
-        .and_then(tokio::net::TcpListener::from_std)
-    else {
+    let Ok(listener) = listener.try_clone().and_then(tokio::net::TcpListener::from_std) else {
         return;
     };
     let places = Arc::new(Semaphore::new(CONNECTIONS));
@@ -84,11 +78,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
         (_, "/metrics") => refused(StatusCode::METHOD_NOT_ALLOWED, "use GET\n"),
         _ => refused(StatusCode::NOT_FOUND, "only /metrics is here\n"),
     };
-    let content_type = if status == StatusCode::OK {
-        format.content_type()
-    } else {
-        "text/plain; charset=utf-8"
-    };
+    let content_type = if status == StatusCode::OK { format.content_type() } else { "text/plain; charset=utf-8" };
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -108,9 +98,6 @@ fn refused(status: StatusCode, why: &str) -> (StatusCode, String) {
 async fn gathered(format: Format) -> (StatusCode, String) {
     match tokio::task::spawn_blocking(move || page(format)).await {
         Ok(page) => (StatusCode::OK, page),
-        Err(_) => refused(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the page could not be gathered\n",
-        ),
+        Err(_) => refused(StatusCode::INTERNAL_SERVER_ERROR, "the page could not be gathered\n"),
     }
 }

@@ -26,11 +26,7 @@ impl Format {
             named.fold(0.0_f32, f32::max)
         };
         let open = weight("application/openmetrics-text");
-        if open > 0.0 && open >= weight("text/plain") {
-            Self::OpenMetrics
-        } else {
-            Self::Text
-        }
+        if open > 0.0 && open >= weight("text/plain") { Self::OpenMetrics } else { Self::Text }
     }
 }
 
@@ -54,11 +50,7 @@ mod tests {
     fn open_metrics_is_for_who_asks_for_it() {
         let of_prometheus = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
             application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
-        for asks in [
-            of_prometheus,
-            "application/openmetrics-text",
-            "Application/OpenMetrics-Text ; q=0.1",
-        ] {
+        for asks in [of_prometheus, "application/openmetrics-text", "Application/OpenMetrics-Text ; q=0.1"] {
             assert_eq!(Format::asked(Some(asks)), Format::OpenMetrics, "{asks}");
         }
         for does_not in [

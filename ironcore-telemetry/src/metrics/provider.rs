@@ -10,8 +10,7 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::reader::MetricReader;
 use opentelemetry_sdk::metrics::{
-    Aggregation, Instrument, InstrumentKind, ManualReader, Pipeline, SdkMeterProvider, Stream,
-    Temporality,
+    Aggregation, Instrument, InstrumentKind, ManualReader, Pipeline, SdkMeterProvider, Stream, Temporality,
 };
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -36,9 +35,7 @@ impl Meters {
         if !push && !settings.prometheus {
             return None;
         }
-        let mut provider = SdkMeterProvider::builder()
-            .with_resource(resource.clone())
-            .with_view(shape);
+        let mut provider = SdkMeterProvider::builder().with_resource(resource.clone()).with_view(shape);
         #[cfg(feature = "prometheus")]
         let (bridge, reader) = settings.prometheus.then(Bridge::new).flatten().unzip();
         #[cfg(feature = "prometheus")]
@@ -77,30 +74,17 @@ fn shape(instrument: &Instrument) -> Option<Stream> {
     let mut stream = Stream::builder().with_cardinality_limit(CARDINALITY_LIMIT);
     // The exporter appends the unit and `_total`; a name that has them already would carry them twice.
     let base = match instrument.kind() {
-        InstrumentKind::Counter | InstrumentKind::ObservableCounter => {
-            name.strip_suffix("_total").unwrap_or(name)
-        }
+        InstrumentKind::Counter | InstrumentKind::ObservableCounter => name.strip_suffix("_total").unwrap_or(name),
         _ => name,
     };
-    let suffix = UNITS
-        .iter()
-        .find(|(known, _)| *known == unit)
-        .map(|(_, suffix)| *suffix);
-    let base = suffix
-        .and_then(|suffix| base.strip_suffix(suffix))
-        .unwrap_or(base);
+    let suffix = UNITS.iter().find(|(known, _)| *known == unit).map(|(_, suffix)| *suffix);
+    let base = suffix.and_then(|suffix| base.strip_suffix(suffix)).unwrap_or(base);
     if base != name && !base.is_empty() {
         stream = stream.with_name(base.to_owned());
     }
     if instrument.kind() == InstrumentKind::Histogram && unit == "s" {
-        let boundaries = DURATION_BOUNDS
-            .iter()
-            .map(|nanos| seconds(*nanos))
-            .collect();
-        stream = stream.with_aggregation(Aggregation::ExplicitBucketHistogram {
-            boundaries,
-            record_min_max: false,
-        });
+        let boundaries = DURATION_BOUNDS.iter().map(|nanos| seconds(*nanos)).collect();
+        stream = stream.with_aggregation(Aggregation::ExplicitBucketHistogram { boundaries, record_min_max: false });
     }
     // Cannot fail: the bounds rise and the limit is positive.
     stream.build().ok()
@@ -113,11 +97,7 @@ pub(crate) struct PushReader(Arc<ManualReader>);
 
 impl PushReader {
     fn new() -> Self {
-        Self(Arc::new(
-            ManualReader::builder()
-                .with_temporality(Temporality::Cumulative)
-                .build(),
-        ))
+        Self(Arc::new(ManualReader::builder().with_temporality(Temporality::Cumulative).build()))
     }
 }
 

@@ -9,9 +9,8 @@ use crate::series::{self, Counter, Distribution, Exemplar, Family, Kind, Labels,
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{
-    AggregationTemporality, Exemplar as ProtoExemplar, Gauge, Histogram, HistogramDataPoint,
-    Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, exemplar, metric,
-    number_data_point,
+    AggregationTemporality, Exemplar as ProtoExemplar, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint,
+    ResourceMetrics, ScopeMetrics, Sum, exemplar, metric, number_data_point,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource as ProtoResource;
 use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
@@ -91,8 +90,7 @@ impl Push {
         let mut bridged = data::ResourceMetrics::default();
         // A callback of the user's may panic, or the provider be shut down: then only our own series are sent.
         let collected = catch_unwind(AssertUnwindSafe(|| self.reader.collect(&mut bridged)));
-        let bridged =
-            matches!(collected, Ok(Ok(()))).then(|| ExportMetricsServiceRequest::from(&bridged));
+        let bridged = matches!(collected, Ok(Ok(()))).then(|| ExportMetricsServiceRequest::from(&bridged));
         let mut scopes: Vec<_> = bridged
             .into_iter()
             .flat_map(|request| request.resource_metrics)
@@ -100,31 +98,15 @@ impl Push {
             .collect();
         scopes.push(self.own_scope());
         let resource = Some(self.resource.clone());
-        let metrics = ResourceMetrics {
-            resource,
-            scope_metrics: scopes,
-            ..ResourceMetrics::default()
-        };
-        ExportMetricsServiceRequest {
-            resource_metrics: vec![metrics],
-        }
+        let metrics = ResourceMetrics { resource, scope_metrics: scopes, ..ResourceMetrics::default() };
+        ExportMetricsServiceRequest { resource_metrics: vec![metrics] }
     }
 
     fn own_scope(&self) -> ScopeMetrics {
-        let scope = InstrumentationScope {
-            name: names::SCOPE.to_owned(),
-            ..InstrumentationScope::default()
-        };
+        let scope = InstrumentationScope { name: names::SCOPE.to_owned(), ..InstrumentationScope::default() };
         let now = now();
-        let metrics = series::families()
-            .iter()
-            .map(|family| self.metric(family, now))
-            .collect();
-        ScopeMetrics {
-            scope: Some(scope),
-            metrics,
-            ..ScopeMetrics::default()
-        }
+        let metrics = series::families().iter().map(|family| self.metric(family, now)).collect();
+        ScopeMetrics { scope: Some(scope), metrics, ..ScopeMetrics::default() }
     }
 
     fn metric(&self, Family { metric, series }: &Family, now: u64) -> Metric {
@@ -142,10 +124,7 @@ impl Push {
                 Reading::Gauge(value) => *value,
                 Reading::Durations(_) => 0,
             };
-            series
-                .iter()
-                .map(|series| number(value(series), series))
-                .collect()
+            series.iter().map(|series| number(value(series), series)).collect()
         };
         let (unit, data) = match metric.kind {
             Kind::Counter => (
@@ -156,19 +135,11 @@ impl Push {
                     is_monotonic: true,
                 }),
             ),
-            Kind::Gauge => (
-                "",
-                metric::Data::Gauge(Gauge {
-                    data_points: numbers(),
-                }),
-            ),
+            Kind::Gauge => ("", metric::Data::Gauge(Gauge { data_points: numbers() })),
             Kind::Durations(bounds) => (
                 "s",
                 metric::Data::Histogram(Histogram {
-                    data_points: series
-                        .iter()
-                        .filter_map(|series| self.histogram_point(bounds, series, now))
-                        .collect(),
+                    data_points: series.iter().filter_map(|series| self.histogram_point(bounds, series, now)).collect(),
                     aggregation_temporality: temporality,
                 }),
             ),
@@ -182,18 +153,8 @@ impl Push {
         }
     }
 
-    fn histogram_point(
-        &self,
-        bounds: &[u64],
-        series: &Series,
-        now: u64,
-    ) -> Option<HistogramDataPoint> {
-        let Reading::Durations(Distribution {
-            buckets,
-            sum,
-            exemplars,
-        }) = &series.reading
-        else {
+    fn histogram_point(&self, bounds: &[u64], series: &Series, now: u64) -> Option<HistogramDataPoint> {
+        let Reading::Durations(Distribution { buckets, sum, exemplars }) = &series.reading else {
             return None;
         };
         Some(HistogramDataPoint {
@@ -232,18 +193,13 @@ fn attributes(labels: &Labels) -> Vec<KeyValue> {
     pairs
         .map(|(name, value)| KeyValue {
             key: (*name).to_owned(),
-            value: Some(AnyValue {
-                value: Some(any_value::Value::StringValue(value.clone().into_owned())),
-            }),
+            value: Some(AnyValue { value: Some(any_value::Value::StringValue(value.clone().into_owned())) }),
             ..KeyValue::default()
         })
         .collect()
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a sum of nanoseconds in a float is exact to 15 digits"
-)]
+#[expect(clippy::cast_precision_loss, reason = "a sum of nanoseconds in a float is exact to 15 digits")]
 pub(super) fn seconds(nanos: u64) -> f64 {
     nanos as f64 / 1e9
 }

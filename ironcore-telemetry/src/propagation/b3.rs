@@ -64,9 +64,7 @@ fn single(header: &str) -> Option<SpanContext> {
     let (trace, span) = (parts.next()?, parts.next()?);
     let sampled = parts.next();
     let parent = parts.next();
-    if parts.next().is_some()
-        || parent.is_some_and(|parent| id(parent, &[16]).is_none_or(|id| id == 0))
-    {
+    if parts.next().is_some() || parent.is_some_and(|parent| id(parent, &[16]).is_none_or(|id| id == 0)) {
         return None;
     }
     let sampled = match sampled {
@@ -93,10 +91,7 @@ fn parent_of(trace: &str, span: &str, sampled: bool) -> Option<SpanContext> {
 
 /// A number of one of these lengths.
 fn id(text: &str, lengths: &[usize]) -> Option<u128> {
-    lengths
-        .contains(&text.len())
-        .then(|| hex(text.as_bytes()))
-        .flatten()
+    lengths.contains(&text.len()).then(|| hex(text.as_bytes())).flatten()
 }
 
 #[cfg(test)]
@@ -108,14 +103,11 @@ mod tests {
     const SPAN_ID: &str = "e457b5a2e4d86bd1";
 
     fn extracted(headers: &[(&str, &str)]) -> Option<(String, bool)> {
-        let carrier: HashMap<String, String> = headers
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect();
+        let carrier: HashMap<String, String> =
+            headers.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let context = B3Propagator::Single.extract_with_context(&Context::new(), &carrier);
         let span = context.span().span_context().clone();
-        span.is_valid()
-            .then(|| (span.trace_id().to_string(), span.is_sampled()))
+        span.is_valid().then(|| (span.trace_id().to_string(), span.is_sampled()))
     }
 
     #[test]
@@ -128,10 +120,7 @@ mod tests {
         ] {
             assert_eq!(extracted(&[(SINGLE, &single)]), known, "{single}");
         }
-        assert_eq!(
-            extracted(&[(TRACE, TRACE_ID), (SPAN, SPAN_ID), (SAMPLED, "1")]),
-            known
-        );
+        assert_eq!(extracted(&[(TRACE, TRACE_ID), (SPAN, SPAN_ID), (SAMPLED, "1")]), known);
         assert_eq!(
             extracted(&[(TRACE, TRACE_ID), (SPAN, SPAN_ID), (SAMPLED, "0")]),
             Some((TRACE_ID.to_owned(), false))

@@ -79,11 +79,7 @@ fn parse(member: &str) -> Option<KeyValueMetadata> {
     if !is_token(key) || !value.bytes().all(is_octet) {
         return None;
     }
-    Some(KeyValueMetadata::new(
-        key.to_owned(),
-        decoded(value)?.into_owned(),
-        properties,
-    ))
+    Some(KeyValueMetadata::new(key.to_owned(), decoded(value)?.into_owned(), properties))
 }
 
 /// All members of a baggage within the limits, in the order of their names so that the header is the same each time.
@@ -153,9 +149,7 @@ fn decoded(value: &str) -> Option<Cow<'_, str>> {
 }
 
 fn digit(byte: u8) -> Option<u8> {
-    char::from(byte)
-        .to_digit(16)
-        .and_then(|digit| u8::try_from(digit).ok())
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 fn encode(value: &str, header: &mut String) {
@@ -182,11 +176,7 @@ mod tests {
             .iter()
             .map(|(key, (value, properties))| {
                 let text = |text: &str| text.to_owned();
-                (
-                    text(key.as_str()),
-                    text(value.as_str()),
-                    text(properties.as_str()),
-                )
+                (text(key.as_str()), text(value.as_str()), text(properties.as_str()))
             })
             .collect();
         members.sort_unstable();
@@ -209,24 +199,14 @@ mod tests {
     fn members_are_read_with_their_white_space_encoding_and_properties() {
         assert_eq!(
             baggage("a = 1 ,b=x%20y; p ; q=2 ,c="),
-            [
-                member("a", "1", ""),
-                member("b", "x y", "p ; q=2"),
-                member("c", "", "")
-            ]
+            [member("a", "1", ""), member("b", "x y", "p ; q=2"), member("c", "", "")]
         );
     }
 
     #[test]
     fn a_member_that_is_not_valid_is_left_out_alone() {
-        for bad in [
-            "", "=1", "a", "a b=1", "a=b c", "a=\"1\"", "a=1;", "a=1;p q", "a=%zz", "a=%f", "ü=1",
-        ] {
-            assert_eq!(
-                baggage(&format!("{bad},ok=1")),
-                [member("ok", "1", "")],
-                "{bad:?}"
-            );
+        for bad in ["", "=1", "a", "a b=1", "a=b c", "a=\"1\"", "a=1;", "a=1;p q", "a=%zz", "a=%f", "ü=1"] {
+            assert_eq!(baggage(&format!("{bad},ok=1")), [member("ok", "1", "")], "{bad:?}");
         }
     }
 

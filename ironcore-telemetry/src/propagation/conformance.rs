@@ -7,9 +7,7 @@ use super::{B3Propagator, BaggagePropagator, Headers, JaegerPropagator, TraceCon
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::Context;
 use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
-use opentelemetry::trace::{
-    SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
-};
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use std::collections::{BTreeSet, HashMap};
 use std::panic;
 
@@ -31,14 +29,8 @@ struct Request {
 
 /// A request with these lines; without more, one that begins a trace.
 fn lines<Name: AsRef<str>, Value: AsRef<[u8]>>(lines: &[(Name, Value)]) -> Request {
-    let owned =
-        |(name, value): &(Name, Value)| (name.as_ref().to_owned(), value.as_ref().to_owned());
-    Request {
-        lines: lines.iter().map(owned).collect(),
-        continued: None,
-        state: None,
-        calls: 1,
-    }
+    let owned = |(name, value): &(Name, Value)| (name.as_ref().to_owned(), value.as_ref().to_owned());
+    Request { lines: lines.iter().map(owned).collect(), continued: None, state: None, calls: 1 }
 }
 
 fn nothing() -> Request {
@@ -52,11 +44,7 @@ fn parent(value: impl AsRef<[u8]>) -> Request {
 /// A request of a trace that is not sampled, with these lines of state.
 fn states<Line: AsRef<[u8]>>(values: &[Line]) -> Request {
     let mut request = parent(UNSAMPLED).continues("00");
-    request.lines.extend(
-        values
-            .iter()
-            .map(|line| ("tracestate".to_owned(), line.as_ref().to_owned())),
-    );
+    request.lines.extend(values.iter().map(|line| ("tracestate".to_owned(), line.as_ref().to_owned())));
     request
 }
 
@@ -80,10 +68,7 @@ impl Request {
     fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.lines {
-            headers.append(
-                HeaderName::from_bytes(name.as_bytes()).unwrap(),
-                HeaderValue::from_bytes(value).unwrap(),
-            );
+            headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_bytes(value).unwrap());
         }
         headers
     }
@@ -91,8 +76,7 @@ impl Request {
     /// The request is served under a span of the service, and each call is made under a span of its own.
     fn check(&self) {
         let headers = self.headers();
-        let caller =
-            TraceContextPropagator.extract_with_context(&Context::new(), &Headers(&headers));
+        let caller = TraceContextPropagator.extract_with_context(&Context::new(), &Headers(&headers));
         let server = child(&caller);
         let mut parents = BTreeSet::new();
         for _ in 0..self.calls {
@@ -103,12 +87,7 @@ impl Request {
             };
             let lengths: Vec<_> = parts.iter().map(|part| part.len()).collect();
             assert_eq!((*version, lengths), ("00", vec![2, 32, 16, 2]), "{out:?}");
-            assert!(
-                parts
-                    .iter()
-                    .all(|part| part.bytes().all(|b| b"0123456789abcdef".contains(&b))),
-                "{out:?}"
-            );
+            assert!(parts.iter().all(|part| part.bytes().all(|b| b"0123456789abcdef".contains(&b))), "{out:?}");
             assert!(*trace != "0".repeat(32) && *span != "0".repeat(16));
             match self.continued {
                 Some(expected) => assert_eq!((*trace, *flags), (TRACE, expected), "{out:?}"),
@@ -122,9 +101,7 @@ impl Request {
     }
 
     fn says(&self, id: &str) -> bool {
-        self.lines
-            .iter()
-            .any(|(_, value)| String::from_utf8_lossy(value).contains(id))
+        self.lines.iter().any(|(_, value)| String::from_utf8_lossy(value).contains(id))
     }
 }
 
@@ -133,10 +110,7 @@ fn injected(propagator: &dyn TextMapPropagator, context: &Context) -> HashMap<St
     let mut out = HashMap::new();
     propagator.inject_context(context, &mut out);
     for value in out.values() {
-        assert!(
-            !value.is_empty() && HeaderValue::from_str(value).is_ok(),
-            "{out:?}"
-        );
+        assert!(!value.is_empty() && HeaderValue::from_str(value).is_ok(), "{out:?}");
     }
     out
 }
@@ -172,10 +146,7 @@ fn check(cases: &[Case]) {
 
 #[test]
 fn every_case_of_the_w3c_suite_holds() {
-    let cases: Vec<_> = [parents(), members(), calls()]
-        .into_iter()
-        .flatten()
-        .collect();
+    let cases: Vec<_> = [parents(), members(), calls()].into_iter().flatten().collect();
     let names: BTreeSet<_> = cases.iter().map(|(name, _)| name).collect();
     assert_eq!((names.len(), cases.len()), (41, 41));
     check(&cases);
@@ -196,14 +167,8 @@ fn parents() -> Vec<Case> {
     let version = |version: &str| parent(format!("{version}{rest}"));
     let goes_on = |name: &str| lines(&[(name, PARENT)]).continues("01");
     vec![
-        (
-            "test_both_traceparent_and_tracestate_missing",
-            vec![nothing()],
-        ),
-        (
-            "test_traceparent_included_tracestate_missing",
-            vec![parent(PARENT).continues("01")],
-        ),
+        ("test_both_traceparent_and_tracestate_missing", vec![nothing()]),
+        ("test_traceparent_included_tracestate_missing", vec![parent(PARENT).continues("01")]),
         (
             "test_traceparent_duplicated",
             vec![
@@ -211,27 +176,14 @@ fn parents() -> Vec<Case> {
                 lines(&[("traceparent", PARENT), ("traceparent", PARENT)]),
             ],
         ),
-        (
-            "test_traceparent_header_name",
-            vec![
-                lines(&[("trace-parent", PARENT)]),
-                lines(&[("trace.parent", PARENT)]),
-            ],
-        ),
+        ("test_traceparent_header_name", vec![lines(&[("trace-parent", PARENT)]), lines(&[("trace.parent", PARENT)])]),
         (
             "test_traceparent_header_name_valid_casing",
-            vec![
-                goes_on("TraceParent"),
-                goes_on("TrAcEpArEnT"),
-                goes_on("TRACEPARENT"),
-            ],
+            vec![goes_on("TraceParent"), goes_on("TrAcEpArEnT"), goes_on("TRACEPARENT")],
         ),
         (
             "test_traceparent_version_0x00",
-            vec![
-                parent(format!("{PARENT}.")),
-                parent(format!("{PARENT}-more-of-a-later-version")),
-            ],
+            vec![parent(format!("{PARENT}.")), parent(format!("{PARENT}-more-of-a-later-version"))],
         ),
         (
             "test_traceparent_version_0xcc",
@@ -242,65 +194,26 @@ fn parents() -> Vec<Case> {
             ],
         ),
         ("test_traceparent_version_0xff", vec![version("ff")]),
-        (
-            "test_traceparent_version_illegal_characters",
-            vec![version(".0"), version("0.")],
-        ),
-        (
-            "test_traceparent_version_too_long",
-            vec![version("000"), version("0000")],
-        ),
+        ("test_traceparent_version_illegal_characters", vec![version(".0"), version("0.")]),
+        ("test_traceparent_version_too_long", vec![version("000"), version("0000")]),
         ("test_traceparent_version_too_short", vec![version("0")]),
-        (
-            "test_traceparent_trace_id_all_zero",
-            vec![of_trace(&"0".repeat(32))],
-        ),
+        ("test_traceparent_trace_id_all_zero", vec![of_trace(&"0".repeat(32))]),
         (
             "test_traceparent_trace_id_illegal_characters",
-            vec![
-                of_trace(&format!(".{}", &TRACE[1..])),
-                of_trace(&format!("{}.", &TRACE[..31])),
-            ],
+            vec![of_trace(&format!(".{}", &TRACE[1..])), of_trace(&format!("{}.", &TRACE[..31]))],
         ),
-        (
-            "test_traceparent_trace_id_too_long",
-            vec![of_trace(&format!("{TRACE}3"))],
-        ),
-        (
-            "test_traceparent_trace_id_too_short",
-            vec![of_trace(&TRACE[..31])],
-        ),
-        (
-            "test_traceparent_parent_id_all_zero",
-            vec![of_span(&"0".repeat(16))],
-        ),
+        ("test_traceparent_trace_id_too_long", vec![of_trace(&format!("{TRACE}3"))]),
+        ("test_traceparent_trace_id_too_short", vec![of_trace(&TRACE[..31])]),
+        ("test_traceparent_parent_id_all_zero", vec![of_span(&"0".repeat(16))]),
         (
             "test_traceparent_parent_id_illegal_characters",
-            vec![
-                of_span(&format!(".{}", &SPAN[1..])),
-                of_span(&format!("{}.", &SPAN[..15])),
-            ],
+            vec![of_span(&format!(".{}", &SPAN[1..])), of_span(&format!("{}.", &SPAN[..15]))],
         ),
-        (
-            "test_traceparent_parent_id_too_long",
-            vec![of_span(&format!("{SPAN}7"))],
-        ),
-        (
-            "test_traceparent_parent_id_too_short",
-            vec![of_span(&SPAN[..15])],
-        ),
-        (
-            "test_traceparent_trace_flags_illegal_characters",
-            vec![of_flags(".0"), of_flags("0.")],
-        ),
-        (
-            "test_traceparent_trace_flags_too_long",
-            vec![of_flags("001")],
-        ),
-        (
-            "test_traceparent_trace_flags_too_short",
-            vec![of_flags("1")],
-        ),
+        ("test_traceparent_parent_id_too_long", vec![of_span(&format!("{SPAN}7"))]),
+        ("test_traceparent_parent_id_too_short", vec![of_span(&SPAN[..15])]),
+        ("test_traceparent_trace_flags_illegal_characters", vec![of_flags(".0"), of_flags("0.")]),
+        ("test_traceparent_trace_flags_too_long", vec![of_flags("001")]),
+        ("test_traceparent_trace_flags_too_short", vec![of_flags("1")]),
         (
             "test_traceparent_ows_handling",
             [
@@ -313,13 +226,7 @@ fn parents() -> Vec<Case> {
             .map(|value| parent(value).continues("01"))
             .into(),
         ),
-        (
-            "test_propagates_random_flag",
-            vec![
-                of_flags("02").continues("02"),
-                of_flags("03").continues("03"),
-            ],
-        ),
+        ("test_propagates_random_flag", vec![of_flags("02").continues("02"), of_flags("03").continues("03")]),
     ]
 }
 
@@ -327,24 +234,14 @@ fn parents() -> Vec<Case> {
 /// characters as a whole.
 fn members() -> Vec<Case> {
     let key = "abcdefghijklmnopqrstuvwxyz0123456789_-*/";
-    let value: String = (0x20..=0x7e_u8)
-        .filter(|byte| !b",=".contains(byte))
-        .map(char::from)
-        .collect();
+    let value: String = (0x20..=0x7e_u8).filter(|byte| !b",=".contains(byte)).map(char::from).collect();
     let same = |state: &str| states(&[state]).hands_on(state);
     let named = |name: &str| lines(&[("traceparent", UNSAMPLED), (name, "foo=1")]).continues("00");
     let numbered = |range: std::ops::RangeInclusive<u8>| {
         let members: Vec<_> = range.map(|n| format!("bar{n:02}={n:02}")).collect();
         members.join(",")
     };
-    let tens = |last: u8| {
-        states(&[
-            numbered(1..=10),
-            numbered(11..=20),
-            numbered(21..=30),
-            numbered(31..=last),
-        ])
-    };
+    let tens = |last: u8| states(&[numbered(1..=10), numbered(11..=20), numbered(21..=30), numbered(31..=last)]);
     let after_foo = |key: String| states(&["foo=1".to_owned(), format!("{key}=1")]);
     let kept_after_foo = |key: String| {
         let state = format!("foo=1,{key}=1");
@@ -353,39 +250,21 @@ fn members() -> Vec<Case> {
     vec![
         (
             "test_tracestate_included_traceparent_missing",
-            vec![
-                lines(&[("tracestate", "foo=1")]),
-                lines(&[("tracestate", "foo=1,bar=2")]),
-            ],
+            vec![lines(&[("tracestate", "foo=1")]), lines(&[("tracestate", "foo=1,bar=2")])],
         ),
-        (
-            "test_tracestate_included_traceparent_included",
-            vec![same("foo=1,bar=2")],
-        ),
-        (
-            "test_tracestate_header_name",
-            vec![named("trace-state"), named("trace.state")],
-        ),
+        ("test_tracestate_included_traceparent_included", vec![same("foo=1,bar=2")]),
+        ("test_tracestate_header_name", vec![named("trace-state"), named("trace.state")]),
         (
             "test_tracestate_header_name_valid_casing",
-            ["TraceState", "TrAcEsTaTe", "TRACESTATE"]
-                .map(|name| named(name).hands_on("foo=1"))
-                .into(),
+            ["TraceState", "TrAcEsTaTe", "TRACESTATE"].map(|name| named(name).hands_on("foo=1")).into(),
         ),
         (
             "test_tracestate_empty_header",
-            vec![
-                states(&[""]),
-                states(&["foo=1", ""]).hands_on("foo=1"),
-                states(&["", "foo=1"]).hands_on("foo=1"),
-            ],
+            vec![states(&[""]), states(&["foo=1", ""]).hands_on("foo=1"), states(&["", "foo=1"]).hands_on("foo=1")],
         ),
         (
             "test_tracestate_multiple_headers_different_keys",
-            vec![
-                states(&["foo=1,bar=2", "rojo=1,congo=2", "baz=3"])
-                    .hands_on("foo=1,bar=2,rojo=1,congo=2,baz=3"),
-            ],
+            vec![states(&["foo=1,bar=2", "rojo=1,congo=2", "baz=3"]).hands_on("foo=1,bar=2,rojo=1,congo=2,baz=3")],
         ),
         (
             "test_tracestate_duplicated_keys",
@@ -398,10 +277,7 @@ fn members() -> Vec<Case> {
         ),
         (
             "test_tracestate_all_allowed_characters",
-            vec![
-                same(&format!("{key}={value}")),
-                same(&format!("{key}@a-z0-9_-*/={value}")),
-            ],
+            vec![same(&format!("{key}={value}")), same(&format!("{key}@a-z0-9_-*/={value}"))],
         ),
         (
             "test_tracestate_ows_handling",
@@ -417,11 +293,7 @@ fn members() -> Vec<Case> {
         ),
         (
             "test_tracestate_key_illegal_characters",
-            vec![
-                states(&["foo =1"]),
-                states(&["FOO=1"]),
-                states(&["foo.bar=1"]),
-            ],
+            vec![states(&["foo =1"]), states(&["FOO=1"]), states(&["foo.bar=1"])],
         ),
         (
             "test_tracestate_key_illegal_vendor_format",
@@ -432,10 +304,7 @@ fn members() -> Vec<Case> {
                 same("foo@bar@baz=1,bar=2"),
             ],
         ),
-        (
-            "test_tracestate_member_count_limit",
-            vec![tens(32).hands_on(numbered(1..=32)), tens(33)],
-        ),
+        ("test_tracestate_member_count_limit", vec![tens(32).hands_on(numbered(1..=32)), tens(33)]),
         (
             "test_tracestate_key_length_limit",
             vec![
@@ -446,24 +315,15 @@ fn members() -> Vec<Case> {
                 kept_after_foo(format!("t@{}", "v".repeat(15))),
             ],
         ),
-        (
-            "test_tracestate_value_illegal_characters",
-            vec![states(&["foo=bar=baz"]), states(&["foo=,bar=3"])],
-        ),
+        ("test_tracestate_value_illegal_characters", vec![states(&["foo=bar=baz"]), states(&["foo=,bar=3"])]),
     ]
 }
 
 /// Several calls of one request.
 fn calls() -> Vec<Case> {
     vec![
-        (
-            "test_multiple_requests_with_valid_traceparent",
-            vec![parent(PARENT).continues("01").calls(3)],
-        ),
-        (
-            "test_multiple_requests_without_traceparent",
-            vec![nothing().calls(3)],
-        ),
+        ("test_multiple_requests_with_valid_traceparent", vec![parent(PARENT).continues("01").calls(3)]),
+        ("test_multiple_requests_without_traceparent", vec![nothing().calls(3)]),
         (
             "test_multiple_requests_with_illegal_traceparent",
             vec![parent(format!("00-{}-{SPAN}-01", "0".repeat(32))).calls(3)],
@@ -553,19 +413,13 @@ fn beyond() -> Vec<Case> {
         ),
         (
             "two flags are known and the others end here",
-            [
-                ("04", "00"),
-                ("05", "01"),
-                ("fc", "00"),
-                ("fe", "02"),
-                ("ff", "03"),
-            ]
-            .into_iter()
-            .flat_map(|(came, goes)| {
-                let later = parent(format!("cc-{TRACE}-{SPAN}-{came}"));
-                [of(TRACE, SPAN, came), later].map(|request| request.continues(goes))
-            })
-            .collect(),
+            [("04", "00"), ("05", "01"), ("fc", "00"), ("fe", "02"), ("ff", "03")]
+                .into_iter()
+                .flat_map(|(came, goes)| {
+                    let later = parent(format!("cc-{TRACE}-{SPAN}-{came}"));
+                    [of(TRACE, SPAN, came), later].map(|request| request.continues(goes))
+                })
+                .collect(),
         ),
         (
             "long headers are not taken for short ones",
@@ -620,8 +474,7 @@ fn beyond() -> Vec<Case> {
             vec![
                 states(&[long.as_str(), &short.join(","), &long]).hands_on(short.join(",")),
                 states(&[barely_long.as_str(), &many.join(",")]).hands_on(&fit),
-                states(&[not_long.as_str(), &many.join(",")])
-                    .hands_on(format!("{not_long},{}", many[..8].join(","))),
+                states(&[not_long.as_str(), &many.join(",")]).hands_on(format!("{not_long},{}", many[..8].join(","))),
             ],
         ),
         (
@@ -651,10 +504,7 @@ fn no_carrier_can_end_a_header() {
         (PARENT.to_owned(), "foo=1\0".to_owned()),
         (PARENT.to_owned(), "foo=1,\u{85}".to_owned()),
     ] {
-        let carrier = HashMap::from([
-            ("traceparent".to_owned(), parent),
-            ("tracestate".to_owned(), state),
-        ]);
+        let carrier = HashMap::from([("traceparent".to_owned(), parent), ("tracestate".to_owned(), state)]);
         let context = TraceContextPropagator.extract_with_context(&Context::new(), &carrier);
         let out = injected(&TraceContextPropagator, &child(&context));
         assert_eq!(out.get("tracestate"), None, "{carrier:?}");
@@ -690,16 +540,12 @@ fn no_sampler_can_end_a_header() {
 fn what_a_sampler_adds_is_the_left_most() {
     for came in ["bar=2", "b@a@r=2"] {
         let headers = states(&[came]).headers();
-        let caller =
-            TraceContextPropagator.extract_with_context(&Context::new(), &Headers(&headers));
+        let caller = TraceContextPropagator.extract_with_context(&Context::new(), &Headers(&headers));
         let parent = caller.span().span_context().clone();
         let state = parent.trace_state().insert("foo", "1").unwrap();
         let (trace, span) = (parent.trace_id(), SpanId::from(7));
         let own = SpanContext::new(trace, span, parent.trace_flags(), false, state);
-        let out = injected(
-            &TraceContextPropagator,
-            &caller.with_remote_span_context(own),
-        );
+        let out = injected(&TraceContextPropagator, &caller.with_remote_span_context(own));
         assert_eq!(out["tracestate"], format!("foo=1,{came}"));
     }
 }

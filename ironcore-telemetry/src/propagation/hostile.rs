@@ -40,23 +40,13 @@ const VALID: [&[&str]; 9] = [
         "cc-abcdef78901234567890123456789012-1234567890abcdef-03-more",
     ],
     &["foo=1,bar=2", "tenant@system=a b:c;d", "b@a@r=\"\"", ""],
-    &[
-        "user=1;trusted;since=2,chain=%C3%BC",
-        "a = 1 , b = 2 ; p ; q = 3",
-    ],
-    &[
-        "80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-1-05e3ac9a4f6e3b90",
-        "64fe8b2a57d3eff7-e457b5a2e4d86bd1",
-        "0",
-    ],
+    &["user=1;trusted;since=2,chain=%C3%BC", "a = 1 , b = 2 ; p ; q = 3"],
+    &["80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-1-05e3ac9a4f6e3b90", "64fe8b2a57d3eff7-e457b5a2e4d86bd1", "0"],
     &["80f198ee56343ba864fe8b2a57d3eff7", "64fe8b2a57d3eff7"],
     &["e457b5a2e4d86bd1"],
     &["1", "0", "true", "false"],
     &["1", "0"],
-    &[
-        "abc:12:0:1",
-        "80f198ee56343ba864fe8b2a57d3eff7%3Ae457b5a2e4d86bd1%3A0%3A3",
-    ],
+    &["abc:12:0:1", "80f198ee56343ba864fe8b2a57d3eff7%3Ae457b5a2e4d86bd1%3A0%3A3"],
 ];
 
 /// What these formats are made of, and what is close to it.
@@ -155,11 +145,8 @@ fn some(random: &mut Random, value: impl Fn(&mut Random, usize) -> Vec<u8>) -> V
         // Without a parent nothing else of its format is read.
         let (often, valid) = if at == 0 { (9, 6) } else { (5, 3) };
         while random.below(10) < often {
-            let value = if random.below(10) < valid {
-                random.of(VALID[at]).as_bytes().to_owned()
-            } else {
-                value(random, at)
-            };
+            let value =
+                if random.below(10) < valid { random.of(VALID[at]).as_bytes().to_owned() } else { value(random, at) };
             lines.push((*name, value));
             if random.below(6) != 0 {
                 break;
@@ -194,9 +181,7 @@ fn mutated(random: &mut Random, name: usize) -> Vec<u8> {
 
 fn pieces(random: &mut Random, _name: usize) -> Vec<u8> {
     let count = random.below(24);
-    (0..count)
-        .flat_map(|_| random.of(&PIECES).bytes())
-        .collect()
+    (0..count).flat_map(|_| random.of(&PIECES).bytes()).collect()
 }
 
 /// As much as servers commonly let through.
@@ -266,10 +251,7 @@ fn propagators() -> Vec<TextMapCompositePropagator> {
     type Some = Box<dyn TextMapPropagator + Send + Sync>;
     let of = |all: Vec<Some>| TextMapCompositePropagator::new(all);
     vec![
-        of(vec![
-            Box::new(TraceContextPropagator),
-            Box::new(BaggagePropagator),
-        ]),
+        of(vec![Box::new(TraceContextPropagator), Box::new(BaggagePropagator)]),
         of(vec![Box::new(B3Propagator::Single)]),
         of(vec![Box::new(B3Propagator::Multi)]),
         of(vec![Box::new(JaegerPropagator)]),
@@ -322,11 +304,7 @@ fn whatever_comes_in_what_goes_out_is_valid_and_bounded() {
             assert_eq!(out, again, "the next reader understands something else");
             of_a_child(propagator, &context, &out);
             if format == 0 {
-                assert_eq!(
-                    out.get("traceparent").is_some(),
-                    says_a_parent(&lines),
-                    "{out:?}"
-                );
+                assert_eq!(out.get("traceparent").is_some(), says_a_parent(&lines), "{out:?}");
                 continued += u64::from(out.get("traceparent").is_some());
                 with_state += u64::from(out.get("tracestate").is_some());
                 with_baggage += u64::from(out.get("baggage").is_some());
@@ -357,11 +335,7 @@ fn is_valid(context: &Context, out: &Out) {
         match name.as_str() {
             "traceparent" => {
                 let flags = value.strip_prefix(&format!("00-{trace}-{id}-0")).unwrap();
-                assert!(
-                    [sampled, sampled | 2]
-                        .map(|flags| flags.to_string())
-                        .contains(&flags.into())
-                );
+                assert!([sampled, sampled | 2].map(|flags| flags.to_string()).contains(&flags.into()));
             }
             "tracestate" => {
                 is_within(value, TRACESTATE);
@@ -383,10 +357,7 @@ fn is_valid(context: &Context, out: &Out) {
 fn is_within(value: &str, (bytes, members): (usize, usize)) {
     assert!(value.len() <= bytes, "{} bytes", value.len());
     assert!(value.split(',').count() <= members, "{value}");
-    assert!(
-        value.split(',').all(|member| member.contains('=')),
-        "{value}"
-    );
+    assert!(value.split(',').all(|member| member.contains('=')), "{value}");
 }
 
 /// A span of ours hands on all but the caller's own id.
@@ -396,13 +367,7 @@ fn of_a_child(propagator: &dyn TextMapPropagator, context: &Context, out: &Out) 
     if !caller.is_valid() || caller.span_id() == span {
         return;
     }
-    let own = SpanContext::new(
-        caller.trace_id(),
-        span,
-        caller.trace_flags(),
-        false,
-        caller.trace_state().clone(),
-    );
+    let own = SpanContext::new(caller.trace_id(), span, caller.trace_flags(), false, caller.trace_state().clone());
     let mut of_child = Out::default();
     propagator.inject_context(&context.with_remote_span_context(own), &mut of_child);
     let (came, ours) = (caller.span_id().to_string(), span.to_string());
@@ -412,10 +377,9 @@ fn of_a_child(propagator: &dyn TextMapPropagator, context: &Context, out: &Out) 
         match name.as_str() {
             "tracestate" | "baggage" => assert_eq!(value, expected),
             // The ids of one trace and span can be the same digits.
-            _ => assert!(
-                value == expected || value.contains(&ours) && expected.contains(&came),
-                "{value} of {expected}"
-            ),
+            _ => {
+                assert!(value == expected || value.contains(&ours) && expected.contains(&came), "{value} of {expected}")
+            }
         }
     }
     assert_eq!(of_child.0.len(), out.0.len());

@@ -48,10 +48,7 @@ fn parse(header: &str) -> Option<SpanContext> {
     let mut parts = trimmed(&header).split(':');
     let mut number = |longest: usize| {
         let part = parts.next()?;
-        (1..=longest)
-            .contains(&part.len())
-            .then(|| hex(part.as_bytes()))
-            .flatten()
+        (1..=longest).contains(&part.len()).then(|| hex(part.as_bytes())).flatten()
     };
     let (trace, span, _parent, flags) = (number(32)?, number(16)?, number(16)?, number(2)?);
     if parts.next().is_some() {
@@ -69,13 +66,7 @@ mod tests {
         let carrier = HashMap::from([(HEADER.to_owned(), header.to_owned())]);
         let context = JaegerPropagator.extract_with_context(&Context::new(), &carrier);
         let span = context.span().span_context().clone();
-        let ids = || {
-            (
-                span.trace_id().to_string(),
-                span.span_id().to_string(),
-                span.is_sampled(),
-            )
-        };
+        let ids = || (span.trace_id().to_string(), span.span_id().to_string(), span.is_sampled());
         span.is_valid().then(ids)
     }
 
@@ -83,10 +74,7 @@ mod tests {
     fn ids_are_read_with_and_without_their_leading_zeros() {
         let known = Some((format!("{:0>32}", "abc"), format!("{:0>16}", "12"), true));
         assert_eq!(extracted("abc:12:0:1"), known);
-        assert_eq!(
-            extracted(&format!("{:0>32}:{:0>16}:0:3", "abc", "12")),
-            known
-        );
+        assert_eq!(extracted(&format!("{:0>32}:{:0>16}:0:3", "abc", "12")), known);
         assert_eq!(extracted("abc%3A12%3a0%3A01"), known);
         assert_eq!(extracted("abc:12:0:0").map(|ids| ids.2), Some(false));
     }

@@ -23,9 +23,7 @@ use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::global;
 #[cfg(any(feature = "http", feature = "grpc"))]
 use opentelemetry::propagation::{Extractor, Injector};
-use opentelemetry::trace::{
-    SpanContext, SpanId, SpanRef, TraceContextExt as _, TraceFlags, TraceId, TraceState,
-};
+use opentelemetry::trace::{SpanContext, SpanId, SpanRef, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use trace_context::Carried;
 
 /// The caller's context, as the headers of its request tell it, on top of the current one.
@@ -43,15 +41,8 @@ pub(crate) fn caller(headers: &HeaderMap) -> Option<SpanContext> {
     });
     let span = context.span();
     let span = span.span_context();
-    span.is_valid().then(|| {
-        SpanContext::new(
-            span.trace_id(),
-            span.span_id(),
-            span.trace_flags(),
-            true,
-            TraceState::default(),
-        )
-    })
+    span.is_valid()
+        .then(|| SpanContext::new(span.trace_id(), span.span_id(), span.trace_flags(), true, TraceState::default()))
 }
 
 /// Headers that some propagator may read.
@@ -102,10 +93,9 @@ struct HeadersMut<'request>(&'request mut HeaderMap);
 impl Injector for HeadersMut<'_> {
     fn set(&mut self, key: &str, value: String) {
         // What a propagator writes is a header.
-        if let (Ok(name), Ok(value)) = (
-            http::HeaderName::from_bytes(key.as_bytes()),
-            http::HeaderValue::try_from(value),
-        ) {
+        if let (Ok(name), Ok(value)) =
+            (http::HeaderName::from_bytes(key.as_bytes()), http::HeaderValue::try_from(value))
+        {
             self.0.insert(name, value);
         }
     }

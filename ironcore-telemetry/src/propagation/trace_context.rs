@@ -45,11 +45,7 @@ pub(super) struct Carried {
 impl Carried {
     /// For a trace that came in another format: nobody has said that its id is random.
     pub(super) const fn without_word(trace: TraceId) -> Self {
-        Self {
-            trace,
-            random: false,
-            state: None,
-        }
+        Self { trace, random: false, state: None }
     }
 }
 
@@ -82,14 +78,9 @@ impl TextMapPropagator for TraceContextPropagator {
         let Some(parent) = TraceParent::parse(parent) else {
             return context.clone();
         };
-        let state = extractor
-            .get_all(TRACESTATE)
-            .and_then(|lines| trace_state(&lines))
-            .unwrap_or_default();
+        let state = extractor.get_all(TRACESTATE).and_then(|lines| trace_state(&lines)).unwrap_or_default();
         // The SDK knows the keys of level 1 only; what it does not hand on as it came is carried beside it.
-        let held = TraceState::from_str(&state)
-            .ok()
-            .filter(|held| held.header() == state);
+        let held = TraceState::from_str(&state).ok().filter(|held| held.header() == state);
         let carried = Carried {
             trace: parent.trace,
             random: parent.flags & RANDOM != 0,
@@ -106,8 +97,7 @@ impl TextMapPropagator for TraceContextPropagator {
     }
 
     fn fields(&self) -> FieldIter<'_> {
-        static FIELDS: LazyLock<[String; 2]> =
-            LazyLock::new(|| [TRACEPARENT.to_owned(), TRACESTATE.to_owned()]);
+        static FIELDS: LazyLock<[String; 2]> = LazyLock::new(|| [TRACEPARENT.to_owned(), TRACESTATE.to_owned()]);
         FieldIter::new(FIELDS.as_slice())
     }
 }
@@ -115,9 +105,7 @@ impl TextMapPropagator for TraceContextPropagator {
 /// What came with the caller's context, if its trace is the one that this context is in.
 fn carried(context: &Context) -> Option<&Carried> {
     let trace = context.span().span_context().trace_id();
-    context
-        .get::<Carried>()
-        .filter(|carried| carried.trace == trace)
+    context.get::<Carried>().filter(|carried| carried.trace == trace)
 }
 
 /// The span of a context as a `traceparent`; `None` if it has none.
@@ -130,11 +118,7 @@ pub(super) fn parent_of(context: &Context) -> Option<String> {
     // A trace that began here has an id of our generator, which is random.
     let random = carried(context).is_none_or(|carried| carried.random);
     let flags = if span.is_sampled() { SAMPLED } else { 0 } | if random { RANDOM } else { 0 };
-    Some(format!(
-        "00-{:032x}-{:016x}-{flags:02x}",
-        span.trace_id(),
-        span.span_id()
-    ))
+    Some(format!("00-{:032x}-{:016x}-{flags:02x}", span.trace_id(), span.span_id()))
 }
 
 /// The parts of a `traceparent`.
@@ -196,17 +180,9 @@ fn trace_state(lines: &[&str]) -> Option<String> {
 
 /// Leaves out whole members until the rest may be handed on: first the long ones, then the oldest, which stand last.
 fn shortened(mut members: Vec<&str>) -> Vec<&str> {
-    let length = |members: &[&str]| {
-        members
-            .iter()
-            .map(|member| member.len() + 1)
-            .sum::<usize>()
-            .saturating_sub(1)
-    };
+    let length = |members: &[&str]| members.iter().map(|member| member.len() + 1).sum::<usize>().saturating_sub(1);
     while length(&members) > WRITE_LIMIT {
-        let long = members
-            .iter()
-            .rposition(|member| member.len() > LONG_MEMBER);
+        let long = members.iter().rposition(|member| member.len() > LONG_MEMBER);
         match long {
             Some(at) => drop(members.remove(at)),
             None => drop(members.pop()),
@@ -216,9 +192,7 @@ fn shortened(mut members: Vec<&str>) -> Vec<&str> {
 }
 
 fn is_member(member: &str) -> bool {
-    member
-        .split_once('=')
-        .is_some_and(|(key, value)| is_key(key.as_bytes()) && is_value(value.as_bytes()))
+    member.split_once('=').is_some_and(|(key, value)| is_key(key.as_bytes()) && is_value(value.as_bytes()))
 }
 
 fn is_key(key: &[u8]) -> bool {
@@ -246,13 +220,8 @@ mod tests {
 
     #[test]
     fn a_trace_of_our_own_says_that_its_id_is_random() {
-        let own = SpanContext::new(
-            TraceId::from(7),
-            SpanId::from(7),
-            TraceFlags::SAMPLED,
-            false,
-            TraceState::default(),
-        );
+        let own =
+            SpanContext::new(TraceId::from(7), SpanId::from(7), TraceFlags::SAMPLED, false, TraceState::default());
         // Over a caller's context of another trace, whose state and flag are not ours.
         let callers = TraceContextPropagator.extract_with_context(
             &Context::new(),

@@ -24,24 +24,15 @@ impl Cells {
     /// Cells for the life of the process. Label sets are closed, so there is a bounded number of them.
     pub(super) fn leak(words: usize) -> &'static Self {
         let lines_per_shard = words.div_ceil(WORDS);
-        let lines = (0..lines_per_shard * shards())
-            .map(|_| Line::default())
-            .collect();
-        Box::leak(Box::new(Self {
-            lines,
-            lines_per_shard,
-        }))
+        let lines = (0..lines_per_shard * shards()).map(|_| Line::default()).collect();
+        Box::leak(Box::new(Self { lines, lines_per_shard }))
     }
 
     /// Adds to a word of a shard; wraps around at 2⁶⁴.
     #[inline]
     fn add(&self, Shard(shard): Shard, word: usize, amount: u64) {
         let line = shard * self.lines_per_shard + word / WORDS;
-        if let Some(cell) = self
-            .lines
-            .get(line)
-            .and_then(|line| line.0.get(word % WORDS))
-        {
+        if let Some(cell) = self.lines.get(line).and_then(|line| line.0.get(word % WORDS)) {
             cell.fetch_add(amount, Relaxed);
         }
     }
@@ -49,26 +40,17 @@ impl Cells {
     /// The sum of a word over all shards.
     pub(super) fn sum(&self, word: usize) -> u64 {
         let of_shard = |shard: &[Line]| {
-            let cell = shard
-                .get(word / WORDS)
-                .and_then(|line| line.0.get(word % WORDS));
+            let cell = shard.get(word / WORDS).and_then(|line| line.0.get(word % WORDS));
             cell.map_or(0, |cell| cell.load(Relaxed))
         };
-        self.lines
-            .chunks(self.lines_per_shard)
-            .fold(0, |sum, shard| sum.wrapping_add(of_shard(shard)))
+        self.lines.chunks(self.lines_per_shard).fold(0, |sum, shard| sum.wrapping_add(of_shard(shard)))
     }
 }
 
 /// A power of two, so that a thread's shard is found by a mask.
 fn shards() -> usize {
     static SHARDS: OnceLock<usize> = OnceLock::new();
-    *SHARDS.get_or_init(|| {
-        std::thread::available_parallelism()
-            .map_or(1, usize::from)
-            .next_power_of_two()
-            .min(64)
-    })
+    *SHARDS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from).next_power_of_two().min(64))
 }
 
 /// Where a thread writes. Looked up once for all that one event counts.
@@ -148,11 +130,7 @@ impl Durations {
     #[inline]
     fn record(self, shard: Shard, duration: Duration) -> Place {
         let nanos = nanos(duration).min(1 << 63);
-        let bucket = self
-            .bounds
-            .iter()
-            .take_while(|bound| nanos > **bound)
-            .count();
+        let bucket = self.bounds.iter().take_while(|bound| nanos > **bound).count();
         self.cells.add(shard, bucket, 1);
         self.cells.add(shard, self.bounds.len() + 1, nanos);
         Place { bucket, nanos }
@@ -183,13 +161,7 @@ pub(crate) struct Ended {
 impl Ended {
     /// Records one call. With the ids of a sampled span it may become the example of its bucket and of the counter.
     #[inline]
-    pub(crate) fn record(
-        self,
-        shard: Shard,
-        duration: Duration,
-        sampled: Option<Ids>,
-        now: Instant,
-    ) {
+    pub(crate) fn record(self, shard: Shard, duration: Duration, sampled: Option<Ids>, now: Instant) {
         self.count.add_at(shard, 1);
         let Place { bucket, nanos } = self.duration.record(shard, duration);
         if let Some(ids) = sampled {
@@ -205,10 +177,7 @@ mod tests {
     use super::*;
 
     fn counter() -> Counter {
-        Counter {
-            cells: Cells::leak(1),
-            exemplars: Exemplars::leak(1),
-        }
+        Counter { cells: Cells::leak(1), exemplars: Exemplars::leak(1) }
     }
 
     #[test]
@@ -233,22 +202,12 @@ mod tests {
     #[test]
     fn a_duration_on_a_bound_belongs_to_its_bucket() {
         let bounds: &[u64] = &[10, 20];
-        let (cells, exemplars) = (
-            Cells::leak(Durations::words(bounds)),
-            Exemplars::leak(bounds.len() + 1),
-        );
-        let durations = Durations {
-            cells,
-            exemplars,
-            bounds,
-        };
+        let (cells, exemplars) = (Cells::leak(Durations::words(bounds)), Exemplars::leak(bounds.len() + 1));
+        let durations = Durations { cells, exemplars, bounds };
         for nanos in [0, 10, 11, 20, 21, 1_000] {
             durations.record(Shard::here(), Duration::from_nanos(nanos));
         }
-        assert_eq!(
-            [0, 1, 2, 3].map(|word| durations.cells.sum(word)),
-            [2, 2, 2, 1_062]
-        );
+        assert_eq!([0, 1, 2, 3].map(|word| durations.cells.sum(word)), [2, 2, 2, 1_062]);
     }
 }
 
@@ -261,12 +220,8 @@ mod loom_tests {
     #[test]
     fn a_reader_beside_two_writers_never_sees_too_much_and_in_the_end_all() {
         bounded(|| {
-            let counter = Counter {
-                cells: Cells::leak(1),
-                exemplars: Exemplars::leak(1),
-            };
-            let writers = [0, 1]
-                .map(|shard| thread::spawn(move || counter.add_at(Shard(shard % shards()), 1)));
+            let counter = Counter { cells: Cells::leak(1), exemplars: Exemplars::leak(1) };
+            let writers = [0, 1].map(|shard| thread::spawn(move || counter.add_at(Shard(shard % shards()), 1)));
             let (first, second) = (counter.cells.sum(0), counter.cells.sum(0));
             assert!(first <= second && second <= 2, "{first} {second}");
             for writer in writers {

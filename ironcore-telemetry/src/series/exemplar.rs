@@ -80,12 +80,7 @@ impl Slot {
             return;
         }
         let is_free = version.is_multiple_of(2);
-        let taken = self.version.compare_exchange(
-            version,
-            version + 1,
-            Ordering::Acquire,
-            Ordering::Relaxed,
-        );
+        let taken = self.version.compare_exchange(version, version + 1, Ordering::Acquire, Ordering::Relaxed);
         if !is_free || taken.is_err() {
             // Another thread has just offered one: that will do.
             return;
@@ -100,14 +95,8 @@ impl Slot {
     }
 
     fn read(&self) -> Option<Exemplar> {
-        let seen = (0..LOOKS)
-            .map(|_| self.look())
-            .find(|seen| *seen != Look::Busy);
-        if let Some(Look::Seen(exemplar)) = seen {
-            Some(exemplar)
-        } else {
-            None
-        }
+        let seen = (0..LOOKS).map(|_| self.look()).find(|seen| *seen != Look::Busy);
+        if let Some(Look::Seen(exemplar)) = seen { Some(exemplar) } else { None }
     }
 
     fn look(&self) -> Look {
@@ -115,10 +104,7 @@ impl Slot {
         // Acquire: none of these is read after the second look at the number.
         let at = self.at.load(Ordering::Acquire);
         let value = self.value.load(Ordering::Acquire);
-        let (high, low) = (
-            self.trace_high.load(Ordering::Acquire),
-            self.trace_low.load(Ordering::Acquire),
-        );
+        let (high, low) = (self.trace_high.load(Ordering::Acquire), self.trace_low.load(Ordering::Acquire));
         let span = self.span.load(Ordering::Acquire);
         if !before.is_multiple_of(2) || self.version.load(Ordering::Relaxed) != before {
             return Look::Busy;
@@ -126,10 +112,7 @@ impl Slot {
         let Some(at) = at.checked_sub(1) else {
             return Look::Empty;
         };
-        let ids = Ids {
-            trace: u128::from(high) << 64 | u128::from(low),
-            span,
-        };
+        let ids = Ids { trace: u128::from(high) << 64 | u128::from(low), span };
         let at = anchor().1 + Duration::from_nanos(at);
         Look::Seen(Exemplar { ids, value, at })
     }
@@ -170,10 +153,7 @@ pub(super) fn nanos(duration: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    const FIRST: Ids = Ids {
-        trace: 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c,
-        span: 7,
-    };
+    const FIRST: Ids = Ids { trace: 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c, span: 7 };
     const SECOND: Ids = Ids { trace: 1, span: 2 };
 
     #[test]
@@ -187,20 +167,8 @@ mod tests {
         let start = Instant::now();
         exemplars.offer(0, FIRST, 5, Moment::of(start));
         exemplars.offer(0, SECOND, 6, Moment::of(start + Duration::from_millis(999)));
-        assert_eq!(
-            exemplars
-                .read()
-                .iter()
-                .map(|kept| (kept.ids, kept.value))
-                .collect::<Vec<_>>(),
-            [(FIRST, 5)]
-        );
-        exemplars.offer(
-            0,
-            SECOND,
-            6,
-            Moment::of(start + Duration::from_millis(1_001)),
-        );
+        assert_eq!(exemplars.read().iter().map(|kept| (kept.ids, kept.value)).collect::<Vec<_>>(), [(FIRST, 5)]);
+        exemplars.offer(0, SECOND, 6, Moment::of(start + Duration::from_millis(1_001)));
         assert_eq!(exemplars.read()[0].ids, SECOND);
     }
 
@@ -212,10 +180,7 @@ mod tests {
         let (at, after) = (exemplars.read()[0].at, SystemTime::now());
         // A second of tolerance: the wall clock may be set while this runs.
         let tolerance = Duration::from_secs(1);
-        assert!(
-            before - tolerance <= at && at <= after + tolerance,
-            "{before:?} {at:?} {after:?}"
-        );
+        assert!(before - tolerance <= at && at <= after + tolerance, "{before:?} {at:?} {after:?}");
     }
 }
 
@@ -232,20 +197,14 @@ mod loom_tests {
             let slot = Arc::new(Slot::default());
             let writers = [1_u64, 2].map(|number| {
                 let slot = Arc::clone(&slot);
-                let ids = Ids {
-                    trace: u128::from(number) << 64 | u128::from(number),
-                    span: number,
-                };
+                let ids = Ids { trace: u128::from(number) << 64 | u128::from(number), span: number };
                 // So far apart that neither keeps the other out.
                 thread::spawn(move || slot.offer(ids, number, number * 2_000_000_000))
             });
             if let Look::Seen(seen) = slot.look() {
                 let number = seen.ids.span;
                 assert!((1..=2).contains(&number));
-                assert_eq!(
-                    (seen.value, seen.ids.trace),
-                    (number, u128::from(number) << 64 | u128::from(number))
-                );
+                assert_eq!((seen.value, seen.ids.trace), (number, u128::from(number) << 64 | u128::from(number)));
             }
             for writer in writers {
                 writer.join().unwrap();

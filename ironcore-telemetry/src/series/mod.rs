@@ -18,9 +18,7 @@ pub(crate) use exemplar::{Exemplar, Ids};
 pub(crate) use registry::Count;
 #[cfg(test)]
 pub(crate) use registry::durations;
-pub(crate) use registry::{
-    Distribution, Family, Labels, Reading, Registry, Series, counter, families, gauge, process,
-};
+pub(crate) use registry::{Distribution, Family, Labels, Reading, Registry, Series, counter, families, gauge, process};
 pub(crate) use text::{Format, render};
 
 /// What a metric is. One static each, in [`names`](crate::names).

@@ -5,25 +5,11 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-static COUNTER: Metric = Metric {
-    name: "model_total",
-    help: "Counts.",
-    kind: Kind::Counter,
-    labels: &["label"],
-};
-static GAUGE: Metric = Metric {
-    name: "model_level",
-    help: "Level.",
-    kind: Kind::Gauge,
-    labels: &["label"],
-};
+static COUNTER: Metric = Metric { name: "model_total", help: "Counts.", kind: Kind::Counter, labels: &["label"] };
+static GAUGE: Metric = Metric { name: "model_level", help: "Level.", kind: Kind::Gauge, labels: &["label"] };
 const BOUNDS: &[u64] = &[10, 1_000, 1_000_000_000];
-static DURATIONS: Metric = Metric {
-    name: "model_seconds",
-    help: "Lasts.",
-    kind: Kind::Durations(BOUNDS),
-    labels: &["label"],
-};
+static DURATIONS: Metric =
+    Metric { name: "model_seconds", help: "Lasts.", kind: Kind::Durations(BOUNDS), labels: &["label"] };
 
 /// One thing that a thread does.
 #[derive(Clone, Debug)]
@@ -34,26 +20,14 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<(String, Step)>> {
-    let value = prop_oneof![
-        Just(0_u64),
-        Just(10),
-        Just(11),
-        Just(u64::MAX),
-        any::<u64>()
-    ];
+    let value = prop_oneof![Just(0_u64), Just(10), Just(11), Just(u64::MAX), any::<u64>()];
     let step = prop_oneof![
         value.clone().prop_map(Step::Count),
         any::<i32>().prop_map(|value| Step::Level(value.into())),
         value.prop_map(Step::Last),
     ];
     // Labels that try to break out of their quotes, and lines.
-    let label = prop_oneof![
-        Just("a"),
-        Just("b\"} 7\n# TYPE x counter\n"),
-        Just("\\"),
-        Just("é"),
-        Just("")
-    ];
+    let label = prop_oneof![Just("a"), Just("b\"} 7\n# TYPE x counter\n"), Just("\\"), Just("é"), Just("")];
     prop::collection::vec((label.prop_map(str::to_owned), step), 0..60)
 }
 
@@ -75,44 +49,28 @@ fn expected(steps: &[(String, Step)]) -> BTreeMap<(&'static str, String), Readin
         let key = |name| (name, label.clone());
         match *step {
             Step::Count(amount) => {
-                let none = Count {
-                    value: 0,
-                    exemplar: None,
-                };
-                let Reading::Counter(count) = model
-                    .entry(key(COUNTER.name))
-                    .or_insert(Reading::Counter(none))
-                else {
+                let none = Count { value: 0, exemplar: None };
+                let Reading::Counter(count) = model.entry(key(COUNTER.name)).or_insert(Reading::Counter(none)) else {
                     continue;
                 };
                 count.value = count.value.wrapping_add(amount);
             }
             Step::Level(amount) => {
-                let Reading::Gauge(sum) = model.entry(key(GAUGE.name)).or_insert(Reading::Gauge(0))
-                else {
+                let Reading::Gauge(sum) = model.entry(key(GAUGE.name)).or_insert(Reading::Gauge(0)) else {
                     continue;
                 };
                 *sum = sum.wrapping_add(amount);
             }
             Step::Last(nanos) => {
-                let empty = || Distribution {
-                    buckets: vec![0; BOUNDS.len() + 1],
-                    sum: 0,
-                    exemplars: Vec::new(),
-                };
-                let entry = model
-                    .entry(key(DURATIONS.name))
-                    .or_insert_with(|| Reading::Durations(empty()));
+                let empty = || Distribution { buckets: vec![0; BOUNDS.len() + 1], sum: 0, exemplars: Vec::new() };
+                let entry = model.entry(key(DURATIONS.name)).or_insert_with(|| Reading::Durations(empty()));
                 let Reading::Durations(read) = entry else {
                     continue;
                 };
                 // No value can poison a sum: longer than 292 years counts as that.
                 let nanos = nanos.min(1 << 63);
                 read.sum = read.sum.wrapping_add(nanos);
-                read.buckets[BOUNDS
-                    .iter()
-                    .position(|bound| nanos <= *bound)
-                    .unwrap_or(BOUNDS.len())] += 1;
+                read.buckets[BOUNDS.iter().position(|bound| nanos <= *bound).unwrap_or(BOUNDS.len())] += 1;
             }
         }
     }
@@ -122,12 +80,10 @@ fn expected(steps: &[(String, Step)]) -> BTreeMap<(&'static str, String), Readin
 fn read(registry: &Registry) -> BTreeMap<(&'static str, String), Reading> {
     let families = registry.families();
     let series = families.into_iter().flat_map(|family| {
-        family.series.into_iter().map(move |series| {
-            (
-                (family.metric.name, series.labels[0].1.to_string()),
-                series.reading,
-            )
-        })
+        family
+            .series
+            .into_iter()
+            .map(move |series| ((family.metric.name, series.labels[0].1.to_string()), series.reading))
     });
     series.collect()
 }
@@ -140,22 +96,12 @@ fn is_valid(page: &str) -> bool {
         };
         let name_ends = series.find('{').unwrap_or(series.len());
         let (name, labels) = series.split_at(name_ends);
-        let named = name
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        let named = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
         let closed = labels.is_empty() || (labels.starts_with('{') && labels.ends_with("\"}"));
-        let quotes = labels
-            .replace("\\\\", "")
-            .replace("\\\"", "")
-            .matches('"')
-            .count();
-        named
-            && closed
-            && quotes.is_multiple_of(2)
-            && value.parse::<f64>().is_ok_and(f64::is_finite)
+        let quotes = labels.replace("\\\\", "").replace("\\\"", "").matches('"').count();
+        named && closed && quotes.is_multiple_of(2) && value.parse::<f64>().is_ok_and(f64::is_finite)
     };
-    page.lines()
-        .all(|line| line.starts_with("# HELP ") || line.starts_with("# TYPE ") || valid(line))
+    page.lines().all(|line| line.starts_with("# HELP ") || line.starts_with("# TYPE ") || valid(line))
 }
 
 proptest! {

@@ -85,11 +85,7 @@ impl Registry {
         more: &[(&'static str, &'static str)],
     ) -> Durations {
         let Slot { cells, exemplars } = self.slot(metric, values, more);
-        Durations {
-            cells,
-            exemplars,
-            bounds: metric.kind.bounds(),
-        }
+        Durations { cells, exemplars, bounds: metric.kind.bounds() }
     }
 
     /// What all series hold now, by metric name and labels.
@@ -97,31 +93,14 @@ impl Registry {
         self.lock().values().map(Family::read).collect()
     }
 
-    fn slot(
-        &self,
-        metric: &'static Metric,
-        values: &[&str],
-        more: &[(&'static str, &'static str)],
-    ) -> Slot {
+    fn slot(&self, metric: &'static Metric, values: &[&str], more: &[(&'static str, &'static str)]) -> Slot {
         debug_assert_eq!(metric.labels.len(), values.len(), "{}", metric.name);
-        let own = metric
-            .labels
-            .iter()
-            .zip(values)
-            .map(|(name, value)| (*name, Cow::Owned((*value).to_owned())));
-        let more = more
-            .iter()
-            .map(|(name, value)| (*name, Cow::Borrowed(*value)));
+        let own = metric.labels.iter().zip(values).map(|(name, value)| (*name, Cow::Owned((*value).to_owned())));
+        let more = more.iter().map(|(name, value)| (*name, Cow::Borrowed(*value)));
         let labels = own.chain(more).collect();
         let mut entries = self.lock();
-        let entry = entries.entry(metric.name).or_insert_with(|| Entry {
-            metric,
-            series: BTreeMap::new(),
-        });
-        *entry
-            .series
-            .entry(labels)
-            .or_insert_with(|| Slot::new(metric.kind))
+        let entry = entries.entry(metric.name).or_insert_with(|| Entry { metric, series: BTreeMap::new() });
+        *entry.series.entry(labels).or_insert_with(|| Slot::new(metric.kind))
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Entry>> {
@@ -137,10 +116,7 @@ impl Slot {
             Kind::Gauge => (1, 0),
             Kind::Durations(bounds) => (Durations::words(bounds), bounds.len() + 1),
         };
-        Self {
-            cells: Cells::leak(words),
-            exemplars: Exemplars::leak(exemplars),
-        }
+        Self { cells: Cells::leak(words), exemplars: Exemplars::leak(exemplars) }
     }
 }
 
@@ -185,26 +161,17 @@ pub(crate) struct Distribution {
 impl Family {
     fn read(entry: &Entry) -> Self {
         let read = |slot: &Slot| match entry.metric.kind {
-            Kind::Counter => Reading::Counter(Count {
-                value: slot.cells.sum(0),
-                exemplar: slot.exemplars.read().pop(),
-            }),
+            Kind::Counter => {
+                Reading::Counter(Count { value: slot.cells.sum(0), exemplar: slot.exemplars.read().pop() })
+            }
             Kind::Gauge => Reading::Gauge(slot.cells.sum(0).cast_signed()),
             Kind::Durations(bounds) => Reading::Durations(Distribution {
-                buckets: (0..=bounds.len())
-                    .map(|bucket| slot.cells.sum(bucket))
-                    .collect(),
+                buckets: (0..=bounds.len()).map(|bucket| slot.cells.sum(bucket)).collect(),
                 sum: slot.cells.sum(bounds.len() + 1),
                 exemplars: slot.exemplars.read(),
             }),
         };
-        let series = entry.series.iter().map(|(labels, slot)| Series {
-            labels: labels.clone(),
-            reading: read(slot),
-        });
-        Self {
-            metric: entry.metric,
-            series: series.collect(),
-        }
+        let series = entry.series.iter().map(|(labels, slot)| Series { labels: labels.clone(), reading: read(slot) });
+        Self { metric: entry.metric, series: series.collect() }
     }
 }

@@ -26,14 +26,8 @@ pub(super) fn render_families(page: &mut String, families: &[Family], format: Fo
     }
 }
 
-fn write_family(
-    page: &mut String,
-    Family { metric, series }: &Family,
-    format: Format,
-) -> std::fmt::Result {
-    let Metric {
-        name, help, kind, ..
-    } = metric;
+fn write_family(page: &mut String, Family { metric, series }: &Family, format: Format) -> std::fmt::Result {
+    let Metric { name, help, kind, .. } = metric;
     let family = match format {
         Format::Text => name,
         // There a counter's family has the name without the suffix of its one sample.
@@ -59,12 +53,7 @@ fn write_family(
             }
             Reading::Gauge(value) => writeln!(page, "{name}{} {value}", braced(&labels))?,
             Reading::Durations(read) => {
-                let histogram = Histogram {
-                    name,
-                    labels: &labels,
-                    bounds: kind.bounds(),
-                    read,
-                };
+                let histogram = Histogram { name, labels: &labels, bounds: kind.bounds(), read };
                 histogram.write(page, format)?;
             }
         }
@@ -95,9 +84,7 @@ impl Histogram<'_> {
             };
             self.write_bucket(page, format, &le, below, Some(*bound))?;
         }
-        let count = buckets
-            .iter()
-            .fold(0_u64, |count, bucket| count.wrapping_add(*bucket));
+        let count = buckets.iter().fold(0_u64, |count, bucket| count.wrapping_add(*bucket));
         self.write_bucket(page, format, "+Inf", count, None)?;
         writeln!(page, "{name}_sum{} {}", braced(labels), Seconds(*sum))?;
         writeln!(page, "{name}_count{} {count}", braced(labels))
@@ -136,9 +123,7 @@ fn write_exemplar(
     Exemplar { ids, at, .. }: &Exemplar,
     value: &dyn std::fmt::Display,
 ) -> std::fmt::Result {
-    let at = at
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let at = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     write!(
         page,
         " # {{trace_id=\"{:032x}\",span_id=\"{:016x}\"}} {value} {}.{:03}",
@@ -154,21 +139,14 @@ fn render_labels(labels: &Labels) -> String {
     let mut text = String::new();
     for (name, value) in labels.iter().filter(|(_, value)| !value.is_empty()) {
         let comma = if text.is_empty() { "" } else { "," };
-        let value = value
-            .replace('\\', "\\\\")
-            .replace('"', "\\\"")
-            .replace('\n', "\\n");
+        let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
         let _ = write!(text, "{comma}{name}=\"{value}\"");
     }
     text
 }
 
 fn braced(labels: &str) -> String {
-    if labels.is_empty() {
-        String::new()
-    } else {
-        format!("{{{labels}}}")
-    }
+    if labels.is_empty() { String::new() } else { format!("{{{labels}}}") }
 }
 
 /// Nanoseconds written as seconds, exactly and without an exponent.
@@ -180,11 +158,7 @@ impl std::fmt::Display for Seconds {
         if nanos == 0 {
             return write!(formatter, "{seconds}");
         }
-        write!(
-            formatter,
-            "{seconds}.{}",
-            format!("{nanos:09}").trim_end_matches('0')
-        )
+        write!(formatter, "{seconds}.{}", format!("{nanos:09}").trim_end_matches('0'))
     }
 }
 
@@ -194,18 +168,9 @@ mod tests {
     use super::*;
     use std::time::{Duration, Instant};
 
-    static COUNTER: Metric = Metric {
-        name: "text_test_total",
-        help: "Counts.",
-        kind: Kind::Counter,
-        labels: &["kind", "code"],
-    };
-    static GAUGE: Metric = Metric {
-        name: "text_test_level",
-        help: "Level.",
-        kind: Kind::Gauge,
-        labels: &[],
-    };
+    static COUNTER: Metric =
+        Metric { name: "text_test_total", help: "Counts.", kind: Kind::Counter, labels: &["kind", "code"] };
+    static GAUGE: Metric = Metric { name: "text_test_level", help: "Level.", kind: Kind::Gauge, labels: &[] };
     static DURATIONS: Metric = Metric {
         name: "text_test_seconds",
         help: "Lasts.",
@@ -221,49 +186,31 @@ mod tests {
     fn lines_in(format: Format, name: &str) -> Vec<String> {
         let mut page = String::new();
         render(&mut page, format);
-        page.lines()
-            .filter(|line| line.contains(name))
-            .map(ToOwned::to_owned)
-            .collect()
+        page.lines().filter(|line| line.contains(name)).map(ToOwned::to_owned).collect()
     }
 
     #[test]
     fn in_open_metrics_a_counters_family_has_no_suffix() {
-        static OPEN: Metric = Metric {
-            name: "text_test_suffix_total",
-            help: "Counts.",
-            kind: Kind::Counter,
-            labels: &[],
-        };
+        static OPEN: Metric =
+            Metric { name: "text_test_suffix_total", help: "Counts.", kind: Kind::Counter, labels: &[] };
         counter(&OPEN, &[]).add(1);
         assert_eq!(
             lines_in(Format::OpenMetrics, "text_test_suffix"),
-            [
-                "# HELP text_test_suffix Counts.",
-                "# TYPE text_test_suffix counter",
-                "text_test_suffix_total 1",
-            ]
+            ["# HELP text_test_suffix Counts.", "# TYPE text_test_suffix counter", "text_test_suffix_total 1",]
         );
     }
 
     #[test]
     fn in_open_metrics_a_bucket_and_a_counter_name_the_trace_of_a_recent_example() {
-        static COUNT: Metric = Metric {
-            name: "text_test_open_total",
-            help: "Counts.",
-            kind: Kind::Counter,
-            labels: &[],
-        };
+        static COUNT: Metric =
+            Metric { name: "text_test_open_total", help: "Counts.", kind: Kind::Counter, labels: &[] };
         static OPEN: Metric = Metric {
             name: "text_test_open_seconds",
             help: "Lasts.",
             kind: Kind::Durations(&[5_000_000, 1_000_000_000]),
             labels: &[],
         };
-        let ended = Ended {
-            count: counter(&COUNT, &[]),
-            duration: durations(&OPEN, &[]),
-        };
+        let ended = Ended { count: counter(&COUNT, &[]), duration: durations(&OPEN, &[]) };
         let ids = |trace| Some(super::super::Ids { trace, span: 0xb });
         let now = Instant::now();
         ended.record(Shard::here(), Duration::from_millis(6), ids(0xa), now);
@@ -275,26 +222,13 @@ mod tests {
             let (before, after) = line.split_once(" # ").unwrap();
             assert_eq!(before, head);
             let (labels, rest) = after.split_once("} ").unwrap();
-            assert_eq!(
-                labels,
-                format!("{{trace_id=\"{trace:0>32}\",span_id=\"{:0>16}\"", "b")
-            );
+            assert_eq!(labels, format!("{{trace_id=\"{trace:0>32}\",span_id=\"{:0>16}\"", "b"));
             let (seen, at) = rest.split_once(' ').unwrap();
             assert_eq!(seen, value);
             assert!(at.parse::<f64>().unwrap() > 1e9, "{at}");
         };
-        example(
-            &lines[1],
-            r#"text_test_open_seconds_bucket{le="1.0"} 2"#,
-            "a",
-            "0.006",
-        );
-        example(
-            &lines[2],
-            r#"text_test_open_seconds_bucket{le="+Inf"} 3"#,
-            "c",
-            "2",
-        );
+        example(&lines[1], r#"text_test_open_seconds_bucket{le="1.0"} 2"#, "a", "0.006");
+        example(&lines[2], r#"text_test_open_seconds_bucket{le="+Inf"} 3"#, "c", "2");
         // The counter had one a moment ago.
         let counted = lines_in(Format::OpenMetrics, "text_test_open_total");
         example(&counted[0], "text_test_open_total 3", "a", "1");
@@ -321,10 +255,7 @@ mod tests {
     #[test]
     fn a_gauge_may_fall_below_zero() {
         gauge(&GAUGE, &[]).add(-2);
-        assert_eq!(
-            lines_of("text_test_level").last().map(String::as_str),
-            Some("text_test_level -2")
-        );
+        assert_eq!(lines_of("text_test_level").last().map(String::as_str), Some("text_test_level -2"));
     }
 
     #[test]
@@ -346,12 +277,8 @@ mod tests {
 
     #[test]
     fn seconds_are_written_exactly() {
-        for (nanos, text) in [
-            (0, "0"),
-            (1, "0.000000001"),
-            (2_500_000_000, "2.5"),
-            (u64::MAX, "18446744073.709551615"),
-        ] {
+        for (nanos, text) in [(0, "0"), (1, "0.000000001"), (2_500_000_000, "2.5"), (u64::MAX, "18446744073.709551615")]
+        {
             assert_eq!(Seconds(nanos).to_string(), text);
         }
     }

@@ -11,10 +11,7 @@ use std::any::Any;
 /// Counts what is read of a request's body, if there is any. Only axum's type of body can be counted and stay of its type,
 /// which is the one that the service below takes.
 #[inline]
-pub(super) fn count_request_body<B: Body + 'static>(
-    request: &mut Request<B>,
-    endpoint: &'static Endpoint,
-) {
+pub(super) fn count_request_body<B: Body + 'static>(request: &mut Request<B>, endpoint: &'static Endpoint) {
     if request.body().is_end_stream() {
         return;
     }

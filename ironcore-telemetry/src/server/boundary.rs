@@ -35,11 +35,7 @@ pub struct Caller<'request> {
 
 impl<'request> Caller<'request> {
     pub(super) fn of<Body>(request: &'request Request<Body>, route: Option<&'request str>) -> Self {
-        Self {
-            method: request.method(),
-            route,
-            extensions: request.extensions(),
-        }
+        Self { method: request.method(), route, extensions: request.extensions() }
     }
 
     /// The method of the request.
@@ -102,11 +98,7 @@ pub(super) fn parent(headers: &HeaderMap, boundary: Boundary) -> Context {
     let current = Context::current();
     if !current.span().span_context().is_remote() {
         let has_baggage = !current.baggage().is_empty();
-        return if has_baggage {
-            current.with_cleared_baggage()
-        } else {
-            current
-        };
+        return if has_baggage { current.with_cleared_baggage() } else { current };
     }
     // A layer outside of ours has believed the caller: its trace, its decision, its baggage. An empty span in place of
     // the caller's would count as a parent that is not sampled.
@@ -116,9 +108,7 @@ pub(super) fn parent(headers: &HeaderMap, boundary: Boundary) -> Context {
 /// The link to a caller whose trace is not continued.
 pub(super) fn links(headers: &HeaderMap, boundary: Boundary) -> Option<Vec<Link>> {
     match boundary {
-        Boundary::Public => {
-            propagation::caller(headers).map(|caller| vec![Link::with_context(caller)])
-        }
+        Boundary::Public => propagation::caller(headers).map(|caller| vec![Link::with_context(caller)]),
         Boundary::Trusted => None,
     }
 }

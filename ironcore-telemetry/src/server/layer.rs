@@ -120,10 +120,7 @@ impl HttpTelemetryLayer {
     /// });
     /// # let _ = layer;
     /// ```
-    pub fn boundary_by(
-        self,
-        ask: impl Fn(&Caller<'_>) -> Boundary + Send + Sync + 'static,
-    ) -> Self {
+    pub fn boundary_by(self, ask: impl Fn(&Caller<'_>) -> Boundary + Send + Sync + 'static) -> Self {
         self.with(|settings| settings.trust = Trust::Asked(Arc::new(ask)))
     }
 
@@ -137,10 +134,7 @@ impl<S> Layer<S> for HttpTelemetryLayer {
     type Service = HttpTelemetryService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        HttpTelemetryService {
-            inner,
-            settings: Arc::clone(&self.settings),
-        }
+        HttpTelemetryService { inner, settings: Arc::clone(&self.settings) }
     }
 }
 

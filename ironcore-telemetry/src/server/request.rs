@@ -51,10 +51,7 @@ impl HttpExchange {
             return None;
         }
         let recorder = recorder::current()?;
-        let matched = request
-            .extensions()
-            .get::<MatchedPath>()
-            .map(MatchedPath::as_str);
+        let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
         if settings.skips(matched) {
             return None;
         }
@@ -70,9 +67,7 @@ impl HttpExchange {
         let boundary = settings.trust.of(&Caller::of(request, matched));
         let parent = boundary::parent(request.headers(), boundary);
         let context = match recorder.spans() {
-            Some(start_span) => start_span(&parent, &mut || {
-                describe(request, boundary, (endpoint, matched))
-            }),
+            Some(start_span) => start_span(&parent, &mut || describe(request, boundary, (endpoint, matched))),
             // The ids of a trusted caller still reach the log lines.
             None => parent,
         };

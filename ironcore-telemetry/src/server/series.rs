@@ -30,10 +30,7 @@ struct Route {
 
 impl Route {
     const fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            endpoints: [const { OnceLock::new() }; METHODS.len()],
-        }
+        Self { name, endpoints: [const { OnceLock::new() }; METHODS.len()] }
     }
 }
 
@@ -55,11 +52,7 @@ pub(super) struct Endpoint {
 
 /// The endpoint of this name in whatever records here.
 #[inline]
-pub(super) fn endpoint(
-    recorder: &'static Recorder,
-    method: MethodIndex,
-    route: &str,
-) -> &'static Endpoint {
+pub(super) fn endpoint(recorder: &'static Recorder, method: MethodIndex, route: &str) -> &'static Endpoint {
     if !recorder.is_process() {
         return captured(recorder, method, route);
     }

@@ -17,8 +17,7 @@ impl Settings {
     /// Whether a route, or a service, is left out.
     #[inline]
     pub(super) fn skips(&self, name: Option<&str>) -> bool {
-        !self.skipped.is_empty()
-            && name.is_some_and(|name| self.skipped.iter().any(|skipped| skipped == name))
+        !self.skipped.is_empty() && name.is_some_and(|name| self.skipped.iter().any(|skipped| skipped == name))
     }
 
     /// Whether it was said that there is such a method.

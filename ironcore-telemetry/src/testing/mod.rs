@@ -78,10 +78,7 @@ impl Span {
 
 impl std::fmt::Debug for Capture {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Capture")
-            .field("spans", &self.spans())
-            .finish_non_exhaustive()
+        formatter.debug_struct("Capture").field("spans", &self.spans()).finish_non_exhaustive()
     }
 }
 
@@ -98,38 +95,21 @@ impl Capture {
         let (spans, lines) = (Arc::default(), Arc::<Mutex<Vec<String>>>::default());
         // As long as the process, like the series in it.
         let registry: &'static Registry = Box::leak(Box::new(Registry::new()));
-        let sampler = Sampler {
-            root: Sampling::Always,
-            follows_parent: true,
-        };
+        let sampler = Sampler { root: Sampling::Always, follows_parent: true };
         let resource = Resource::builder_empty().build();
         let provider = traces::provider_with(sampler, resource, Keep(Arc::clone(&spans)));
         let context = recorder::capture(registry, Box::new(traces::start_span(&provider, sampler)));
-        let all = Filter {
-            origin: "Capture",
-            directives: "trace".to_owned(),
-        };
+        let all = Filter { origin: "Capture", directives: "trace".to_owned() };
         let kept = Arc::clone(&lines);
         let keep = move |line: &[u8]| {
             let line = String::from_utf8_lossy(line).trim_end().to_owned();
-            kept.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(line);
+            kept.lock().unwrap_or_else(PoisonError::into_inner).push(line);
             Ok(())
         };
         // `trace` is a filter that can be parsed.
-        let (spans_layer, lines_layer) = (
-            traces::layer(&all, &provider).ok(),
-            logs::layer(&all, "capture", keep).ok(),
-        );
+        let (spans_layer, lines_layer) = (traces::layer(&all, &provider).ok(), logs::layer(&all, "capture", keep).ok());
         let dispatch = Dispatch::new(Subscriber::default().with(spans_layer).with(lines_layer));
-        Self {
-            registry,
-            context,
-            dispatch,
-            spans,
-            lines,
-        }
+        Self { registry, context, dispatch, spans, lines }
     }
 
     /// Runs code and records what it emits on this thread.
@@ -140,30 +120,19 @@ impl Capture {
 
     /// Runs a future and records what it emits, on whatever threads it is polled.
     pub async fn run_async<F: Future>(&self, future: F) -> F::Output {
-        future
-            .with_context(self.context.clone())
-            .with_subscriber(self.dispatch.clone())
-            .await
+        future.with_context(self.context.clone()).with_subscriber(self.dispatch.clone()).await
     }
 
     /// The spans that have ended, in the order of their ends.
     #[must_use]
     pub fn spans(&self) -> Vec<Span> {
-        self.spans
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .map(Span::of)
-            .collect()
+        self.spans.lock().unwrap_or_else(PoisonError::into_inner).iter().map(Span::of).collect()
     }
 
     /// The log lines, one JSON object each.
     #[must_use]
     pub fn log_lines(&self) -> Vec<String> {
-        self.lines
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The sum of a counter, a gauge, or the number of values of a histogram, over all series that have these labels.
@@ -172,29 +141,19 @@ impl Capture {
     pub fn value(&self, metric: &str, labels: &[(&str, &str)]) -> i64 {
         let series = self.series(metric);
         let wanted = series.iter().filter(|series| {
-            labels.iter().all(|(name, value)| {
-                series
-                    .labels
-                    .iter()
-                    .any(|(known, has)| known == name && has == value)
-            })
+            labels.iter().all(|(name, value)| series.labels.iter().any(|(known, has)| known == name && has == value))
         });
         let read = |reading: &Reading| match reading {
             Reading::Counter(count) => i64::try_from(count.value).unwrap_or(i64::MAX),
             Reading::Gauge(value) => *value,
-            Reading::Durations(read) => {
-                i64::try_from(read.buckets.iter().sum::<u64>()).unwrap_or(i64::MAX)
-            }
+            Reading::Durations(read) => i64::try_from(read.buckets.iter().sum::<u64>()).unwrap_or(i64::MAX),
         };
         wanted.map(|series| read(&series.reading)).sum()
     }
 
     fn series(&self, metric: &str) -> Vec<Series> {
         let families = self.registry.families().into_iter();
-        families
-            .filter(|family| family.metric.name == metric)
-            .flat_map(|family| family.series)
-            .collect()
+        families.filter(|family| family.metric.name == metric).flat_map(|family| family.series).collect()
     }
 
     /// Asserts that exactly one operation of this name ended, and so: as a span, as a count and as a duration.
@@ -203,35 +162,18 @@ impl Capture {
     /// When it did not.
     #[track_caller]
     pub fn assert_operation(&self, name: &str, outcome: &str) {
-        let spans: Vec<_> = self
-            .spans()
-            .into_iter()
-            .filter(|span| span.name == name)
-            .collect();
-        let outcomes: Vec<_> = spans
-            .iter()
-            .filter_map(|span| span.attribute(names::attribute::OUTCOME))
-            .collect();
+        let spans: Vec<_> = self.spans().into_iter().filter(|span| span.name == name).collect();
+        let outcomes: Vec<_> = spans.iter().filter_map(|span| span.attribute(names::attribute::OUTCOME)).collect();
         assert!(
             outcomes == [outcome],
             "expected one operation {name} that ended {outcome}; found {outcomes:?} among {:#?}",
             self.spans()
         );
         let (domain, operation) = name.split_once('.').unwrap_or((name, ""));
-        let labels = [
-            ("domain", domain),
-            ("operation", operation),
-            ("outcome", outcome),
-        ];
-        for metric in [
-            names::BUSINESS_OPERATIONS.name,
-            names::BUSINESS_OPERATION_DURATION.name,
-        ] {
+        let labels = [("domain", domain), ("operation", operation), ("outcome", outcome)];
+        for metric in [names::BUSINESS_OPERATIONS.name, names::BUSINESS_OPERATION_DURATION.name] {
             let value = self.value(metric, &labels);
-            assert!(
-                value == 1,
-                "expected 1 in {metric} of {name} that ended {outcome}; found {value}"
-            );
+            assert!(value == 1, "expected 1 in {metric} of {name} that ended {outcome}; found {value}");
         }
     }
 
@@ -242,15 +184,8 @@ impl Capture {
     #[track_caller]
     pub fn assert_label_within(&self, metric: &str, label: &str, allowed: &[&str]) {
         let series = self.series(metric);
-        for (_, value) in series
-            .iter()
-            .flat_map(|series| &series.labels)
-            .filter(|(name, _)| *name == label)
-        {
-            assert!(
-                allowed.contains(&value.as_ref()),
-                "{metric} has {label}={value:?}; allowed: {allowed:?}"
-            );
+        for (_, value) in series.iter().flat_map(|series| &series.labels).filter(|(name, _)| *name == label) {
+            assert!(allowed.contains(&value.as_ref()), "{metric} has {label}={value:?}; allowed: {allowed:?}");
         }
     }
 
@@ -281,14 +216,8 @@ impl Capture {
     }
 
     fn everything(&self) -> Vec<(&'static str, String)> {
-        let spans = self
-            .spans()
-            .into_iter()
-            .map(|span| ("a span", format!("{span:?}")));
-        let lines = self
-            .log_lines()
-            .into_iter()
-            .map(|line| ("a log line", line));
+        let spans = self.spans().into_iter().map(|span| ("a span", format!("{span:?}")));
+        let lines = self.log_lines().into_iter().map(|line| ("a log line", line));
         let families = self.registry.families();
         let labels = families
             .iter()
@@ -307,16 +236,8 @@ impl Span {
             span_id: span.span_context.span_id().to_string(),
             parent_id: (parent != trace::SpanId::INVALID).then(|| parent.to_string()),
             is_error: matches!(span.status, Status::Error { .. }),
-            attributes: span
-                .attributes
-                .iter()
-                .map(|pair| (pair.key.to_string(), pair.value.to_string()))
-                .collect(),
-            events: span
-                .events
-                .iter()
-                .map(|event| event.name.to_string())
-                .collect(),
+            attributes: span.attributes.iter().map(|pair| (pair.key.to_string(), pair.value.to_string())).collect(),
+            events: span.events.iter().map(|event| event.name.to_string()).collect(),
             links: span
                 .links
                 .iter()
@@ -335,10 +256,7 @@ impl SpanProcessor for Keep {
     fn on_start(&self, _: &mut opentelemetry_sdk::trace::Span, _: &Context) {}
 
     fn on_end(&self, span: SpanData) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(span);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(span);
     }
 
     fn force_flush(&self) -> OTelSdkResult {

@@ -9,30 +9,20 @@ type Check = (&'static str, fn(&str) -> bool);
 /// The kind of secret that a text seems to hold.
 pub(super) fn found(text: &str) -> Option<&'static str> {
     let checks: [Check; 6] = [
-        ("a private key in PEM", |text| {
-            text.contains("PRIVATE KEY-----")
-        }),
-        ("an extended private key", |text| {
-            words(text).any(is_extended_key)
-        }),
+        ("a private key in PEM", |text| text.contains("PRIVATE KEY-----")),
+        ("an extended private key", |text| words(text).any(is_extended_key)),
         ("a JSON web token", |text| words(text).any(is_web_token)),
         ("a bearer token", |text| {
-            text.split("earer ")
-                .skip(1)
-                .any(|rest| words(rest).next().is_some_and(|word| word.len() >= 16))
+            text.split("earer ").skip(1).any(|rest| words(rest).next().is_some_and(|word| word.len() >= 16))
         }),
         ("a card number", has_card_number),
         ("a mnemonic", has_mnemonic),
     ];
-    checks
-        .into_iter()
-        .find(|(_, check)| check(text))
-        .map(|(kind, _)| kind)
+    checks.into_iter().find(|(_, check)| check(text)).map(|(kind, _)| kind)
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')))
-        .filter(|word| !word.is_empty())
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))).filter(|word| !word.is_empty())
 }
 
 /// BIP 32: `xprv` or `tprv` and 107 characters of base 58.
@@ -50,12 +40,8 @@ fn is_web_token(word: &str) -> bool {
 /// amounts and times in nanoseconds, are none.
 fn has_card_number(text: &str) -> bool {
     let runs = text.split(|c: char| !(c.is_ascii_digit() || c == ' ' || c == '-'));
-    runs.map(|run| {
-        run.chars()
-            .filter_map(|c| c.to_digit(10))
-            .collect::<Vec<_>>()
-    })
-    .any(|digits| matches!(digits.len(), 15 | 16) && luhn(&digits))
+    runs.map(|run| run.chars().filter_map(|c| c.to_digit(10)).collect::<Vec<_>>())
+        .any(|digits| matches!(digits.len(), 15 | 16) && luhn(&digits))
 }
 
 fn luhn(digits: &[u32]) -> bool {
@@ -64,13 +50,7 @@ fn luhn(digits: &[u32]) -> bool {
         .iter()
         .rev()
         .enumerate()
-        .map(|(place, digit)| {
-            if place % 2 == 1 {
-                doubled(*digit)
-            } else {
-                *digit
-            }
-        })
+        .map(|(place, digit)| if place % 2 == 1 { doubled(*digit) } else { *digit })
         .sum();
     sum > 0 && sum.is_multiple_of(10)
 }
@@ -81,8 +61,7 @@ fn has_mnemonic(text: &str) -> bool {
     let mut run = 0;
     text.split(' ').any(|word| {
         let word = word.trim_matches(|c: char| !c.is_ascii_alphabetic());
-        let could_be =
-            (3..=8).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_lowercase());
+        let could_be = (3..=8).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_lowercase());
         run = if could_be { run + 1 } else { 0 };
         run >= MNEMONIC
     })
@@ -95,27 +74,15 @@ mod tests {
     #[test]
     fn secrets_are_found() {
         let mnemonic = [
-            "legal", "winner", "thank", "year", "wave", "sausage", "worth", "useful", "legal",
-            "winner", "thank", "yellow",
+            "legal", "winner", "thank", "year", "wave", "sausage", "worth", "useful", "legal", "winner", "thank",
+            "yellow",
         ];
         for (text, kind) in [
             (format!("\"{}\"", mnemonic.join(" ")), "a mnemonic"),
-            (
-                "-----BEGIN EC PRIVATE KEY-----".to_owned(),
-                "a private key in PEM",
-            ),
-            (
-                format!("key=xprv{}", "9s21ZrQH143K".repeat(9)),
-                "an extended private key",
-            ),
-            (
-                "t=eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJSMeK".to_owned(),
-                "a JSON web token",
-            ),
-            (
-                "authorization: Bearer 0123456789abcdef0123".to_owned(),
-                "a bearer token",
-            ),
+            ("-----BEGIN EC PRIVATE KEY-----".to_owned(), "a private key in PEM"),
+            (format!("key=xprv{}", "9s21ZrQH143K".repeat(9)), "an extended private key"),
+            ("t=eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJSMeK".to_owned(), "a JSON web token"),
+            ("authorization: Bearer 0123456789abcdef0123".to_owned(), "a bearer token"),
             ("card 4111 1111 1111 1111".to_owned(), "a card number"),
         ] {
             assert_eq!(found(&text), Some(kind), "{text}");

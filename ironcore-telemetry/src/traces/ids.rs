@@ -19,9 +19,7 @@ pub(super) struct Ids;
 
 impl IdGenerator for Ids {
     fn new_trace_id(&self) -> TraceId {
-        NEXT_TRACE
-            .take()
-            .unwrap_or_else(|| RandomIdGenerator::default().new_trace_id())
+        NEXT_TRACE.take().unwrap_or_else(|| RandomIdGenerator::default().new_trace_id())
     }
 
     fn new_span_id(&self) -> SpanId {

@@ -17,16 +17,11 @@ use tracing_subscriber::{EnvFilter, Layer, filter};
 ///
 /// # Errors
 /// The filter's directives cannot be parsed.
-pub(crate) fn layer<S>(
-    filter: &Filter,
-    provider: &SdkTracerProvider,
-) -> Result<impl Layer<S> + use<S>, InitError>
+pub(crate) fn layer<S>(filter: &Filter, provider: &SdkTracerProvider) -> Result<impl Layer<S> + use<S>, InitError>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
-    let directives = EnvFilter::builder()
-        .parse(&filter.directives)
-        .map_err(|error| filter.refused(&error))?;
+    let directives = EnvFilter::builder().parse(&filter.directives).map_err(|error| filter.refused(&error))?;
     let layer = tracing_opentelemetry::layer()
         .with_tracer(provider.tracer(names::SCOPE))
         .with_location(false)
@@ -35,14 +30,7 @@ where
         .with_tracked_inactivity(false);
     // Asked for each span, not once for each place in the code: the transports' spans are told by their thread.
     // An event is refused for good, so that one that no log line is made of costs nothing.
-    let wanted =
-        filter::dynamic_filter_fn(|metadata, _| metadata.is_span() && !export::is_own_thread())
-            .with_callsite_filter(|metadata| {
-                if metadata.is_span() {
-                    Interest::sometimes()
-                } else {
-                    Interest::never()
-                }
-            });
+    let wanted = filter::dynamic_filter_fn(|metadata, _| metadata.is_span() && !export::is_own_thread())
+        .with_callsite_filter(|metadata| if metadata.is_span() { Interest::sometimes() } else { Interest::never() });
     Ok(layer.with_filter(wanted.and(directives)))
 }

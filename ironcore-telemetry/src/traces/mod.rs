@@ -12,13 +12,10 @@ use crate::config::{Sampler, Sampling};
 use crate::names;
 use ids::Ids;
 use opentelemetry::Context;
-use opentelemetry::trace::{
-    SpanBuilder, SpanContext, SpanKind, TraceContextExt, TraceFlags, Tracer, TracerProvider,
-};
+use opentelemetry::trace::{SpanBuilder, SpanContext, SpanKind, TraceContextExt, TraceFlags, Tracer, TracerProvider};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{
-    IdGenerator, Sampler as SdkSampler, SamplingDecision, SdkTracerProvider, ShouldSample,
-    SpanLimits, SpanProcessor,
+    IdGenerator, Sampler as SdkSampler, SamplingDecision, SdkTracerProvider, ShouldSample, SpanLimits, SpanProcessor,
 };
 use std::sync::Arc;
 
@@ -32,11 +29,7 @@ const LIMITS: SpanLimits = SpanLimits {
 };
 
 /// The provider whose spans end in the queue.
-pub(crate) fn provider(
-    sampler: Sampler,
-    resource: Resource,
-    queue: &Arc<SpanQueue>,
-) -> SdkTracerProvider {
+pub(crate) fn provider(sampler: Sampler, resource: Resource, queue: &Arc<SpanQueue>) -> SdkTracerProvider {
     provider_with(sampler, resource, queue::Processor::new(Arc::clone(queue)))
 }
 
@@ -70,23 +63,12 @@ pub(crate) fn start_span(
         let span = parent.span();
         let parent_ids = span.span_context();
         let has_parent = parent_ids.is_valid();
-        let trace_id = if has_parent {
-            parent_ids.trace_id()
-        } else {
-            Ids.new_trace_id()
-        };
+        let trace_id = if has_parent { parent_ids.trace_id() } else { Ids.new_trace_id() };
         let is_sampled = if has_parent && sampler.follows_parent {
             parent_ids.is_sampled()
         } else {
             // None of our samplers looks at more than the parent and the id.
-            let asked = sdk_sampler.should_sample(
-                Some(parent),
-                trace_id,
-                "",
-                &SpanKind::Internal,
-                &[],
-                &[],
-            );
+            let asked = sdk_sampler.should_sample(Some(parent), trace_id, "", &SpanKind::Internal, &[], &[]);
             asked.decision == SamplingDecision::RecordAndSample
         };
         if !is_sampled {
@@ -108,22 +90,13 @@ pub(crate) fn start_span(
     }
 }
 
-fn sdk_sampler(
-    Sampler {
-        root,
-        follows_parent,
-    }: Sampler,
-) -> SdkSampler {
+fn sdk_sampler(Sampler { root, follows_parent }: Sampler) -> SdkSampler {
     let root = match root {
         Sampling::Always => SdkSampler::AlwaysOn,
         Sampling::Never => SdkSampler::AlwaysOff,
         Sampling::Ratio(share) => SdkSampler::TraceIdRatioBased(share),
     };
-    if follows_parent {
-        SdkSampler::ParentBased(Box::new(root))
-    } else {
-        root
-    }
+    if follows_parent { SdkSampler::ParentBased(Box::new(root)) } else { root }
 }
 
 #[cfg(test)]
@@ -152,10 +125,7 @@ mod tests {
 
     #[test]
     fn a_span_that_is_described_is_sampled_whatever_its_description_starts() {
-        let sampler = Sampler {
-            root: Sampling::Ratio(0.5),
-            follows_parent: true,
-        };
+        let sampler = Sampler { root: Sampling::Ratio(0.5), follows_parent: true };
         let provider = provider_with(sampler, Resource::builder_empty().build(), Nowhere);
         let start = start_span(&provider, sampler);
         let outside = Context::new();

@@ -219,9 +219,7 @@ impl SpanQueue {
 fn note_failure(state: &mut State, error: &str) {
     let error = error.to_owned();
     if state.last_failure.replace(error.clone()).is_none() {
-        say(
-            move || tracing::warn!(target: "ironcore_telemetry", error, "spans cannot be delivered"),
-        );
+        say(move || tracing::warn!(target: "ironcore_telemetry", error, "spans cannot be delivered"));
     }
 }
 

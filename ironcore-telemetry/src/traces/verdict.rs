@@ -44,8 +44,7 @@ pub(super) fn judge(result: &OTelSdkResult) -> Verdict {
         let (_, code) = text.split_once(mark)?;
         code.split(|c: char| !c.is_alphanumeric()).next()
     };
-    let is_final =
-        |mark, retryable: &[&str]| code(mark).is_some_and(|code| !retryable.contains(&code));
+    let is_final = |mark, retryable: &[&str]| code(mark).is_some_and(|code| !retryable.contains(&code));
     if is_final("gRPC code: ", RETRYABLE_CODES) || is_final("status code: ", RETRYABLE_STATUSES) {
         Verdict::Refused
     } else {
@@ -68,16 +67,8 @@ mod tests {
 
     #[test]
     fn grpc_codes_are_final_or_not_as_otlp_says() {
-        for code in [
-            "Cancelled",
-            "DeadlineExceeded",
-            "Aborted",
-            "OutOfRange",
-            "Unavailable",
-            "DataLoss",
-        ] {
-            let text =
-                format!("TonicTracesClient export failed with gRPC code: {code}: transport error");
+        for code in ["Cancelled", "DeadlineExceeded", "Aborted", "OutOfRange", "Unavailable", "DataLoss"] {
+            let text = format!("TonicTracesClient export failed with gRPC code: {code}: transport error");
             assert_eq!(failure(&text), Verdict::Failed, "{code}");
         }
         for code in [
@@ -108,25 +99,13 @@ mod tests {
             (503, Verdict::Failed),
             (504, Verdict::Failed),
         ] {
-            assert_eq!(
-                failure(&format!("HTTP export failed with status code: {status}")),
-                verdict,
-                "{status}"
-            );
+            assert_eq!(failure(&format!("HTTP export failed with status code: {status}")), verdict, "{status}");
         }
     }
 
     #[test]
     fn what_never_reached_the_collector_is_tried_again() {
-        assert_eq!(
-            failure("network error: connection refused"),
-            Verdict::Failed
-        );
-        assert_eq!(
-            judge(&Err(OTelSdkError::Timeout(std::time::Duration::from_secs(
-                1
-            )))),
-            Verdict::Failed
-        );
+        assert_eq!(failure("network error: connection refused"), Verdict::Failed);
+        assert_eq!(judge(&Err(OTelSdkError::Timeout(std::time::Duration::from_secs(1)))), Verdict::Failed);
     }
 }

@@ -51,12 +51,7 @@ impl<B: Body, X: Exchange> RecordedBody<B, X> {
             Some(exchange)
         });
         let left = exchange.as_ref().and_then(|_| length_of(&response));
-        response.map(|inner| Self {
-            left,
-            inner: Some(inner),
-            polling: false,
-            exchange,
-        })
+        response.map(|inner| Self { left, inner: Some(inner), polling: false, exchange })
     }
 }
 
@@ -76,12 +71,7 @@ impl<B, X: Exchange> std::fmt::Debug for RecordedBody<B, X> {
 
 impl<B: Default, X: Exchange> Default for RecordedBody<B, X> {
     fn default() -> Self {
-        Self {
-            inner: Some(B::default()),
-            polling: false,
-            left: None,
-            exchange: None,
-        }
+        Self { inner: Some(B::default()), polling: false, left: None, exchange: None }
     }
 }
 
@@ -90,10 +80,7 @@ impl<B: Body<Error: 'static>, X: Exchange> Body for RecordedBody<B, X> {
     type Error = B::Error;
 
     #[inline]
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        task: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
         let Some(mut inner) = this.inner.as_mut().as_pin_mut() else {
             return Poll::Ready(None);
@@ -139,8 +126,6 @@ impl<B: Body<Error: 'static>, X: Exchange> Body for RecordedBody<B, X> {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner
-            .as_ref()
-            .map_or_else(SizeHint::new, Body::size_hint)
+        self.inner.as_ref().map_or_else(SizeHint::new, Body::size_hint)
     }
 }

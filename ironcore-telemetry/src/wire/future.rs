@@ -37,11 +37,7 @@ pin_project! {
 
 impl<F, X: Exchange> RecordedResponse<F, X> {
     pub(crate) const fn new(inner: F, exchange: Option<X>) -> Self {
-        Self {
-            inner: Some(inner),
-            polling: false,
-            exchange,
-        }
+        Self { inner: Some(inner), polling: false, exchange }
     }
 }
 

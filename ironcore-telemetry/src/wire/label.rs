@@ -25,10 +25,7 @@ pub(crate) trait Named {
 
 impl<T: Named> Known<T> {
     pub(crate) const fn new(most: usize) -> Self {
-        Self {
-            most,
-            all: RwLock::new(BTreeMap::new()),
-        }
+        Self { most, all: RwLock::new(BTreeMap::new()) }
     }
 
     /// The one of this name, made when it is new; `_OTHER` when there are too many already.
@@ -39,17 +36,12 @@ impl<T: Named> Known<T> {
         name: &str,
         new: impl FnOnce(&'static str) -> T,
     ) -> &'static T {
-        self.look(hints, name)
-            .unwrap_or_else(|| self.find(name, new))
+        self.look(hints, name).unwrap_or_else(|| self.find(name, new))
     }
 
     /// The one of this name, if there is one already.
     #[inline]
-    pub(crate) fn look(
-        &self,
-        hints: &'static LocalKey<Hints<T>>,
-        name: &str,
-    ) -> Option<&'static T> {
+    pub(crate) fn look(&self, hints: &'static LocalKey<Hints<T>>, name: &str) -> Option<&'static T> {
         let hint = hints.try_with(|hints| hints.get(place(name)).and_then(Cell::get));
         if let Ok(Some(hint)) = hint
             && hint.name() == name
@@ -125,10 +117,7 @@ mod tests {
         // Who came first stays, and the rest has one place.
         assert_eq!(name_of("b"), "b");
         let all = KNOWN.all.read().unwrap();
-        assert_eq!(
-            all.keys().copied().collect::<Vec<_>>(),
-            [OTHER, "a", "b", "c"]
-        );
+        assert_eq!(all.keys().copied().collect::<Vec<_>>(), [OTHER, "a", "b", "c"]);
     }
 
     #[test]

@@ -6,9 +6,8 @@ use opentelemetry::KeyValue;
 use std::borrow::Cow;
 
 /// The ten methods that are known, and what every other one is called, so that no caller can make series.
-pub(crate) const METHODS: [&str; 11] = [
-    "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE", "QUERY", OTHER,
-];
+pub(crate) const METHODS: [&str; 11] =
+    ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE", "QUERY", OTHER];
 
 /// A place in [`METHODS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,11 +21,7 @@ impl MethodIndex {
 
     /// How a span's name begins.
     pub(crate) fn shown(self) -> &'static str {
-        if self.is_other() {
-            "HTTP"
-        } else {
-            self.label()
-        }
+        if self.is_other() { "HTTP" } else { self.label() }
     }
 
     pub(crate) const fn is_other(self) -> bool {
@@ -40,10 +35,7 @@ impl MethodIndex {
 
 /// Where a method stands.
 pub(crate) fn method_index(method: &Method) -> MethodIndex {
-    let place = METHODS
-        .iter()
-        .position(|known| *known == method.as_str())
-        .unwrap_or(METHODS.len() - 1);
+    let place = METHODS.iter().position(|known| *known == method.as_str()).unwrap_or(METHODS.len() - 1);
     MethodIndex(place)
 }
 
@@ -53,11 +45,7 @@ const OTHER_STATUS: u16 = 1_000;
 /// A status of those that HTTP knows, and nginx' 499; every other is one, so that no peer can make series.
 pub(crate) fn closed_status(status: u16) -> u16 {
     let known = StatusCode::from_u16(status).is_ok_and(|code| code.canonical_reason().is_some());
-    if known || status == 499 {
-        status
-    } else {
-        OTHER_STATUS
-    }
+    if known || status == 499 { status } else { OTHER_STATUS }
 }
 
 /// Whether it is what unknown ones are counted as.
@@ -72,11 +60,7 @@ pub(crate) fn status_attribute(status: u16) -> Option<KeyValue> {
 
 /// How a status is called in a label.
 pub(crate) fn status_label(status: u16) -> Cow<'static, str> {
-    if is_other_status(status) {
-        OTHER.into()
-    } else {
-        status.to_string().into()
-    }
+    if is_other_status(status) { OTHER.into() } else { status.to_string().into() }
 }
 
 /// As the semantic conventions write it.

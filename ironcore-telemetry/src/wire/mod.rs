@@ -18,8 +18,8 @@ pub use future::RecordedResponse;
 pub(crate) use label::{Hints, Known, Named};
 #[cfg(feature = "http")]
 pub(crate) use method::{
-    METHODS, MethodIndex, closed_status, is_other_status, method_index, protocol_version,
-    status_attribute, status_label,
+    METHODS, MethodIndex, closed_status, is_other_status, method_index, protocol_version, status_attribute,
+    status_label,
 };
 #[cfg(feature = "grpc")]
 pub(crate) use rpc::{Code, Messages, method_of, timeout_of};
@@ -78,12 +78,7 @@ pub enum End {
 }
 
 /// Ends the span of an exchange with its status, and with what went wrong; `is_error` says whether that was a fault.
-pub(crate) fn end_span(
-    context: &Context,
-    status: Option<KeyValue>,
-    error: Option<Cow<'static, str>>,
-    is_error: bool,
-) {
+pub(crate) fn end_span(context: &Context, status: Option<KeyValue>, error: Option<Cow<'static, str>>, is_error: bool) {
     let span = context.span();
     if let Some(status) = status {
         span.set_attribute(status);
@@ -99,9 +94,5 @@ pub(crate) fn end_span(
 
 /// What it means to a server that nobody has waited for the end: a handler that panics takes its response along.
 pub(crate) fn dropped_by_server() -> End {
-    if std::thread::panicking() {
-        End::Panicked
-    } else {
-        End::Cancelled
-    }
+    if std::thread::panicking() { End::Panicked } else { End::Cancelled }
 }

@@ -102,10 +102,7 @@ const PATH: usize = 256;
 /// The service and the method of a path `/package.Service/Method`; `None` for one that cannot be a method's.
 pub(crate) fn method_of(path: &str) -> Option<(&str, &str)> {
     let is_name = |text: &str| {
-        !text.is_empty()
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'))
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'))
     };
     let (service, method) = path.strip_prefix('/')?.split_once('/')?;
     (path.len() <= PATH && is_name(service) && is_name(method)).then_some((service, method))
@@ -186,23 +183,15 @@ mod tests {
         }
         for cut in [1, 2, 4, 5, 7, 1_000] {
             let mut messages = Messages::default();
-            let begun: u64 = stream
-                .chunks(cut)
-                .map(|part| messages.begun_in(&part))
-                .sum();
+            let begun: u64 = stream.chunks(cut).map(|part| messages.begun_in(&part)).sum();
             assert_eq!(begun, 4, "cut by {cut}");
         }
     }
 
     #[test]
     fn a_path_that_no_method_can_have_is_none() {
-        assert_eq!(
-            method_of("/ironcore.swap.v1.Swap/Execute"),
-            Some(("ironcore.swap.v1.Swap", "Execute"))
-        );
-        for path in [
-            "", "/", "/a", "/a/", "//b", "/a/b/c", "/a b/c", "/a/b?c", "a/b", "/ä/b",
-        ] {
+        assert_eq!(method_of("/ironcore.swap.v1.Swap/Execute"), Some(("ironcore.swap.v1.Swap", "Execute")));
+        for path in ["", "/", "/a", "/a/", "//b", "/a/b/c", "/a b/c", "/a/b?c", "a/b", "/ä/b"] {
             assert_eq!(method_of(path), None, "{path}");
         }
         assert_eq!(method_of(&format!("/a/{}", "b".repeat(300))), None);
@@ -211,17 +200,11 @@ mod tests {
     #[test]
     fn a_timeout_has_a_unit_and_eight_digits_at_most() {
         let timeout = |text: &str| {
-            let headers = [(
-                http::HeaderName::from_static("grpc-timeout"),
-                text.parse().unwrap(),
-            )];
+            let headers = [(http::HeaderName::from_static("grpc-timeout"), text.parse().unwrap())];
             timeout_of(&headers.into_iter().collect())
         };
         assert_eq!(timeout("250m"), Some(Duration::from_millis(250)));
-        assert_eq!(
-            timeout("99999999H"),
-            Some(Duration::from_secs(99_999_999 * 3_600))
-        );
+        assert_eq!(timeout("99999999H"), Some(Duration::from_secs(99_999_999 * 3_600)));
         for text in ["", "m", "1", "123456789S", "-1S", "1x"] {
             assert_eq!(timeout(text), None, "{text}");
         }
@@ -230,10 +213,7 @@ mod tests {
     #[test]
     fn what_is_no_code_is_unknown_and_what_is_not_of_grpc_is_mapped() {
         let code = |text: &str| {
-            let headers = [(
-                http::HeaderName::from_static("grpc-status"),
-                text.parse().unwrap(),
-            )];
+            let headers = [(http::HeaderName::from_static("grpc-status"), text.parse().unwrap())];
             Code::of(&headers.into_iter().collect()).map(Code::name)
         };
         assert_eq!(code("5"), Some("NOT_FOUND"));

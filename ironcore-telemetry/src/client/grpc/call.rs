@@ -47,9 +47,7 @@ impl GrpcClientExchange {
         if rpc.is_other() {
             recorder::overflow(recorder.registry, Closed::GrpcClientMethod);
         }
-        let span = recorder
-            .inner_spans()
-            .map(|(start_span, parent)| start_span(&parent, &mut || describe(peer, rpc)));
+        let span = recorder.inner_spans().map(|(start_span, parent)| start_span(&parent, &mut || describe(peer, rpc)));
         let has_span = span.is_some();
         let context = span.unwrap_or_else(Context::current);
         targets.tell(is_target, &context, request.headers_mut());
@@ -146,12 +144,8 @@ impl Drop for GrpcClientExchange {
 
 /// The code that an error of the transport stands for, if it is one of tonic's.
 fn code_in(error: &dyn Any) -> Option<Code> {
-    let boxed = error
-        .downcast_ref::<Box<dyn Error + Send + Sync>>()
-        .map(|error| &**error as &(dyn Error + 'static));
-    let status = error
-        .downcast_ref::<tonic::Status>()
-        .map(|error| error as &(dyn Error + 'static));
+    let boxed = error.downcast_ref::<Box<dyn Error + Send + Sync>>().map(|error| &**error as &(dyn Error + 'static));
+    let status = error.downcast_ref::<tonic::Status>().map(|error| error as &(dyn Error + 'static));
     let mut cause = boxed.or(status).or_else(|| of_transport(error));
     while let Some(error) = cause {
         if let Some(status) = error.downcast_ref::<tonic::Status>() {
@@ -166,9 +160,7 @@ fn code_in(error: &dyn Any) -> Option<Code> {
 }
 
 fn of_transport(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
-    error
-        .downcast_ref::<tonic::transport::Error>()
-        .map(|error| error as &(dyn Error + 'static))
+    error.downcast_ref::<tonic::transport::Error>().map(|error| error as &(dyn Error + 'static))
 }
 
 /// The span of a call, as it starts.
@@ -178,11 +170,7 @@ fn describe(peer: &'static str, rpc: &'static Rpc) -> SpanBuilder {
     attributes.push(KeyValue::new(attribute::RPC_METHOD, rpc.full_name()));
     attributes.push(KeyValue::new(attribute::PEER_NAME, peer));
     SpanBuilder {
-        name: Cow::Borrowed(if rpc.is_other() {
-            "grpc"
-        } else {
-            rpc.full_name()
-        }),
+        name: Cow::Borrowed(if rpc.is_other() { "grpc" } else { rpc.full_name() }),
         span_kind: Some(SpanKind::Client),
         attributes: Some(attributes),
         ..SpanBuilder::default()

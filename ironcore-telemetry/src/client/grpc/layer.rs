@@ -54,12 +54,7 @@ impl GrpcClientTelemetryLayer {
     }
 
     fn with(peer: &'static str, address: Uri, targets: Targets) -> Self {
-        Self {
-            peer,
-            is_target: targets.include(&address),
-            address,
-            targets: Arc::new(targets),
-        }
+        Self { peer, is_target: targets.include(&address), address, targets: Arc::new(targets) }
     }
 
     /// Sends the trace context to a host too (`ledger.example.org`), or to all hosts below one (`*.example.org`).
@@ -82,10 +77,7 @@ impl<S> Layer<S> for GrpcClientTelemetryLayer {
     type Service = GrpcClientTelemetryService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        GrpcClientTelemetryService {
-            inner,
-            layer: self.clone(),
-        }
+        GrpcClientTelemetryService { inner, layer: self.clone() }
     }
 }
 

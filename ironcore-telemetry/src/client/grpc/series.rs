@@ -31,10 +31,7 @@ struct Peer {
 
 impl Peer {
     const fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            methods: Known::new(METHODS),
-        }
+        Self { name, methods: Known::new(METHODS) }
     }
 }
 
@@ -96,6 +93,5 @@ pub(super) fn rpc(recorder: &Recorder, peer: &'static str, path: &str) -> &'stat
     if peer.name == OTHER {
         recorder::overflow(recorder.registry, Closed::GrpcClientPeer);
     }
-    peer.methods
-        .find(path, |path| Rpc::new(series::process(), peer.name, path))
+    peer.methods.find(path, |path| Rpc::new(series::process(), peer.name, path))
 }

@@ -25,10 +25,7 @@ pub(super) enum Place {
 
 impl Received {
     pub(super) fn at(place: Place) -> Self {
-        Self {
-            messages: Messages::default(),
-            place,
-        }
+        Self { messages: Messages::default(), place }
     }
 }
 

@@ -71,10 +71,8 @@ impl GrpcExchange {
         }
         let rpc = series::known(recorder, path, settings);
         let is_known = !rpc.is_other();
-        let unknown = (!is_known && wire::method_of(path).is_some()).then(|| Unknown {
-            path: Some(path.into()),
-            received: Arc::default(),
-        });
+        let unknown = (!is_known && wire::method_of(path).is_some())
+            .then(|| Unknown { path: Some(path.into()), received: Arc::default() });
         let route = is_known.then(|| rpc.full_name());
         let boundary = settings.trust.of(&Caller::of(request, route));
         let parent = boundary::parent(request.headers(), boundary);
@@ -109,11 +107,7 @@ impl GrpcExchange {
     /// Counts the call as one of its method from here on: something behind it has answered.
     #[cold]
     fn learn(&mut self) {
-        let Some(path) = self
-            .unknown
-            .as_mut()
-            .and_then(|unknown| unknown.path.take())
-        else {
+        let Some(path) = self.unknown.as_mut().and_then(|unknown| unknown.path.take()) else {
             return;
         };
         let rpc = series::learn(self.recorder, &path);
@@ -141,9 +135,7 @@ impl GrpcExchange {
             self.learn();
         }
         if let Some(unknown) = &self.unknown {
-            self.rpc
-                .received
-                .add(unknown.received.load(Ordering::Relaxed));
+            self.rpc.received.add(unknown.received.load(Ordering::Relaxed));
         }
         if self.rpc.is_other() {
             recorder::overflow(self.recorder.registry, Closed::GrpcMethod);
@@ -190,12 +182,7 @@ impl GrpcExchange {
             _ => None,
         };
         let status = KeyValue::new(attribute::RPC_STATUS, code.name());
-        wire::end_span(
-            &self.context,
-            Some(status),
-            error.map(Into::into),
-            code.is_of_server(),
-        );
+        wire::end_span(&self.context, Some(status), error.map(Into::into), code.is_of_server());
     }
 }
 
@@ -253,11 +240,7 @@ fn describe<Body>(request: &Request<Body>, boundary: Boundary, rpc: &'static Rpc
     let mut attributes = Vec::with_capacity(ATTRIBUTES);
     attributes.push(KeyValue::new(attribute::RPC_SYSTEM, "grpc"));
     SpanBuilder {
-        name: Cow::Borrowed(if rpc.is_other() {
-            "grpc"
-        } else {
-            rpc.full_name()
-        }),
+        name: Cow::Borrowed(if rpc.is_other() { "grpc" } else { rpc.full_name() }),
         span_kind: Some(SpanKind::Server),
         attributes: Some(attributes),
         links: boundary::links(request.headers(), boundary),

@@ -92,10 +92,7 @@ impl GrpcTelemetryLayer {
 
     /// The same by call: `ask` is called once for each, before it is handled, with the method as
     /// [`route`](Caller::route) (`package.Service/Method`) once it is known. One that panics says [`Boundary::Public`].
-    pub fn boundary_by(
-        self,
-        ask: impl Fn(&Caller<'_>) -> Boundary + Send + Sync + 'static,
-    ) -> Self {
+    pub fn boundary_by(self, ask: impl Fn(&Caller<'_>) -> Boundary + Send + Sync + 'static) -> Self {
         self.with(|settings| settings.trust = Trust::Asked(Arc::new(ask)))
     }
 
@@ -109,10 +106,7 @@ impl<S> Layer<S> for GrpcTelemetryLayer {
     type Service = GrpcTelemetryService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        GrpcTelemetryService {
-            inner,
-            settings: Arc::clone(&self.settings),
-        }
+        GrpcTelemetryService { inner, settings: Arc::clone(&self.settings) }
     }
 }
 
@@ -129,11 +123,7 @@ impl<S: tonic::server::NamedService> tonic::server::NamedService for GrpcTelemet
 
 impl<S, RequestBody, ResponseBody> Service<Request<RequestBody>> for GrpcTelemetryService<S>
 where
-    S: Service<
-            Request<GrpcRequestBody<RequestBody>>,
-            Response = Response<ResponseBody>,
-            Error: 'static,
-        >,
+    S: Service<Request<GrpcRequestBody<RequestBody>>, Response = Response<ResponseBody>, Error: 'static>,
     ResponseBody: Body,
 {
     type Response = Response<RecordedBody<ResponseBody, GrpcExchange>>;
@@ -146,9 +136,7 @@ where
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         let exchange = GrpcExchange::begin(&request, &self.settings);
-        let received = exchange
-            .as_ref()
-            .map_or(Place::Nowhere, GrpcExchange::received);
+        let received = exchange.as_ref().map_or(Place::Nowhere, GrpcExchange::received);
         let _current = exchange.as_ref().map(GrpcExchange::enter);
         let request = request.map(|body| GrpcRequestBody::new(body, Received::at(received)));
         RecordedResponse::new(self.inner.call(request), exchange)

@@ -35,8 +35,7 @@ pub(super) struct Rpc {
 impl Rpc {
     fn new(registry: &'static Registry, path: &'static str) -> Self {
         let (service, method) = wire::method_of(path).unwrap_or((OTHER, OTHER));
-        let messages =
-            |direction| registry.counter(&names::GRPC_MESSAGES, &[service, method, direction], &[]);
+        let messages = |direction| registry.counter(&names::GRPC_MESSAGES, &[service, method, direction], &[]);
         Self {
             path,
             service,
@@ -78,19 +77,13 @@ pub(super) fn known(recorder: &Recorder, path: &str, settings: &Settings) -> &'s
         let known = settings.declares(path).then(|| &*Box::leak(path.into()));
         return captured(recorder, known.unwrap_or(OTHER));
     }
-    KNOWN
-        .look(&FOUND, path)
-        .unwrap_or_else(|| KNOWN.get(&FOUND, OTHER, Rpc::process))
+    KNOWN.look(&FOUND, path).unwrap_or_else(|| KNOWN.get(&FOUND, OTHER, Rpc::process))
 }
 
 /// The method of a path that something has answered behind.
 #[cold]
 pub(super) fn learn(recorder: &Recorder, path: &str) -> &'static Rpc {
-    if recorder.is_process() {
-        KNOWN.find(path, Rpc::process)
-    } else {
-        captured(recorder, Box::leak(path.into()))
-    }
+    if recorder.is_process() { KNOWN.find(path, Rpc::process) } else { captured(recorder, Box::leak(path.into())) }
 }
 
 /// As long as the process, like the capture that it is for.

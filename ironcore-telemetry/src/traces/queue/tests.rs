@@ -12,11 +12,7 @@ use std::time::SystemTime;
 
 static TURN: Mutex<()> = Mutex::new(());
 
-const BOUNDS: Queue = Queue {
-    capacity: 100,
-    batch: 10,
-    delay: Duration::from_millis(20),
-};
+const BOUNDS: Queue = Queue { capacity: 100, batch: 10, delay: Duration::from_millis(20) };
 
 /// What the exporter does with one batch.
 #[derive(Clone, Copy)]
@@ -37,11 +33,7 @@ struct Scripted {
 
 impl Scripted {
     fn new(script: &[Act]) -> Arc<Self> {
-        Arc::new(Self {
-            script: script.to_vec(),
-            calls: AtomicUsize::new(0),
-            taken: Mutex::default(),
-        })
+        Arc::new(Self { script: script.to_vec(), calls: AtomicUsize::new(0), taken: Mutex::default() })
     }
 
     fn batches(&self) -> Vec<usize> {
@@ -63,12 +55,8 @@ impl SpanExporter for Scripted {
                 self.taken.lock().unwrap().push(batch.len());
                 Ok(())
             }
-            Act::Fail => Err(OTelSdkError::InternalFailure(
-                "gRPC code: Unavailable".to_owned(),
-            )),
-            Act::Refuse => Err(OTelSdkError::InternalFailure(
-                "gRPC code: InvalidArgument".to_owned(),
-            )),
+            Act::Fail => Err(OTelSdkError::InternalFailure("gRPC code: Unavailable".to_owned())),
+            Act::Refuse => Err(OTelSdkError::InternalFailure("gRPC code: InvalidArgument".to_owned())),
             Act::Panic => panic!("the exporter has a bug"),
             Act::Hang => std::future::pending().await,
         }
@@ -100,33 +88,15 @@ fn push(queue: &SpanQueue, spans: usize) {
 /// The counts of this signal: by reason, `ended`, `exported`, `queued`.
 fn counts() -> BTreeMap<String, i64> {
     let mut counts = BTreeMap::new();
-    for family in series::families()
-        .iter()
-        .filter(|family| family.metric.name.starts_with("telemetry_"))
-    {
-        for series in family
-            .series
-            .iter()
-            .filter(|series| series.labels[0].1 == TRACES)
-        {
+    for family in series::families().iter().filter(|family| family.metric.name.starts_with("telemetry_")) {
+        for series in family.series.iter().filter(|series| series.labels[0].1 == TRACES) {
             let value = match &series.reading {
                 Reading::Counter(count) => i64::try_from(count.value).unwrap(),
                 Reading::Gauge(value) => *value,
                 Reading::Durations(_) => continue,
             };
-            let name = family
-                .metric
-                .name
-                .trim_start_matches("telemetry_")
-                .trim_end_matches("_total");
-            counts.insert(
-                series
-                    .labels
-                    .get(1)
-                    .map_or(name, |(_, reason)| reason)
-                    .to_owned(),
-                value,
-            );
+            let name = family.metric.name.trim_start_matches("telemetry_").trim_end_matches("_total");
+            counts.insert(series.labels.get(1).map_or(name, |(_, reason)| reason).to_owned(), value);
         }
     }
     counts
@@ -137,10 +107,7 @@ fn changes(bounds: Queue, scenario: impl AsyncFnOnce(Arc<SpanQueue>)) -> BTreeMa
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let queue = SpanQueue::new(bounds);
     let before = counts();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let work = scenario(Arc::clone(&queue));
     let timed = async { tokio::time::timeout(Duration::from_secs(30), work).await };
     runtime.block_on(timed).unwrap();
@@ -149,21 +116,9 @@ fn changes(bounds: Queue, scenario: impl AsyncFnOnce(Arc<SpanQueue>)) -> BTreeMa
     for (name, value) in &mut changes {
         *value -= before.get(name).unwrap_or(&0);
     }
-    let dropped: i64 = [
-        "queue_full",
-        "refused",
-        "expired",
-        "shutdown",
-        "after_shutdown",
-    ]
-    .iter()
-    .map(|reason| changes[*reason])
-    .sum();
-    assert_eq!(
-        changes["ended"],
-        changes["exported"] + dropped + changes["queued"],
-        "{changes:?}"
-    );
+    let dropped: i64 =
+        ["queue_full", "refused", "expired", "shutdown", "after_shutdown"].iter().map(|reason| changes[*reason]).sum();
+    assert_eq!(changes["ended"], changes["exported"] + dropped + changes["queued"], "{changes:?}");
     changes.retain(|_, value| *value != 0);
     // What is still queued would weigh on the next test.
     let _ = queue.abandon();
@@ -173,19 +128,11 @@ fn changes(bounds: Queue, scenario: impl AsyncFnOnce(Arc<SpanQueue>)) -> BTreeMa
 /// Keeps the pump going as the telemetry thread does.
 fn keep_pumping(queue: &Arc<SpanQueue>, exporter: &Arc<Scripted>) {
     let (queue, exporter) = (Arc::clone(queue), Arc::clone(exporter));
-    tokio::spawn(async move {
-        while tokio::spawn(Arc::clone(&queue).pump(Arc::clone(&exporter)))
-            .await
-            .is_err()
-        {}
-    });
+    tokio::spawn(async move { while tokio::spawn(Arc::clone(&queue).pump(Arc::clone(&exporter))).await.is_err() {} });
 }
 
 fn expected(pairs: &[(&str, i64)]) -> BTreeMap<String, i64> {
-    pairs
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), *value))
-        .collect()
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
 }
 
 #[test]
@@ -202,10 +149,7 @@ fn what_is_taken_is_exported() {
 #[test]
 fn spans_wait_for_a_full_batch_or_the_delay() {
     let exporter = Scripted::new(&[]);
-    let bounds = Queue {
-        delay: Duration::from_secs(3_600),
-        ..BOUNDS
-    };
+    let bounds = Queue { delay: Duration::from_secs(3_600), ..BOUNDS };
     let changes = changes(bounds, async |queue| {
         keep_pumping(&queue, &exporter);
         for _ in 0..23 {
@@ -217,10 +161,7 @@ fn spans_wait_for_a_full_batch_or_the_delay() {
         }
     });
     assert_eq!(exporter.batches(), [10, 10]);
-    assert_eq!(
-        changes,
-        expected(&[("ended", 23), ("exported", 20), ("queued", 3)])
-    );
+    assert_eq!(changes, expected(&[("ended", 23), ("exported", 20), ("queued", 3)]));
 }
 
 #[test]
@@ -231,10 +172,7 @@ fn a_failed_batch_is_kept_and_delivered_later() {
         push(&queue, 5);
         queue.drained().await;
     });
-    assert_eq!(
-        changes,
-        expected(&[("ended", 5), ("exported", 5), ("export_failures", 2)])
-    );
+    assert_eq!(changes, expected(&[("ended", 5), ("exported", 5), ("export_failures", 2)]));
 }
 
 #[test]
@@ -245,12 +183,7 @@ fn a_refused_batch_is_dropped_at_once_and_the_next_one_goes() {
         push(&queue, 15);
         queue.drained().await;
     });
-    let of = [
-        ("ended", 15),
-        ("exported", 5),
-        ("refused", 10),
-        ("export_failures", 1),
-    ];
+    let of = [("ended", 15), ("exported", 5), ("refused", 10), ("export_failures", 1)];
     assert_eq!(changes, expected(&of));
 }
 
@@ -273,10 +206,7 @@ fn a_full_queue_drops_the_newest_and_counts_them() {
         push(&queue, 130);
         tokio::task::yield_now().await;
     });
-    assert_eq!(
-        changes,
-        expected(&[("ended", 130), ("queue_full", 30), ("queued", 100)])
-    );
+    assert_eq!(changes, expected(&[("ended", 130), ("queue_full", 30), ("queued", 100)]));
 }
 
 #[test]
@@ -309,20 +239,13 @@ fn draining_ends_under_traffic_and_counts_what_came_too_late() {
         queue.drained().await;
         traffic.join().unwrap();
     });
-    assert_eq!(
-        changes,
-        expected(&[("ended", 16), ("exported", 7), ("after_shutdown", 9)])
-    );
+    assert_eq!(changes, expected(&[("ended", 16), ("exported", 7), ("after_shutdown", 9)]));
 }
 
 #[test]
 fn a_batch_larger_than_the_queue_still_leaves_when_the_queue_is_full() {
     let exporter = Scripted::new(&[]);
-    let bounds = Queue {
-        capacity: 10,
-        batch: 512,
-        delay: Duration::from_secs(3_600),
-    };
+    let bounds = Queue { capacity: 10, batch: 512, delay: Duration::from_secs(3_600) };
     let changes = changes(bounds, async |queue| {
         keep_pumping(&queue, &exporter);
         push(&queue, 10);

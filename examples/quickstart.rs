@@ -1,9 +1,10 @@
 //! What is the least that gives a trace, metrics and log lines?
 
-use std::time::Duration;
-
-use axum::{Router, http::StatusCode, routing::post};
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::post;
 use ironcore_telemetry as telemetry;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]

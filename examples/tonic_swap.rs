@@ -6,33 +6,31 @@
 //! curl -H 'content-type: application/json' -d '{"from": "ETH", "to": "USDC", "amount": 1000}' http://127.0.0.1:8081/swap
 //! ```
 
-use std::{net::SocketAddr, time::Duration};
-
-use axum::{
-    Json, Router,
-    body::Body,
-    extract::State,
-    http::{Request, StatusCode, Uri},
-    routing::{get, post},
-};
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{Request, StatusCode, Uri};
+use axum::routing::{get, post};
+use axum::{Json, Router};
 use http_body_util::BodyExt;
-use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use ironcore_telemetry::{
     self as telemetry, Boundary, GrpcClientTelemetryLayer, GrpcClientTelemetryService, GrpcTelemetryLayer,
     HttpClientTelemetryLayer, HttpTelemetryLayer,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sqlx::{SqlitePool, sqlite::SqlitePoolOptions};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
-use tonic::{
-    Code, Request as Call, Response as Answer, Status,
-    transport::{Channel, Endpoint, Server, server::TcpIncoming},
-};
-use tower::{Layer, ServiceExt, service_fn, util::BoxCloneSyncService};
+use sqlx::SqlitePool;
+use sqlx::sqlite::SqlitePoolOptions;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Channel, Endpoint, Server};
+use tonic::{Code, Request as Call, Response as Answer, Status};
+use tower::util::BoxCloneSyncService;
+use tower::{Layer, ServiceExt, service_fn};
 use tracing::Instrument;
 
 #[allow(
@@ -47,7 +45,8 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/ironcore.swap.v1.Swap.rs"));
 }
 
-use generated::{swap_client::SwapClient, swap_server};
+use generated::swap_client::SwapClient;
+use generated::swap_server;
 
 /// What the gateway asks the engine for.
 #[derive(Clone, PartialEq, prost::Message, Deserialize)]

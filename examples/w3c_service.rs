@@ -6,22 +6,22 @@
 //! curl -H 'content-type: application/json' -d '[{"url": "http://127.0.0.1:5000/echo", "arguments": []}]' http://127.0.0.1:5000/test
 //! ```
 
-use std::{net::SocketAddr, time::Duration};
-
-use axum::{
-    Json, Router,
-    body::{Body, Bytes},
-    extract::State,
-    http::{Method, Request, StatusCode, Uri, header},
-    routing::post,
-};
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{Method, Request, StatusCode, Uri, header};
+use axum::routing::post;
+use axum::{Json, Router};
 use http_body_util::BodyExt;
-use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use ironcore_telemetry::{self as telemetry, Boundary, HttpClientTelemetryLayer, HttpTelemetryLayer};
 use serde::Deserialize;
 use serde_json::Value;
+use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::net::TcpListener;
-use tower::{Layer, ServiceExt, service_fn, util::BoxCloneSyncService};
+use tower::util::BoxCloneSyncService;
+use tower::{Layer, ServiceExt, service_fn};
 
 /// What one call may take: the suite itself waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -107,7 +107,8 @@ async fn send_all(
 /// An address as JSON has it.
 mod address {
     use axum::http::Uri;
-    use serde::{Deserialize, Deserializer, de::Error};
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer};
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(json: D) -> Result<Uri, D::Error> {
         String::deserialize(json)?.parse().map_err(D::Error::custom)

@@ -1,11 +1,9 @@
 //! Where the servers listen: loopback, on the usual ports or on free ones.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
-    sync::atomic::{AtomicUsize, Ordering},
-};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Which ports the servers take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -231,9 +229,8 @@ fn loopback(port: u16) -> SocketAddr {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::*;
+    use std::collections::HashSet;
 
     #[test]
     fn free_addresses_differ_and_are_on_loopback() {

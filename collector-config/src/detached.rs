@@ -1,17 +1,14 @@
 //! What `cargo stack up` leaves running, and how `down` ends it: by pid, if it is still the same process.
 
+use crate::addresses::{Addresses, Port, url};
+use crate::error::Error;
+use crate::options::Options;
+use crate::paths;
+use crate::process::GRACE;
+use crate::process_id::ProcessId;
+use crate::record::{self, RecordError, Server, State};
+use crate::stack::{self, Stack};
 use std::io;
-
-use crate::{
-    addresses::{Addresses, Port, url},
-    error::Error,
-    options::Options,
-    paths,
-    process::GRACE,
-    process_id::ProcessId,
-    record::{self, RecordError, Server, State},
-    stack::{self, Stack},
-};
 
 /// The run name of `cargo stack up`.
 pub const NAME: &str = "up";

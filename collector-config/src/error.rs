@@ -1,14 +1,13 @@
 //! Why a stack does not start.
 
-use std::{
-    io,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::ExitStatus,
-    time::Duration,
-};
-
-use crate::{native::BuildError, packaged::NotInstalled, process::ProcessError};
+use crate::native::BuildError;
+use crate::packaged::NotInstalled;
+use crate::process::ProcessError;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
 
 /// Why the servers could not be started.
 #[derive(Debug, thiserror::Error)]

@@ -1,29 +1,20 @@
 //! Where alerts arrive on this machine: what Alertmanager posts to Slack, to the pager and to webhooks, and what it sends
 //! as email. `cargo stack alerts` prints it, the demo shows it, the tests read it.
 
-use std::{
-    io,
-    net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread,
-    time::Duration,
-};
-
-use axum::{
-    Router,
-    body::Bytes,
-    extract::{Path, RawQuery},
-    http::StatusCode,
-    routing::post,
-};
-use serde_json::Value;
-use tokio::{
-    io::{AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader},
-    net::TcpListener,
-    sync::oneshot,
-};
-
 use crate::query::{Timeout, wait_until};
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, RawQuery};
+use axum::http::StatusCode;
+use axum::routing::post;
+use serde_json::Value;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use std::{io, thread};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
 const POLL: Duration = Duration::from_millis(50);
 
@@ -239,12 +230,9 @@ fn lock(messages: &Messages) -> MutexGuard<'_, Vec<Message>> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io::{Read as _, Write as _},
-        net::TcpStream,
-    };
-
     use super::*;
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream;
 
     #[test]
     fn what_is_posted_is_kept_with_its_channel() {

@@ -1,18 +1,13 @@
 //! SIGINT, SIGTERM and SIGHUP as a flag that every wait of this crate looks at: it gives up, and what was started is
 //! stopped on the way out, by the same `Drop` as after an error.
 
-use std::{
-    io,
-    process::{Child, ExitStatus},
-    sync::atomic::{AtomicBool, Ordering},
-    thread,
-    time::{Duration, Instant},
-};
-
-use rustix::process::Signal;
-use tokio::signal::unix::{SignalKind, signal};
-
 use crate::process::{self, GRACE};
+use rustix::process::Signal;
+use std::process::{Child, ExitStatus};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use std::{io, thread};
+use tokio::signal::unix::{SignalKind, signal};
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
@@ -78,9 +73,8 @@ pub fn wait(child: &mut Child, limit: Option<Duration>) -> io::Result<ExitStatus
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-
     use super::*;
+    use std::process::Command;
 
     #[test]
     fn a_child_that_takes_too_long_is_ended() {

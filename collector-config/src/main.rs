@@ -1,26 +1,19 @@
 //! `cargo stack`: the servers, by hand.
 
-use std::{
-    error::Error,
-    fmt::Display,
-    io::{self, Write as _},
-    net::SocketAddr,
-    process::ExitCode,
-    thread,
-    time::Duration,
-};
-
 use lexopt::prelude::*;
-use stack::{
-    Options, Port, System,
-    addresses::Addresses,
-    detached::{self, NAME},
-    inbox::{Inbox, Message},
-    interrupt,
-    native::{self, Program},
-    paths,
-    record::{Condition, State},
-};
+use stack::addresses::Addresses;
+use stack::detached::{self, NAME};
+use stack::inbox::{Inbox, Message};
+use stack::native::{self, Program};
+use stack::record::{Condition, State};
+use stack::{Options, Port, System, interrupt, paths};
+use std::error::Error;
+use std::fmt::Display;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
 
 const HELP: &str = "\
 Starts the monitoring system with the configuration of collector-config/, on loopback.

@@ -1,12 +1,9 @@
 //! What to start, and how.
 
+use crate::addresses::{Addresses, Port, Ports};
+use crate::inbox::Inbox;
+use crate::system::System;
 use std::net::SocketAddr;
-
-use crate::{
-    addresses::{Addresses, Port, Ports},
-    inbox::Inbox,
-    system::System,
-};
 
 /// How fast time goes for the servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,8 @@
 //! Programs that come as packages of the system: Postgres, Redis, and the exporters that have no Go module to build.
 
-use std::{
-    env,
-    ffi::OsStr,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 /// A program of a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,8 @@
 //! Where things are: the configuration, the run folders, the cache of binaries.
 
-use std::{
-    env,
-    ffi::OsString,
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
 
 /// Removes a folder with all that is in it, if it is there.
 pub(crate) fn remove_dir(path: &Path) -> io::Result<()> {

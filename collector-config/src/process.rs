@@ -1,22 +1,16 @@
 //! A child process that does not outlive its owner: output in a log file, stopped by the pid that was recorded.
 
-use std::{
-    env,
-    ffi::OsString,
-    fs::{self, File},
-    io,
-    os::unix::process::CommandExt as _,
-    path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
-    sync::{OnceLock, mpsc},
-    thread,
-    time::{Duration, Instant},
-};
-
+use crate::process_id::ProcessId;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
-
-use crate::process_id::ProcessId;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::{OnceLock, mpsc};
+use std::time::{Duration, Instant};
+use std::{env, io, thread};
 
 /// How long a process may take to end after SIGTERM before it is killed.
 pub const GRACE: Duration = Duration::from_secs(10);
@@ -382,9 +376,8 @@ fn spawn_on_lasting_thread(command: Command) -> io::Result<Child> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::process::ExitStatusExt as _;
-
     use super::*;
+    use std::os::unix::process::ExitStatusExt as _;
 
     fn shell(name: &str, script: &str) -> Process {
         let mut command = command(Path::new("sh"), Lifetime::Scoped);

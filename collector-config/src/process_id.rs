@@ -1,16 +1,11 @@
 //! Which process it is: its pid, and what tells it from a later process with the same pid.
 
-use std::{
-    collections::HashMap,
-    fs, io, thread,
-    time::{Duration, Instant},
-};
-
-use rustix::{
-    io::Errno,
-    process::{Pid, Signal, kill_process},
-};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+use std::{fs, io, thread};
 
 const POLL: Duration = Duration::from_millis(20);
 
@@ -156,12 +151,9 @@ impl Stat {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io::{BufRead as _, BufReader},
-        process::{Command, Stdio},
-    };
-
     use super::*;
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Command, Stdio};
 
     #[test]
     fn parent_and_start_are_read_whatever_the_program_is_called() {

@@ -1,10 +1,14 @@
 //! The record of a stack that stays up: which servers, and whether each is still the same process.
 
-use std::{fs, io, path::PathBuf, time::Duration};
-
+use crate::error::Error;
+use crate::paths;
+use crate::process::StopSignal;
+use crate::process_id::ProcessId;
+use crate::query::Http;
 use serde::{Deserialize, Serialize};
-
-use crate::{error::Error, paths, process::StopSignal, process_id::ProcessId, query::Http};
+use std::path::PathBuf;
+use std::time::Duration;
+use std::{fs, io};
 
 /// What is recorded about a detached stack, in `target/stack/<name>/state.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,16 +1,11 @@
 //! Run copies of configuration files whose programs expand no variables: the shipped text with other addresses, and for
 //! tests with shorter times, so that its structure, limits, matchers and labels are the real ones wherever it runs.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
-
-use crate::{
-    addresses::{Addresses, Port},
-    error::{Error, io_error},
-    options::Pace,
-};
+use crate::addresses::{Addresses, Port};
+use crate::error::{Error, io_error};
+use crate::options::Pace;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 /// By what a wait or a window is divided at the quick pace: 5 min become 10 s.
 const HASTE: u64 = 30;

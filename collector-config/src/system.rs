@@ -1,8 +1,10 @@
 //! The systems of the stack: which programs they need, on which ports they listen, which jobs scrape them.
 
+use crate::addresses::Port;
+use crate::error::Error;
+use crate::native::Program;
+use crate::packaged::Packaged;
 use std::path::PathBuf;
-
-use crate::{addresses::Port, error::Error, native::Program, packaged::Packaged};
 
 /// One system of the stack. The order is the one they start in: what others ask for comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -176,9 +178,8 @@ impl System {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::*;
+    use std::collections::HashSet;
 
     #[test]
     fn every_name_leads_back_to_its_system() {

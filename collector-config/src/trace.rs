@@ -1,6 +1,7 @@
 //! A trace as data and as an indented text, from Jaeger's API or from the [`receiver`](crate::receiver).
 
-use std::{collections::HashSet, fmt::Write as _};
+use std::collections::HashSet;
+use std::fmt::Write as _;
 
 /// One span of a [`Trace`].
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,25 +4,18 @@
 
 mod support;
 
-use std::{
-    process::Command,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
-    time::{Duration, Instant},
-};
-
 use serde_json::Value;
-use stack::{
-    Options, Port, Stack, System,
-    addresses::free_address,
-    inbox::{Inbox, Message},
-    native::Program,
-    query::{Api, Prometheus},
-    service::{Service, ServiceOptions},
-};
+use stack::addresses::free_address;
+use stack::inbox::{Inbox, Message};
+use stack::native::Program;
+use stack::query::{Api, Prometheus};
+use stack::service::{Service, ServiceOptions};
+use stack::{Options, Port, Stack, System};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 use support::{PATIENCE, eventually, eventually_true, get, service};
 
 /// After which time a P1 that goes on is sent again: a thirtieth of an hour.

@@ -3,19 +3,15 @@
 
 mod support;
 
-use std::{collections::BTreeSet, fs};
-
 use serde_json::json;
-use stack::{
-    Options, Port, Stack, System,
-    addresses::Addresses,
-    collector_variables, jaeger_variables,
-    native::Program,
-    paths,
-    process::{self, Lifetime, Output, Process},
-    query::{Api, Jaeger, QueryError},
-    service::{Service, ServiceOptions},
-};
+use stack::addresses::Addresses;
+use stack::native::Program;
+use stack::process::{self, Lifetime, Output, Process};
+use stack::query::{Api, Jaeger, QueryError};
+use stack::service::{Service, ServiceOptions};
+use stack::{Options, Port, Stack, System, collector_variables, jaeger_variables, paths};
+use std::collections::BTreeSet;
+use std::fs;
 use support::{RawSpan, eventually, eventually_true, get, new_trace, post, send, service};
 
 const SYSTEMS: [System; 2] = [System::Collector, System::Jaeger];

@@ -2,17 +2,15 @@
 
 mod support;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ffi::OsString,
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, Output},
-    sync::Mutex,
-    thread,
-};
-
-use stack::{System, native::Program, packaged::Packaged, paths};
+use stack::native::Program;
+use stack::packaged::Packaged;
+use stack::{System, paths};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Mutex;
+use std::{fs, thread};
 
 fn config() -> PathBuf {
     paths::config_dir()

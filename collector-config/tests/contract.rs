@@ -4,22 +4,16 @@
 
 mod support;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::SystemTime,
-};
-
 use serde_json::{Value, json};
-use stack::{
-    Options, Port, Stack, System,
-    addresses::free_address,
-    paths,
-    query::{Api, QueryError, wait_until},
-    service::{Service, ServiceOptions},
-};
+use stack::addresses::free_address;
+use stack::query::{Api, QueryError, wait_until};
+use stack::service::{Service, ServiceOptions};
+use stack::{Options, Port, Stack, System, paths};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::SystemTime;
 use support::{PATIENCE, POLL, eventually_true, get, post, service};
 
 /// Metrics that are named on purpose though nothing here has them, and why.

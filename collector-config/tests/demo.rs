@@ -1,13 +1,10 @@
 //! The demo as its users end it. It compiles the wallet service, so these tests run only when asked for:
 //! `cargo test -p stack --features real-stack`.
 
-use std::{
-    io::{BufRead as _, BufReader},
-    net::TcpStream,
-    process::{Child, Command, Stdio},
-};
-
 use rustix::process::{Pid, Signal, kill_process};
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
 
 fn demo(arguments: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_demo"))

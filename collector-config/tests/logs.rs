@@ -3,20 +3,14 @@
 
 mod support;
 
-use std::{
-    collections::BTreeMap,
-    fs, thread,
-    time::{Duration, SystemTime},
-};
-
 use serde_json::{Value, json};
-use stack::{
-    Options, Port, Stack, System,
-    inbox::Inbox,
-    paths,
-    query::{Api, Jaeger, QueryError},
-    service::{Service, ServiceOptions},
-};
+use stack::inbox::Inbox;
+use stack::query::{Api, Jaeger, QueryError};
+use stack::service::{Service, ServiceOptions};
+use stack::{Options, Port, Stack, System, paths};
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+use std::{fs, thread};
 use support::{eventually, eventually_true, get, service};
 
 const ALL: &str = "{service_name=\"ironcore\"}";

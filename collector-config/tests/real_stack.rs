@@ -1,32 +1,24 @@
 //! The real servers. They are built (minutes, once) and started, so these tests run only when asked for:
 //! `cargo test -p stack --features real-stack`.
 
-use std::{
-    io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener},
-    process::Command,
-    thread,
-    time::{Duration, SystemTime},
-};
-
-use opentelemetry_proto::tonic::{
-    collector::trace::v1::ExportTraceServiceRequest,
-    common::v1::{AnyValue, KeyValue, any_value::Value},
-    resource::v1::Resource,
-    trace::v1::{ResourceSpans, ScopeSpans, Span},
-};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message as _;
 use rustix::process::{Pid, Signal, kill_process};
-use stack::{
-    Error, Options, Pace, Port, Stack, System,
-    addresses::free_address,
-    detached,
-    packaged::Packaged,
-    paths,
-    process::{self, Lifetime, Output, Process},
-    query::{Api, Jaeger, Prometheus, wait_until},
-    record::{Condition, State},
-};
+use stack::addresses::free_address;
+use stack::packaged::Packaged;
+use stack::process::{self, Lifetime, Output, Process};
+use stack::query::{Api, Jaeger, Prometheus, wait_until};
+use stack::record::{Condition, State};
+use stack::{Error, Options, Pace, Port, Stack, System, detached, paths};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, SystemTime};
 
 const WAIT: Duration = Duration::from_mins(3);
 const POLL: Duration = Duration::from_millis(100);

@@ -1,12 +1,9 @@
 //! The example wallet service as a child. It is compiled first, so these tests run only when asked for:
 //! `cargo test -p stack --features real-stack`.
 
+use stack::receiver::Receiver;
+use stack::service::{Service, ServiceOptions};
 use std::time::Duration;
-
-use stack::{
-    receiver::Receiver,
-    service::{Service, ServiceOptions},
-};
 
 fn get(url: &str) -> u16 {
     let agent = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().new_agent();

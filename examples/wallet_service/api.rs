@@ -1,17 +1,6 @@
 //! Routes and business operations. The attribute stands on the function that *is* the operation: on the handler where only the route
 //! uses it, on an inner function where a swap uses it too, so that its span and its counters come once from either way.
 
-use std::time::{Duration, SystemTime};
-
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::StatusCode;
-use axum::routing::{get, post};
-use axum::{Json, Router};
-use ironcore_telemetry as telemetry;
-use serde::Serialize;
-use serde_json::{Value, json};
-use uuid::Uuid;
-
 use crate::App;
 use crate::chain::{GasEstimate, Prices};
 use crate::error::ApiError;
@@ -21,6 +10,15 @@ use crate::model::{
     Asset, BODY_LIMIT, GasQuery, MAX_AMOUNT, NewWallet, NewWallets, Page, QuoteQuery, Send, Swap, Transaction,
     TransactionPage, User, Wallet, WalletPage, check_amount, checked_count,
 };
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use ironcore_telemetry as telemetry;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::time::{Duration, SystemTime};
+use uuid::Uuid;
 
 /// Of what a swap yields, kept as a fee: 30 of 10 000.
 const SWAP_FEE: i64 = 30;

@@ -1,15 +1,13 @@
 //! Alertmanager, with every channel led to this machine.
 
-use std::{fs, path::Path};
-
 use super::{Launch, Start};
-use crate::{
-    addresses::{Port, url},
-    error::{Error, io_error},
-    paths,
-    process::argument,
-    run_config::{self, RunConfig},
-};
+use crate::addresses::{Port, url};
+use crate::error::{Error, io_error};
+use crate::paths;
+use crate::process::argument;
+use crate::run_config::{self, RunConfig};
+use std::fs;
+use std::path::Path;
 
 /// Alertmanager expands no variables, so it reads a run copy, in which every channel leads to the inbox of this machine:
 /// whoever tries the stack pages nobody.

@@ -1,11 +1,9 @@
 //! The exporter that probes from outside.
 
 use super::{Launch, Start};
-use crate::{
-    addresses::{Port, url},
-    paths,
-    process::argument,
-};
+use crate::addresses::{Port, url};
+use crate::paths;
+use crate::process::argument;
 
 pub(super) fn launch(start: &Start<'_>) -> Launch {
     let address = start.address(Port::Blackbox);

@@ -1,13 +1,11 @@
 //! The collector between the service and Jaeger and Loki.
 
 use super::{Launch, Start, addressed};
+use crate::addresses::{Addresses, Port, url};
+use crate::options::Pace;
+use crate::paths;
+use crate::process::argument;
 use crate::system::System;
-use crate::{
-    addresses::{Addresses, Port, url},
-    options::Pace,
-    paths,
-    process::argument,
-};
 
 /// Without it the file reader notes a line as read before the queue has it on the disk: a crash loses what is between.
 const NO_LINE_IN_MEMORY: &str = "--feature-gates=stanza.synchronousLogEmitter";

@@ -1,12 +1,10 @@
 //! Jaeger, alone or behind the collector.
 
 use super::{Launch, Start, addressed};
+use crate::addresses::{Addresses, Port, url};
+use crate::paths;
+use crate::process::argument;
 use crate::system::System;
-use crate::{
-    addresses::{Addresses, Port, url},
-    paths,
-    process::argument,
-};
 
 /// Jaeger expands variables in its configuration, so it reads the shipped file itself.
 pub(super) fn launch(start: &Start<'_>) -> Launch {

@@ -1,15 +1,13 @@
 //! Loki, with its log alerts.
 
 use super::{Launch, Start};
+use crate::addresses::{Port, url};
+use crate::error::Error;
+use crate::options::Pace;
+use crate::paths;
+use crate::process::argument;
+use crate::run_config::{QUICK_INTERVAL, RunConfig};
 use crate::system::System;
-use crate::{
-    addresses::{Port, url},
-    error::Error,
-    options::Pace,
-    paths,
-    process::argument,
-    run_config::{QUICK_INTERVAL, RunConfig},
-};
 
 /// Loki expands variables in its configuration, so it reads the shipped file itself; its rules it reads as a run copy,
 /// as they have times in them.

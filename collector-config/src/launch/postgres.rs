@@ -1,27 +1,19 @@
 //! Postgres, made anew for each run, and its exporter.
 
-use std::{
-    fs::{self, File},
-    io::{self, Read as _, Write as _},
-    net::SocketAddr,
-    os::unix::{
-        fs::{OpenOptionsExt as _, PermissionsExt as _, lchown},
-        process::CommandExt as _,
-    },
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    time::Duration,
-};
-
 use super::{Launch, Start};
-use crate::{
-    addresses::{Port, url},
-    error::{Error, io_error},
-    interrupt,
-    packaged::Packaged,
-    paths,
-    process::{self, Lifetime, StopSignal, argument, clean_environment},
-};
+use crate::addresses::{Port, url};
+use crate::error::{Error, io_error};
+use crate::packaged::Packaged;
+use crate::process::{self, Lifetime, StopSignal, argument, clean_environment};
+use crate::{interrupt, paths};
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::net::SocketAddr;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, lchown};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// The database and its owner: `DATABASE_URL` of a service names both.
 const NAME: &str = "ironcore";

@@ -1,17 +1,15 @@
 //! Prometheus, with the jobs and rules of what is started.
 
-use std::{fs, path::PathBuf};
-
 use super::{Launch, Start};
+use crate::addresses::{Port, url};
+use crate::error::{Error, io_error};
+use crate::options::Pace;
+use crate::paths;
+use crate::process::argument;
+use crate::run_config::{self, RunConfig};
 use crate::system::System;
-use crate::{
-    addresses::{Port, url},
-    error::{Error, io_error},
-    options::Pace,
-    paths,
-    process::argument,
-    run_config::{self, RunConfig},
-};
+use std::fs;
+use std::path::PathBuf;
 
 /// The service's own job, which is there whatever else is.
 const SERVICE: &str = "ironcore";

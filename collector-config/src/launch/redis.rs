@@ -1,13 +1,10 @@
 //! Redis and its exporter.
 
-use std::fs;
-
 use super::{Launch, Start};
-use crate::{
-    addresses::{Port, url},
-    error::{Error, io_error},
-    paths,
-};
+use crate::addresses::{Port, url};
+use crate::error::{Error, io_error};
+use crate::paths;
+use std::fs;
 
 pub(super) fn server(start: &Start<'_>) -> Result<Launch, Error> {
     let address = start.address(Port::Redis);

@@ -1,20 +1,14 @@
 //! The calls of `go`. `GOFLAGS`, `GOPROXY` and the like are the user's: they are passed on and never set.
 
-use std::{
-    fs,
-    io::{self, Read as _},
-    path::{Path, PathBuf},
-    process::{Command, ExitStatus, Stdio},
-    thread,
-    time::Duration,
-};
-
-use super::{
-    BuildError, Progress, io_error,
-    packages::{ModPatch, Package, Recipe},
-};
+use super::packages::{ModPatch, Package, Recipe};
+use super::{BuildError, Progress, io_error};
 use crate::process::{self, Lifetime, Output, Process, argument};
 use crate::{interrupt, paths};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+use std::{fs, thread};
 
 /// The oldest Go that builds all servers.
 pub(super) const MIN: Version = Version(1, 26);

@@ -1,11 +1,9 @@
 //! Jaeger's JSON API.
 
-use std::collections::BTreeMap;
-
-use serde::Deserialize;
-
 use super::{Http, QueryError, TIMEOUT};
 use crate::trace::{Span, Trace};
+use serde::Deserialize;
+use std::collections::BTreeMap;
 
 /// Jaeger's JSON API.
 #[derive(Clone, Debug)]

@@ -1,10 +1,8 @@
 //! Prometheus' HTTP API.
 
-use std::collections::BTreeMap;
-
-use serde::Deserialize;
-
 use super::{Http, QueryError, TIMEOUT};
+use serde::Deserialize;
+use std::collections::BTreeMap;
 
 /// Prometheus' HTTP API.
 #[derive(Clone, Debug)]

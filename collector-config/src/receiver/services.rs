@@ -1,33 +1,24 @@
 //! The two protocols in front of the inbox.
 
-use std::sync::Arc;
-
-use axum::{
-    Router,
-    body::Bytes,
-    extract::DefaultBodyLimit,
-    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
-    response::{IntoResponse, Response},
-    routing::{MethodRouter, post},
-};
-use opentelemetry_proto::tonic::collector::{
-    logs::v1::{
-        ExportLogsServiceRequest, ExportLogsServiceResponse,
-        logs_service_server::{LogsService, LogsServiceServer},
-    },
-    metrics::v1::{
-        ExportMetricsServiceRequest, ExportMetricsServiceResponse,
-        metrics_service_server::{MetricsService, MetricsServiceServer},
-    },
-    trace::v1::{
-        ExportTraceServiceRequest, ExportTraceServiceResponse,
-        trace_service_server::{TraceService, TraceServiceServer},
-    },
-};
-use prost::Message;
-use tonic::service::Routes;
-
 use super::{Inbox, record};
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::DefaultBodyLimit;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, post};
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
+use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
+use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use prost::Message;
+use std::sync::Arc;
+use tonic::service::Routes;
 
 /// The limit of one request, above any batch an exporter makes.
 const MAX_REQUEST: usize = 64 << 20;
@@ -120,17 +111,14 @@ fn answer<I: Message + Default, O: Message>(headers: &HeaderMap, body: Bytes, ha
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use opentelemetry_proto::tonic::{
-        collector::trace::v1::trace_service_client::TraceServiceClient,
-        common::v1::{AnyValue, KeyValue, any_value::Value},
-        resource::v1::Resource,
-        trace::v1::{ResourceSpans, ScopeSpans, Span},
-    };
-
     use super::*;
     use crate::receiver::Receiver;
+    use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
+    use opentelemetry_proto::tonic::common::v1::any_value::Value;
+    use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+    use opentelemetry_proto::tonic::resource::v1::Resource;
+    use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+    use std::time::Duration;
 
     fn attribute(key: &str, value: &str) -> KeyValue {
         let value = Some(AnyValue { value: Some(Value::StringValue(value.into())) });

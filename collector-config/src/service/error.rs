@@ -1,9 +1,9 @@
 //! Why the service does not run.
 
-use std::{io, path::PathBuf};
-
 use super::READY;
 use crate::process::ProcessError;
+use std::io;
+use std::path::PathBuf;
 
 /// Why the service does not run.
 #[derive(Debug, thiserror::Error)]

@@ -1,25 +1,18 @@
 //! One start: the run folder, the processes, the wait until they are ready.
 
-use std::{
-    fs::{self, File, TryLockError},
-    path::{Path, PathBuf},
-    thread,
-    time::{Duration, Instant},
-};
-
 use super::{Server, Servers, Spawned};
-use crate::{
-    addresses::{Addresses, Port, Ports},
-    error::{Error, io_error},
-    interrupt,
-    launch::{self, Launch, Start},
-    options::Options,
-    paths,
-    process::{self, Output, Process},
-    query::Http,
-    record,
-    system::System,
-};
+use crate::addresses::{Addresses, Port, Ports};
+use crate::error::{Error, io_error};
+use crate::launch::{self, Launch, Start};
+use crate::options::Options;
+use crate::process::{self, Output, Process};
+use crate::query::Http;
+use crate::system::System;
+use crate::{interrupt, paths, record};
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// How long the servers may take to be ready. A second is usual; a busy machine gets more.
 const READY: Duration = Duration::from_mins(3);
@@ -173,9 +166,8 @@ fn wait_ready(server: &mut Server, deadline: Instant) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-
     use super::*;
+    use std::cell::Cell;
 
     #[test]
     fn each_spawn_is_told_at_once_also_when_the_next_one_fails() {

@@ -161,7 +161,8 @@ mod http {
     use super::{Otlp, failed, try_once};
     use crate::error::InitError;
     use ::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-    use opentelemetry_http::{Bytes, HttpClient, Request, hyper::HyperClient};
+    use opentelemetry_http::hyper::HyperClient;
+    use opentelemetry_http::{Bytes, HttpClient, Request};
     use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
     use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
     use prost::Message;

@@ -173,7 +173,8 @@ fn valid_label(name: &str, reserved: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{open_metrics, valid_label, with_canonical_bound};
-    use prometheus::{IntCounter, Opts, core::Collector as _};
+    use prometheus::core::Collector as _;
+    use prometheus::{IntCounter, Opts};
     use std::collections::HashSet;
 
     #[test]

@@ -1,7 +1,8 @@
 //! The cells that threads write to, and the handles on them.
 
 use super::exemplar::{Exemplars, Ids, Moment, nanos};
-use super::sync::{AtomicU64, Ordering::Relaxed};
+use super::sync::AtomicU64;
+use super::sync::Ordering::Relaxed;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};

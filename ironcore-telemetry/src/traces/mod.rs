@@ -5,18 +5,17 @@ mod layer;
 mod queue;
 mod verdict;
 
-pub(crate) use layer::layer;
-pub(crate) use queue::SpanQueue;
-
 use crate::config::{Sampler, Sampling};
 use crate::names;
 use ids::Ids;
+pub(crate) use layer::layer;
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanBuilder, SpanContext, SpanKind, TraceContextExt, TraceFlags, Tracer, TracerProvider};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{
     IdGenerator, Sampler as SdkSampler, SamplingDecision, SdkTracerProvider, ShouldSample, SpanLimits, SpanProcessor,
 };
+pub(crate) use queue::SpanQueue;
 use std::sync::Arc;
 
 /// Bounds of what one span may hold.

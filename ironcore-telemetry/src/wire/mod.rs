@@ -10,25 +10,24 @@ mod method;
 #[cfg(feature = "grpc")]
 mod rpc;
 
+use crate::names::attribute;
 pub use body::RecordedBody;
+use bytes::Buf;
 pub(crate) use calls::{Calls, Metrics};
 pub use counted::CountedBody;
 pub(crate) use counted::Tally;
 pub use future::RecordedResponse;
+use http::{HeaderMap, Response};
 pub(crate) use label::{Hints, Known, Named};
 #[cfg(feature = "http")]
 pub(crate) use method::{
     METHODS, MethodIndex, closed_status, is_other_status, method_index, protocol_version, status_attribute,
     status_label,
 };
-#[cfg(feature = "grpc")]
-pub(crate) use rpc::{Code, Messages, method_of, timeout_of};
-
-use crate::names::attribute;
-use bytes::Buf;
-use http::{HeaderMap, Response};
 use opentelemetry::trace::{Status, TraceContextExt as _};
 use opentelemetry::{Context, ContextGuard, KeyValue};
+#[cfg(feature = "grpc")]
+pub(crate) use rpc::{Code, Messages, method_of, timeout_of};
 use std::borrow::Cow;
 
 /// A request that has begun. Dropped before its end, it was given up.

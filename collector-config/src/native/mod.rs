@@ -6,21 +6,17 @@
 mod go;
 mod packages;
 
-use std::{
-    fs::{self, File, TryLockError},
-    io,
-    path::{Path, PathBuf},
-    thread,
-    time::{Duration, Instant},
-};
-
+use self::packages::{ALERTMANAGER, AMTOOL, COLLECTOR, JAEGER, LOKI, NODE_EXPORTER, PROMETHEUS, Package};
+use crate::process::ProcessError;
+use crate::{interrupt, paths};
 pub use packages::{
     ALERTMANAGER_VERSION, AMTOOL_VERSION, COLLECTOR_VERSION, JAEGER_VERSION, LOKI_VERSION, NODE_EXPORTER_VERSION,
     PROMETHEUS_VERSION,
 };
-
-use self::packages::{ALERTMANAGER, AMTOOL, COLLECTOR, JAEGER, LOKI, NODE_EXPORTER, PROMETHEUS, Package};
-use crate::{interrupt, paths, process::ProcessError};
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use std::{io, thread};
 
 /// How often a build says that it is still at work.
 const PROGRESS: Duration = Duration::from_secs(10);
@@ -273,9 +269,9 @@ impl<'a> Progress<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::packages::Recipe;
+    use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use super::{packages::Recipe, *};
 
     fn cache(name: &str) -> PathBuf {
         let cache = paths::run_dir("native_tests").join(name);

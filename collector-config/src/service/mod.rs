@@ -2,27 +2,21 @@
 
 mod error;
 
-use std::{
-    collections::VecDeque,
-    env,
-    fs::File,
-    io::{self, BufRead as _, BufReader, Read as _, Write as _},
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::{ChildStdout, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread::{self, JoinHandle},
-    time::{Duration, Instant},
-};
-
+use crate::addresses::free_address;
+use crate::process::{self, Lifetime, Output, Process, ProcessError};
+use crate::query::Http;
+use crate::{interrupt, paths};
 pub use error::ServiceError;
-
-use crate::{
-    addresses::free_address,
-    interrupt, paths,
-    process::{self, Lifetime, Output, Process, ProcessError},
-    query::Http,
-};
+use std::collections::VecDeque;
+use std::env;
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 /// How long the service may take from its start to a healthy answer.
 const READY: Duration = Duration::from_mins(3);
@@ -355,9 +349,10 @@ fn io_error(what: String) -> impl FnOnce(io::Error) -> ServiceError {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt as _};
-
     use super::*;
+    use std::fs;
+    use std::net::TcpListener;
+    use std::os::unix::fs::PermissionsExt as _;
 
     /// A shell script in place of the service. It cannot serve HTTP, so the test answers for it where it says so.
     fn stub(name: &str, script: &str) -> ServiceOptions {

@@ -3,20 +3,15 @@
 mod jaeger;
 mod prometheus;
 
-use std::{
-    fmt::Display,
-    net::TcpStream,
-    thread,
-    time::{Duration, Instant},
-};
-
-use serde::de::DeserializeOwned;
-use serde_json::Value;
-
+use crate::interrupt;
 pub use jaeger::Jaeger;
 pub use prometheus::{Prometheus, Sample};
-
-use crate::interrupt;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::fmt::Display;
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// The limit of one request.
 const TIMEOUT: Duration = Duration::from_secs(10);

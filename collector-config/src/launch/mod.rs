@@ -10,22 +10,16 @@ mod postgres;
 mod prometheus;
 mod redis;
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::Command,
-};
-
+use crate::addresses::{Addresses, Port};
+use crate::error::Error;
+use crate::options::Options;
+use crate::process::{self, Lifetime, StopSignal};
+use crate::system::System;
 pub use collector::variables as collector_variables;
 pub use jaeger::variables as jaeger_variables;
-
-use crate::{
-    addresses::{Addresses, Port},
-    error::Error,
-    options::Options,
-    process::{self, Lifetime, StopSignal},
-    system::System,
-};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// How to start a system, and how to ask it.
 #[derive(Debug)]

@@ -6,20 +6,16 @@
 mod record;
 mod services;
 
-use std::{
-    collections::VecDeque,
-    io,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    thread::{self, JoinHandle},
-    time::{Duration, Instant},
-};
-
-use tokio::sync::oneshot;
-
+use crate::query::Timeout;
+use crate::trace::Trace;
 pub use record::{ReceivedLog, ReceivedMetric, ReceivedPoint, ReceivedSpan};
-
-use crate::{query::Timeout, trace::Trace};
+use std::collections::VecDeque;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 
 /// How many spans, metrics and log records are kept each; the oldest make room. A demo runs until somebody stops it.
 const KEPT: usize = 50_000;

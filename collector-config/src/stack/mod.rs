@@ -2,21 +2,15 @@
 
 mod run;
 
-use std::{
-    fs::File,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
-
-use crate::{
-    addresses::{Addresses, Port, url},
-    error::{Error, io_error},
-    launch,
-    options::Options,
-    paths,
-    process::{Process, ProcessError},
-    system::System,
-};
+use crate::addresses::{Addresses, Port, url};
+use crate::error::{Error, io_error};
+use crate::options::Options;
+use crate::process::{Process, ProcessError};
+use crate::system::System;
+use crate::{launch, paths};
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 /// One running server: its process and how to ask whether it is well.
 #[derive(Debug)]

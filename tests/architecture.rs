@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(&str, &[&str])] = &[
     ("vocabulary", &["series", "current", "redact", "error", "names", "config"]),
     ("signals", &["resource", "traces", "metrics", "logs", "export"]),
-    ("instrumentation", &["business", "propagation", "recorder", "wire", "server", "client", "carrier"]),
+    ("instrumentation", &["business", "propagation", "recorder", "wire", "server", "client", "saved_context"]),
     ("wiring", &["init", "guard"]),
     ("doors", &["scrape", "private", "testing"]),
 ];
@@ -80,7 +80,7 @@ fn may_use(room: &str, used: &str) -> bool {
             let edge = matches!(room, "server" | "client");
             match used {
                 "recorder" => room != "propagation",
-                "propagation" => edge || room == "carrier",
+                "propagation" => edge || room == "saved_context",
                 "wire" => edge,
                 _ => false,
             }

@@ -495,12 +495,13 @@ async fn the_trace_of_an_unknown_caller_is_linked_and_not_continued() {
     assert_eq!(span.links[0].0, CALLERS_TRACE);
     assert!(!format!("{span:?}").contains("theirs"));
 
-    let asked = GrpcTelemetryLayer::new().methods([format!("{SERVICE}/AskedCall")]).boundary_by(|caller| match caller
-        .route()
-    {
-        Some("tests.Probe/AskedCall") => Boundary::Trusted,
-        _ => Boundary::Public,
-    });
+    let asked =
+        GrpcTelemetryLayer::new().methods([format!("{SERVICE}/AskedCall")]).boundary_with(|caller| {
+            match caller.route() {
+                Some("tests.Probe/AskedCall") => Boundary::Trusted,
+                _ => Boundary::Public,
+            }
+        });
     called(asked, "AskedCall").await;
     assert_eq!(server_span("AskedCall").trace_id, CALLERS_TRACE);
 }

@@ -45,7 +45,7 @@ fn app() -> Router {
         .route("/asked/friend", get(async || "child"))
         .route("/asked/stranger", get(async || "root"))
         .route("/asked/broken", get(async || "root"))
-        .layer(HttpTelemetryLayer::new().boundary_by(boundary));
+        .layer(HttpTelemetryLayer::new().boundary_with(boundary));
     Router::new()
         .route("/fine/{id}", get(async || "fine"))
         .route("/parent", get(async || "child"))

@@ -158,7 +158,7 @@ async fn hostile_sampling() -> Value {
     use telemetry::{Boundary, HttpTelemetryLayer};
     use tower::ServiceExt;
     let guard = start();
-    let layer = HttpTelemetryLayer::new().boundary_by(|caller| match caller.method().as_str() {
+    let layer = HttpTelemetryLayer::new().boundary_with(|caller| match caller.method().as_str() {
         "PUT" => Boundary::Trusted,
         _ => Boundary::Public,
     });

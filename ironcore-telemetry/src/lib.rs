@@ -74,11 +74,11 @@ mod resource;
 mod traces;
 // Instrumentation.
 mod business;
-pub mod carrier;
 #[cfg(any(feature = "http", feature = "grpc"))]
 mod client;
 mod propagation;
 mod recorder;
+pub mod saved_context;
 #[cfg(any(feature = "http", feature = "grpc"))]
 mod server;
 #[cfg(any(feature = "http", feature = "grpc"))]
@@ -94,7 +94,7 @@ pub mod scrape;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use business::{Catalog, Label, Outcome, OutcomeClass, catalog};
+pub use business::{CatalogEntry, Label, Outcome, OutcomeClass, catalog};
 #[cfg(feature = "grpc")]
 pub use client::{GrpcClientTelemetryLayer, GrpcClientTelemetryService};
 #[cfg(feature = "http")]

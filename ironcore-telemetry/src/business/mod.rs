@@ -1,7 +1,7 @@
 //! Business operations: what the attribute expands to.
 
 mod field;
-mod foreign;
+mod impls;
 mod label;
 mod operation;
 mod outcome;
@@ -13,7 +13,7 @@ pub use field::{AsDebug, AsDisplay, Field, FieldValue, Refused, Shown, value};
 pub use label::{Label, LabelSet};
 pub use operation::Operation;
 pub use outcome::{Outcome, OutcomeClass};
-pub use site::{Catalog, SITES, Site, Spec, catalog};
+pub use site::{CatalogEntry, SITES, Site, Spec, catalog};
 pub use span::Fields;
 pub use verdict::{ByDefault, ByOutcome, ByResult, IntoVerdict, Probe, Verdict};
 

@@ -53,7 +53,7 @@ pub struct Site {
 /// One instrumented function, as [`catalog`] lists it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Catalog {
+pub struct CatalogEntry {
     /// `wallet`, `transaction`, …
     pub domain: &'static str,
     /// `create`, `send`, …
@@ -81,8 +81,8 @@ pub struct Catalog {
 /// assert!(catalog.iter().any(|entry| (entry.domain, entry.operation) == ("wallet", "create")));
 /// ```
 #[must_use]
-pub fn catalog() -> Vec<Catalog> {
-    let entry = |Spec { domain, operation, function, file, line, labels, .. }: &'static Spec| Catalog {
+pub fn catalog() -> Vec<CatalogEntry> {
+    let entry = |Spec { domain, operation, function, file, line, labels, .. }: &'static Spec| CatalogEntry {
         domain,
         operation,
         function,

@@ -4,7 +4,7 @@ use super::series::{self, CANCELLED, ERROR};
 use super::targets::Targets;
 use crate::names::attribute;
 use crate::recorder::{self, Closed, Recorder};
-use crate::wire::{self, Calls, End, Exchange};
+use crate::wire::{self, CallSeries, End, Exchange};
 use bytes::Buf;
 use http::{HeaderMap, Method, Request, Response};
 use opentelemetry::trace::{SpanBuilder, SpanKind};
@@ -33,7 +33,7 @@ pub struct Resends(Arc<AtomicU32>);
 pub struct HttpClientExchange {
     started: Instant,
     recorder: &'static Recorder,
-    calls: &'static Calls,
+    calls: &'static CallSeries,
     context: Context,
     /// Whether the span of the context is the request's own.
     has_span: bool,

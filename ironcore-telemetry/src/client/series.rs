@@ -3,7 +3,7 @@
 use crate::names::{self, OTHER};
 use crate::recorder::{self, Closed, Recorder};
 use crate::series;
-use crate::wire::{self, Calls, Hints, Known, METHODS, MethodIndex, Metrics, Named};
+use crate::wire::{self, CallSeries, Interned, Key, METHODS, MethodIndex, Metrics, ThreadCache};
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::sync::OnceLock;
@@ -22,16 +22,16 @@ static METRICS: Metrics = Metrics {
     in_flight: &names::HTTP_CLIENT_REQUESTS_IN_FLIGHT,
 };
 
-static KNOWN: Known<Peer> = Known::new(PEERS);
+static KNOWN: Interned<Peer> = Interned::new(PEERS);
 
 thread_local! {
-    static FOUND: Hints<Peer> = const { [const { Cell::new(None) }; _] };
+    static FOUND: ThreadCache<Peer> = const { [const { Cell::new(None) }; _] };
 }
 
 /// A peer and what its methods count. Lives as long as the process.
 struct Peer {
     name: &'static str,
-    methods: [OnceLock<&'static Calls>; METHODS.len()],
+    methods: [OnceLock<&'static CallSeries>; METHODS.len()],
 }
 
 impl Peer {
@@ -40,7 +40,7 @@ impl Peer {
     }
 }
 
-impl Named for Peer {
+impl Key for Peer {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -48,10 +48,10 @@ impl Named for Peer {
 
 /// What requests with this method to this peer are counted by.
 #[inline]
-pub(super) fn calls(recorder: &'static Recorder, peer: &'static str, method: MethodIndex) -> &'static Calls {
-    let make = |registry, peer| -> &'static Calls {
+pub(super) fn calls(recorder: &'static Recorder, peer: &'static str, method: MethodIndex) -> &'static CallSeries {
+    let make = |registry, peer| -> &'static CallSeries {
         let labels = [peer, method.label()];
-        Box::leak(Box::new(Calls::new(registry, &METRICS, &labels, result)))
+        Box::leak(Box::new(CallSeries::new(registry, &METRICS, &labels, result)))
     };
     if !recorder.is_process() {
         // As long as the process, like the capture that it is for.

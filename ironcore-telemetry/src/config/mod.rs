@@ -22,7 +22,7 @@ use std::time::Duration;
 ///
 /// let config = Config::new("ironcore")
 ///     .version(env!("CARGO_PKG_VERSION"))
-///     .environment("production")
+///     .deployment_environment("production")
 ///     .sampling(Sampling::Ratio(0.1));
 /// ```
 #[derive(Debug, Clone, Default)]
@@ -90,7 +90,7 @@ impl Config {
     }
 
     /// Where the service runs (`deployment.environment.name`): production, staging, …
-    pub fn environment(mut self, environment: impl Into<String>) -> Self {
+    pub fn deployment_environment(mut self, environment: impl Into<String>) -> Self {
         self.environment = Some(environment.into());
         self
     }

@@ -24,7 +24,7 @@ pub enum Boundary {
     Trusted,
 }
 
-/// What a request tells of who sends it, for [`HttpTelemetryLayer::boundary_by`](super::HttpTelemetryLayer::boundary_by).
+/// What a request tells of who sends it, for [`HttpTelemetryLayer::boundary_with`](super::HttpTelemetryLayer::boundary_with).
 /// No header: whoever may send one may send any.
 #[derive(Debug, Clone, Copy)]
 pub struct Caller<'request> {

@@ -112,7 +112,7 @@ impl HttpTelemetryLayer {
     /// #[derive(Clone)]
     /// struct PeerIdentity(String);
     ///
-    /// let layer = HttpTelemetryLayer::new().boundary_by(|caller| {
+    /// let layer = HttpTelemetryLayer::new().boundary_with(|caller| {
     ///     match caller.extensions().get::<PeerIdentity>() {
     ///         Some(PeerIdentity(name)) if name.ends_with(".payments.internal") => Boundary::Trusted,
     ///         _ => Boundary::Public,
@@ -120,7 +120,7 @@ impl HttpTelemetryLayer {
     /// });
     /// # let _ = layer;
     /// ```
-    pub fn boundary_by(self, ask: impl Fn(&Caller<'_>) -> Boundary + Send + Sync + 'static) -> Self {
+    pub fn boundary_with(self, ask: impl Fn(&Caller<'_>) -> Boundary + Send + Sync + 'static) -> Self {
         self.with(|settings| settings.trust = Trust::Asked(Arc::new(ask)))
     }
 

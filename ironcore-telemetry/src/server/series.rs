@@ -3,7 +3,7 @@
 use crate::names;
 use crate::recorder::Recorder;
 use crate::series::{self, Counter, Registry};
-use crate::wire::{self, Calls, Hints, Known, METHODS, MethodIndex, Metrics, Named};
+use crate::wire::{self, CallSeries, Interned, Key, METHODS, MethodIndex, Metrics, ThreadCache};
 use std::cell::Cell;
 use std::sync::OnceLock;
 
@@ -16,10 +16,10 @@ static METRICS: Metrics = Metrics {
     in_flight: &names::HTTP_REQUESTS_IN_FLIGHT,
 };
 
-static KNOWN: Known<Route> = Known::new(ROUTES);
+static KNOWN: Interned<Route> = Interned::new(ROUTES);
 
 thread_local! {
-    static FOUND: Hints<Route> = const { [const { Cell::new(None) }; _] };
+    static FOUND: ThreadCache<Route> = const { [const { Cell::new(None) }; _] };
 }
 
 /// A route template and what its methods count. Lives as long as the process.
@@ -34,7 +34,7 @@ impl Route {
     }
 }
 
-impl Named for Route {
+impl Key for Route {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -45,7 +45,7 @@ pub(super) struct Endpoint {
     pub(super) method: &'static str,
     pub(super) route: &'static str,
     pub(super) span_name: &'static str,
-    pub(super) requests: Calls,
+    pub(super) requests: CallSeries,
     pub(super) request_body: Counter,
     pub(super) response_body: Counter,
 }
@@ -86,7 +86,7 @@ impl Endpoint {
             method: method.label(),
             route,
             span_name,
-            requests: Calls::new(registry, &METRICS, &labels, wire::status_label),
+            requests: CallSeries::new(registry, &METRICS, &labels, wire::status_label),
             request_body: registry.counter(&names::HTTP_REQUEST_BODY, &labels, &[]),
             response_body: registry.counter(&names::HTTP_RESPONSE_BODY, &labels, &[]),
         }

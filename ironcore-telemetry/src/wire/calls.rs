@@ -16,7 +16,7 @@ pub(crate) struct Metrics {
 }
 
 /// The series of one kind of calls: one endpoint, one method of one peer.
-pub(crate) struct Calls {
+pub(crate) struct CallSeries {
     registry: &'static Registry,
     metrics: &'static Metrics,
     labels: Box<[&'static str]>,
@@ -26,7 +26,7 @@ pub(crate) struct Calls {
     result: fn(u16) -> Cow<'static, str>,
 }
 
-impl Calls {
+impl CallSeries {
     pub(crate) fn new(
         registry: &'static Registry,
         metrics: &'static Metrics,

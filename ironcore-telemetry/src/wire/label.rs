@@ -10,20 +10,20 @@ use std::thread::LocalKey;
 const HINTS: usize = 64;
 
 /// What a thread found last, by a few bytes of the name that it asked for. A hint only: the name is compared.
-pub(crate) type Hints<T> = [Cell<Option<&'static T>>; HINTS];
+pub(crate) type ThreadCache<T> = [Cell<Option<&'static T>>; HINTS];
 
 /// Things with a name that live as long as the process: so many at most, the others are one, named `_OTHER`.
-pub(crate) struct Known<T: 'static> {
+pub(crate) struct Interned<T: 'static> {
     most: usize,
     all: RwLock<BTreeMap<&'static str, &'static T>>,
 }
 
 /// A thing with a name.
-pub(crate) trait Named {
+pub(crate) trait Key {
     fn name(&self) -> &'static str;
 }
 
-impl<T: Named> Known<T> {
+impl<T: Key> Interned<T> {
     pub(crate) const fn new(most: usize) -> Self {
         Self { most, all: RwLock::new(BTreeMap::new()) }
     }
@@ -32,7 +32,7 @@ impl<T: Named> Known<T> {
     #[inline]
     pub(crate) fn get(
         &self,
-        hints: &'static LocalKey<Hints<T>>,
+        hints: &'static LocalKey<ThreadCache<T>>,
         name: &str,
         new: impl FnOnce(&'static str) -> T,
     ) -> &'static T {
@@ -41,7 +41,7 @@ impl<T: Named> Known<T> {
 
     /// The one of this name, if there is one already.
     #[inline]
-    pub(crate) fn look(&self, hints: &'static LocalKey<Hints<T>>, name: &str) -> Option<&'static T> {
+    pub(crate) fn look(&self, hints: &'static LocalKey<ThreadCache<T>>, name: &str) -> Option<&'static T> {
         let hint = hints.try_with(|hints| hints.get(place(name)).and_then(Cell::get));
         if let Ok(Some(hint)) = hint
             && hint.name() == name
@@ -94,19 +94,19 @@ mod tests {
     #[derive(Debug)]
     struct Thing(&'static str);
 
-    impl Named for Thing {
+    impl Key for Thing {
         fn name(&self) -> &'static str {
             self.0
         }
     }
 
     thread_local! {
-        static FOUND: Hints<Thing> = const { [const { Cell::new(None) }; _] };
+        static FOUND: ThreadCache<Thing> = const { [const { Cell::new(None) }; _] };
     }
 
     #[test]
     fn so_many_are_told_apart_and_the_rest_is_one() {
-        static KNOWN: Known<Thing> = Known::new(3);
+        static KNOWN: Interned<Thing> = Interned::new(3);
         let name_of = |name: &str| KNOWN.find(name, Thing).name();
         for name in ["a", "b", "c"] {
             assert_eq!(name_of(name), name);
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_hint_of_another_name_in_the_same_place_is_not_taken() {
-        static KNOWN: Known<Thing> = Known::new(1_000);
+        static KNOWN: Interned<Thing> = Interned::new(1_000);
         let names: Vec<_> = (0..500).map(|number| format!("/route/{number}")).collect();
         for name in &names {
             assert!(KNOWN.look(&FOUND, name).is_none());

@@ -13,12 +13,12 @@ mod rpc;
 use crate::names::attribute;
 pub use body::RecordedBody;
 use bytes::Buf;
-pub(crate) use calls::{Calls, Metrics};
+pub(crate) use calls::{CallSeries, Metrics};
 pub use counted::CountedBody;
 pub(crate) use counted::Tally;
 pub use future::RecordedResponse;
 use http::{HeaderMap, Response};
-pub(crate) use label::{Hints, Known, Named};
+pub(crate) use label::{Interned, Key, ThreadCache};
 #[cfg(feature = "http")]
 pub(crate) use method::{
     METHODS, MethodIndex, closed_status, is_other_status, method_index, protocol_version, status_attribute,

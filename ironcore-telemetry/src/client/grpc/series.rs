@@ -3,7 +3,7 @@
 use crate::names::{self, OTHER};
 use crate::recorder::{self, Closed, Recorder};
 use crate::series::{self, Counter, Registry};
-use crate::wire::{self, Calls, Code, Hints, Known, Metrics, Named};
+use crate::wire::{self, CallSeries, Code, Interned, Key, Metrics, ThreadCache};
 use std::cell::Cell;
 
 /// Peers that are told apart. Their names are declared in the code.
@@ -17,25 +17,25 @@ static METRICS: Metrics = Metrics {
     in_flight: &names::GRPC_CLIENT_REQUESTS_IN_FLIGHT,
 };
 
-static KNOWN: Known<Peer> = Known::new(PEERS);
+static KNOWN: Interned<Peer> = Interned::new(PEERS);
 
 thread_local! {
-    static FOUND: Hints<Peer> = const { [const { Cell::new(None) }; _] };
+    static FOUND: ThreadCache<Peer> = const { [const { Cell::new(None) }; _] };
 }
 
 /// A peer and its methods. Lives as long as the process.
 struct Peer {
     name: &'static str,
-    methods: Known<Rpc>,
+    methods: Interned<Rpc>,
 }
 
 impl Peer {
     const fn new(name: &'static str) -> Self {
-        Self { name, methods: Known::new(METHODS) }
+        Self { name, methods: Interned::new(METHODS) }
     }
 }
 
-impl Named for Peer {
+impl Key for Peer {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -44,12 +44,12 @@ impl Named for Peer {
 /// A method of a peer: what its calls count, and how their spans are called.
 pub(super) struct Rpc {
     path: &'static str,
-    pub(super) calls: Calls,
+    pub(super) calls: CallSeries,
     pub(super) received: Counter,
     pub(super) sent: Counter,
 }
 
-impl Named for Rpc {
+impl Key for Rpc {
     fn name(&self) -> &'static str {
         self.path
     }
@@ -64,7 +64,7 @@ impl Rpc {
         };
         Self {
             path,
-            calls: Calls::new(registry, &METRICS, &[peer, service, method], Code::label),
+            calls: CallSeries::new(registry, &METRICS, &[peer, service, method], Code::label),
             received: messages("received"),
             sent: messages("sent"),
         }

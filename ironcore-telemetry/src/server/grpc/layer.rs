@@ -92,7 +92,7 @@ impl GrpcTelemetryLayer {
 
     /// The same by call: `ask` is called once for each, before it is handled, with the method as
     /// [`route`](Caller::route) (`package.Service/Method`) once it is known. One that panics says [`Boundary::Public`].
-    pub fn boundary_by(self, ask: impl Fn(&Caller<'_>) -> Boundary + Send + Sync + 'static) -> Self {
+    pub fn boundary_with(self, ask: impl Fn(&Caller<'_>) -> Boundary + Send + Sync + 'static) -> Self {
         self.with(|settings| settings.trust = Trust::Asked(Arc::new(ask)))
     }
 

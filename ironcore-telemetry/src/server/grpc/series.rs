@@ -4,7 +4,7 @@ use crate::names::{self, OTHER};
 use crate::recorder::Recorder;
 use crate::series::{self, Counter, Registry};
 use crate::server::settings::Settings;
-use crate::wire::{self, Calls, Code, Hints, Known, Metrics, Named};
+use crate::wire::{self, CallSeries, Code, Interned, Key, Metrics, ThreadCache};
 use std::cell::Cell;
 
 /// Methods that are told apart.
@@ -16,10 +16,10 @@ static METRICS: Metrics = Metrics {
     in_flight: &names::GRPC_REQUESTS_IN_FLIGHT,
 };
 
-static KNOWN: Known<Rpc> = Known::new(METHODS);
+static KNOWN: Interned<Rpc> = Interned::new(METHODS);
 
 thread_local! {
-    static FOUND: Hints<Rpc> = const { [const { Cell::new(None) }; _] };
+    static FOUND: ThreadCache<Rpc> = const { [const { Cell::new(None) }; _] };
 }
 
 /// A method: what its calls count, and how their spans are called.
@@ -27,7 +27,7 @@ pub(super) struct Rpc {
     path: &'static str,
     pub(super) service: &'static str,
     pub(super) method: &'static str,
-    pub(super) calls: Calls,
+    pub(super) calls: CallSeries,
     pub(super) received: Counter,
     pub(super) sent: Counter,
 }
@@ -40,7 +40,7 @@ impl Rpc {
             path,
             service,
             method,
-            calls: Calls::new(registry, &METRICS, &[service, method], Code::label),
+            calls: CallSeries::new(registry, &METRICS, &[service, method], Code::label),
             received: messages("received"),
             sent: messages("sent"),
         }
@@ -60,7 +60,7 @@ impl Rpc {
     }
 }
 
-impl Named for Rpc {
+impl Key for Rpc {
     fn name(&self) -> &'static str {
         self.path
     }

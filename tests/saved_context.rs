@@ -1,13 +1,13 @@
 //! Context that goes on elsewhere: in jobs, on other tasks and threads, through channels.
 
 use ironcore_telemetry as telemetry;
-use telemetry::carrier::{self, Carried, Carrier, InContext};
+use telemetry::saved_context::{self, Carried, InContext, SavedContext};
 use telemetry::testing::{Capture, Span};
 use tokio_stream::StreamExt as _;
 
 #[telemetry::instrument_business(transaction)]
 fn submit() -> String {
-    Carrier::current().to_string()
+    SavedContext::current().to_string()
 }
 
 #[telemetry::instrument_business(transaction)]
@@ -23,7 +23,7 @@ fn find(capture: &Capture, name: &str) -> Vec<Span> {
 fn the_first_attempt_at_a_job_is_a_part_of_the_trace_that_made_it() {
     let capture = Capture::new();
     capture.run(|| {
-        let job: Carrier = submit().parse().unwrap();
+        let job: SavedContext = submit().parse().unwrap();
         job.attempt(1).call("outbox.publish", publish);
     });
     let origin = &find(&capture, "transaction.submit")[0];
@@ -41,7 +41,7 @@ fn the_first_attempt_at_a_job_is_a_part_of_the_trace_that_made_it() {
 fn a_later_attempt_is_a_trace_of_its_own() {
     let capture = Capture::new();
     capture.run(|| {
-        let job: Carrier = submit().parse().unwrap();
+        let job: SavedContext = submit().parse().unwrap();
         job.attempt(2).call("outbox.publish", publish);
     });
     let origin = &find(&capture, "transaction.submit")[0];
@@ -57,7 +57,7 @@ fn a_later_attempt_is_a_trace_of_its_own() {
 async fn a_job_that_is_given_up_or_panics_says_so() {
     let capture = Capture::new();
     let job = capture.run(submit);
-    let job: Carrier = job.parse().unwrap();
+    let job: SavedContext = job.parse().unwrap();
     let never = job.attempt(1).run("given.up", std::future::pending::<()>());
     let never = tokio::time::timeout(std::time::Duration::from_millis(10), never);
     // Begun outside of the capture it is recorded nowhere, and still runs.
@@ -85,8 +85,8 @@ async fn a_job_that_is_given_up_or_panics_says_so() {
 
 #[telemetry::instrument_business(wallet)]
 async fn fan_out() {
-    carrier::spawn(async { publish() }).await.unwrap();
-    carrier::spawn_blocking(publish).await.unwrap();
+    saved_context::spawn(async { publish() }).await.unwrap();
+    saved_context::spawn_blocking(publish).await.unwrap();
     let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
     sender.send(Carried::new(())).await.unwrap();
     // As a worker would: on a task that knows nothing of the request.

@@ -13,10 +13,10 @@ use tokio::task::JoinHandle;
 /// Outside of a tokio runtime, as `tokio::spawn` does.
 ///
 /// ```
-/// use ironcore_telemetry::carrier;
+/// use ironcore_telemetry::saved_context;
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let sum = carrier::spawn(async { 3 + 4 }).await.unwrap();
+/// let sum = saved_context::spawn(async { 3 + 4 }).await.unwrap();
 /// assert_eq!(sum, 7);
 /// # });
 /// ```
@@ -40,7 +40,7 @@ pin_project! {
     /// A future or a stream that is polled, and dropped, in the context in which it was wrapped.
     ///
     /// ```
-    /// use ironcore_telemetry::carrier::InContext;
+    /// use ironcore_telemetry::saved_context::InContext;
     ///
     /// let task = InContext::new(async { "sent" });
     /// // tokio::task::JoinSet::new().spawn(task)
@@ -113,7 +113,7 @@ impl<S: Stream> Stream for InContext<S> {
 /// A value on its way through a channel, with the context in which it was sent.
 ///
 /// ```
-/// use ironcore_telemetry::carrier::Carried;
+/// use ironcore_telemetry::saved_context::Carried;
 /// use std::sync::mpsc;
 ///
 /// let (sender, receiver) = mpsc::channel();

@@ -25,19 +25,19 @@ const LENGTH: usize = 2_200;
 ///
 /// Read it from your own queue only: whoever writes it says which trace the job continues.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Carrier {
+pub struct SavedContext {
     since: Duration,
     /// Both as W3C trace context has them; empty for a job that comes from no trace.
     parent: String,
     state: String,
 }
 
-/// A text that is no [`Carrier`].
+/// A text that is no [`SavedContext`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a carrier of trace context: {0}; it is written as 1;<milliseconds since 1970>;<traceparent>;<tracestate>")]
-pub struct CarrierError(&'static str);
+#[error("not a saved of trace context: {0}; it is written as 1;<milliseconds since 1970>;<traceparent>;<tracestate>")]
+pub struct SavedContextError(&'static str);
 
-impl Carrier {
+impl SavedContext {
     /// The current context, from now on.
     #[must_use]
     pub fn current() -> Self {
@@ -57,7 +57,7 @@ impl Carrier {
     /// An attempt at the job, counted from 1: add one to what a queue counts from 0. The first is a part of the trace that
     /// the job comes from; a later one begins its own with a link to it.
     pub const fn attempt(&self, number: u32) -> Attempt<'_> {
-        Attempt { carrier: self, number }
+        Attempt { saved: self, number }
     }
 
     /// How long ago the job was made; zero if that is yet to come.
@@ -78,31 +78,31 @@ impl Carrier {
     }
 }
 
-impl fmt::Display for Carrier {
+impl fmt::Display for SavedContext {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let since = self.since.as_millis();
         write!(formatter, "{VERSION};{since};{};{}", self.parent, self.state)
     }
 }
 
-impl FromStr for Carrier {
-    type Err = CarrierError;
+impl FromStr for SavedContext {
+    type Err = SavedContextError;
 
-    fn from_str(text: &str) -> Result<Self, CarrierError> {
+    fn from_str(text: &str) -> Result<Self, SavedContextError> {
         if text.len() > LENGTH {
-            return Err(CarrierError("it is too long"));
+            return Err(SavedContextError("it is too long"));
         }
         let mut parts = text.splitn(4, ';');
-        let mut next = || parts.next().ok_or(CarrierError("a part is missing"));
+        let mut next = || parts.next().ok_or(SavedContextError("a part is missing"));
         if next()? != VERSION {
-            return Err(CarrierError("its version is not 1"));
+            return Err(SavedContextError("its version is not 1"));
         }
-        let since = next()?.parse().map_err(|_| CarrierError("its time is no number"))?;
+        let since = next()?.parse().map_err(|_| SavedContextError("its time is no number"))?;
         let read = Self { since: Duration::from_millis(since), parent: next()?.to_owned(), state: next()?.to_owned() };
         // What is kept is what a propagator would write: whatever else was in the text is gone.
         let kept = Self::of(&read.origin(), read.since);
         if kept.parent.is_empty() && !read.parent.is_empty() {
-            return Err(CarrierError("its traceparent is not valid"));
+            return Err(SavedContextError("its traceparent is not valid"));
         }
         Ok(kept)
     }
@@ -113,8 +113,8 @@ impl FromStr for Carrier {
 /// [`#[instrument_business]`](crate::instrument_business) inside.
 #[derive(Debug, Clone, Copy)]
 #[must_use = "run the job with it"]
-pub struct Attempt<'carrier> {
-    carrier: &'carrier Carrier,
+pub struct Attempt<'saved> {
+    saved: &'saved SavedContext,
     number: u32,
 }
 
@@ -130,18 +130,18 @@ impl Attempt<'_> {
     }
 
     /// The same for a job that is a future.
-    pub fn run<F: Future>(&self, name: &'static str, job: F) -> Running<F> {
+    pub fn run<F: Future>(&self, name: &'static str, job: F) -> AttemptFuture<F> {
         let span = self.begin(name);
-        Running { job: InContext::of(job, span.context.clone()), polling: false, span: Some(span) }
+        AttemptFuture { job: InContext::of(job, span.context.clone()), polling: false, span: Some(span) }
     }
 
     fn begin(&self, name: &'static str) -> Span {
         let recorder = (!recorder::is_off()).then(recorder::current).flatten();
         let Some(start_span) = recorder.and_then(|recorder| recorder.spans()) else {
             // Traces are off: the ids of the origin still reach the log lines.
-            return Span { context: self.carrier.origin(), is_open: false };
+            return Span { context: self.saved.origin(), is_open: false };
         };
-        let origin = self.carrier.origin();
+        let origin = self.saved.origin();
         let comes_from = origin.span().span_context().clone();
         let is_retry = self.number > 1;
         let parent = if is_retry { recorder::apart(&origin) } else { origin };
@@ -152,7 +152,7 @@ impl Attempt<'_> {
                 span_kind: Some(SpanKind::Consumer),
                 attributes: Some(vec![
                     KeyValue::new(attribute::ATTEMPT, i64::from(self.number)),
-                    KeyValue::new(attribute::AGE, self.carrier.age().as_secs_f64()),
+                    KeyValue::new(attribute::AGE, self.saved.age().as_secs_f64()),
                 ]),
                 links: link,
                 ..SpanBuilder::default()
@@ -195,7 +195,7 @@ impl Drop for Span {
 pin_project! {
     /// An attempt that runs. Dropped before its end, its span says `error.type="cancelled"`.
     #[must_use = "futures do nothing unless polled"]
-    pub struct Running<F> {
+    pub struct AttemptFuture<F> {
         #[pin]
         job: InContext<F>,
         // Whether a poll has begun and not returned: then it panicked, even where the panic was caught since.
@@ -203,7 +203,7 @@ pin_project! {
         span: Option<Span>,
     }
 
-    impl<F> PinnedDrop for Running<F> {
+    impl<F> PinnedDrop for AttemptFuture<F> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             if *this.polling
@@ -215,13 +215,13 @@ pin_project! {
     }
 }
 
-impl<F> fmt::Debug for Running<F> {
+impl<F> fmt::Debug for AttemptFuture<F> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Running")
+        formatter.write_str("AttemptFuture")
     }
 }
 
-impl<F: Future> Future for Running<F> {
+impl<F: Future> Future for AttemptFuture<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
@@ -248,7 +248,7 @@ mod tests {
             "1;1764000000000;00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03;",
             "1;0;00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00;a=1;2,b@c=x",
         ] {
-            assert_eq!(text.parse::<Carrier>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<SavedContext>().unwrap().to_string(), text);
         }
     }
 
@@ -264,18 +264,18 @@ mod tests {
             ("1;1;00-0-0-01;", "traceparent"),
             ("1;1;00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03", "missing"),
         ] {
-            let error = text.parse::<Carrier>().unwrap_err().to_string();
+            let error = text.parse::<SavedContext>().unwrap_err().to_string();
             assert!(error.contains(why) && error.contains("1;<milli"), "{text}: {error}");
         }
         let long = format!("1;1;;{}", "x".repeat(3_000));
-        assert!(long.parse::<Carrier>().is_err());
+        assert!(long.parse::<SavedContext>().is_err());
     }
 
     #[test]
     fn a_job_made_in_no_trace_has_an_age_and_no_origin() {
-        let carrier = Carrier::current();
-        assert!(carrier.age() < Duration::from_mins(1));
-        assert!(!carrier.origin().span().span_context().is_valid());
-        assert_eq!(carrier.to_string().parse(), Ok(carrier));
+        let saved = SavedContext::current();
+        assert!(saved.age() < Duration::from_mins(1));
+        assert!(!saved.origin().span().span_context().is_valid());
+        assert_eq!(saved.to_string().parse(), Ok(saved));
     }
 }

@@ -14,9 +14,10 @@ use axum::{Json, Router};
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use ironcore_telemetry::client::GrpcClientTelemetryService;
 use ironcore_telemetry::{
-    self as telemetry, Boundary, GrpcClientTelemetryLayer, GrpcClientTelemetryService, GrpcTelemetryLayer,
-    HttpClientTelemetryLayer, HttpTelemetryLayer,
+    self as telemetry, Boundary, GrpcClientTelemetryLayer, GrpcTelemetryLayer, HttpClientTelemetryLayer,
+    HttpTelemetryLayer,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

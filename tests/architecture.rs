@@ -6,9 +6,23 @@ use std::path::{Path, PathBuf};
 
 /// Floors, from the lowest up, and the vocabulary's rooms in that order too; `lib.rs` is above them all.
 const FLOORS: &[(&str, &[&str])] = &[
-    ("vocabulary", &["series", "current", "redact", "error", "names", "config"]),
+    ("vocabulary", &["series", "current", "format", "redact", "error", "names", "config"]),
     ("signals", &["resource", "traces", "metrics", "logs", "export"]),
-    ("instrumentation", &["business", "propagation", "recorder", "wire", "server", "client", "saved_context"]),
+    (
+        "instrumentation",
+        &[
+            "guarded",
+            "trace_ids",
+            "propagation",
+            "protocol",
+            "recorder",
+            "exchange",
+            "business",
+            "saved_context",
+            "server",
+            "client",
+        ],
+    ),
     ("wiring", &["init", "guard"]),
     ("doors", &["scrape", "private", "testing"]),
 ];
@@ -74,14 +88,19 @@ fn may_use(room: &str, used: &str) -> bool {
         ("signals", "vocabulary") => true,
         ("signals", "signals") => matches!(used, "resource" | "export"),
         ("instrumentation", "vocabulary") => {
-            matches!(used, "names" | "series" | "redact" | "current")
+            matches!(used, "names" | "series" | "redact" | "current" | "format")
         }
         ("instrumentation", "instrumentation") => {
-            let edge = matches!(room, "server" | "client");
-            match used {
-                "recorder" => room != "propagation",
-                "propagation" => edge || room == "saved_context",
-                "wire" => edge,
+            // Both ends of a process, and what they share.
+            let is_edge = matches!(room, "server" | "client" | "exchange");
+            match (room, used) {
+                // The lowest of the floor: they use no other room of it.
+                ("guarded" | "trace_ids" | "propagation" | "protocol", _) => false,
+                ("recorder", _) => false,
+                (_, "recorder" | "guarded" | "trace_ids") => true,
+                (_, "propagation") => is_edge || room == "saved_context",
+                (_, "protocol") => is_edge,
+                (_, "exchange") => is_edge,
                 _ => false,
             }
         }

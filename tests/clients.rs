@@ -15,9 +15,8 @@ use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::time::Duration;
 use support::{PATIENCE, ReceivedSpan, Receiver};
-use telemetry::{
-    Boundary, Config, HttpClientTelemetryLayer, HttpClientTelemetryService, HttpTelemetryLayer, Resends, TelemetryGuard,
-};
+use telemetry::client::{HttpClientTelemetryService, Resends};
+use telemetry::{Boundary, Config, HttpClientTelemetryLayer, HttpTelemetryLayer, TelemetryGuard};
 use tower::retry::{Policy, Retry};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 

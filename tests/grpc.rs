@@ -11,9 +11,8 @@ use std::sync::OnceLock;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use support::{PATIENCE, ReceivedSpan, Receiver, sample};
-use telemetry::{
-    Boundary, Config, GrpcClientTelemetryLayer, GrpcClientTelemetryService, GrpcTelemetryLayer, TelemetryGuard,
-};
+use telemetry::client::GrpcClientTelemetryService;
+use telemetry::{Boundary, Config, GrpcClientTelemetryLayer, GrpcTelemetryLayer, TelemetryGuard};
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::body::Body;
 use tonic::codegen::http::uri::PathAndQuery;
@@ -232,7 +231,7 @@ fn spans(method: &str) -> (ReceivedSpan, ReceivedSpan) {
 
 fn counted(metric: &str, method: &str, more: &str) -> f64 {
     let peer = if metric.contains("client") { r#"peer="probe","# } else { "" };
-    let series = format!(r#"{metric}{{{peer}service="{SERVICE}",method="{method}"{more}}}"#);
+    let series = format!(r#"{metric}{{{peer}rpc_service="{SERVICE}",method="{method}"{more}}}"#);
     let page = telemetry::scrape::render();
     let found = page.lines().find_map(|line| line.strip_prefix(&series));
     // What was not counted yet has no series.
@@ -404,7 +403,7 @@ async fn a_server_that_is_not_there_is_unavailable() {
     let answer = client.unary(request, path("Absent"), codec()).await;
     let _: Status = answer.map(|answer: Response<String>| answer).unwrap_err();
     let series = format!(
-        r#"grpc_client_requests_total{{peer="absent",service="{SERVICE}",method="Absent",code="UNAVAILABLE"}}"#
+        r#"grpc_client_requests_total{{peer="absent",rpc_service="{SERVICE}",method="Absent",code="UNAVAILABLE"}}"#
     );
     assert!(is(sample(&telemetry::scrape::render(), &series), 1));
 }

@@ -1,5 +1,5 @@
-//! The business operation that a thread is in. Apart from the span's context, as it is there without a span too, and
-//! setting it costs a few instructions.
+//! The business operation that a thread runs. It is kept beside the OpenTelemetry context, because it exists without a span
+//! too, and because setting it costs a few instructions only.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -8,14 +8,14 @@ thread_local! {
     static OPERATION: Cell<Option<&'static str>> = const { Cell::new(None) };
 }
 
-/// Ends the stay in an operation when it is dropped, on the thread that entered.
+/// Leaves the operation when it is dropped, on the thread that has entered it.
 #[must_use = "dropped at once, it leaves at once"]
 pub(crate) struct Entered {
     before: Option<&'static str>,
     on_this_thread: PhantomData<*const ()>,
 }
 
-/// The thread is in the operation from here on.
+/// Makes this the operation of the thread until the guard is dropped.
 #[inline]
 pub(crate) fn enter(operation: &'static str) -> Entered {
     Entered { before: OPERATION.replace(Some(operation)), on_this_thread: PhantomData }
@@ -28,7 +28,7 @@ impl Drop for Entered {
     }
 }
 
-/// The innermost operation that this thread is in.
+/// The innermost operation of this thread.
 #[cfg(feature = "json-logs")]
 pub(crate) fn operation() -> Option<&'static str> {
     OPERATION.get()

@@ -62,6 +62,7 @@
 mod config;
 mod current;
 mod error;
+mod format;
 mod names;
 mod redact;
 mod series;
@@ -75,14 +76,18 @@ mod traces;
 // Instrumentation.
 mod business;
 #[cfg(any(feature = "http", feature = "grpc"))]
-mod client;
+pub mod client;
+#[cfg(any(feature = "http", feature = "grpc"))]
+mod exchange;
+mod guarded;
 mod propagation;
+#[cfg(any(feature = "http", feature = "grpc"))]
+mod protocol;
 mod recorder;
 pub mod saved_context;
 #[cfg(any(feature = "http", feature = "grpc"))]
-mod server;
-#[cfg(any(feature = "http", feature = "grpc"))]
-mod wire;
+pub mod server;
+mod trace_ids;
 // Wiring.
 mod guard;
 mod init;
@@ -96,24 +101,21 @@ pub mod testing;
 
 pub use business::{CatalogEntry, Label, Outcome, OutcomeClass, catalog};
 #[cfg(feature = "grpc")]
-pub use client::{GrpcClientTelemetryLayer, GrpcClientTelemetryService};
+pub use client::grpc::GrpcClientTelemetryLayer;
 #[cfg(feature = "http")]
-pub use client::{HttpClientTelemetryLayer, HttpClientTelemetryService, Resends};
+pub use client::http::HttpClientTelemetryLayer;
 pub use config::{Config, Protocol, Sampling};
 pub use error::{InitError, ShutdownError};
 pub use guard::TelemetryGuard;
 pub use init::{init, init_with};
-pub use recorder::trace_id;
 pub use redact::Secret;
 #[cfg(any(feature = "http", feature = "grpc"))]
-pub use server::{Boundary, Caller};
+pub use server::boundary::Boundary;
 #[cfg(feature = "grpc")]
-pub use server::{GrpcRequestBody, GrpcTelemetryLayer, GrpcTelemetryService};
+pub use server::grpc::GrpcTelemetryLayer;
 #[cfg(feature = "http")]
-pub use server::{HttpTelemetryLayer, HttpTelemetryService};
-
-#[cfg(any(feature = "http", feature = "grpc"))]
-pub use wire::{CountedBody, RecordedBody, RecordedResponse};
+pub use server::http::HttpTelemetryLayer;
+pub use trace_ids::trace_id;
 
 /// Makes a function a business operation: each call is a span `{domain}.{operation}`, one more in
 /// `business_operations_total`, one duration in `business_operation_duration_seconds`, and one in

@@ -7,7 +7,7 @@ use crate::series::{Kind, Metric};
 /// Instrumentation scope of the spans that this library makes.
 pub(crate) const SCOPE: &str = "ironcore-telemetry";
 
-/// Value of a label whose real value is outside the label's closed set.
+/// Value of a label whose own value is outside the label's bounded set.
 pub(crate) const OTHER: &str = "_OTHER";
 /// Value of `route` for a request that no route matched.
 pub(crate) const UNMATCHED: &str = "_unmatched";
@@ -41,6 +41,7 @@ pub(crate) static HTTP_REQUESTS: Metric = Metric {
     help: "HTTP requests that ended, by method, route template and status code (499: the caller went away first).",
     kind: Kind::Counter,
     labels: &["method", "route", "status"],
+    bounded: &["method", "route", "status"],
 };
 
 /// Time from the arrival of a request to the end of its response.
@@ -49,6 +50,7 @@ pub(crate) static HTTP_REQUEST_DURATION: Metric = Metric {
     help: "Time from the arrival of an HTTP request to the end of its response's body, in seconds.",
     kind: Kind::Durations(DURATION_BOUNDS),
     labels: &["method", "route", "status"],
+    bounded: &[],
 };
 
 /// Requests that have arrived and not ended.
@@ -57,30 +59,34 @@ pub(crate) static HTTP_REQUESTS_IN_FLIGHT: Metric = Metric {
     help: "HTTP requests that have arrived and whose response's body has not ended yet.",
     kind: Kind::Gauge,
     labels: &["method", "route"],
+    bounded: &[],
 };
 
-/// What callers sent.
+/// Bytes that callers have sent.
 pub(crate) static HTTP_REQUEST_BODY: Metric = Metric {
     name: "http_request_body_bytes_total",
     help: "Bytes of the bodies of HTTP requests that the service has read.",
     kind: Kind::Counter,
     labels: &["method", "route"],
+    bounded: &[],
 };
 
-/// What callers were sent.
+/// Bytes that were sent to callers.
 pub(crate) static HTTP_RESPONSE_BODY: Metric = Metric {
     name: "http_response_body_bytes_total",
     help: "Bytes of the bodies of HTTP responses that were handed to the server to send.",
     kind: Kind::Counter,
     labels: &["method", "route"],
+    bounded: &[],
 };
 
 /// Requests that the HTTP client layer has seen to their end.
 pub(crate) static HTTP_CLIENT_REQUESTS: Metric = Metric {
     name: "http_client_requests_total",
-    help: "HTTP requests sent that ended, by peer and status code (error: no whole answer; cancelled: given up by the service before the answer).",
+    help: "HTTP requests sent that ended, by peer and status code (error: no complete response; cancelled: dropped by the service before the response).",
     kind: Kind::Counter,
     labels: &["peer", "method", "status"],
+    bounded: &["peer", "method", "status"],
 };
 
 /// Time from the sending of a request to the end of its response.
@@ -89,6 +95,7 @@ pub(crate) static HTTP_CLIENT_REQUEST_DURATION: Metric = Metric {
     help: "Time from the sending of an HTTP request to the end of its response's body, in seconds.",
     kind: Kind::Durations(DURATION_BOUNDS),
     labels: &["peer", "method", "status"],
+    bounded: &[],
 };
 
 /// Requests that were sent and have not ended.
@@ -97,6 +104,7 @@ pub(crate) static HTTP_CLIENT_REQUESTS_IN_FLIGHT: Metric = Metric {
     help: "HTTP requests that were sent and whose response's body has not ended yet.",
     kind: Kind::Gauge,
     labels: &["peer", "method"],
+    bounded: &[],
 };
 
 /// Calls that the gRPC server layer has seen to their end.
@@ -104,7 +112,8 @@ pub(crate) static GRPC_REQUESTS: Metric = Metric {
     name: "grpc_requests_total",
     help: "gRPC calls that ended, by service, method and status code (CANCELLED also when the caller went away first).",
     kind: Kind::Counter,
-    labels: &["service", "method", "code"],
+    labels: &["rpc_service", "method", "code"],
+    bounded: &["method"],
 };
 
 /// Time from the arrival of a call to its status.
@@ -112,7 +121,8 @@ pub(crate) static GRPC_REQUEST_DURATION: Metric = Metric {
     name: "grpc_request_duration_seconds",
     help: "Time from the arrival of a gRPC call to the status at the end of its stream, in seconds.",
     kind: Kind::Durations(DURATION_BOUNDS),
-    labels: &["service", "method", "code"],
+    labels: &["rpc_service", "method", "code"],
+    bounded: &[],
 };
 
 /// Calls that have arrived and not ended.
@@ -120,7 +130,8 @@ pub(crate) static GRPC_REQUESTS_IN_FLIGHT: Metric = Metric {
     name: "grpc_requests_in_flight",
     help: "gRPC calls that have arrived and whose stream has not ended yet.",
     kind: Kind::Gauge,
-    labels: &["service", "method"],
+    labels: &["rpc_service", "method"],
+    bounded: &[],
 };
 
 /// Messages of calls that were received and sent.
@@ -128,7 +139,8 @@ pub(crate) static GRPC_MESSAGES: Metric = Metric {
     name: "grpc_messages_total",
     help: "Messages of gRPC calls, by direction (received, sent), as seen from the service.",
     kind: Kind::Counter,
-    labels: &["service", "method", "direction"],
+    labels: &["rpc_service", "method", "direction"],
+    bounded: &[],
 };
 
 /// Calls that the gRPC client layer has seen to their end.
@@ -136,7 +148,8 @@ pub(crate) static GRPC_CLIENT_REQUESTS: Metric = Metric {
     name: "grpc_client_requests_total",
     help: "gRPC calls sent that ended, by peer, service, method and status code.",
     kind: Kind::Counter,
-    labels: &["peer", "service", "method", "code"],
+    labels: &["peer", "rpc_service", "method", "code"],
+    bounded: &["peer", "method"],
 };
 
 /// Time from the sending of a call to its status.
@@ -144,7 +157,8 @@ pub(crate) static GRPC_CLIENT_REQUEST_DURATION: Metric = Metric {
     name: "grpc_client_request_duration_seconds",
     help: "Time from the sending of a gRPC call to the status at the end of its stream, in seconds.",
     kind: Kind::Durations(DURATION_BOUNDS),
-    labels: &["peer", "service", "method", "code"],
+    labels: &["peer", "rpc_service", "method", "code"],
+    bounded: &[],
 };
 
 /// Calls that were sent and have not ended.
@@ -152,7 +166,8 @@ pub(crate) static GRPC_CLIENT_REQUESTS_IN_FLIGHT: Metric = Metric {
     name: "grpc_client_requests_in_flight",
     help: "gRPC calls that were sent and whose stream has not ended yet.",
     kind: Kind::Gauge,
-    labels: &["peer", "service", "method"],
+    labels: &["peer", "rpc_service", "method"],
+    bounded: &[],
 };
 
 /// Messages of calls that were received and sent.
@@ -160,7 +175,8 @@ pub(crate) static GRPC_CLIENT_MESSAGES: Metric = Metric {
     name: "grpc_client_messages_total",
     help: "Messages of gRPC calls that the service makes, by direction (received, sent).",
     kind: Kind::Counter,
-    labels: &["peer", "service", "method", "direction"],
+    labels: &["peer", "rpc_service", "method", "direction"],
+    bounded: &[],
 };
 
 /// Ended business operations.
@@ -169,6 +185,7 @@ pub(crate) static BUSINESS_OPERATIONS: Metric = Metric {
     help: "Business operations that ended, by outcome (ok, rejected, failed, cancelled, panicked) and code.",
     kind: Kind::Counter,
     labels: &["domain", "operation", "outcome", "code"],
+    bounded: &["code"],
 };
 
 /// Duration of business operations.
@@ -177,6 +194,7 @@ pub(crate) static BUSINESS_OPERATION_DURATION: Metric = Metric {
     help: "Duration of business operations, in seconds.",
     kind: Kind::Durations(DURATION_BOUNDS),
     labels: &["domain", "operation", "outcome"],
+    bounded: &[],
 };
 
 /// Business operations that have begun and not ended.
@@ -185,6 +203,7 @@ pub(crate) static BUSINESS_OPERATIONS_IN_FLIGHT: Metric = Metric {
     help: "Business operations that have begun and not ended yet.",
     kind: Kind::Gauge,
     labels: &["domain", "operation"],
+    bounded: &[],
 };
 
 /// Items that were offered for export.
@@ -193,6 +212,7 @@ pub(crate) static TELEMETRY_ENDED: Metric = Metric {
     help: "Telemetry items that were ready for export.",
     kind: Kind::Counter,
     labels: &["signal"],
+    bounded: &[],
 };
 
 /// Items that the collector acknowledged.
@@ -201,6 +221,7 @@ pub(crate) static TELEMETRY_EXPORTED: Metric = Metric {
     help: "Telemetry items that the collector acknowledged.",
     kind: Kind::Counter,
     labels: &["signal"],
+    bounded: &[],
 };
 
 /// Items that were lost.
@@ -209,6 +230,7 @@ pub(crate) static TELEMETRY_DROPPED: Metric = Metric {
     help: "Telemetry items that were lost, by reason.",
     kind: Kind::Counter,
     labels: &["signal", "reason"],
+    bounded: &[],
 };
 
 /// Attempts to export that failed.
@@ -217,6 +239,7 @@ pub(crate) static TELEMETRY_EXPORT_FAILURES: Metric = Metric {
     help: "Attempts to deliver a batch that failed; the batch is kept and tried again.",
     kind: Kind::Counter,
     labels: &["signal"],
+    bounded: &[],
 };
 
 /// Items that wait for export.
@@ -225,14 +248,16 @@ pub(crate) static TELEMETRY_QUEUED: Metric = Metric {
     help: "Telemetry items that wait for export or for the collector's acknowledgement.",
     kind: Kind::Gauge,
     labels: &["signal"],
+    bounded: &[],
 };
 
 /// Label values that were outside their set.
 pub(crate) static TELEMETRY_LABEL_OVERFLOW: Metric = Metric {
     name: "telemetry_label_overflow_total",
-    help: "Events that were counted under the label value _OTHER, as their own is outside the label's closed set.",
+    help: "Events that were counted under the label value _OTHER, because their own value is outside the label's bounded set.",
     kind: Kind::Counter,
     labels: &["metric", "label"],
+    bounded: &[],
 };
 
 /// Whether a metric of this name is one of ours, used yet or not, or would be taken for a part of one.
@@ -244,8 +269,7 @@ pub(crate) fn is_ours(name: &str) -> bool {
 }
 
 /// All metrics of this library.
-#[cfg(any(feature = "prometheus", test))]
-static ALL: &[&Metric] = &[
+pub(crate) static ALL: &[&Metric] = &[
     &HTTP_REQUESTS,
     &HTTP_REQUEST_DURATION,
     &HTTP_REQUESTS_IN_FLIGHT,

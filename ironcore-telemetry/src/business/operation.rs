@@ -1,26 +1,29 @@
-//! One call of an instrumented function, from its start to whatever end.
+//! One call of an instrumented function, from its start to its end.
 
 use super::label::{self, LabelSet};
 use super::outcome::OutcomeClass;
-use super::site::{Series, Site};
+use super::site::{Site, SiteSeries};
 use super::span::{self, Fields};
 use super::verdict::Verdict;
 use crate::current;
+use crate::format::milliseconds;
+use crate::guarded::{Guard, Guarded};
 use crate::recorder;
+use crate::trace_ids;
 use opentelemetry::{Context, ContextGuard};
 use pin_project_lite::pin_project;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll, ready};
 use std::time::{Duration, Instant};
 
-/// A call that has begun. Dropped before its end, it was cancelled or panicked.
+/// A call that has begun. If it is dropped before its end, it was cancelled or has panicked.
 #[derive(Debug)]
 #[must_use = "an operation that is dropped at once counts as cancelled"]
-pub struct Operation(Option<Running>);
+pub struct Operation(Option<Call>);
 
 #[derive(Debug)]
-struct Running {
-    series: &'static Series,
+struct Call {
+    series: &'static SiteSeries,
     started: Instant,
     /// Holds the call's span; `None` when the call has none.
     context: Option<Context>,
@@ -37,12 +40,12 @@ impl Operation {
     /// Begins a call with these labels; before `init` it is not recorded.
     #[inline]
     pub fn start<S: LabelSet>(site: &'static Site, labels: &S) -> Self {
-        // Checked in each of the two, so that the error stands at the user's function.
+        // Checked in both constructors, so that the compile error points at the user's function.
         const { label::check::<S>() };
-        Self(Running::begin(site, labels, 0, |_| {}))
+        Self(Call::begin(site, labels, 0, |_| {}))
     }
 
-    /// Begins a call with these labels and so many fields, which are evaluated only when its span is sampled.
+    /// Begins a call with these labels and `count` fields, which are evaluated only if its span is sampled.
     #[inline]
     pub fn start_with<S: LabelSet>(
         site: &'static Site,
@@ -51,50 +54,51 @@ impl Operation {
         fields: impl FnOnce(&mut Fields<'_>),
     ) -> Self {
         const { label::check::<S>() };
-        Self(Running::begin(site, labels, count, fields))
+        Self(Call::begin(site, labels, count, fields))
     }
 
     /// Runs a synchronous call to its end and judges what it returned.
     #[inline]
     pub fn call<R>(mut self, body: impl FnOnce() -> R, judge: impl FnOnce(&R) -> Verdict) -> R {
-        let inside = self.0.as_ref().map(Running::enter);
+        let inside = self.0.as_ref().map(Call::enter);
         let value = body();
         drop(inside);
-        if let Some(running) = self.0.take() {
-            running.end(judge(&value));
+        if let Some(call) = self.0.take() {
+            call.end(judge(&value));
         }
         value
     }
 
     /// Runs an asynchronous call to its end and judges what it returned.
     #[inline]
-    pub fn run<F: Future, J: FnOnce(&F::Output) -> Verdict>(mut self, future: F, judge: J) -> Recorded<F, J> {
-        Recorded { future: Some(future), judge: Some(judge), begins: None, polling: false, running: self.0.take() }
+    pub fn run<F: Future, J: FnOnce(&F::Output) -> Verdict>(mut self, future: F, judge: J) -> OperationFuture<F, J> {
+        OperationFuture { guarded: Guarded::new(future, self.0.take()), judge: Some(judge), begins: None }
     }
 
-    /// Runs an asynchronous call of a site without labels and fields: begun when it is first polled, in its place.
+    /// Runs an asynchronous call of a site without labels and fields. It begins with the first poll, where the future then is:
+    /// nothing has to be moved.
     #[inline]
     pub fn record<F: Future, J: FnOnce(&F::Output) -> Verdict>(
         site: &'static Site,
         future: F,
         judge: J,
-    ) -> Recorded<F, J> {
-        Recorded { future: Some(future), judge: Some(judge), begins: Some(site), polling: false, running: None }
+    ) -> OperationFuture<F, J> {
+        OperationFuture { guarded: Guarded::new(future, None), judge: Some(judge), begins: Some(site) }
     }
 }
 
 impl Drop for Operation {
     #[inline]
     fn drop(&mut self) {
-        if let Some(running) = self.0.take() {
+        if let Some(call) = self.0.take() {
             // A synchronous call is dropped by its own panic only.
-            running.abandon(std::thread::panicking());
+            call.abandon(std::thread::panicking());
         }
     }
 }
 
-impl Running {
-    /// `None` before `init`, and when no recorder is in charge.
+impl Call {
+    /// `None` before `init`, and while telemetry is disabled.
     #[inline]
     fn begin<S: LabelSet>(
         site: &'static Site,
@@ -117,36 +121,25 @@ impl Running {
         let recorder = recorder::current()?;
         let series = site.series(labels, recorder)?;
         let context = recorder.inner_spans().map(|under| span::start(under, &site.spec, count, fields));
-        // Last: whatever panics before it, as a field may, is no call that has begun.
+        // Last: if a field panics before it, no call has begun.
         series.begin();
         Some(Self { series, started: Instant::now(), context })
-    }
-
-    /// Makes the call's span current, and its name that of the operation.
-    #[inline]
-    fn enter(&self) -> Inside {
-        Inside { _span: self.context.clone().map(Context::attach), _operation: current::enter(self.series.spec.name) }
     }
 
     fn end(self, verdict: Verdict) {
         let now = Instant::now();
         let duration = now.saturating_duration_since(self.started);
-        let sampled = self.context.as_ref().and_then(recorder::sampled);
+        let sampled = self.context.as_ref().and_then(trace_ids::sampled);
         self.series.end(verdict, duration, sampled, now);
-        self.say(verdict, duration);
+        self.log(verdict, duration);
         if let (Some(context), Some(_)) = (&self.context, sampled) {
             span::end(context, verdict);
         }
     }
 
-    #[cold]
-    fn abandon(self, panicked: bool) {
-        self.end(if panicked { Verdict::PANICKED } else { Verdict::CANCELLED });
-    }
-
-    /// The closing line; its level is the verdict's.
+    /// The line at the end of the call; its level depends on the verdict.
     #[inline]
-    fn say(&self, Verdict { class, code }: Verdict, duration: Duration) {
+    fn log(&self, Verdict { class, code }: Verdict, duration: Duration) {
         macro_rules! line {
             ($level:ident) => {
                 if tracing::event_enabled!(target: "business", tracing::Level::$level) {
@@ -156,7 +149,7 @@ impl Running {
                         tracing::Level::$level,
                         outcome = class.as_str(),
                         code,
-                        duration_ms = recorder::milliseconds(duration),
+                        duration_ms = milliseconds(duration),
                         "ended"
                     );
                 }
@@ -171,68 +164,59 @@ impl Running {
     }
 }
 
-/// As long as it lives, what happens on this thread happens inside the call.
-struct Inside {
+impl Guard for Call {
+    type Inside = Inside;
+
+    /// Makes the call's span the current one, and its name that of the current operation.
+    #[inline]
+    fn enter(&self) -> Inside {
+        Inside { _span: self.context.clone().map(Context::attach), _operation: current::enter(self.series.spec.name) }
+    }
+
+    #[cold]
+    fn abandon(self, panicked: bool) {
+        self.end(if panicked { Verdict::PANICKED } else { Verdict::CANCELLED });
+    }
+}
+
+/// While it lives, code on this thread runs inside of the call.
+pub(super) struct Inside {
     _span: Option<ContextGuard>,
     _operation: current::Entered,
 }
 
 pin_project! {
     /// An asynchronous call: its span is current while it is polled, and while it is dropped. Dropped before it is ready,
-    /// it was cancelled or panicked.
+    /// it was cancelled or has panicked.
     #[must_use = "futures do nothing unless polled"]
-    pub struct Recorded<F, J> {
-        // Empty only while it is dropped.
+    pub struct OperationFuture<F, J> {
         #[pin]
-        future: Option<F>,
+        guarded: Guarded<F, Call>,
         judge: Option<J>,
         // The site of a call that begins with the first poll.
         begins: Option<&'static Site>,
-        // Whether a poll has begun and not returned: then it panicked, even where the panic was caught since.
-        polling: bool,
-        // `None` once the call has ended, and when it is not recorded.
-        running: Option<Running>,
-    }
-
-    impl<F, J> PinnedDrop for Recorded<F, J> {
-        fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            if let Some(running) = this.running.take() {
-                let inside = running.enter();
-                this.future.set(None);
-                drop(inside);
-                running.abandon(*this.polling);
-            }
-        }
     }
 }
 
-impl<F, J> std::fmt::Debug for Recorded<F, J> {
+impl<F, J> std::fmt::Debug for OperationFuture<F, J> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Recorded")
+        formatter.write_str("OperationFuture")
     }
 }
 
-impl<F: Future, J: FnOnce(&F::Output) -> Verdict> Future for Recorded<F, J> {
+impl<F: Future, J: FnOnce(&F::Output) -> Verdict> Future for OperationFuture<F, J> {
     type Output = F::Output;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let Some(future) = this.future.as_pin_mut() else {
-            return Poll::Pending;
-        };
+        let mut guarded = this.guarded;
         if let Some(site) = this.begins.take() {
-            *this.running = Running::begin(site, &(), 0, |_| {});
+            *guarded.as_mut().parts().1 = Call::begin(site, &(), 0, |_| {});
         }
-        let inside = this.running.as_ref().map(Running::enter);
-        *this.polling = true;
-        let polled = future.poll(task);
-        *this.polling = false;
-        let value = ready!(polled);
-        drop(inside);
-        if let (Some(running), Some(judge)) = (this.running.take(), this.judge.take()) {
-            running.end(judge(&value));
+        let value = ready!(guarded.as_mut().poll_inside(|future| future.poll(task)));
+        if let (Some(call), Some(judge)) = (guarded.parts().1.take(), this.judge.take()) {
+            call.end(judge(&value));
         }
         Poll::Ready(value)
     }

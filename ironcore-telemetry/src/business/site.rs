@@ -1,10 +1,10 @@
-//! The static behind each instrumented function.
+//! The static behind each instrumented function: what is known of it when it is compiled, and its series.
 
 use super::label::LabelSet;
 use super::outcome::OutcomeClass;
 use super::verdict::Verdict;
 use crate::names::{self, OTHER};
-use crate::recorder::{self, Closed, Recorder};
+use crate::recorder::{self, Recorder};
 use crate::series::{self, Counter, Durations, Ended, Gauge, Ids, Registry, Shard};
 use std::any::type_name;
 use std::collections::BTreeMap;
@@ -15,15 +15,15 @@ use std::time::{Duration, Instant};
 #[linkme::distributed_slice]
 pub static SITES: [&'static Site];
 
-/// Puts the series of every site on the page at zero; those with labels come with the first call, when the labels' types
-/// are known.
+/// Puts the series of every site on the page at zero. The series of a site with labels come with its first call, when the
+/// types of the labels are known.
 pub(crate) fn install() {
     for site in SITES.iter().filter(|site| site.spec.labels.is_empty()) {
         let _ = site.process_series(&());
     }
 }
 
-/// What is known of an instrumented function when it is compiled.
+/// An instrumented function, as it is known when it is compiled.
 #[derive(Debug)]
 pub struct Spec {
     /// `wallet`, `transaction`, …
@@ -42,15 +42,15 @@ pub struct Spec {
     pub labels: &'static [&'static str],
 }
 
-/// One instrumented function and its series, resolved once.
+/// An instrumented function and its series, resolved once.
 #[derive(Debug)]
 pub struct Site {
     pub(super) spec: Spec,
     /// The type of the labels of the first call, and the series of their combinations.
-    sets: OnceLock<(&'static str, Box<[Series]>)>,
+    sets: OnceLock<(&'static str, Box<[SiteSeries]>)>,
 }
 
-/// One instrumented function, as [`catalog`] lists it.
+/// An instrumented function in the [`catalog`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CatalogEntry {
@@ -96,7 +96,7 @@ pub fn catalog() -> Vec<CatalogEntry> {
 }
 
 impl Site {
-    /// For the expansion of the attribute.
+    /// Used by the expansion of the attribute.
     #[must_use]
     pub const fn new(spec: Spec) -> Self {
         Self { spec, sets: OnceLock::new() }
@@ -108,20 +108,20 @@ impl Site {
         &'static self,
         labels: &S,
         recorder: &'static Recorder,
-    ) -> Option<&'static Series> {
+    ) -> Option<&'static SiteSeries> {
         if recorder.is_process() {
             return self.process_series(labels);
         }
         let values = S::values(labels.index());
-        // As long as the process, like the capture that it is for.
-        Some(Box::leak(Box::new(Series::new(&self.spec, &values, recorder.registry))))
+        // Lives as long as the process, like the capture that it is for.
+        Some(Box::leak(Box::new(SiteSeries::new(&self.spec, &values, recorder.registry))))
     }
 
     #[inline]
-    fn process_series<S: LabelSet>(&'static self, labels: &S) -> Option<&'static Series> {
+    fn process_series<S: LabelSet>(&'static self, labels: &S) -> Option<&'static SiteSeries> {
         let (of, sets) = self.sets.get_or_init(|| (type_name::<S>(), self.resolve::<S>()));
         let labels_are = type_name::<S>();
-        // The same text nearly always lies at the same address.
+        // Equal type names nearly always have the same address.
         if S::IS_EMPTY || std::ptr::eq(*of, labels_are) || *of == labels_are {
             sets.get(labels.index())
         } else {
@@ -130,28 +130,28 @@ impl Site {
     }
 
     #[cold]
-    fn resolve<S: LabelSet>(&'static self) -> Box<[Series]> {
-        (0..S::SIZE).map(|set| Series::new(&self.spec, &S::values(set), series::process())).collect()
+    fn resolve<S: LabelSet>(&'static self) -> Box<[SiteSeries]> {
+        (0..S::SIZE).map(|set| SiteSeries::new(&self.spec, &S::values(set), series::process())).collect()
     }
 
     /// The series of labels of another type than those of the first call: a generic function has one site for all its
     /// types. They are looked up in a list.
     #[cold]
-    fn other<S: LabelSet>(&'static self, labels: &S) -> &'static Series {
-        static OTHERS: Mutex<BTreeMap<(&str, &str, usize), &'static Series>> = Mutex::new(BTreeMap::new());
+    fn other<S: LabelSet>(&'static self, labels: &S) -> &'static SiteSeries {
+        static OTHERS: Mutex<BTreeMap<(&str, &str, usize), &'static SiteSeries>> = Mutex::new(BTreeMap::new());
         let mut others = OTHERS.lock().unwrap_or_else(PoisonError::into_inner);
-        let make = || -> &'static Series {
-            Box::leak(Box::new(Series::new(&self.spec, &S::values(labels.index()), series::process())))
+        let make = || -> &'static SiteSeries {
+            Box::leak(Box::new(SiteSeries::new(&self.spec, &S::values(labels.index()), series::process())))
         };
         others.entry((self.spec.function, type_name::<S>(), labels.index())).or_insert_with(make)
     }
 }
 
-/// Codes a site can tell apart; more are counted as `_OTHER`.
+/// Codes that a site tells apart; further codes are counted as `_OTHER`.
 const CODES: usize = 16;
 
 /// The series of a site with one combination of labels.
-pub(super) struct Series {
+pub(super) struct SiteSeries {
     registry: &'static Registry,
     pub(super) spec: &'static Spec,
     labels: Box<[(&'static str, &'static str)]>,
@@ -164,13 +164,13 @@ pub(super) struct Series {
     durations: [OnceLock<Durations>; 5],
 }
 
-impl std::fmt::Debug for Series {
+impl std::fmt::Debug for SiteSeries {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Series")
+        formatter.write_str("SiteSeries")
     }
 }
 
-impl Series {
+impl SiteSeries {
     pub(super) fn new(spec: &'static Spec, values: &[&'static str], registry: &'static Registry) -> Self {
         let labels: Box<[_]> = spec.labels.iter().copied().zip(values.iter().copied()).collect();
         let counter = |verdict| counter(registry, spec, &labels, verdict);
@@ -224,7 +224,7 @@ impl Series {
             .find(|(known, _)| *known == verdict);
         known.map_or_else(
             || {
-                recorder::overflow(self.registry, Closed::BusinessCode);
+                recorder::count_overflow(self.registry, &names::BUSINESS_OPERATIONS, "code");
                 resolve(Verdict { code: OTHER, ..verdict })
             },
             |(_, counter)| *counter,
@@ -238,7 +238,7 @@ impl Series {
             let values = [domain, operation, class.as_str()];
             self.registry.durations(&names::BUSINESS_OPERATION_DURATION, &values, &self.labels)
         };
-        // The array has a place for each class.
+        // Not reached: there is a slot for each class.
         self.durations.get(class as usize).map_or_else(resolve, |slot| *slot.get_or_init(resolve))
     }
 }

@@ -10,11 +10,11 @@ use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 use std::borrow::Cow;
 
-/// Attributes that an operation has besides its fields: three at its start, one at its end; a second one there when it
-/// did not end well may make the list grow.
+/// Attributes of an operation besides its fields: three at its start, one at its end. `error.type`, a second one at the end,
+/// may make the list grow.
 const ATTRIBUTES: usize = 4;
 
-/// Takes the fields of a call whose span is going to be recorded.
+/// Collects the fields of a call whose span is sampled.
 pub struct Fields<'span>(&'span mut Vec<KeyValue>);
 
 impl Fields<'_> {
@@ -31,7 +31,7 @@ impl std::fmt::Debug for Fields<'_> {
     }
 }
 
-/// Starts the span of a call under its parent, with so many fields. They are evaluated only for a span that is sampled.
+/// Starts the span of a call under its parent. The `count` fields are evaluated only if the span is sampled.
 #[inline]
 pub(super) fn start(
     (start, parent): (&StartSpan, Context),
@@ -41,7 +41,7 @@ pub(super) fn start(
 ) -> Context {
     let mut fields = Some(fields);
     start(&parent, &mut || {
-        // With room for that of the end, so that the list does not grow.
+        // With room for the attribute at the end, so that the list does not grow.
         let mut attributes = Vec::with_capacity(ATTRIBUTES + count);
         attributes.push(KeyValue::new(attribute::DOMAIN, spec.domain));
         attributes.push(KeyValue::new(attribute::OPERATION, spec.operation));
@@ -49,7 +49,7 @@ pub(super) fn start(
         if let Some(fields) = fields.take() {
             fields(&mut Fields(&mut attributes));
         }
-        // Written out: the builder's methods would copy it for each part.
+        // As a struct literal: the builder's methods would copy it for each part.
         SpanBuilder {
             name: Cow::Borrowed(spec.name),
             span_kind: Some(SpanKind::Internal),

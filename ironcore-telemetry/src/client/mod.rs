@@ -1,19 +1,17 @@
-//! The client layers: a span, counters and a duration for each HTTP request and each gRPC call that the service makes, and
-//! its trace context for those that may have it.
+//! The client layers: a span, counters and a duration for each HTTP request and each gRPC call that the service sends, and
+//! its trace context for the hosts that may have it.
+//!
+//! [`HttpClientTelemetryLayer`](crate::HttpClientTelemetryLayer) and
+//! [`GrpcClientTelemetryLayer`](crate::GrpcClientTelemetryLayer) are at the root of the crate; the types in their signatures
+//! are here.
 
 #[cfg(feature = "grpc")]
-mod grpc;
+pub(crate) mod grpc;
 #[cfg(feature = "http")]
-mod layer;
-#[cfg(feature = "http")]
-mod request;
-#[cfg(feature = "http")]
-mod series;
+pub(crate) mod http;
 mod targets;
 
 #[cfg(feature = "grpc")]
-pub use grpc::{GrpcClientTelemetryLayer, GrpcClientTelemetryService};
+pub use self::grpc::{GrpcClientResponseBody, GrpcClientResponseFuture, GrpcClientTelemetryService};
 #[cfg(feature = "http")]
-pub use layer::{HttpClientTelemetryLayer, HttpClientTelemetryService};
-#[cfg(feature = "http")]
-pub use request::Resends;
+pub use self::http::{HttpClientResponseBody, HttpClientResponseFuture, HttpClientTelemetryService, Resends};

@@ -1,12 +1,12 @@
-//! The context of a job that waits outside of the process.
+//! The saved context of a job that waits outside of the process.
 
-use super::task::InContext;
+use crate::guarded::{Guard, Guarded};
 use crate::names::attribute;
 use crate::propagation::TraceContextPropagator;
 use crate::recorder;
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::{Link, SpanBuilder, SpanKind, Status, TraceContextExt as _};
-use opentelemetry::{Context, KeyValue};
+use opentelemetry::{Context, ContextGuard, KeyValue};
 use pin_project_lite::pin_project;
 use std::collections::HashMap;
 use std::fmt;
@@ -17,32 +17,33 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The version of the text.
 const VERSION: &str = "1";
-/// Bytes of a text that is read: twice what is ever written.
+/// The longest text that is read, in bytes: twice the longest that is written.
 const LENGTH: usize = 2_200;
 
-/// Where a job comes from: its trace, and when it was made. A text of at most 1,100 visible characters,
-/// `1;<milliseconds since 1970>;<traceparent>;<tracestate>`, for a column or a field of the job. It holds no baggage.
+/// The trace that a job comes from, and the time when the job was created. It is stored as a text of at most 1,100 visible
+/// characters, `1;<milliseconds since 1970>;<traceparent>;<tracestate>`, in a column or a field of the job. It holds no
+/// baggage.
 ///
-/// Read it from your own queue only: whoever writes it says which trace the job continues.
+/// Read it from your own queue only: the text decides which trace the job continues.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SavedContext {
     since: Duration,
-    /// Both as W3C trace context has them; empty for a job that comes from no trace.
+    /// In the format of W3C trace context, as `state` is; both are empty if there was no trace.
     parent: String,
     state: String,
 }
 
-/// A text that is no [`SavedContext`].
+/// The text is not a [`SavedContext`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a saved of trace context: {0}; it is written as 1;<milliseconds since 1970>;<traceparent>;<tracestate>")]
+#[error("not a saved trace context: {0}; it is written as 1;<milliseconds since 1970>;<traceparent>;<tracestate>")]
 pub struct SavedContextError(&'static str);
 
 impl SavedContext {
-    /// The current context, from now on.
+    /// Saves the current context; the age counts from now.
     #[must_use]
     pub fn current() -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        // To the millisecond, as it is written.
+        // To the millisecond, the precision of the text.
         let millis = u64::try_from(now.unwrap_or_default().as_millis());
         Self::of(&Context::current(), Duration::from_millis(millis.unwrap_or(u64::MAX)))
     }
@@ -54,26 +55,26 @@ impl SavedContext {
         Self { since, parent: take("traceparent"), state: take("tracestate") }
     }
 
-    /// An attempt at the job, counted from 1: add one to what a queue counts from 0. The first is a part of the trace that
-    /// the job comes from; a later one begins its own with a link to it.
+    /// An attempt at the job, counted from 1 (add one if your queue counts from 0). The first attempt continues the saved trace;
+    /// a later one begins a trace of its own with a link to the saved one.
     pub const fn attempt(&self, number: u32) -> Attempt<'_> {
         Attempt { saved: self, number }
     }
 
-    /// How long ago the job was made; zero if that is yet to come.
+    /// The time since the context was saved; zero if the clock says that it is in the future.
     #[must_use]
     pub fn age(&self) -> Duration {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         now.unwrap_or_default().saturating_sub(self.since)
     }
 
-    /// The context that the job was made in; an empty one if it was made in none.
+    /// The saved context; an empty one if there was no trace.
     fn origin(&self) -> Context {
         let headers = HashMap::from([
             ("traceparent".to_owned(), self.parent.clone()),
             ("tracestate".to_owned(), self.state.clone()),
         ]);
-        let here = recorder::apart(&Context::current());
+        let here = recorder::empty_context(&Context::current());
         TraceContextPropagator.extract_with_context(&here, &headers)
     }
 }
@@ -99,7 +100,7 @@ impl FromStr for SavedContext {
         }
         let since = next()?.parse().map_err(|_| SavedContextError("its time is no number"))?;
         let read = Self { since: Duration::from_millis(since), parent: next()?.to_owned(), state: next()?.to_owned() };
-        // What is kept is what a propagator would write: whatever else was in the text is gone.
+        // Kept in the form that the propagator writes: anything else in the text is dropped.
         let kept = Self::of(&read.origin(), read.since);
         if kept.parent.is_empty() && !read.parent.is_empty() {
             return Err(SavedContextError("its traceparent is not valid"));
@@ -108,8 +109,8 @@ impl FromStr for SavedContext {
     }
 }
 
-/// An attempt at a job. It is a consumer span with the attributes `ironcore.attempt` and `ironcore.age_seconds`, from the
-/// call of one of its methods to the job's end. Whether the job went well is not its to say: put a function with
+/// An attempt at a job: a consumer span with the attributes `ironcore.attempt` and `ironcore.age_seconds`, from the call of one
+/// of its methods to the end of the job. It does not record whether the job succeeded: call a function with
 /// [`#[instrument_business]`](crate::instrument_business) inside.
 #[derive(Debug, Clone, Copy)]
 #[must_use = "run the job with it"]
@@ -119,7 +120,7 @@ pub struct Attempt<'saved> {
 }
 
 impl Attempt<'_> {
-    /// Runs the job in a span of this name: what kind of job it is, `outbox.publish`.
+    /// Runs the job in a span with this name, which says what kind of job it is: `outbox.publish`.
     pub fn call<R>(&self, name: &'static str, job: impl FnOnce() -> R) -> R {
         let span = self.begin(name);
         let current = span.context.clone().attach();
@@ -129,22 +130,22 @@ impl Attempt<'_> {
         value
     }
 
-    /// The same for a job that is a future.
+    /// As [`call`](Self::call), for a job that is a future.
     pub fn run<F: Future>(&self, name: &'static str, job: F) -> AttemptFuture<F> {
         let span = self.begin(name);
-        AttemptFuture { job: InContext::of(job, span.context.clone()), polling: false, span: Some(span) }
+        AttemptFuture { guarded: Guarded::new(job, Some(span)) }
     }
 
-    fn begin(&self, name: &'static str) -> Span {
+    fn begin(&self, name: &'static str) -> AttemptSpan {
         let recorder = (!recorder::is_off()).then(recorder::current).flatten();
         let Some(start_span) = recorder.and_then(|recorder| recorder.spans()) else {
             // Traces are off: the ids of the origin still reach the log lines.
-            return Span { context: self.saved.origin(), is_open: false };
+            return AttemptSpan { context: self.saved.origin(), is_open: false };
         };
         let origin = self.saved.origin();
         let comes_from = origin.span().span_context().clone();
         let is_retry = self.number > 1;
-        let parent = if is_retry { recorder::apart(&origin) } else { origin };
+        let parent = if is_retry { recorder::empty_context(&origin) } else { origin };
         let context = start_span(&parent, &mut || {
             let link = (is_retry && comes_from.is_valid()).then(|| vec![Link::with_context(comes_from.clone())]);
             SpanBuilder {
@@ -158,17 +159,17 @@ impl Attempt<'_> {
                 ..SpanBuilder::default()
             }
         });
-        Span { context, is_open: true }
+        AttemptSpan { context, is_open: true }
     }
 }
 
-/// The span of an attempt. Dropped before its end, the job was given up or has panicked.
-struct Span {
+/// The span of an attempt. Dropped before its end, the job was cancelled or has panicked.
+struct AttemptSpan {
     context: Context,
     is_open: bool,
 }
 
-impl Span {
+impl AttemptSpan {
     fn end(mut self) {
         self.finish(None);
     }
@@ -186,32 +187,32 @@ impl Span {
     }
 }
 
-impl Drop for Span {
+impl Guard for AttemptSpan {
+    type Inside = ContextGuard;
+
+    fn enter(&self) -> ContextGuard {
+        self.context.clone().attach()
+    }
+
+    fn abandon(mut self, panicked: bool) {
+        if panicked {
+            self.finish(Some("panic"));
+        }
+    }
+}
+
+impl Drop for AttemptSpan {
     fn drop(&mut self) {
         self.finish(Some(if std::thread::panicking() { "panic" } else { "cancelled" }));
     }
 }
 
 pin_project! {
-    /// An attempt that runs. Dropped before its end, its span says `error.type="cancelled"`.
+    /// An attempt that runs. If it is dropped before its end, its span has `error.type="cancelled"`.
     #[must_use = "futures do nothing unless polled"]
     pub struct AttemptFuture<F> {
         #[pin]
-        job: InContext<F>,
-        // Whether a poll has begun and not returned: then it panicked, even where the panic was caught since.
-        polling: bool,
-        span: Option<Span>,
-    }
-
-    impl<F> PinnedDrop for AttemptFuture<F> {
-        fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            if *this.polling
-                && let Some(mut span) = this.span.take()
-            {
-                span.finish(Some("panic"));
-            }
-        }
+        guarded: Guarded<F, AttemptSpan>,
     }
 }
 
@@ -225,12 +226,9 @@ impl<F: Future> Future for AttemptFuture<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
-        let this = self.project();
-        *this.polling = true;
-        let polled = this.job.poll(task);
-        *this.polling = false;
-        let value = ready!(polled);
-        if let Some(span) = this.span.take() {
+        let mut guarded = self.project().guarded;
+        let value = ready!(guarded.as_mut().poll_inside(|job| job.poll(task)));
+        if let Some(span) = guarded.parts().1.take() {
             span.end();
         }
         Poll::Ready(value)

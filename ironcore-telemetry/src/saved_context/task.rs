@@ -1,5 +1,6 @@
 //! The current context on other tasks, on other threads, and through channels.
 
+use crate::guarded::Guarded;
 use futures_core::Stream;
 use opentelemetry::Context;
 use pin_project_lite::pin_project;
@@ -48,29 +49,19 @@ pin_project! {
     /// ```
     #[must_use = "futures and streams do nothing unless polled"]
     pub struct InContext<T> {
-        // Empty only while it is dropped.
         #[pin]
-        inner: Option<T>,
-        context: Context,
-    }
-
-    impl<T> PinnedDrop for InContext<T> {
-        fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            let _current = this.context.clone().attach();
-            this.inner.set(None);
-        }
+        guarded: Guarded<T, Context>,
     }
 }
 
 impl<T> InContext<T> {
-    /// Wraps it for the current context.
+    /// Wraps it with the current context.
     pub fn new(inner: T) -> Self {
         Self::of(inner, Context::current())
     }
 
-    pub(super) const fn of(inner: T, context: Context) -> Self {
-        Self { inner: Some(inner), context }
+    const fn of(inner: T, context: Context) -> Self {
+        Self { guarded: Guarded::new(inner, Some(context)) }
     }
 }
 
@@ -84,12 +75,7 @@ impl<F: Future> Future for InContext<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
-        let this = self.project();
-        let _current = this.context.clone().attach();
-        match this.inner.as_pin_mut() {
-            Some(inner) => inner.poll(task),
-            None => Poll::Pending,
-        }
+        self.project().guarded.poll_inside(|future| future.poll(task))
     }
 }
 
@@ -97,20 +83,15 @@ impl<S: Stream> Stream for InContext<S> {
     type Item = S::Item;
 
     fn poll_next(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Option<S::Item>> {
-        let this = self.project();
-        let _current = this.context.clone().attach();
-        match this.inner.as_pin_mut() {
-            Some(inner) => inner.poll_next(task),
-            None => Poll::Ready(None),
-        }
+        self.project().guarded.poll_inside(|stream| stream.poll_next(task))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.inner.as_ref().map_or((0, None), Stream::size_hint)
+        self.guarded.inner().map_or((0, None), Stream::size_hint)
     }
 }
 
-/// A value on its way through a channel, with the context in which it was sent.
+/// A value that is sent through a channel together with the current context.
 ///
 /// ```
 /// use ironcore_telemetry::saved_context::Carried;
@@ -129,18 +110,18 @@ pub struct Carried<T> {
 }
 
 impl<T> Carried<T> {
-    /// The value, with the current context.
+    /// Wraps a value with the current context.
     pub fn new(value: T) -> Self {
         Self { value, context: Context::current() }
     }
 
-    /// Gives the value to a closure that runs in the context.
+    /// Passes the value to a closure that runs in the context.
     pub fn call<R>(self, code: impl FnOnce(T) -> R) -> R {
         let _current = self.context.attach();
         code(self.value)
     }
 
-    /// Gives the value to a future that runs in the context.
+    /// Passes the value to an asynchronous closure whose future runs in the context.
     pub fn run<F: Future>(self, code: impl FnOnce(T) -> F) -> InContext<F> {
         let context = self.context.clone();
         InContext::of(self.call(code), context)

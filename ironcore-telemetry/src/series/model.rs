@@ -5,11 +5,13 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-static COUNTER: Metric = Metric { name: "model_total", help: "Counts.", kind: Kind::Counter, labels: &["label"] };
-static GAUGE: Metric = Metric { name: "model_level", help: "Level.", kind: Kind::Gauge, labels: &["label"] };
+static COUNTER: Metric =
+    Metric { name: "model_total", help: "Counts.", kind: Kind::Counter, labels: &["label"], bounded: &[] };
+static GAUGE: Metric =
+    Metric { name: "model_level", help: "Level.", kind: Kind::Gauge, labels: &["label"], bounded: &[] };
 const BOUNDS: &[u64] = &[10, 1_000, 1_000_000_000];
 static DURATIONS: Metric =
-    Metric { name: "model_seconds", help: "Lasts.", kind: Kind::Durations(BOUNDS), labels: &["label"] };
+    Metric { name: "model_seconds", help: "Lasts.", kind: Kind::Durations(BOUNDS), labels: &["label"], bounded: &[] };
 
 /// One thing that a thread does.
 #[derive(Clone, Debug)]

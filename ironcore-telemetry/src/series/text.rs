@@ -168,14 +168,21 @@ mod tests {
     use super::*;
     use std::time::{Duration, Instant};
 
-    static COUNTER: Metric =
-        Metric { name: "text_test_total", help: "Counts.", kind: Kind::Counter, labels: &["kind", "code"] };
-    static GAUGE: Metric = Metric { name: "text_test_level", help: "Level.", kind: Kind::Gauge, labels: &[] };
+    static COUNTER: Metric = Metric {
+        name: "text_test_total",
+        help: "Counts.",
+        kind: Kind::Counter,
+        labels: &["kind", "code"],
+        bounded: &[],
+    };
+    static GAUGE: Metric =
+        Metric { name: "text_test_level", help: "Level.", kind: Kind::Gauge, labels: &[], bounded: &[] };
     static DURATIONS: Metric = Metric {
         name: "text_test_seconds",
         help: "Lasts.",
         kind: Kind::Durations(&[5_000_000, 1_000_000_000]),
         labels: &["kind"],
+        bounded: &[],
     };
 
     /// The lines of the page that speak of one metric; other tests of the process have their own.
@@ -192,7 +199,7 @@ mod tests {
     #[test]
     fn in_open_metrics_a_counters_family_has_no_suffix() {
         static OPEN: Metric =
-            Metric { name: "text_test_suffix_total", help: "Counts.", kind: Kind::Counter, labels: &[] };
+            Metric { name: "text_test_suffix_total", help: "Counts.", kind: Kind::Counter, labels: &[], bounded: &[] };
         counter(&OPEN, &[]).add(1);
         assert_eq!(
             lines_in(Format::OpenMetrics, "text_test_suffix"),
@@ -203,12 +210,13 @@ mod tests {
     #[test]
     fn in_open_metrics_a_bucket_and_a_counter_name_the_trace_of_a_recent_example() {
         static COUNT: Metric =
-            Metric { name: "text_test_open_total", help: "Counts.", kind: Kind::Counter, labels: &[] };
+            Metric { name: "text_test_open_total", help: "Counts.", kind: Kind::Counter, labels: &[], bounded: &[] };
         static OPEN: Metric = Metric {
             name: "text_test_open_seconds",
             help: "Lasts.",
             kind: Kind::Durations(&[5_000_000, 1_000_000_000]),
             labels: &[],
+            bounded: &[],
         };
         let ended = Ended { count: counter(&COUNT, &[]), duration: durations(&OPEN, &[]) };
         let ids = |trace| Some(super::super::Ids { trace, span: 0xb });

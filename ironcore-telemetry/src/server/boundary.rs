@@ -1,4 +1,4 @@
-//! Whose trace context is believed.
+//! Whose trace context is trusted.
 
 use crate::propagation;
 use crate::recorder;
@@ -9,23 +9,25 @@ use opentelemetry::trace::{Link, TraceContextExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// Whether the trace context that a request brings is believed.
+/// Whether the trace context of a request is trusted.
 ///
-/// A `traceparent` is a caller's word: it names the trace that our spans join, and says whether to record them. From
-/// anybody, that is a way to fill a trace store, to empty it, or to write into somebody else's trace.
+/// A `traceparent` names the trace that our spans join and decides whether they are sampled. Accepted from untrusted callers,
+/// it is a way to fill a trace store, to keep it empty, or to write into the traces of others.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Boundary {
-    /// Anybody may call. A request begins a trace of its own (or joins the span that the process itself is in), sampled by
-    /// our sampler alone, with a link to the span that the caller names; its `tracestate` and `baggage` are dropped.
+    /// Callers are not trusted. A request begins a trace of its own (or joins the span that the process itself is in), sampled
+    /// by our sampler alone, with a link to the caller's span; its `tracestate` and `baggage` are dropped.
     #[default]
     Public,
-    /// Only our own services call. A request continues the caller's trace: its ids, its sampling decision, its
-    /// `tracestate` and, with the propagator for it, its `baggage`.
+    /// Callers are our own services. A request continues the caller's trace: its ids, its sampling decision, its `tracestate`
+    /// and, with the propagator for it, its `baggage`.
     Trusted,
 }
 
-/// What a request tells of who sends it, for [`HttpTelemetryLayer::boundary_with`](super::HttpTelemetryLayer::boundary_with).
-/// No header: whoever may send one may send any.
+/// The properties of a request that a boundary may be decided by, for
+/// [`HttpTelemetryLayer::boundary_with`](crate::HttpTelemetryLayer::boundary_with). Headers are not among them: every caller
+/// can send any header.
 #[derive(Debug, Clone, Copy)]
 pub struct Caller<'request> {
     method: &'request Method,
@@ -50,7 +52,7 @@ impl<'request> Caller<'request> {
         self.route
     }
 
-    /// What the server and the layers before ours have found out: the identity in the peer's certificate, its address
+    /// The values that the server and the outer layers have added: the identity in the peer's certificate, the peer's address
     /// (`axum::extract::ConnectInfo<SocketAddr>`; behind a proxy, the proxy's).
     #[must_use]
     pub const fn extensions(&self) -> &'request Extensions {
@@ -58,11 +60,11 @@ impl<'request> Caller<'request> {
     }
 }
 
-/// How a layer decides.
+/// How a layer decides on the boundary.
 #[derive(Clone)]
 pub(super) enum Trust {
     Always(Boundary),
-    Asked(Arc<dyn Fn(&Caller<'_>) -> Boundary + Send + Sync>),
+    PerRequest(Arc<dyn Fn(&Caller<'_>) -> Boundary + Send + Sync>),
 }
 
 impl Default for Trust {
@@ -75,8 +77,8 @@ impl Trust {
     pub(super) fn of(&self, caller: &Caller<'_>) -> Boundary {
         match self {
             Self::Always(boundary) => *boundary,
-            // Telemetry does not end a request, whatever the function does.
-            Self::Asked(ask) => catch_unwind(AssertUnwindSafe(|| ask(caller))).unwrap_or_default(),
+            // A panic in the user's function must not end the request.
+            Self::PerRequest(decide) => catch_unwind(AssertUnwindSafe(|| decide(caller))).unwrap_or_default(),
         }
     }
 }
@@ -85,12 +87,12 @@ impl std::fmt::Debug for Trust {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Always(boundary) => boundary.fmt(formatter),
-            Self::Asked(_) => formatter.write_str("by request"),
+            Self::PerRequest(_) => formatter.write_str("per request"),
         }
     }
 }
 
-/// The context that a request is handled in, apart from its own span.
+/// The parent of the request's span.
 pub(super) fn parent(headers: &HeaderMap, boundary: Boundary) -> Context {
     if boundary == Boundary::Trusted {
         return propagation::extract(headers);
@@ -100,9 +102,9 @@ pub(super) fn parent(headers: &HeaderMap, boundary: Boundary) -> Context {
         let has_baggage = !current.baggage().is_empty();
         return if has_baggage { current.with_cleared_baggage() } else { current };
     }
-    // A layer outside of ours has believed the caller: its trace, its decision, its baggage. An empty span in place of
-    // the caller's would count as a parent that is not sampled.
-    recorder::apart(&current)
+    // An outer layer has attached the caller's context: its trace, its decision, its baggage. An empty span in place of the
+    // caller's would count as a parent that is not sampled.
+    recorder::empty_context(&current)
 }
 
 /// The link to a caller whose trace is not continued.

@@ -1,20 +1,18 @@
-//! The server layers: a span, counters, a duration and an access line for each HTTP request and each gRPC call.
+//! The server layers: a span, counters, a duration and an access line for each HTTP request and each gRPC call that the
+//! service receives.
+//!
+//! [`HttpTelemetryLayer`](crate::HttpTelemetryLayer) and [`GrpcTelemetryLayer`](crate::GrpcTelemetryLayer) are at the root of
+//! the crate; the types in their signatures are here.
 
-#[cfg(feature = "http")]
-mod body;
-mod boundary;
+pub(crate) mod boundary;
 #[cfg(feature = "grpc")]
-mod grpc;
+pub(crate) mod grpc;
 #[cfg(feature = "http")]
-mod layer;
-#[cfg(feature = "http")]
-mod request;
-#[cfg(feature = "http")]
-mod series;
-mod settings;
+pub(crate) mod http;
+mod options;
 
-pub use boundary::{Boundary, Caller};
+pub use self::boundary::Caller;
 #[cfg(feature = "grpc")]
-pub use grpc::{GrpcRequestBody, GrpcTelemetryLayer, GrpcTelemetryService};
+pub use self::grpc::{GrpcRequestBody, GrpcResponseBody, GrpcResponseFuture, GrpcTelemetryService};
 #[cfg(feature = "http")]
-pub use layer::{HttpTelemetryLayer, HttpTelemetryService};
+pub use self::http::{HttpResponseBody, HttpResponseFuture, HttpTelemetryService};

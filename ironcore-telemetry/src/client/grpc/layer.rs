@@ -1,13 +1,14 @@
 //! The layer and its service.
 
-use super::body::counted;
-use super::call::GrpcClientExchange;
+use super::classify::GrpcClientCall;
+use super::request_body::counted;
 use crate::client::targets::Targets;
-use crate::wire::{Exchange as _, RecordedBody, RecordedResponse};
+use crate::exchange::{Recording, ResponseBody, ResponseFuture};
+use crate::guarded::Guard as _;
 use http::{Request, Response, Uri};
 use http_body::Body;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context as TaskContext, Poll};
 use tonic::body::Body as TonicBody;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -17,13 +18,12 @@ use tower_service::Service;
 /// - a client span `{package.Service}/{Method}` under the current span, with `service.peer.name` and the `rpc.*` attributes of
 ///   the OpenTelemetry semantic conventions; neither address nor metadata or message is recorded;
 /// - `grpc_client_requests_total`, `grpc_client_request_duration_seconds`, `grpc_client_requests_in_flight` and
-///   `grpc_client_messages_total` with the labels `peer` (the declared name), `service`, `method` and `code`.
+///   `grpc_client_messages_total` with the labels `peer` (the declared name), `rpc_service`, `method` and `code`.
 ///
-/// A call lasts to its status, or until the service gives it up, which makes it `CANCELLED`, or `DEADLINE_EXCEEDED` once
-/// the time that it gave is over. A connection that cannot be had or breaks is `UNAVAILABLE`, a stream that ends without a
-/// status `UNKNOWN`. Every code but `OK` is an error of the span.
+/// A call lasts until its status. If the service drops it, it is `CANCELLED`, or `DEADLINE_EXCEEDED` once its timeout is over.
+/// A connection that fails or breaks is `UNAVAILABLE`, a stream that ends without a status `UNKNOWN`. Every code but `OK` is an error of the span.
 ///
-/// Metadata of a trace context that stands in a call already is replaced, and taken out where the peer is told none.
+/// Trace context metadata that is in a call already is replaced, or removed if the peer may not have the context.
 ///
 /// The trace context is sent to this machine and to hosts below `.internal` only; name more with
 /// [`propagate_to`](Self::propagate_to). Baggage stays here unless [`send_baggage`](Self::send_baggage) says otherwise.
@@ -47,8 +47,8 @@ pub struct GrpcClientTelemetryLayer {
 }
 
 impl GrpcClientTelemetryLayer {
-    /// For calls to a peer (a name of your own for who is called, never a host) at the address of its channel, which says
-    /// whether it is told the trace context.
+    /// For calls to a peer. `peer` is a name that you choose for the called system, never a host; `address` is that of its
+    /// channel, by which is decided whether the trace context is sent.
     pub fn new(peer: &'static str, address: &Uri) -> Self {
         Self::with(peer, address.clone(), Targets::default())
     }
@@ -64,7 +64,7 @@ impl GrpcClientTelemetryLayer {
         Self::with(self.peer, self.address, targets)
     }
 
-    /// Whether the baggage goes with the trace context. It holds whatever a caller of the service, or the service, has put
+    /// Whether baggage is sent with the trace context. It contains everything that the service, or a trusted caller, has put
     /// there.
     pub fn send_baggage(self, send: bool) -> Self {
         let mut targets = Arc::unwrap_or_clone(self.targets);
@@ -81,6 +81,12 @@ impl<S> Layer<S> for GrpcClientTelemetryLayer {
     }
 }
 
+/// Future of the response of a [`GrpcClientTelemetryService`].
+pub type GrpcClientResponseFuture<F> = ResponseFuture<F, GrpcClientCall>;
+
+/// Body of the response of a [`GrpcClientTelemetryService`]: its end is the end of the call.
+pub type GrpcClientResponseBody<B> = ResponseBody<B, GrpcClientCall>;
+
 /// A channel with [`GrpcClientTelemetryLayer`] around it.
 #[derive(Debug, Clone)]
 pub struct GrpcClientTelemetryService<S> {
@@ -88,28 +94,28 @@ pub struct GrpcClientTelemetryService<S> {
     layer: GrpcClientTelemetryLayer,
 }
 
-impl<S, ResponseBody> Service<Request<TonicBody>> for GrpcClientTelemetryService<S>
+impl<S, B> Service<Request<TonicBody>> for GrpcClientTelemetryService<S>
 where
-    S: Service<Request<TonicBody>, Response = Response<ResponseBody>, Error: 'static>,
-    ResponseBody: Body,
+    S: Service<Request<TonicBody>, Response = Response<B>, Error: 'static>,
+    B: Body,
 {
-    type Response = Response<RecordedBody<ResponseBody, GrpcClientExchange>>;
+    type Response = Response<GrpcClientResponseBody<B>>;
     type Error = S::Error;
-    type Future = RecordedResponse<S::Future, GrpcClientExchange>;
+    type Future = GrpcClientResponseFuture<S::Future>;
 
-    fn poll_ready(&mut self, task: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+    fn poll_ready(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(task)
     }
 
     fn call(&mut self, mut request: Request<TonicBody>) -> Self::Future {
         let layer = &self.layer;
         let targets = (layer.is_target, &*layer.targets);
-        let exchange = GrpcClientExchange::begin(&mut request, layer.peer, targets);
-        let request = match &exchange {
-            Some(exchange) => request.map(|body| counted(body, exchange.rpc())),
+        let recording = GrpcClientCall::begin(&mut request, layer.peer, targets);
+        let request = match &recording {
+            Some(recording) => request.map(|body| counted(body, recording.classify().rpc())),
             None => request,
         };
-        let _current = exchange.as_ref().map(GrpcClientExchange::enter);
-        RecordedResponse::new(self.inner.call(request), exchange)
+        let _inside = recording.as_ref().map(Recording::enter);
+        ResponseFuture::new(self.inner.call(request), recording)
     }
 }

@@ -1,8 +1,10 @@
 //! The gRPC client layer.
 
-mod body;
-mod call;
+mod classify;
 mod layer;
+mod request_body;
 mod series;
 
-pub use layer::{GrpcClientTelemetryLayer, GrpcClientTelemetryService};
+pub use layer::{
+    GrpcClientResponseBody, GrpcClientResponseFuture, GrpcClientTelemetryLayer, GrpcClientTelemetryService,
+};

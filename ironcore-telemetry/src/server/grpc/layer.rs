@@ -1,40 +1,42 @@
 //! The layer and its service.
 
-use super::body::{GrpcRequestBody, Place, Received};
-use super::call::GrpcExchange;
+use super::classify::GrpcServerCall;
+use super::request_body::{CountedIn, Received};
 use super::series;
+use crate::exchange::{CountedBody, Recording, ResponseBody, ResponseFuture};
+use crate::guarded::Guard as _;
+use crate::protocol::grpc;
 use crate::server::boundary::{Boundary, Caller, Trust};
-use crate::server::settings::Settings;
-use crate::wire::{self, Exchange as _, RecordedBody, RecordedResponse};
+use crate::server::options::Options;
 use http::{Request, Response};
 use http_body::Body;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context as TaskContext, Poll};
 use tower_layer::Layer;
 use tower_service::Service;
 
 /// Records each call of a tonic server:
 ///
 /// - a server span `{package.Service}/{Method}` with the `rpc.*` attributes of the OpenTelemetry semantic conventions. It
-///   begins a trace, with a link to the span that a `traceparent` names; [`boundary`](Self::boundary) says from whom a trace
+///   begins a trace, with a link to the span that a `traceparent` names; [`boundary`](Self::boundary) decides whose trace
 ///   is continued;
 /// - `grpc_requests_total`, `grpc_request_duration_seconds`, `grpc_requests_in_flight` and `grpc_messages_total` with the
-///   labels `service`, `method` and `code`;
+///   labels `rpc_service`, `method` and `code`;
 /// - one log line (target `grpc_access`, level `INFO`) with the call's ids; `RUST_LOG=info,grpc_access=off` turns it off.
 ///
-/// A call lasts to its status: in the trailers at the end of its stream, or in the headers of an answer without one. A
+/// A call lasts until its status: in the trailers at the end of its stream, or in the headers of a response without one. A
 /// stream that ends without a status is `UNKNOWN`; a caller that goes away makes it `CANCELLED`, or `DEADLINE_EXCEEDED`
 /// once the time of its `grpc-timeout` is over; a handler that panics, `INTERNAL`. Errors of the span are the codes that
 /// the conventions call errors of a server: `UNKNOWN`, `DEADLINE_EXCEEDED`, `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE`,
 /// `DATA_LOSS`.
 ///
-/// A path is a caller's word, so a method is told apart once something behind it has answered, with a message or with `OK`,
-/// or from the first call on where [`methods`](Self::methods) names it: name them, so that one that only fails has a name
-/// too. Until then, and above 200 methods, a call is counted with `service` and `method` `_OTHER`. No metadata, address or
+/// A caller may send any path, so a method has series of its own only after it has answered once, with a message or with
+/// `OK`, or from the first call on if [`methods`](Self::methods) names it. Name your methods, so that one that only fails is
+/// visible too. Until then, and above 200 methods, a call is counted with `rpc_service` and `method` `_OTHER`. No metadata, address or
 /// message is recorded.
 ///
-/// tonic's own timeout (`Server::timeout`), concurrency limit and load shedding stand in front of every layer: a call that
-/// they end early is `CANCELLED` here, and one that they refuse is not seen.
+/// tonic's own timeout (`Server::timeout`), concurrency limit and load shedding run in front of every layer: a call that they
+/// end early is `CANCELLED` here, and a call that they refuse is not seen.
 ///
 /// ```
 /// use ironcore_telemetry::GrpcTelemetryLayer;
@@ -46,7 +48,7 @@ use tower_service::Service;
 #[derive(Debug, Clone, Default)]
 #[must_use = "add the layer to a server"]
 pub struct GrpcTelemetryLayer {
-    settings: Arc<Settings>,
+    options: Arc<Options>,
 }
 
 impl GrpcTelemetryLayer {
@@ -55,12 +57,12 @@ impl GrpcTelemetryLayer {
         Self::default()
     }
 
-    /// Leaves a service out, by its full name: health checks, reflection. Nothing is recorded of its calls.
+    /// Skips a service by its full name, such as health checks or reflection: its calls are not recorded.
     pub fn skip(self, service: impl Into<String>) -> Self {
-        self.with(|settings| settings.skipped.push(service.into()))
+        self.with(|options| options.skipped.push(service.into()))
     }
 
-    /// Says which methods there are (`package.Service/Method`), so that they are told apart from their first call on.
+    /// Declares methods (`package.Service/Method`), so that they have series of their own from the first call on.
     ///
     /// ```
     /// use ironcore_telemetry::GrpcTelemetryLayer;
@@ -72,32 +74,33 @@ impl GrpcTelemetryLayer {
         let paths: Vec<_> = methods
             .into_iter()
             .map(|method| format!("/{}", method.as_ref().trim_start_matches('/')))
-            .filter(|path| wire::method_of(path).is_some())
+            .filter(|path| grpc::method_of(path).is_some())
             .collect();
         for path in &paths {
             series::declare(path);
         }
-        self.with(|settings| settings.declared.extend(paths))
+        self.with(|options| options.declared.extend(paths))
     }
 
-    /// Whether a trusted caller is told the ids of the call's span, in the headers `traceresponse` and `server-timing`.
+    /// Whether the response to a trusted caller carries the ids of the call's span, in the headers `traceresponse` and
+    /// `server-timing`.
     pub fn trace_response(self, respond: bool) -> Self {
-        self.with(|settings| settings.responds = respond)
+        self.with(|options| options.responds = respond)
     }
 
-    /// Whether the trace context of all calls is believed.
+    /// Whether the trace context of all callers is trusted.
     pub fn boundary(self, boundary: Boundary) -> Self {
-        self.with(|settings| settings.trust = Trust::Always(boundary))
+        self.with(|options| options.trust = Trust::Always(boundary))
     }
 
-    /// The same by call: `ask` is called once for each, before it is handled, with the method as
-    /// [`route`](Caller::route) (`package.Service/Method`) once it is known. One that panics says [`Boundary::Public`].
-    pub fn boundary_with(self, ask: impl Fn(&Caller<'_>) -> Boundary + Send + Sync + 'static) -> Self {
-        self.with(|settings| settings.trust = Trust::Asked(Arc::new(ask)))
+    /// Decides for each call: `decide` is called once, before the call is handled. Once the method is known, it is the
+    /// [`route`](Caller::route) (`package.Service/Method`). If `decide` panics, the call is [`Boundary::Public`].
+    pub fn boundary_with(self, decide: impl Fn(&Caller<'_>) -> Boundary + Send + Sync + 'static) -> Self {
+        self.with(|options| options.trust = Trust::PerRequest(Arc::new(decide)))
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
-        change(Arc::make_mut(&mut self.settings));
+    fn with(mut self, change: impl FnOnce(&mut Options)) -> Self {
+        change(Arc::make_mut(&mut self.options));
         self
     }
 }
@@ -106,39 +109,48 @@ impl<S> Layer<S> for GrpcTelemetryLayer {
     type Service = GrpcTelemetryService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        GrpcTelemetryService { inner, settings: Arc::clone(&self.settings) }
+        GrpcTelemetryService { inner, options: Arc::clone(&self.options) }
     }
 }
+
+/// Body of the request of a recorded call: its messages are counted as the service reads them.
+pub type GrpcRequestBody<B> = CountedBody<B, Received>;
+
+/// Future of the response of a [`GrpcTelemetryService`].
+pub type GrpcResponseFuture<F> = ResponseFuture<F, GrpcServerCall>;
+
+/// Body of the response of a [`GrpcTelemetryService`]: its end is the end of the call.
+pub type GrpcResponseBody<B> = ResponseBody<B, GrpcServerCall>;
 
 /// A service with [`GrpcTelemetryLayer`] around it.
 #[derive(Debug, Clone)]
 pub struct GrpcTelemetryService<S> {
     inner: S,
-    settings: Arc<Settings>,
+    options: Arc<Options>,
 }
 
 impl<S: tonic::server::NamedService> tonic::server::NamedService for GrpcTelemetryService<S> {
     const NAME: &'static str = S::NAME;
 }
 
-impl<S, RequestBody, ResponseBody> Service<Request<RequestBody>> for GrpcTelemetryService<S>
+impl<S, RequestBody, B> Service<Request<RequestBody>> for GrpcTelemetryService<S>
 where
-    S: Service<Request<GrpcRequestBody<RequestBody>>, Response = Response<ResponseBody>, Error: 'static>,
-    ResponseBody: Body,
+    S: Service<Request<GrpcRequestBody<RequestBody>>, Response = Response<B>, Error: 'static>,
+    B: Body,
 {
-    type Response = Response<RecordedBody<ResponseBody, GrpcExchange>>;
+    type Response = Response<GrpcResponseBody<B>>;
     type Error = S::Error;
-    type Future = RecordedResponse<S::Future, GrpcExchange>;
+    type Future = GrpcResponseFuture<S::Future>;
 
-    fn poll_ready(&mut self, task: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+    fn poll_ready(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(task)
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let exchange = GrpcExchange::begin(&request, &self.settings);
-        let received = exchange.as_ref().map_or(Place::Nowhere, GrpcExchange::received);
-        let _current = exchange.as_ref().map(GrpcExchange::enter);
-        let request = request.map(|body| GrpcRequestBody::new(body, Received::at(received)));
-        RecordedResponse::new(self.inner.call(request), exchange)
+        let recording = GrpcServerCall::begin(&request, &self.options);
+        let counted_in = recording.as_ref().map_or(CountedIn::Nothing, |recording| recording.classify().counted_in());
+        let _inside = recording.as_ref().map(Recording::enter);
+        let request = request.map(|body| CountedBody::new(body, Received::new(counted_in)));
+        ResponseFuture::new(self.inner.call(request), recording)
     }
 }

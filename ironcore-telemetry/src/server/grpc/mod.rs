@@ -1,9 +1,8 @@
 //! The gRPC server layer.
 
-mod body;
-mod call;
+mod classify;
 mod layer;
+mod request_body;
 mod series;
 
-pub use body::GrpcRequestBody;
-pub use layer::{GrpcTelemetryLayer, GrpcTelemetryService};
+pub use layer::{GrpcRequestBody, GrpcResponseBody, GrpcResponseFuture, GrpcTelemetryLayer, GrpcTelemetryService};

@@ -1,10 +1,10 @@
-//! A body whose parts are counted as they pass.
+//! The request's body, counted as it passes.
 
 use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context as TaskContext, Poll, ready};
 
 /// Where the parts of a body are counted.
 pub trait Tally {
@@ -37,7 +37,7 @@ impl<B: Body, T: Tally> Body for CountedBody<B, T> {
     type Data = B::Data;
     type Error = B::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.project();
         let frame = ready!(this.inner.poll_frame(task));
         if let Some(Ok(frame)) = &frame

@@ -1,5 +1,6 @@
 //! What gRPC puts on the wire: paths, codes, deadlines and messages.
 
+use super::ResultLabel;
 use bytes::Buf;
 use http::{HeaderMap, StatusCode};
 use std::borrow::Cow;
@@ -28,7 +29,7 @@ const CODES: [&str; 17] = [
 
 /// A status code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Code(u16);
+pub struct Code(u16);
 
 impl Code {
     pub(crate) const OK: Self = Self(0);
@@ -42,7 +43,7 @@ impl Code {
     const DATA_LOSS: Self = Self(15);
     const UNAUTHENTICATED: Self = Self(16);
 
-    /// The code in trailers, or in the headers of an answer without a body. What is no code counts as `UNKNOWN`.
+    /// The code in trailers, or in the headers of a response without a body. A value that is not a code counts as `UNKNOWN`.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         let status = headers.get("grpc-status")?;
         let number = status.to_str().ok().and_then(|text| text.parse().ok());
@@ -50,7 +51,7 @@ impl Code {
         Some(number.filter(is_code).map_or(Self::UNKNOWN, Self))
     }
 
-    /// The code of an answer that is not of gRPC
+    /// The code of a response that is not of gRPC
     /// (<https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md>).
     pub(crate) const fn of_http(status: StatusCode) -> Self {
         match status.as_u16() {
@@ -63,27 +64,19 @@ impl Code {
         }
     }
 
-    #[cfg(feature = "grpc")]
+    /// The code of a status of tonic.
     pub(crate) fn of_tonic(code: tonic::Code) -> Self {
         u16::try_from(i32::from(code)).map_or(Self::UNKNOWN, Self)
     }
 
-    pub(crate) const fn number(self) -> u16 {
-        self.0
-    }
-
+    /// Its name in the specification.
     pub(crate) fn name(self) -> &'static str {
         CODES.get(usize::from(self.0)).copied().unwrap_or("UNKNOWN")
     }
 
-    /// How a result is called in a label.
-    pub(crate) fn label(number: u16) -> Cow<'static, str> {
-        Self(number).name().into()
-    }
-
-    /// Whether a server has done something wrong, as the semantic conventions say. To a client every code but `OK` is an
+    /// Whether it is an error of the server, as the semantic conventions define it. To a client every code but `OK` is an
     /// error.
-    pub(crate) const fn is_of_server(self) -> bool {
+    pub(crate) const fn is_server_error(self) -> bool {
         matches!(
             self,
             Self::UNKNOWN
@@ -96,10 +89,16 @@ impl Code {
     }
 }
 
-/// Bytes of a path that may be a method's.
+impl ResultLabel for Code {
+    fn label(self) -> Cow<'static, str> {
+        self.name().into()
+    }
+}
+
+/// The longest path of a method, in bytes.
 const PATH: usize = 256;
 
-/// The service and the method of a path `/package.Service/Method`; `None` for one that cannot be a method's.
+/// The service and the method of a path `/package.Service/Method`; `None` if no method can have this path.
 pub(crate) fn method_of(path: &str) -> Option<(&str, &str)> {
     let is_name = |text: &str| {
         !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'))
@@ -108,14 +107,14 @@ pub(crate) fn method_of(path: &str) -> Option<(&str, &str)> {
     (path.len() <= PATH && is_name(service) && is_name(method)).then_some((service, method))
 }
 
-/// How long the caller waits: `grpc-timeout`, up to eight digits and a unit.
+/// The time that the caller waits: `grpc-timeout`, up to eight digits and a unit.
 pub(crate) fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
     }
-    // No digit at all is no number.
+    // An empty text is not a number.
     let number: u64 = digits.parse().ok()?;
     Some(match unit {
         "H" => Duration::from_secs(number * 3_600),
@@ -131,7 +130,7 @@ pub(crate) fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
 /// Counts the messages in a stream of bytes: each begins with a byte of flags and four of its length.
 #[derive(Debug, Default)]
 pub(crate) struct Messages {
-    /// Of the head that is being read.
+    /// The head of the next message, as far as it is read.
     head: [u8; 5],
     read: usize,
     /// Bytes of the message that are still to come.
@@ -139,8 +138,8 @@ pub(crate) struct Messages {
 }
 
 impl Messages {
-    /// How many messages begin in the next part of the stream. After a part that is not in one piece no more are counted:
-    /// nobody knows where the next one begins.
+    /// The number of messages that begin in the next part of the stream. After a part that is not in one piece no more are
+    /// counted, because the start of the next one is unknown.
     pub(crate) fn begun_in(&mut self, data: &impl Buf) -> u64 {
         let mut rest = data.chunk();
         if rest.len() < data.remaining() {

@@ -1,7 +1,7 @@
-//! What the calls of one kind are counted by.
+//! What the calls of one kind are counted in.
 
+use crate::protocol::ResultLabel;
 use crate::series::{Ended, Gauge, Ids, Metric, Registry, Shard};
-use std::borrow::Cow;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -9,37 +9,29 @@ use std::time::{Duration, Instant};
 const RESULTS: usize = 66;
 
 /// The metrics of a layer. The last label of the first two is the result.
-pub(crate) struct Metrics {
+pub(crate) struct CallMetrics {
     pub(crate) requests: &'static Metric,
     pub(crate) duration: &'static Metric,
     pub(crate) in_flight: &'static Metric,
 }
 
 /// The series of one kind of calls: one endpoint, one method of one peer.
-pub(crate) struct CallSeries {
+pub struct CallSeries<R> {
     registry: &'static Registry,
-    metrics: &'static Metrics,
+    metrics: &'static CallMetrics,
     labels: Box<[&'static str]>,
     in_flight: Gauge,
-    ended: [OnceLock<(u16, Ended)>; RESULTS],
-    /// How a result is called.
-    result: fn(u16) -> Cow<'static, str>,
+    ended: [OnceLock<(R, Ended)>; RESULTS],
 }
 
-impl CallSeries {
-    pub(crate) fn new(
-        registry: &'static Registry,
-        metrics: &'static Metrics,
-        labels: &[&'static str],
-        result: fn(u16) -> Cow<'static, str>,
-    ) -> Self {
+impl<R: ResultLabel> CallSeries<R> {
+    pub(crate) fn new(registry: &'static Registry, metrics: &'static CallMetrics, labels: &[&'static str]) -> Self {
         Self {
             registry,
             metrics,
             labels: labels.into(),
             in_flight: registry.gauge(metrics.in_flight, labels),
             ended: [const { OnceLock::new() }; RESULTS],
-            result,
         }
     }
 
@@ -49,7 +41,7 @@ impl CallSeries {
         self.in_flight.add(1);
     }
 
-    /// Takes back a call that begins, as it goes on as one of another kind.
+    /// Takes back a call that has begun, as it goes on as one of another kind.
     #[cfg(feature = "grpc")]
     pub(crate) fn leave(&self) {
         self.in_flight.add(-1);
@@ -57,29 +49,35 @@ impl CallSeries {
 
     /// Counts a call that ends.
     #[inline]
-    pub(crate) fn end(&self, result: u16, duration: Duration, sampled: Option<Ids>, now: Instant) {
+    pub(crate) fn end(&self, result: R, duration: Duration, sampled: Option<Ids>, now: Instant) {
         let shard = Shard::here();
         self.in_flight.add_at(shard, -1);
         self.ended(result).record(shard, duration, sampled, now);
     }
 
     #[inline]
-    fn ended(&self, result: u16) -> Ended {
+    fn ended(&self, result: R) -> Ended {
         let known = self
             .ended
             .iter()
-            .map(|place| place.get_or_init(|| (result, self.resolve(result))))
+            .map(|slot| slot.get_or_init(|| (result, self.resolve(result))))
             .find(|(known, _)| *known == result);
         known.map_or_else(|| self.resolve(result), |(_, ended)| *ended)
     }
 
     #[cold]
-    fn resolve(&self, result: u16) -> Ended {
-        let text = (self.result)(result);
-        let labels: Vec<&str> = self.labels.iter().copied().chain([&*text]).collect();
+    fn resolve(&self, result: R) -> Ended {
+        let result = result.label();
+        let labels: Vec<&str> = self.labels.iter().copied().chain([&*result]).collect();
         Ended {
             count: self.registry.counter(self.metrics.requests, &labels, &[]),
             duration: self.registry.durations(self.metrics.duration, &labels, &[]),
         }
+    }
+}
+
+impl<R> std::fmt::Debug for CallSeries<R> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_list().entries(self.labels.iter()).finish()
     }
 }

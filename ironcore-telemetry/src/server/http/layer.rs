@@ -1,34 +1,35 @@
 //! The layer and its service.
 
-use super::body::count_request_body;
-use super::boundary::{Boundary, Caller, Trust};
-use super::request::HttpExchange;
-use super::settings::Settings;
-use crate::wire::{RecordedBody, RecordedResponse};
+use super::classify::HttpServerRequest;
+use super::request_body::count_request_body;
+use crate::exchange::{Recording, ResponseBody, ResponseFuture};
+use crate::guarded::Guard as _;
+use crate::server::boundary::{Boundary, Caller, Trust};
+use crate::server::options::Options;
 use http::{Request, Response};
 use http_body::Body;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context as TaskContext, Poll};
 use tower_layer::Layer;
 use tower_service::Service;
 
 /// Records each HTTP request of an axum router (or of any service that axum's `MatchedPath` reaches):
 ///
 /// - a server span `{METHOD} {route}` with the attributes of the OpenTelemetry semantic conventions. It begins a trace, with
-///   a link to the span that a `traceparent` names; [`boundary`](Self::boundary) says from whom a trace is continued;
+///   a link to the span that a `traceparent` names; [`boundary`](Self::boundary) decides whose trace is continued;
 /// - `http_requests_total`, `http_request_duration_seconds`, `http_requests_in_flight` and the bytes of bodies, with the
 ///   labels `method`, `route` and `status`; the README has all of them;
 /// - one log line (target `http_access`, level `INFO`) with the request's ids; `RUST_LOG=info,http_access=off` turns it off.
 ///
-/// A request lasts to the end of its response's body, so a stream is one long request; an upgraded connection (WebSocket)
+/// A request lasts until the end of its response's body, so a stream is one long request; an upgraded connection (WebSocket)
 /// is not a part of it. Add the layer with `Router::layer` after the routes, so that it sees which route matched; a
-/// request that none matched has the route `_unmatched`, a method that HTTP does not know is `_OTHER`. A 5xx answer is an
-/// error of the span, a 4xx is not. A request whose caller goes away before the end of the answer is counted with the
-/// status 499 and `error.type="cancelled"`; an answer that breaks off with an error of the service, or a handler that
-/// panics, with 500. No query string, header (but `User-Agent`), path or body is recorded.
+/// request that none matched has the route `_unmatched`, a method that HTTP does not know is `_OTHER`. A 5xx response is an
+/// error of the span, a 4xx is not. A request whose caller goes away before the end of the response is counted with the status
+/// 499 and `error.type="cancelled"`; a response that breaks off with an error of the service, or a handler that panics, with
+/// 500. No query string, header (but `User-Agent`), path or body is recorded.
 ///
-/// Make it the outermost layer: what stands in front of it, as a timeout, is not seen, and ends a request as a caller that
-/// goes away would. One layer is enough for a router: a request that passes two is counted twice.
+/// Make it the outermost layer: a layer in front of it, such as a timeout, is not seen, and ends a request as a caller that
+/// goes away does. Add it once: a request that passes two of these layers is counted twice.
 ///
 /// The bytes of request bodies are counted as the service reads them, where the body is axum's.
 ///
@@ -41,7 +42,7 @@ use tower_service::Service;
 #[derive(Debug, Clone, Default)]
 #[must_use = "add the layer to a router"]
 pub struct HttpTelemetryLayer {
-    settings: Arc<Settings>,
+    options: Arc<Options>,
 }
 
 impl HttpTelemetryLayer {
@@ -50,8 +51,7 @@ impl HttpTelemetryLayer {
         Self::default()
     }
 
-    /// Leaves a route out, by its template: a health check, or the scraped page itself. Nothing is recorded of its
-    /// requests.
+    /// Skips a route by its template, such as a health check or the scraped page itself: its requests are not recorded.
     ///
     /// ```
     /// use axum::{Router, routing::get};
@@ -64,11 +64,11 @@ impl HttpTelemetryLayer {
     /// # let _ = app;
     /// ```
     pub fn skip(self, route: impl Into<String>) -> Self {
-        self.with(|settings| settings.skipped.push(route.into()))
+        self.with(|options| options.skipped.push(route.into()))
     }
 
-    /// Whether a trusted caller is told the ids of the request's span: in the headers `traceresponse` (W3C trace context,
-    /// level 2) and `server-timing`, which browsers show. Nobody else is told.
+    /// Whether the response to a trusted caller carries the ids of the request's span, in the headers `traceresponse` (W3C trace
+    /// context, level 2) and `server-timing`, which browsers show. Responses to untrusted callers never carry them.
     ///
     /// ```
     /// use ironcore_telemetry::{Boundary, HttpTelemetryLayer};
@@ -77,13 +77,13 @@ impl HttpTelemetryLayer {
     /// # let _ = layer;
     /// ```
     pub fn trace_response(self, respond: bool) -> Self {
-        self.with(|settings| settings.responds = respond)
+        self.with(|options| options.responds = respond)
     }
 
-    /// Whether the trace context of all requests is believed.
+    /// Whether the trace context of all callers is trusted.
     ///
-    /// For calls from inside, a listener of their own, which nobody else reaches: a path is no boundary unless the edge
-    /// blocks it.
+    /// Serve trusted callers on a listener of their own, which others cannot reach. A path is not a boundary, unless the edge
+    /// proxy blocks it.
     ///
     /// ```
     /// use axum::{Router, routing::get};
@@ -96,14 +96,14 @@ impl HttpTelemetryLayer {
     /// # let _ = inside;
     /// ```
     pub fn boundary(self, boundary: Boundary) -> Self {
-        self.with(|settings| settings.trust = Trust::Always(boundary))
+        self.with(|options| options.trust = Trust::Always(boundary))
     }
 
-    /// The same by request: `ask` is called once for each, before it is handled. One that panics says
+    /// Decides for each request: `decide` is called once, before the request is handled. If it panics, the request is
     /// [`Boundary::Public`].
     ///
-    /// Ask for what nobody can claim: an identity that a layer outside of this one has read from the peer's certificate.
-    /// Behind a proxy the peer's address is the proxy's, for every stranger.
+    /// Decide by something that a caller cannot forge: an identity that an outer layer has read from the peer's
+    /// certificate. Behind a proxy every caller has the proxy's address.
     ///
     /// ```
     /// use ironcore_telemetry::{Boundary, HttpTelemetryLayer};
@@ -120,12 +120,12 @@ impl HttpTelemetryLayer {
     /// });
     /// # let _ = layer;
     /// ```
-    pub fn boundary_with(self, ask: impl Fn(&Caller<'_>) -> Boundary + Send + Sync + 'static) -> Self {
-        self.with(|settings| settings.trust = Trust::Asked(Arc::new(ask)))
+    pub fn boundary_with(self, decide: impl Fn(&Caller<'_>) -> Boundary + Send + Sync + 'static) -> Self {
+        self.with(|options| options.trust = Trust::PerRequest(Arc::new(decide)))
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
-        change(Arc::make_mut(&mut self.settings));
+    fn with(mut self, change: impl FnOnce(&mut Options)) -> Self {
+        change(Arc::make_mut(&mut self.options));
         self
     }
 }
@@ -134,37 +134,43 @@ impl<S> Layer<S> for HttpTelemetryLayer {
     type Service = HttpTelemetryService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        HttpTelemetryService { inner, settings: Arc::clone(&self.settings) }
+        HttpTelemetryService { inner, options: Arc::clone(&self.options) }
     }
 }
+
+/// Future of the response of an [`HttpTelemetryService`].
+pub type HttpResponseFuture<F> = ResponseFuture<F, HttpServerRequest>;
+
+/// Body of the response of an [`HttpTelemetryService`]: its end is the end of the request.
+pub type HttpResponseBody<B> = ResponseBody<B, HttpServerRequest>;
 
 /// A service with [`HttpTelemetryLayer`] around it.
 #[derive(Debug, Clone)]
 pub struct HttpTelemetryService<S> {
     inner: S,
-    settings: Arc<Settings>,
+    options: Arc<Options>,
 }
 
-impl<S, RequestBody, ResponseBody> Service<Request<RequestBody>> for HttpTelemetryService<S>
+impl<S, RequestBody, B> Service<Request<RequestBody>> for HttpTelemetryService<S>
 where
-    S: Service<Request<RequestBody>, Response = Response<ResponseBody>, Error: 'static>,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error: 'static>,
     RequestBody: Body + 'static,
-    ResponseBody: Body,
+    B: Body,
 {
-    type Response = Response<RecordedBody<ResponseBody, HttpExchange>>;
+    type Response = Response<HttpResponseBody<B>>;
     type Error = S::Error;
-    type Future = RecordedResponse<S::Future, HttpExchange>;
+    type Future = HttpResponseFuture<S::Future>;
 
-    fn poll_ready(&mut self, task: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+    fn poll_ready(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(task)
     }
 
     fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
-        let exchange = HttpExchange::begin(&request, &self.settings);
-        let _current = exchange.as_ref().map(|exchange| {
-            count_request_body(&mut request, exchange.endpoint());
-            crate::wire::Exchange::enter(exchange)
-        });
-        RecordedResponse::new(self.inner.call(request), exchange)
+        let recording = HttpServerRequest::begin(&request, &self.options);
+        if let Some(recording) = &recording {
+            count_request_body(&mut request, recording.classify().endpoint());
+        }
+        let _inside = recording.as_ref().map(Recording::enter);
+        ResponseFuture::new(self.inner.call(request), recording)
     }
 }

@@ -1,29 +1,30 @@
 //! The layer and its service.
 
-use super::request::HttpClientExchange;
-use super::targets::Targets;
-use crate::wire::{Exchange as _, RecordedBody, RecordedResponse};
+use super::classify::HttpClientRequest;
+use crate::client::targets::Targets;
+use crate::exchange::{Recording, ResponseBody, ResponseFuture};
+use crate::guarded::Guard as _;
 use http::{Request, Response};
 use http_body::Body;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context as TaskContext, Poll};
 use tower_layer::Layer;
 use tower_service::Service;
 
 /// Records each HTTP request that a tower client sends (`hyper_util::client::legacy::Client` and all that is built on it):
 ///
 /// - a client span `{METHOD}` under the current span, with `service.peer.name`, the method, the status and
-///   `http.request.resend_count` (with [`Resends`](crate::Resends)). Neither address nor path, query or header is
-///   recorded: providers of nodes put their keys into them;
+///   `http.request.resend_count` (with [`Resends`](crate::client::Resends)). Address, path, query and headers are not recorded:
+///   node providers put API keys into them;
 /// - `http_client_requests_total`, `http_client_request_duration_seconds` and `http_client_requests_in_flight` with the
-///   labels `peer` (the declared name), `method` and `status`; without an answer the status is `error`, and `cancelled`
-///   when the service gave the request up.
+///   labels `peer` (the declared name), `method` and `status`; without a response the status is `error`, or `cancelled`
+///   if the service dropped the request.
 ///
-/// A request lasts to the end of its response's body, or until that is dropped. Headers of a trace context that stand in a
-/// request already are replaced, and taken out where the peer is told none. 4xx and 5xx are errors of the span.
+/// A request lasts until the end of its response's body, or until the body is dropped. Trace context headers that are in a
+/// request already are replaced, or removed if the peer may not have the context. 4xx and 5xx are errors of the span.
 ///
-/// Put it next to the client, below layers that retry or follow redirects, so that each request that leaves is one, and its
-/// own host is asked.
+/// Put it next to the client, inside of layers that retry or follow redirects, so that each request that is sent is recorded
+/// with its own host.
 ///
 /// The trace context is sent to this machine and to hosts below `.internal` only; name more with
 /// [`propagate_to`](Self::propagate_to). Baggage stays here unless [`send_baggage`](Self::send_baggage) says otherwise.
@@ -43,7 +44,7 @@ pub struct HttpClientTelemetryLayer {
 }
 
 impl HttpClientTelemetryLayer {
-    /// For requests to a peer: a name of your own for who is called, never a host.
+    /// For requests to a peer. `peer` is a name that you choose for the called system, never a host.
     pub fn new(peer: &'static str) -> Self {
         Self { peer, targets: Arc::default() }
     }
@@ -54,7 +55,7 @@ impl HttpClientTelemetryLayer {
         self
     }
 
-    /// Whether the baggage goes with the trace context. It holds whatever a caller of the service, or the service, has put
+    /// Whether baggage is sent with the trace context. It contains everything that the service, or a trusted caller, has put
     /// there.
     pub fn send_baggage(mut self, send: bool) -> Self {
         Arc::make_mut(&mut self.targets).send_baggage(send);
@@ -70,6 +71,12 @@ impl<S> Layer<S> for HttpClientTelemetryLayer {
     }
 }
 
+/// Future of the response of an [`HttpClientTelemetryService`].
+pub type HttpClientResponseFuture<F> = ResponseFuture<F, HttpClientRequest>;
+
+/// Body of the response of an [`HttpClientTelemetryService`]: its end is the end of the request.
+pub type HttpClientResponseBody<B> = ResponseBody<B, HttpClientRequest>;
+
 /// A client with [`HttpClientTelemetryLayer`] around it.
 #[derive(Debug, Clone)]
 pub struct HttpClientTelemetryService<S> {
@@ -77,23 +84,23 @@ pub struct HttpClientTelemetryService<S> {
     layer: HttpClientTelemetryLayer,
 }
 
-impl<S, RequestBody, ResponseBody> Service<Request<RequestBody>> for HttpClientTelemetryService<S>
+impl<S, RequestBody, B> Service<Request<RequestBody>> for HttpClientTelemetryService<S>
 where
-    S: Service<Request<RequestBody>, Response = Response<ResponseBody>, Error: 'static>,
-    ResponseBody: Body,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error: 'static>,
+    B: Body,
 {
-    type Response = Response<RecordedBody<ResponseBody, HttpClientExchange>>;
+    type Response = Response<HttpClientResponseBody<B>>;
     type Error = S::Error;
-    type Future = RecordedResponse<S::Future, HttpClientExchange>;
+    type Future = HttpClientResponseFuture<S::Future>;
 
-    fn poll_ready(&mut self, task: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+    fn poll_ready(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(task)
     }
 
     fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
         let HttpClientTelemetryLayer { peer, targets } = &self.layer;
-        let exchange = HttpClientExchange::begin(&mut request, peer, targets);
-        let _current = exchange.as_ref().map(HttpClientExchange::enter);
-        RecordedResponse::new(self.inner.call(request), exchange)
+        let recording = HttpClientRequest::begin(&mut request, peer, targets);
+        let _inside = recording.as_ref().map(Recording::enter);
+        ResponseFuture::new(self.inner.call(request), recording)
     }
 }

@@ -1,15 +1,15 @@
 //! The request's body, counted as the service reads it.
 
 use super::series::Endpoint;
-use crate::wire::{CountedBody, Tally};
+use crate::exchange::{CountedBody, Tally};
 use axum::body::Body as AxumBody;
 use bytes::Buf;
 use http::Request;
 use http_body::Body;
 use std::any::Any;
 
-/// Counts what is read of a request's body, if there is any. Only axum's type of body can be counted and stay of its type,
-/// which is the one that the service below takes.
+/// Counts what the service reads of a request's body. Only axum's type of body can be wrapped and keep its type, which is
+/// the type that the service below takes.
 #[inline]
 pub(super) fn count_request_body<B: Body + 'static>(request: &mut Request<B>, endpoint: &'static Endpoint) {
     if request.body().is_end_stream() {

@@ -1,11 +1,11 @@
 //! The stream of a call's requests, whose messages are counted as they are sent.
 
-use super::series::Rpc;
-use crate::wire::{CountedBody, Messages, Tally};
+use crate::exchange::{CountedBody, Rpc, Tally};
+use crate::protocol::grpc::Messages;
 use bytes::Buf;
 use tonic::body::Body as TonicBody;
 
-/// The same body, counted.
+/// The same body, its messages counted.
 pub(super) fn counted(inner: TonicBody, rpc: &'static Rpc) -> TonicBody {
     let messages = Messages::default();
     TonicBody::new(CountedBody::new(inner, Sent { messages, rpc }))

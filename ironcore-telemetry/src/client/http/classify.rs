@@ -1,0 +1,137 @@
+//! One HTTP request that the service sends.
+
+use super::series::{self, ClientResult};
+use crate::client::targets::Targets;
+use crate::exchange::{CallSeries, Classify, End, Recording, Scope, SpanEnd};
+use crate::names::{self, attribute};
+use crate::protocol::http::{self as protocol, MethodLabel, StatusLabel};
+use crate::recorder::{self, Recorder};
+use bytes::Buf;
+use http::{HeaderMap, Method, Request, StatusCode};
+use opentelemetry::KeyValue;
+use opentelemetry::trace::{SpanBuilder, SpanKind};
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// Attributes that a request may have, from its start to its end.
+const ATTRIBUTES: usize = 7;
+
+/// Counts how often a request is sent, for `http.request.resend_count`. Put one into the extensions of a request in front of
+/// a layer that retries, which passes it on with each copy.
+///
+/// ```
+/// use ironcore_telemetry::Resends;
+///
+/// let mut request = http::Request::get("http://ledger.internal/balance").body(()).unwrap();
+/// request.extensions_mut().insert(Resends::default());
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Resends(Arc<AtomicU32>);
+
+/// A request that was sent and whose response has not ended.
+pub struct HttpClientRequest {
+    recorder: &'static Recorder,
+    calls: &'static CallSeries<ClientResult>,
+    is_head: bool,
+    /// `None` as long as there is no response.
+    status: Option<StatusCode>,
+}
+
+impl HttpClientRequest {
+    /// The recording of a request, whose context goes into its headers if the peer may have it; `None` before `init` and
+    /// when telemetry is disabled.
+    pub(super) fn begin<Body>(
+        request: &mut Request<Body>,
+        peer: &'static str,
+        targets: &Targets,
+    ) -> Option<Recording<Self>> {
+        if recorder::is_off() {
+            return None;
+        }
+        let recorder = recorder::current()?;
+        let method = MethodLabel::of(request.method());
+        if method.is_other() {
+            recorder::count_overflow(recorder.registry, &names::HTTP_CLIENT_REQUESTS, "method");
+        }
+        let resends =
+            request.extensions().get::<Resends>().map_or(0, |resends| resends.0.fetch_add(1, Ordering::Relaxed));
+        let calls = series::calls(recorder, peer, method);
+        let classify = Self { recorder, calls, is_head: request.method() == Method::HEAD, status: None };
+        let recording = Recording::sent(recorder, classify, || describe(request, peer, method, resends));
+        let is_target = targets.include(request.uri());
+        targets.tell(is_target, recording.scope().context(), request.headers_mut());
+        Some(recording)
+    }
+}
+
+impl Classify for HttpClientRequest {
+    type Result = ClientResult;
+
+    #[inline]
+    fn series(&self) -> &'static CallSeries<ClientResult> {
+        self.calls
+    }
+
+    #[inline]
+    fn response(&mut self, status: StatusCode, _: &HeaderMap) -> bool {
+        self.status = Some(status);
+        self.is_head || matches!(status.as_u16(), 100..=199 | 204 | 304)
+    }
+
+    #[inline]
+    fn data(&mut self, _: &Scope, _: &impl Buf) {}
+
+    #[inline]
+    fn result(&mut self, _: &Scope, end: End, _: Duration) -> ClientResult {
+        match (end, self.status) {
+            // A service that has seen the status may drop the rest of the body.
+            (End::Complete | End::Cancelled, Some(status)) => {
+                let status = StatusLabel::of(status.as_u16());
+                if status == StatusLabel::Other {
+                    recorder::count_overflow(self.recorder.registry, &names::HTTP_CLIENT_REQUESTS, "status");
+                }
+                ClientResult::Status(status)
+            }
+            (End::Complete | End::Cancelled, None) => ClientResult::Cancelled,
+            (End::Failed | End::Broken | End::Panicked, _) => ClientResult::Error,
+        }
+    }
+
+    fn span_end(&self, _: &Scope, end: End, _: ClientResult) -> SpanEnd {
+        let error: Option<Cow<'static, str>> = match (end, self.status) {
+            (End::Complete | End::Cancelled, Some(status)) => {
+                (status.as_u16() >= 400).then(|| status.as_str().to_owned().into())
+            }
+            (End::Complete, None) => None,
+            (End::Cancelled, None) => Some("cancelled".into()),
+            (End::Failed, _) => Some("no_response".into()),
+            (End::Broken, _) => Some("response_body".into()),
+            (End::Panicked, _) => Some("panic".into()),
+        };
+        let is_error = error.is_some() && (end != End::Cancelled || self.status.is_some());
+        SpanEnd { status: self.status.map(protocol::status_attribute), error, is_error }
+    }
+}
+
+/// The span of a request, as it starts. Neither host nor path: providers of nodes put keys into both.
+fn describe<Body>(request: &Request<Body>, peer: &'static str, method: MethodLabel, resends: u32) -> SpanBuilder {
+    let mut attributes = Vec::with_capacity(ATTRIBUTES);
+    attributes.push(KeyValue::new(attribute::HTTP_METHOD, method.label()));
+    attributes.push(KeyValue::new(attribute::PEER_NAME, peer));
+    match request.uri().scheme_str() {
+        Some("https") => attributes.push(KeyValue::new(attribute::URL_SCHEME, "https")),
+        Some("http") => attributes.push(KeyValue::new(attribute::URL_SCHEME, "http")),
+        _ => {}
+    }
+    if resends > 0 {
+        attributes.push(KeyValue::new(attribute::RESEND_COUNT, i64::from(resends)));
+    }
+    SpanBuilder {
+        name: Cow::Borrowed(method.span_name()),
+        span_kind: Some(SpanKind::Client),
+        attributes: Some(attributes),
+        ..SpanBuilder::default()
+    }
+}

@@ -1,0 +1,27 @@
+//! What the four layers share: the recording of one request and its response, from the first byte to the end of the
+//! response's body.
+//!
+//! [`Recording`] owns the span, the in-flight gauge, the one end and the one drop. A protocol and a side (server or client)
+//! are a [`Classify`]: it says what the outcome was, and records nothing itself.
+
+mod classify;
+mod interned;
+mod recording;
+mod request_body;
+mod response_body;
+mod response_future;
+#[cfg(feature = "grpc")]
+mod rpc;
+mod series;
+
+pub(crate) use classify::dropped_by_server;
+pub(crate) use classify::{Classify, End, SpanEnd};
+pub(crate) use interned::{Interned, Key, ThreadCache};
+pub(crate) use recording::{Recording, Scope};
+pub(crate) use request_body::{CountedBody, Tally};
+pub(crate) use response_body::ResponseBody;
+pub(crate) use response_future::ResponseFuture;
+#[cfg(feature = "grpc")]
+pub(crate) use rpc::{Rpc, RpcMetrics};
+pub(crate) use series::CallMetrics;
+pub(crate) use series::CallSeries;

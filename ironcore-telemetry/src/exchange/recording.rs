@@ -1,0 +1,198 @@
+//! The recording of one exchange: its span, the in-flight gauge, its one end.
+
+use super::classify::{Classify, End, SpanEnd};
+use crate::guarded::Guard;
+use crate::names::attribute;
+use crate::propagation;
+use crate::recorder::Recorder;
+use crate::trace_ids;
+use bytes::Buf;
+use http::{HeaderMap, Response, header};
+use http_body::Body;
+use opentelemetry::trace::{SpanBuilder, Status, TraceContextExt as _};
+use opentelemetry::{Context, ContextGuard, KeyValue};
+use std::time::Instant;
+
+/// An exchange that has begun. Dropped before its end, it was cancelled or has panicked.
+pub(crate) struct Recording<C: Classify> {
+    started: Instant,
+    scope: Scope,
+    classify: C,
+    /// Whether the response's headers tell the caller the ids of the span.
+    responds: bool,
+    /// Bytes of the response's body that are still to come, where that is known: a server takes no more, and does not ask
+    /// for the end.
+    left: Option<u64>,
+    ended: bool,
+}
+
+/// The context in which an exchange runs.
+#[derive(Debug)]
+pub struct Scope {
+    context: Context,
+    /// Whether the span of the context is the exchange's own; it is another's while traces are off or the parent is not
+    /// sampled.
+    owns_span: bool,
+}
+
+impl Scope {
+    /// Makes it current until the guard is dropped.
+    #[inline]
+    pub(crate) fn enter(&self) -> ContextGuard {
+        self.context.clone().attach()
+    }
+
+    /// The context.
+    #[inline]
+    pub(crate) const fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Renames the exchange's own span.
+    #[cfg(feature = "grpc")]
+    pub(crate) fn rename_span(&self, name: &'static str) {
+        if self.owns_span {
+            self.context.span().update_name(name);
+        }
+    }
+
+    /// Ends the exchange's own span.
+    fn end_span(&self, SpanEnd { status, error, is_error }: SpanEnd) {
+        let span = self.context.span();
+        if let Some(status) = status {
+            span.set_attribute(status);
+        }
+        if let Some(error) = error {
+            span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, error));
+        }
+        if is_error {
+            span.set_status(Status::error(""));
+        }
+        span.end();
+    }
+}
+
+impl<C: Classify> Recording<C> {
+    /// Of a request that the service has received, with a span below `parent`.
+    #[inline]
+    pub(crate) fn received(
+        recorder: &Recorder,
+        parent: Context,
+        classify: C,
+        responds: bool,
+        mut describe: impl FnMut() -> SpanBuilder,
+    ) -> Self {
+        let scope = match recorder.spans() {
+            Some(start_span) => Scope { context: start_span(&parent, &mut describe), owns_span: true },
+            // The ids of a trusted caller still reach the log lines.
+            None => Scope { context: parent, owns_span: false },
+        };
+        Self::begin(scope, classify, responds)
+    }
+
+    /// Of a request that the service sends, with a span below the current one.
+    #[inline]
+    pub(crate) fn sent(recorder: &Recorder, classify: C, mut describe: impl FnMut() -> SpanBuilder) -> Self {
+        let scope = match recorder.inner_spans() {
+            Some((start_span, parent)) => Scope { context: start_span(&parent, &mut describe), owns_span: true },
+            None => Scope { context: Context::current(), owns_span: false },
+        };
+        Self::begin(scope, classify, false)
+    }
+
+    #[inline]
+    fn begin(scope: Scope, classify: C, responds: bool) -> Self {
+        classify.series().begin();
+        Self { started: Instant::now(), scope, classify, responds, left: None, ended: false }
+    }
+
+    pub(crate) const fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    pub(crate) const fn classify(&self) -> &C {
+        &self.classify
+    }
+
+    /// The head of the response has arrived. Returns the recording unless that was the end.
+    #[inline]
+    pub(super) fn response<B: Body>(mut self, response: &mut Response<B>) -> Option<Self> {
+        let is_bodiless = self.classify.response(response.status(), response.headers());
+        if self.responds {
+            propagation::respond(&self.scope.context, response.headers_mut());
+        }
+        if is_bodiless || response.body().is_end_stream() {
+            self.end(End::Complete);
+            return None;
+        }
+        self.left = length_of(response);
+        Some(self)
+    }
+
+    #[inline]
+    pub(super) fn data(&mut self, data: &impl Buf) {
+        let bytes = u64::try_from(data.remaining()).unwrap_or(u64::MAX);
+        self.left = self.left.map(|left| left.saturating_sub(bytes));
+        self.classify.data(&self.scope, data);
+    }
+
+    pub(super) fn trailers(&mut self, trailers: &HeaderMap) {
+        self.classify.trailers(trailers);
+    }
+
+    pub(super) fn error<E: 'static>(&mut self, error: &E) {
+        self.classify.error(error);
+    }
+
+    #[inline]
+    pub(super) fn end(mut self, end: End) {
+        self.finish(end);
+    }
+
+    fn finish(&mut self, end: End) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        let now = Instant::now();
+        let duration = now.saturating_duration_since(self.started);
+        let result = self.classify.result(&self.scope, end, duration);
+        let sampled = trace_ids::sampled(&self.scope.context);
+        self.classify.series().end(result, duration, sampled, now);
+        self.classify.log(&self.scope, end, result, duration);
+        if self.scope.owns_span && sampled.is_some() {
+            self.scope.end_span(self.classify.span_end(&self.scope, end, result));
+        }
+    }
+}
+
+impl<C: Classify> Guard for Recording<C> {
+    type Inside = ContextGuard;
+
+    #[inline]
+    fn enter(&self) -> ContextGuard {
+        self.scope.enter()
+    }
+
+    fn abandon(self, panicked: bool) {
+        let end = match self.left {
+            _ if panicked => End::Panicked,
+            Some(0) => End::Complete,
+            _ => C::dropped(),
+        };
+        self.end(end);
+    }
+}
+
+impl<C: Classify> Drop for Recording<C> {
+    fn drop(&mut self) {
+        self.finish(C::dropped());
+    }
+}
+
+/// The length of a body, if the body or its header tells it.
+fn length_of<B: Body>(response: &Response<B>) -> Option<u64> {
+    response.body().size_hint().exact().or_else(|| {
+        let length = response.headers().get(header::CONTENT_LENGTH)?;
+        length.to_str().ok()?.parse().ok()
+    })
+}

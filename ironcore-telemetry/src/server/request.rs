@@ -152,7 +152,7 @@ impl Exchange for HttpExchange {
         let status = response.status();
         self.status = status.as_u16();
         if self.responds {
-            propagation::respond(&self.context, response.headers_mut());
+            propagation::inject_response(&self.context, response.headers_mut());
         }
         status.is_informational()
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)

@@ -198,7 +198,7 @@ impl Exchange for GrpcExchange {
             status => Answer::Http(Code::of_http(status)),
         };
         if self.responds {
-            propagation::respond(&self.context, response.headers_mut());
+            propagation::inject_response(&self.context, response.headers_mut());
         }
         false
     }

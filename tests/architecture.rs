@@ -74,7 +74,7 @@ fn may_use(room: &str, used: &str) -> bool {
         ("signals", "vocabulary") => true,
         ("signals", "signals") => matches!(used, "resource" | "export"),
         ("instrumentation", "vocabulary") => {
-            matches!(used, "names" | "series" | "redact" | "current")
+            matches!(used, "error" | "names" | "series" | "redact" | "current")
         }
         ("instrumentation", "instrumentation") => {
             let edge = matches!(room, "server" | "client");

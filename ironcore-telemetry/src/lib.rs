@@ -100,6 +100,8 @@ pub use client::{GrpcClientTelemetryLayer, GrpcClientTelemetryService};
 #[cfg(feature = "http")]
 pub use client::{HttpClientTelemetryLayer, HttpClientTelemetryService, Resends};
 pub use config::{Config, Protocol, Sampling};
+#[cfg(any(feature = "http", feature = "grpc"))]
+pub use error::InvalidPattern;
 pub use error::{InitError, ShutdownError};
 pub use guard::TelemetryGuard;
 pub use init::{init, init_with};

@@ -63,7 +63,7 @@ impl HttpClientExchange {
         let has_span = span.is_some();
         let context = span.unwrap_or_else(Context::current);
         let is_target = targets.include(request.uri());
-        targets.tell(is_target, &context, request.headers_mut());
+        targets.replace_context(is_target, &context, request.headers_mut());
         let calls = series::calls(recorder, peer, method);
         calls.begin();
         Some(Self {

@@ -50,7 +50,7 @@ impl GrpcClientExchange {
         let span = recorder.inner_spans().map(|(start_span, parent)| start_span(&parent, &mut || describe(peer, rpc)));
         let has_span = span.is_some();
         let context = span.unwrap_or_else(Context::current);
-        targets.tell(is_target, &context, request.headers_mut());
+        targets.replace_context(is_target, &context, request.headers_mut());
         rpc.calls.begin();
         Some(Self {
             started: Instant::now(),

@@ -3,6 +3,7 @@
 use super::body::counted;
 use super::call::GrpcClientExchange;
 use crate::client::targets::Targets;
+use crate::error::InvalidPattern;
 use crate::wire::{Exchange as _, RecordedBody, RecordedResponse};
 use http::{Request, Response, Uri};
 use http_body::Body;
@@ -57,11 +58,14 @@ impl GrpcClientTelemetryLayer {
         Self { peer, is_target: targets.include(&address), address, targets: Arc::new(targets) }
     }
 
-    /// Sends the trace context to a host too (`ledger.example.org`), or to all hosts below one (`*.example.org`).
-    pub fn propagate_to(self, host: impl AsRef<str>) -> Self {
+    /// Sends the trace context to this host too (`ledger.example.org`), or to all hosts below one (`*.example.org`).
+    ///
+    /// # Errors
+    /// A pattern that no host can match, such as `*example.org`.
+    pub fn propagate_to(self, pattern: impl AsRef<str>) -> Result<Self, InvalidPattern> {
         let mut targets = Arc::unwrap_or_clone(self.targets);
-        targets.add(host.as_ref());
-        Self::with(self.peer, self.address, targets)
+        targets.add(pattern.as_ref())?;
+        Ok(Self::with(self.peer, self.address, targets))
     }
 
     /// Whether the baggage goes with the trace context. It holds whatever a caller of the service, or the service, has put

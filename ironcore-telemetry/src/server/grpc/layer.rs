@@ -3,6 +3,7 @@
 use super::body::{GrpcRequestBody, Place, Received};
 use super::call::GrpcExchange;
 use super::series;
+use crate::error::InvalidPattern;
 use crate::server::boundary::{Boundary, Caller, Trust};
 use crate::server::settings::Settings;
 use crate::wire::{self, Exchange as _, RecordedBody, RecordedResponse};
@@ -60,24 +61,26 @@ impl GrpcTelemetryLayer {
         self.with(|settings| settings.skipped.push(service.into()))
     }
 
-    /// Says which methods there are (`package.Service/Method`), so that they are told apart from their first call on.
+    /// Names the methods of this server (`package.Service/Method`), so that each has its own series from its first call on.
     ///
     /// ```
     /// use ironcore_telemetry::GrpcTelemetryLayer;
     ///
-    /// let layer = GrpcTelemetryLayer::new().methods(["ironcore.swap.v1.Swap/Quote", "ironcore.swap.v1.Swap/Execute"]);
+    /// # fn main() -> Result<(), ironcore_telemetry::InvalidPattern> {
+    /// let layer = GrpcTelemetryLayer::new().methods(["ironcore.swap.v1.Swap/Quote", "ironcore.swap.v1.Swap/Execute"])?;
     /// # let _ = layer;
+    /// # Ok(())
+    /// # }
     /// ```
-    pub fn methods(self, methods: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
-        let paths: Vec<_> = methods
-            .into_iter()
-            .map(|method| format!("/{}", method.as_ref().trim_start_matches('/')))
-            .filter(|path| wire::method_of(path).is_some())
-            .collect();
+    ///
+    /// # Errors
+    /// A name that is not of this form, such as `ironcore.swap.v1.Swap/*`. None of the methods is added then.
+    pub fn methods(self, methods: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self, InvalidPattern> {
+        let paths: Vec<_> = methods.into_iter().map(|method| path_of(method.as_ref())).collect::<Result<_, _>>()?;
         for path in &paths {
             series::declare(path);
         }
-        self.with(|settings| settings.declared.extend(paths))
+        Ok(self.with(|settings| settings.declared.extend(paths)))
     }
 
     /// Whether a trusted caller is told the ids of the call's span, in the headers `traceresponse` and `server-timing`.
@@ -99,6 +102,15 @@ impl GrpcTelemetryLayer {
     fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(Arc::make_mut(&mut self.settings));
         self
+    }
+}
+
+/// The path of a method, which may be written without the slash at its start.
+fn path_of(method: &str) -> Result<String, InvalidPattern> {
+    let path = format!("/{}", method.trim_start_matches('/'));
+    match wire::method_of(&path) {
+        Some(_) => Ok(path),
+        None => Err(InvalidPattern::new(method, "allowed is package.Service/Method (ironcore.swap.v1.Swap/Execute)")),
     }
 }
 
@@ -140,5 +152,25 @@ where
         let _current = exchange.as_ref().map(GrpcExchange::enter);
         let request = request.map(|body| GrpcRequestBody::new(body, Received::at(received)));
         RecordedResponse::new(self.inner.call(request), exchange)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_not_a_method_is_an_error_that_shows_it_and_the_allowed_form() {
+        for name in ["", "Execute", "ironcore.swap.v1.Swap/*", "ironcore.swap.v1.Swap/", "a/b/c", "a b/c"] {
+            let error = GrpcTelemetryLayer::new().methods(["a.Service/Method", name]).unwrap_err();
+            assert_eq!(error.pattern, name);
+            let message = error.to_string();
+            assert!(message.contains(&format!("{name:?}")) && message.contains("package.Service/Method"), "{message}");
+            assert_eq!(message, format!("{error:?}"));
+        }
+        for name in ["a.Service/Method", "/a.Service/Method"] {
+            let layer = GrpcTelemetryLayer::new().methods([name]).unwrap();
+            assert_eq!(layer.settings.declared, ["/a.Service/Method"]);
+        }
     }
 }

@@ -150,7 +150,8 @@ async fn swap(
 // The engine: only the gateway calls it, so its trace goes on here.
 
 async fn serve_engine(listener: TcpListener, engine: Engine) -> std::result::Result<(), tonic::transport::Error> {
-    let layer = GrpcTelemetryLayer::new().boundary(Boundary::Trusted).methods(["ironcore.swap.v1.Swap/Execute"]);
+    let methods = ["ironcore.swap.v1.Swap/Execute"];
+    let layer = GrpcTelemetryLayer::new().boundary(Boundary::Trusted).methods(methods).expect("paths of methods");
     Server::builder()
         .layer(layer)
         .add_service(swap_server::SwapServer::new(engine))

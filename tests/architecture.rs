@@ -88,7 +88,7 @@ fn may_use(room: &str, used: &str) -> bool {
         ("signals", "vocabulary") => true,
         ("signals", "signals") => matches!(used, "resource" | "export"),
         ("instrumentation", "vocabulary") => {
-            matches!(used, "names" | "series" | "redact" | "current" | "format")
+            matches!(used, "error" | "names" | "series" | "redact" | "current" | "format")
         }
         ("instrumentation", "instrumentation") => {
             // Both ends of a process, and what they share.

@@ -232,7 +232,7 @@ async fn a_host_of_others_is_not_told_the_trace_unless_it_is_named() {
     let layer = || HttpClientTelemetryLayer::new("told");
     let theirs = "https://api.example.org/v1";
     assert!(told(layer(), theirs).await.is_empty());
-    let named = told(layer().propagate_to("*.example.org"), theirs).await;
+    let named = told(layer().propagate_to("*.example.org").unwrap(), theirs).await;
     let ours = told(layer(), "http://ledger.internal/v1").await;
     for headers in [named, ours] {
         // Our own, and nothing of what was handed on.

@@ -178,7 +178,7 @@ fn scene() -> &'static Scene {
                     .map(str::to_owned)
                     .chain((0..17).map(|code| format!("Code{code}")))
                     .map(|method| format!("{SERVICE}/{method}"));
-                let layer = GrpcTelemetryLayer::new().boundary(Boundary::Trusted).methods(methods);
+                let layer = GrpcTelemetryLayer::new().boundary(Boundary::Trusted).methods(methods).unwrap();
                 Server::builder()
                     .layer(layer)
                     .add_service(Probe)
@@ -373,7 +373,7 @@ async fn a_call_whose_time_is_over_has_exceeded_its_deadline_to_who_made_it() {
 #[tokio::test]
 async fn a_server_that_gives_up_a_call_whose_time_is_over_has_exceeded_the_deadline() {
     scene();
-    let layer = GrpcTelemetryLayer::new().methods([format!("{SERVICE}/WaitsHere")]);
+    let layer = GrpcTelemetryLayer::new().methods([format!("{SERVICE}/WaitsHere")]).unwrap();
     let request = http::Request::post(path("WaitsHere")).header("grpc-timeout", "20m").body(Body::empty()).unwrap();
     let waits = tower::ServiceExt::oneshot(layer.layer(Probe), request);
     assert!(tokio::time::timeout(Duration::from_millis(20), waits).await.is_err());
@@ -485,7 +485,7 @@ fn server_span(method: &str) -> ReceivedSpan {
 
 #[tokio::test]
 async fn the_trace_of_an_unknown_caller_is_linked_and_not_continued() {
-    let layer = GrpcTelemetryLayer::new().methods([format!("{SERVICE}/PublicCall")]);
+    let layer = GrpcTelemetryLayer::new().methods([format!("{SERVICE}/PublicCall")]).unwrap();
     called(layer, "PublicCall").await;
     let span = server_span("PublicCall");
     assert_ne!(span.trace_id, CALLERS_TRACE);
@@ -495,19 +495,19 @@ async fn the_trace_of_an_unknown_caller_is_linked_and_not_continued() {
     assert!(!format!("{span:?}").contains("theirs"));
 
     let asked =
-        GrpcTelemetryLayer::new().methods([format!("{SERVICE}/AskedCall")]).boundary_with(|caller| {
-            match caller.route() {
+        GrpcTelemetryLayer::new().methods([format!("{SERVICE}/AskedCall")]).unwrap().boundary_with(
+            |caller| match caller.route() {
                 Some("tests.Probe/AskedCall") => Boundary::Trusted,
                 _ => Boundary::Public,
-            }
-        });
+            },
+        );
     called(asked, "AskedCall").await;
     assert_eq!(server_span("AskedCall").trace_id, CALLERS_TRACE);
 }
 
 #[tokio::test]
 async fn a_service_that_is_left_out_is_not_recorded() {
-    let layer = GrpcTelemetryLayer::new().methods([format!("{SERVICE}/SkippedCall")]).skip(SERVICE);
+    let layer = GrpcTelemetryLayer::new().methods([format!("{SERVICE}/SkippedCall")]).unwrap().skip(SERVICE);
     called(layer, "SkippedCall").await;
     let all = scene().receiver.spans();
     assert!(!all.iter().any(|span| span.name.contains("SkippedCall")));

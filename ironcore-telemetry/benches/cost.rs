@@ -104,12 +104,12 @@ const CASES: &[Case] = &[
     case("bare gRPC call", None, |n| send(n, get, &grpc())),
     case("gRPC call, unsampled", None, |n| {
         let _guard = start(Sampling::Never);
-        let layer = GrpcTelemetryLayer::new().methods(["wallets/7"]);
+        let layer = GrpcTelemetryLayer::new().methods(["wallets/7"]).unwrap();
         send(n, get, &layer.layer(grpc()));
     }),
     case("gRPC call, sampled", None, |n| {
         let _guard = start(Sampling::Always);
-        let layer = GrpcTelemetryLayer::new().methods(["wallets/7"]);
+        let layer = GrpcTelemetryLayer::new().methods(["wallets/7"]).unwrap();
         send(n, get, &layer.layer(grpc()));
     }),
 ];
@@ -306,7 +306,7 @@ fn client(calls: u32, flags: TraceFlags) {
     let ids = SpanContext::new(1_u128.into(), 1_u64.into(), flags, false, TraceState::NONE);
     let _current = opentelemetry::Context::new().with_remote_span_context(ids).attach();
     let peer = service_fn(async |_| Ok::<_, Infallible>(Response::new(Body::from("7"))));
-    let layer = HttpClientTelemetryLayer::new("ledger").propagate_to("ledger.internal");
+    let layer = HttpClientTelemetryLayer::new("ledger").propagate_to("ledger.internal").unwrap();
     let request = || {
         let mut request = get();
         *request.uri_mut() = http::Uri::from_static("http://ledger.internal/wallets/7");

@@ -111,3 +111,30 @@ pub enum ShutdownError {
         reason: String,
     },
 }
+
+/// A pattern for a layer that can never match: of a host (`propagate_to`) or of a gRPC method (`methods`).
+#[cfg(any(feature = "http", feature = "grpc"))]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{pattern:?} is not usable: {allowed}")]
+#[non_exhaustive]
+pub struct InvalidPattern {
+    /// The pattern as given.
+    pub pattern: String,
+    /// The allowed forms.
+    pub allowed: &'static str,
+}
+
+#[cfg(any(feature = "http", feature = "grpc"))]
+impl InvalidPattern {
+    pub(crate) fn new(pattern: &str, allowed: &'static str) -> Self {
+        Self { pattern: pattern.to_owned(), allowed }
+    }
+}
+
+/// The message: a `main` that returns the error prints its `Debug`.
+#[cfg(any(feature = "http", feature = "grpc"))]
+impl std::fmt::Debug for InvalidPattern {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, formatter)
+    }
+}

@@ -105,6 +105,8 @@ pub use client::grpc::GrpcClientTelemetryLayer;
 #[cfg(feature = "http")]
 pub use client::http::HttpClientTelemetryLayer;
 pub use config::{Config, Protocol, Sampling};
+#[cfg(any(feature = "http", feature = "grpc"))]
+pub use error::InvalidPattern;
 pub use error::{InitError, ShutdownError};
 pub use guard::TelemetryGuard;
 pub use init::{init, init_with};

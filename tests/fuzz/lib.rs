@@ -1,4 +1,4 @@
-//! What every target does: headers come in, go out, and must say the same to the next reader.
+//! Shared by all targets: extracts headers, injects the context again, and checks that the next reader extracts the same.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ironcore_telemetry::{self as telemetry, Config, TelemetryGuard};
@@ -6,50 +6,45 @@ use opentelemetry::propagation::{Extractor, Injector};
 use opentelemetry::{Context, global};
 use std::sync::LazyLock;
 
-/// A parent, without which no other header of its format is read.
+/// A valid `traceparent`, without which no other header of its format is read.
 pub const PARENT: &str = "00-12345678901234567890123456789012-1234567890123456-01";
 
-/// Bytes that may go out, of those headers whose length is not fixed.
+/// The most bytes that may be injected, for the headers whose length is not fixed.
 const LIMITS: [(&str, usize); 2] = [("tracestate", 1024), ("baggage", 8192)];
 
-/// The environment of `.cargo/config.toml` says what is started.
+/// Started as `.cargo/config.toml` sets the environment.
 static TELEMETRY: LazyLock<TelemetryGuard> = LazyLock::new(|| {
-    let guard = telemetry::init_with(Config::new("fuzz")).expect("telemetry starts");
+    let guard = telemetry::init_with(Config::new("fuzz")).expect("init");
     let fields = global::get_text_map_propagator(|all| all.fields().count());
-    assert!(fields >= 9, "not all formats are on: run in tests/fuzz");
+    assert!(fields >= 9, "not all propagators are on: run in tests/fuzz");
     guard
 });
 
-/// The lines of the input that a header can have.
+/// The lines of the input that are valid as the value of a header.
 pub fn lines(data: &[u8]) -> impl Iterator<Item = HeaderValue> {
-    data.split(|byte| *byte == b'\n')
-        .filter_map(|line| HeaderValue::from_bytes(line).ok())
+    data.split(|byte| *byte == b'\n').filter_map(|line| HeaderValue::from_bytes(line).ok())
 }
 
-/// These headers come in. A panic is a fault.
-pub fn come_in(lines: impl IntoIterator<Item = (&'static str, HeaderValue)>) {
+/// Extracts these headers and checks what is injected; panics on a fault.
+pub fn check(lines: impl IntoIterator<Item = (&'static str, HeaderValue)>) {
     LazyLock::force(&TELEMETRY);
     let mut headers = Headers::default();
     for (name, value) in lines {
         headers.0.append(name, value);
     }
-    let out = headers.handed_on();
+    let out = headers.round_trip();
     for (name, limit) in LIMITS {
         let length = out.0.get(name).map_or(0, HeaderValue::len);
         assert!(length <= limit, "{name} of {length} bytes");
     }
-    assert_eq!(
-        out,
-        out.handed_on(),
-        "the next reader understands something else"
-    );
+    assert_eq!(out, out.round_trip(), "the next reader extracts something else");
 }
 
 #[derive(Debug, Default, PartialEq)]
 struct Headers(HeaderMap);
 
 impl Headers {
-    fn handed_on(&self) -> Self {
+    fn round_trip(&self) -> Self {
         global::get_text_map_propagator(|propagator| {
             let context = propagator.extract_with_context(&Context::new(), self);
             let mut out = Self::default();
@@ -74,7 +69,7 @@ impl Extractor for Headers {
     }
 }
 
-/// As text where it is some: other carriers than HTTP's hand that on.
+/// UTF-8 is passed on, as carriers other than HTTP headers do; other bytes become U+FFFD.
 fn text(value: &HeaderValue) -> &str {
     std::str::from_utf8(value.as_bytes()).unwrap_or("\u{fffd}")
 }
@@ -82,9 +77,9 @@ fn text(value: &HeaderValue) -> &str {
 impl Injector for Headers {
     fn set(&mut self, key: &str, value: String) {
         assert!(!value.is_empty(), "{key} is empty");
-        let key: HeaderName = key.parse().expect("a header's name");
-        let value = HeaderValue::from_str(&value).expect("a header's value");
-        // Both formats of B3 write into headers of their own.
-        assert_eq!(self.0.insert(key, value), None, "twice");
+        let key: HeaderName = key.parse().expect("a valid header name");
+        let value = HeaderValue::from_str(&value).expect("a valid header value");
+        // No two formats write the same header, not even the two of B3.
+        assert_eq!(self.0.insert(key, value), None, "injected twice");
     }
 }

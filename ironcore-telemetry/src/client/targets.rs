@@ -1,72 +1,79 @@
-//! Who is told the trace context.
+//! Which hosts receive the trace context.
 
+use crate::error::InvalidPattern;
 use crate::propagation;
 use http::{HeaderMap, Uri};
 use opentelemetry::Context;
 use std::net::IpAddr;
 
-/// Hosts that are told the trace context, and whether the baggage too.
+/// The hosts that receive the trace context, and whether they receive the baggage too.
 ///
-/// Trace ids and baggage are about our users; a host that is not ours has no use for them, and may keep them.
+/// Trace ids and baggage are data about our users: a host of a third party has no use for them, and may keep them.
 #[derive(Debug, Clone)]
 pub(super) struct Targets {
-    hosts: Vec<Host>,
+    hosts: Vec<HostPattern>,
     baggage: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Host {
-    Exactly(String),
-    /// Every host below this one, which begins with a dot.
+enum HostPattern {
+    Exact(String),
+    /// The end of the names of all hosts below one, with the dot at its start.
     Below(String),
+}
+
+impl HostPattern {
+    /// Reads `ledger.example.org`, an IP address, or `*.example.org`. An address such as
+    /// `https://ledger.example.org:8443` counts as its host.
+    fn parse(pattern: &str) -> Result<Self, InvalidPattern> {
+        let host = host_of(pattern);
+        match host.strip_prefix("*.") {
+            Some(parent) if is_name(parent) => Ok(Self::Below(format!(".{parent}"))),
+            None if is_name(&host) || host.parse::<IpAddr>().is_ok() => Ok(Self::Exact(host)),
+            _ => Err(InvalidPattern::new(
+                pattern,
+                "allowed are a host (ledger.example.org), and *.example.org for all hosts below one",
+            )),
+        }
+    }
+
+    fn matches(&self, host: &str) -> bool {
+        match self {
+            Self::Exact(exact) => exact == host,
+            Self::Below(end) => host.strip_suffix(end.as_str()).is_some_and(|name| !name.is_empty()),
+        }
+    }
 }
 
 impl Default for Targets {
     fn default() -> Self {
-        Self { hosts: vec![Host::Below(".internal".to_owned())], baggage: false }
+        Self { hosts: vec![HostPattern::Below(".internal".to_owned())], baggage: false }
     }
 }
 
 impl Targets {
     /// Adds a host, or all hosts below one: `*.example.org`.
-    pub(super) fn add(&mut self, pattern: &str) {
-        let host = host_of(pattern);
-        let is_host = |host: &str| !host.is_empty() && !host.contains(['*', '/', '@', ' ']);
-        let added = match host.strip_prefix("*.") {
-            Some(below) if is_host(below) => Some(Host::Below(format!(".{below}"))),
-            None if is_host(&host) => Some(Host::Exactly(host)),
-            _ => None,
-        };
-        if added.is_none() {
-            tracing::warn!(
-                target: "ironcore_telemetry",
-                pattern,
-                "no host is called so, and none is told the trace; write ledger.example.org, or *.example.org for all below"
-            );
-        }
-        self.hosts.extend(added);
+    pub(super) fn add(&mut self, pattern: &str) -> Result<(), InvalidPattern> {
+        self.hosts.push(HostPattern::parse(pattern)?);
+        Ok(())
     }
 
     pub(super) fn send_baggage(&mut self, send: bool) {
         self.baggage = send;
     }
 
-    /// Whether the host of an address is told.
+    /// Whether the host of this address receives the trace context.
     pub(super) fn include(&self, uri: &Uri) -> bool {
         let Some(host) = uri.host() else {
             return false;
         };
         let host = host_of(host);
-        is_loopback(&host)
-            || self.hosts.iter().any(|allowed| match allowed {
-                Host::Exactly(exactly) => *exactly == host,
-                Host::Below(below) => host.strip_suffix(below.as_str()).is_some_and(|name| !name.is_empty()),
-            })
+        is_loopback(&host) || self.hosts.iter().any(|pattern| pattern.matches(&host))
     }
 
-    /// Writes the context into the headers of a request to one of them. Nobody else gets one: what another has put there,
-    /// as whoever copies the headers of its own caller does, does not leave.
-    pub(super) fn tell(&self, is_target: bool, context: &Context, headers: &mut HeaderMap) {
+    /// Replaces the trace context in the headers of a request: writes ours for a target, and none for another host. What is
+    /// there already (a proxy copies the headers of its own caller) is never sent.
+    pub(super) fn replace_context(&self, is_target: bool, context: &Context, headers: &mut HeaderMap) {
         propagation::remove(headers);
         if is_target {
             propagation::inject(context, headers, self.baggage);
@@ -74,17 +81,24 @@ impl Targets {
     }
 }
 
-/// The host of an address, as it is compared: without scheme, port, path, brackets and the dot at its end.
+/// The host of an address in the form in which hosts are compared: in lower case, without scheme, port, path, brackets
+/// and the dot at its end.
 fn host_of(address: &str) -> String {
     let address = address.split_once("://").map_or(address, |(_, rest)| rest);
     let address = address.split('/').next().unwrap_or_default();
     let host = match (address.strip_prefix('['), address.rsplit_once(':')) {
         (Some(rest), _) => rest.split(']').next().unwrap_or_default(),
-        // An address of version 6 without brackets has no port.
+        // An IPv6 address without brackets has no port.
         (None, Some((host, port))) if !host.contains(':') && port.bytes().all(|byte| byte.is_ascii_digit()) => host,
         (None, _) => address,
     };
     host.trim_end_matches('.').to_ascii_lowercase()
+}
+
+/// Whether this can be the name of a host: labels of letters, digits, `-` and `_`.
+fn is_name(host: &str) -> bool {
+    let is_char = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    host.split('.').all(|label| !label.is_empty() && label.bytes().all(is_char))
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -95,12 +109,12 @@ fn is_loopback(host: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn told(targets: &Targets, uri: &str) -> bool {
+    fn includes(targets: &Targets, uri: &str) -> bool {
         targets.include(&uri.parse().unwrap())
     }
 
     #[test]
-    fn by_default_only_this_machine_and_internal_hosts_are_told() {
+    fn by_default_only_this_machine_and_internal_hosts_are_targets() {
         let targets = Targets::default();
         for uri in [
             "http://localhost:8080/",
@@ -110,7 +124,7 @@ mod tests {
             "https://swap.internal/",
             "https://Swap.Prod.INTERNAL./",
         ] {
-            assert!(told(&targets, uri), "{uri}");
+            assert!(includes(&targets, uri), "{uri}");
         }
         for uri in [
             "https://api.example.org/",
@@ -123,41 +137,57 @@ mod tests {
             "http://localhost@api.example.org/",
             "/no/host",
         ] {
-            assert!(!told(&targets, uri), "{uri}");
+            assert!(!includes(&targets, uri), "{uri}");
         }
     }
 
     #[test]
-    fn a_host_is_added_exactly_or_with_all_below_it() {
+    fn a_pattern_adds_one_host_or_all_hosts_below_one() {
         let mut targets = Targets::default();
-        targets.add("ledger.example.org");
-        targets.add("*.corp.example.org");
-        assert!(told(&targets, "https://ledger.example.org/"));
-        assert!(told(&targets, "https://a.b.corp.example.org/"));
-        assert!(!told(&targets, "https://x.ledger.example.org/"));
-        assert!(!told(&targets, "https://corp.example.org/"));
-        assert!(!told(&targets, "https://evilcorp.example.org/"));
+        targets.add("ledger.example.org").unwrap();
+        targets.add("*.corp.example.org").unwrap();
+        assert!(includes(&targets, "https://ledger.example.org/"));
+        assert!(includes(&targets, "https://a.b.corp.example.org/"));
+        assert!(!includes(&targets, "https://x.ledger.example.org/"));
+        assert!(!includes(&targets, "https://corp.example.org/"));
+        assert!(!includes(&targets, "https://evilcorp.example.org/"));
     }
 
     #[test]
-    fn what_is_written_as_an_address_is_taken_for_its_host() {
+    fn an_address_counts_as_its_host() {
         for pattern in ["https://ledger.example.org", "ledger.example.org:8443", "https://Ledger.example.org:8443/v1"] {
             let mut targets = Targets::default();
-            targets.add(pattern);
-            assert!(told(&targets, "https://ledger.example.org:9/"), "{pattern}");
+            targets.add(pattern).unwrap();
+            assert!(includes(&targets, "https://ledger.example.org:9/"), "{pattern}");
         }
         for pattern in ["fd00::1", "[fd00::1]:443"] {
             let mut targets = Targets::default();
-            targets.add(pattern);
-            assert!(told(&targets, "http://[fd00::1]:50051/"), "{pattern}");
+            targets.add(pattern).unwrap();
+            assert!(includes(&targets, "http://[fd00::1]:50051/"), "{pattern}");
         }
     }
 
     #[test]
-    fn a_pattern_that_no_host_is_called_by_adds_none() {
-        for pattern in ["", "*", "*.", "*example.org", "a.*.org", "me@example.org"] {
+    fn a_pattern_that_no_host_matches_is_an_error_that_shows_it_and_the_allowed_forms() {
+        for pattern in [
+            "",
+            "*",
+            "*.",
+            "*example.org",
+            "a.*.org",
+            "me@example.org",
+            ".example.org",
+            "a..example.org",
+            "exa mple.org",
+            "müller.example.org",
+            "ledger.example.org?a=1",
+            "*.[::1]",
+        ] {
             let mut targets = Targets::default();
-            targets.add(pattern);
+            let error = targets.add(pattern).unwrap_err();
+            assert_eq!(error.pattern, pattern);
+            let message = error.to_string();
+            assert!(message.contains(&format!("{pattern:?}")) && message.contains("*.example.org"), "{message}");
             assert_eq!(targets.hosts, Targets::default().hosts, "{pattern}");
         }
     }

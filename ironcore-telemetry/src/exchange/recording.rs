@@ -119,7 +119,7 @@ impl<C: Classify> Recording<C> {
     pub(super) fn response<B: Body>(mut self, response: &mut Response<B>) -> Option<Self> {
         let is_bodiless = self.classify.response(response.status(), response.headers());
         if self.responds {
-            propagation::respond(&self.scope.context, response.headers_mut());
+            propagation::inject_response(&self.scope.context, response.headers_mut());
         }
         if is_bodiless || response.body().is_end_stream() {
             self.end(End::Complete);

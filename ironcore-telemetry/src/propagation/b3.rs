@@ -1,20 +1,24 @@
-//! B3, as Zipkin has it (<https://github.com/openzipkin/b3-propagation>): one header, or several. A caller that leaves the
-//! decision to us (no word on sampling) counts as one that samples, as in other SDKs; debug counts as sampled.
+//! B3, as Zipkin defines it (<https://github.com/openzipkin/b3-propagation>): one header, or several. A caller that leaves
+//! the sampling decision to us counts as sampled, as in other SDKs; so does the debug flag.
 
-use super::{continued, hex, remote, trimmed};
+use super::parse::{lower_hex, trim_ows};
+use super::remote_parent::{span_context, with_remote_parent};
 use opentelemetry::Context;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, TraceContextExt as _};
 use std::sync::LazyLock;
 
-const SINGLE: &str = "b3";
-const TRACE: &str = "x-b3-traceid";
-const SPAN: &str = "x-b3-spanid";
-const SAMPLED: &str = "x-b3-sampled";
-const FLAGS: &str = "x-b3-flags";
+pub(super) const SINGLE: &str = "b3";
+pub(super) const TRACE_ID: &str = "x-b3-traceid";
+pub(super) const SPAN_ID: &str = "x-b3-spanid";
+/// Not read: our parent is the caller's span.
+const PARENT_SPAN_ID: &str = "x-b3-parentspanid";
+pub(super) const SAMPLED: &str = "x-b3-sampled";
+pub(super) const FLAGS: &str = "x-b3-flags";
+pub(super) const HEADERS: [&str; 6] = [SINGLE, TRACE_ID, SPAN_ID, PARENT_SPAN_ID, SAMPLED, FLAGS];
 
-/// The propagators of `OTEL_PROPAGATORS=b3` and `b3multi`. Both read both; they differ in what they write.
+/// The propagators of `OTEL_PROPAGATORS=b3` and `b3multi`. Each reads both formats and writes its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum B3Propagator {
     /// `b3: {trace}-{span}-{sampled}`.
@@ -35,36 +39,35 @@ impl TextMapPropagator for B3Propagator {
         match self {
             Self::Single => injector.set(SINGLE, format!("{trace:032x}-{id:016x}-{sampled}")),
             Self::Multi => {
-                injector.set(TRACE, format!("{trace:032x}"));
-                injector.set(SPAN, format!("{id:016x}"));
+                injector.set(TRACE_ID, format!("{trace:032x}"));
+                injector.set(SPAN_ID, format!("{id:016x}"));
                 injector.set(SAMPLED, sampled.to_owned());
             }
         }
     }
 
     fn extract_with_context(&self, context: &Context, extractor: &dyn Extractor) -> Context {
-        // The one header goes first, also when it says that there is no trace.
+        // The single header takes precedence, even if it only denies sampling or is invalid.
         let parent = match extractor.get(SINGLE) {
-            Some(header) => single(header),
-            None => multi(extractor),
+            Some(header) => parse_single(header),
+            None => parse_multi(extractor),
         };
-        continued(context, parent)
+        with_remote_parent(context, parent)
     }
 
     fn fields(&self) -> FieldIter<'_> {
-        static FIELDS: LazyLock<[String; 5]> =
-            LazyLock::new(|| [SINGLE, TRACE, SPAN, SAMPLED, FLAGS].map(ToOwned::to_owned));
+        static FIELDS: LazyLock<[String; 6]> = LazyLock::new(|| HEADERS.map(ToOwned::to_owned));
         FieldIter::new(FIELDS.as_slice())
     }
 }
 
-/// `{trace}-{span}`, then perhaps `-{sampled}`, then perhaps `-{parent}`. `0` alone says "do not sample" of no trace.
-fn single(header: &str) -> Option<SpanContext> {
-    let mut parts = trimmed(header).split('-');
+/// Reads `{trace}-{span}[-{sampled}[-{parent}]]`. A bare `0` ("do not sample") has no ids, so it gives no parent.
+fn parse_single(header: &str) -> Option<SpanContext> {
+    let mut parts = trim_ows(header).split('-');
     let (trace, span) = (parts.next()?, parts.next()?);
     let sampled = parts.next();
     let parent = parts.next();
-    if parts.next().is_some() || parent.is_some_and(|parent| id(parent, &[16]).is_none_or(|id| id == 0)) {
+    if parts.next().is_some() || parent.is_some_and(|parent| parse_id(parent, &[16]).is_none_or(|id| id == 0)) {
         return None;
     }
     let sampled = match sampled {
@@ -72,26 +75,26 @@ fn single(header: &str) -> Option<SpanContext> {
         Some("0") => false,
         Some(_) => return None,
     };
-    parent_of(trace, span, sampled)
+    parse_ids(trace, span, sampled)
 }
 
-fn multi(extractor: &dyn Extractor) -> Option<SpanContext> {
+fn parse_multi(extractor: &dyn Extractor) -> Option<SpanContext> {
     let debug = extractor.get(FLAGS) == Some("1");
     let sampled = match extractor.get(SAMPLED) {
         None | Some("1" | "true") => true,
         Some("0" | "false") => debug,
         Some(_) => return None,
     };
-    parent_of(extractor.get(TRACE)?, extractor.get(SPAN)?, sampled)
+    parse_ids(extractor.get(TRACE_ID)?, extractor.get(SPAN_ID)?, sampled)
 }
 
-fn parent_of(trace: &str, span: &str, sampled: bool) -> Option<SpanContext> {
-    remote(id(trace, &[16, 32])?, id(span, &[16])?, sampled)
+fn parse_ids(trace: &str, span: &str, sampled: bool) -> Option<SpanContext> {
+    span_context(parse_id(trace, &[16, 32])?, parse_id(span, &[16])?, sampled)
 }
 
-/// A number of one of these lengths.
-fn id(text: &str, lengths: &[usize]) -> Option<u128> {
-    lengths.contains(&text.len()).then(|| hex(text.as_bytes())).flatten()
+/// An id with one of these numbers of digits.
+fn parse_id(text: &str, lengths: &[usize]) -> Option<u128> {
+    lengths.contains(&text.len()).then(|| lower_hex(text.as_bytes())).flatten()
 }
 
 #[cfg(test)]
@@ -99,8 +102,8 @@ mod tests {
     use super::*;
     use std::collections::HashMap;
 
-    const TRACE_ID: &str = "80f198ee56343ba864fe8b2a57d3eff7";
-    const SPAN_ID: &str = "e457b5a2e4d86bd1";
+    const TRACE: &str = "80f198ee56343ba864fe8b2a57d3eff7";
+    const SPAN: &str = "e457b5a2e4d86bd1";
 
     fn extracted(headers: &[(&str, &str)]) -> Option<(String, bool)> {
         let carrier: HashMap<String, String> =
@@ -111,28 +114,23 @@ mod tests {
     }
 
     #[test]
-    fn one_header_and_several_say_the_same() {
-        let known = Some((TRACE_ID.to_owned(), true));
-        for single in [
-            format!("{TRACE_ID}-{SPAN_ID}"),
-            format!("{TRACE_ID}-{SPAN_ID}-1"),
-            format!("{TRACE_ID}-{SPAN_ID}-d-05e3ac9a4f6e3b90"),
-        ] {
+    fn the_single_and_the_multiple_headers_give_the_same_parent() {
+        let known = Some((TRACE.to_owned(), true));
+        for single in
+            [format!("{TRACE}-{SPAN}"), format!("{TRACE}-{SPAN}-1"), format!("{TRACE}-{SPAN}-d-05e3ac9a4f6e3b90")]
+        {
             assert_eq!(extracted(&[(SINGLE, &single)]), known, "{single}");
         }
-        assert_eq!(extracted(&[(TRACE, TRACE_ID), (SPAN, SPAN_ID), (SAMPLED, "1")]), known);
+        assert_eq!(extracted(&[(TRACE_ID, TRACE), (SPAN_ID, SPAN), (SAMPLED, "1")]), known);
+        assert_eq!(extracted(&[(TRACE_ID, TRACE), (SPAN_ID, SPAN), (SAMPLED, "0")]), Some((TRACE.to_owned(), false)));
         assert_eq!(
-            extracted(&[(TRACE, TRACE_ID), (SPAN, SPAN_ID), (SAMPLED, "0")]),
-            Some((TRACE_ID.to_owned(), false))
-        );
-        assert_eq!(
-            extracted(&[(SINGLE, &format!("{}-{SPAN_ID}-0", &TRACE_ID[16..]))]),
-            Some((format!("{:0>32}", &TRACE_ID[16..]), false))
+            extracted(&[(SINGLE, &format!("{}-{SPAN}-0", &TRACE[16..]))]),
+            Some((format!("{:0>32}", &TRACE[16..]), false))
         );
     }
 
     #[test]
-    fn what_is_not_a_trace_starts_a_new_one() {
+    fn an_invalid_header_is_ignored() {
         for bad in [
             "0",
             "1",
@@ -151,16 +149,16 @@ mod tests {
     }
 
     #[test]
-    fn each_form_is_written_as_it_is_called() {
-        let carrier = HashMap::from([(SINGLE.to_owned(), format!("{TRACE_ID}-{SPAN_ID}-1"))]);
+    fn each_propagator_injects_its_own_format() {
+        let carrier = HashMap::from([(SINGLE.to_owned(), format!("{TRACE}-{SPAN}-1"))]);
         let context = B3Propagator::Single.extract_with_context(&Context::new(), &carrier);
         let mut single = HashMap::new();
         B3Propagator::Single.inject_context(&context, &mut single);
         assert_eq!(single, carrier);
         let mut multi = HashMap::new();
         B3Propagator::Multi.inject_context(&context, &mut multi);
-        assert_eq!(multi[TRACE], TRACE_ID);
-        assert_eq!(multi[SPAN], SPAN_ID);
+        assert_eq!(multi[TRACE_ID], TRACE);
+        assert_eq!(multi[SPAN_ID], SPAN);
         assert_eq!(multi[SAMPLED], "1");
     }
 }

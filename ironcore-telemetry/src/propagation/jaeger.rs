@@ -1,14 +1,17 @@
-//! Jaeger's own header, which its clients of before OpenTelemetry send
+//! Jaeger's own header, which its clients from before OpenTelemetry send
 //! (<https://www.jaegertracing.io/sdk-migration/#propagation-format>).
 
-use super::{continued, hex, remote, trimmed};
+use super::parse::{lower_hex, trim_ows};
+use super::remote_parent::{span_context, with_remote_parent};
 use opentelemetry::Context;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, TraceContextExt as _};
 use std::sync::LazyLock;
 
-const HEADER: &str = "uber-trace-id";
+pub(super) const UBER_TRACE_ID: &str = "uber-trace-id";
+pub(super) const HEADERS: [&str; 1] = [UBER_TRACE_ID];
+
 const SAMPLED: u128 = 0x01;
 const DEBUG: u128 = 0x02;
 
@@ -23,47 +26,48 @@ impl TextMapPropagator for JaegerPropagator {
         if span.is_valid() {
             let flags = u8::from(span.is_sampled());
             let (trace, id) = (span.trace_id(), span.span_id());
-            // The parent is deprecated; 0 is what everybody writes.
-            injector.set(HEADER, format!("{trace:032x}:{id:016x}:0:{flags}"));
+            // The parent's id is deprecated, and written as 0.
+            injector.set(UBER_TRACE_ID, format!("{trace:032x}:{id:016x}:0:{flags}"));
         }
     }
 
     fn extract_with_context(&self, context: &Context, extractor: &dyn Extractor) -> Context {
-        continued(context, extractor.get(HEADER).and_then(parse))
+        with_remote_parent(context, extractor.get(UBER_TRACE_ID).and_then(parse))
     }
 
     fn fields(&self) -> FieldIter<'_> {
-        static FIELDS: LazyLock<[String; 1]> = LazyLock::new(|| [HEADER.to_owned()]);
+        static FIELDS: LazyLock<[String; 1]> = LazyLock::new(|| HEADERS.map(ToOwned::to_owned));
         FieldIter::new(FIELDS.as_slice())
     }
 }
 
-/// Leading zeros may be missing; some clients encode the colons.
+/// Reads `{trace}:{span}:{parent}:{flags}`. Leading zeros may be missing, and some clients percent-encode the colons.
 fn parse(header: &str) -> Option<SpanContext> {
-    // All parts at their longest, and three encoded colons.
+    // The longest value: all parts at full length, and three encoded colons.
     if header.len() > 32 + 16 + 16 + 2 + 9 {
         return None;
     }
     let header = header.replace("%3A", ":").replace("%3a", ":");
-    let mut parts = trimmed(&header).split(':');
-    let mut number = |longest: usize| {
+    let mut parts = trim_ows(&header).split(':');
+    let mut number = |max_digits: usize| {
         let part = parts.next()?;
-        (1..=longest).contains(&part.len()).then(|| hex(part.as_bytes())).flatten()
+        (1..=max_digits).contains(&part.len()).then(|| lower_hex(part.as_bytes())).flatten()
     };
     let (trace, span, _parent, flags) = (number(32)?, number(16)?, number(16)?, number(2)?);
     if parts.next().is_some() {
         return None;
     }
-    remote(trace, span, flags & (SAMPLED | DEBUG) != 0)
+    span_context(trace, span, flags & (SAMPLED | DEBUG) != 0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::propagation::TraceContextPropagator;
     use std::collections::HashMap;
 
     fn extracted(header: &str) -> Option<(String, String, bool)> {
-        let carrier = HashMap::from([(HEADER.to_owned(), header.to_owned())]);
+        let carrier = HashMap::from([(UBER_TRACE_ID.to_owned(), header.to_owned())]);
         let context = JaegerPropagator.extract_with_context(&Context::new(), &carrier);
         let span = context.span().span_context().clone();
         let ids = || (span.trace_id().to_string(), span.span_id().to_string(), span.is_sampled());
@@ -80,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_trace_starts_a_new_one() {
+    fn an_invalid_header_is_ignored() {
         for bad in [
             "",
             ":",
@@ -100,20 +104,20 @@ mod tests {
     }
 
     #[test]
-    fn nobody_says_of_its_ids_that_they_are_random() {
-        let carrier = HashMap::from([(HEADER.to_owned(), "abc:12:0:1".to_owned())]);
+    fn its_trace_ids_are_not_flagged_as_random() {
+        let carrier = HashMap::from([(UBER_TRACE_ID.to_owned(), "abc:12:0:1".to_owned())]);
         let context = JaegerPropagator.extract_with_context(&Context::new(), &carrier);
         let mut out = HashMap::new();
-        super::super::TraceContextPropagator.inject_context(&context, &mut out);
+        TraceContextPropagator.inject_context(&context, &mut out);
         assert!(out["traceparent"].ends_with("-01"), "{out:?}");
     }
 
     #[test]
-    fn what_is_written_is_read_again() {
-        let carrier = HashMap::from([(HEADER.to_owned(), "abc:12:0:1".to_owned())]);
+    fn an_extracted_parent_is_injected_with_full_length_ids() {
+        let carrier = HashMap::from([(UBER_TRACE_ID.to_owned(), "abc:12:0:1".to_owned())]);
         let context = JaegerPropagator.extract_with_context(&Context::new(), &carrier);
         let mut out = HashMap::new();
         JaegerPropagator.inject_context(&context, &mut out);
-        assert_eq!(out[HEADER], format!("{:0>32}:{:0>16}:0:1", "abc", "12"));
+        assert_eq!(out[UBER_TRACE_ID], format!("{:0>32}:{:0>16}:0:1", "abc", "12"));
     }
 }

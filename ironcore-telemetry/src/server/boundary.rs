@@ -110,7 +110,7 @@ pub(super) fn parent(headers: &HeaderMap, boundary: Boundary) -> Context {
 /// The link to a caller whose trace is not continued.
 pub(super) fn links(headers: &HeaderMap, boundary: Boundary) -> Option<Vec<Link>> {
     match boundary {
-        Boundary::Public => propagation::caller(headers).map(|caller| vec![Link::with_context(caller)]),
+        Boundary::Public => propagation::caller_span(headers).map(|caller| vec![Link::with_context(caller)]),
         Boundary::Trusted => None,
     }
 }

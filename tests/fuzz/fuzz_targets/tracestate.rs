@@ -5,5 +5,5 @@ use http::HeaderValue;
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let parent = ("traceparent", HeaderValue::from_static(fuzz::PARENT));
     let state = fuzz::lines(data).map(|line| ("tracestate", line));
-    fuzz::come_in([parent].into_iter().chain(state));
+    fuzz::check([parent].into_iter().chain(state));
 });

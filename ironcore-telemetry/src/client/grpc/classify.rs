@@ -46,7 +46,7 @@ impl GrpcClientCall {
         let timeout = protocol::timeout_of(request.headers());
         let classify = Self { rpc, timeout, code: None, messages: Messages::default() };
         let recording = Recording::sent(recorder, classify, || describe(peer, rpc));
-        targets.tell(is_target, recording.scope().context(), request.headers_mut());
+        targets.replace_context(is_target, recording.scope().context(), request.headers_mut());
         Some(recording)
     }
 

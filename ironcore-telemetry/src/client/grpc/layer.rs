@@ -3,6 +3,7 @@
 use super::classify::GrpcClientCall;
 use super::request_body::counted;
 use crate::client::targets::Targets;
+use crate::error::InvalidPattern;
 use crate::exchange::{Recording, ResponseBody, ResponseFuture};
 use crate::guarded::Guard as _;
 use http::{Request, Response, Uri};
@@ -57,11 +58,14 @@ impl GrpcClientTelemetryLayer {
         Self { peer, is_target: targets.include(&address), address, targets: Arc::new(targets) }
     }
 
-    /// Sends the trace context to a host too (`ledger.example.org`), or to all hosts below one (`*.example.org`).
-    pub fn propagate_to(self, host: impl AsRef<str>) -> Self {
+    /// Sends the trace context to this host too (`ledger.example.org`), or to all hosts below one (`*.example.org`).
+    ///
+    /// # Errors
+    /// A pattern that no host can match, such as `*example.org`.
+    pub fn propagate_to(self, pattern: impl AsRef<str>) -> Result<Self, InvalidPattern> {
         let mut targets = Arc::unwrap_or_clone(self.targets);
-        targets.add(host.as_ref());
-        Self::with(self.peer, self.address, targets)
+        targets.add(pattern.as_ref())?;
+        Ok(Self::with(self.peer, self.address, targets))
     }
 
     /// Whether baggage is sent with the trace context. It contains everything that the service, or a trusted caller, has put

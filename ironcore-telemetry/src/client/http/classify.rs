@@ -61,7 +61,7 @@ impl HttpClientRequest {
         let classify = Self { recorder, calls, is_head: request.method() == Method::HEAD, status: None };
         let recording = Recording::sent(recorder, classify, || describe(request, peer, method, resends));
         let is_target = targets.include(request.uri());
-        targets.tell(is_target, recording.scope().context(), request.headers_mut());
+        targets.replace_context(is_target, recording.scope().context(), request.headers_mut());
         Some(recording)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::classify::HttpClientRequest;
 use crate::client::targets::Targets;
+use crate::error::InvalidPattern;
 use crate::exchange::{Recording, ResponseBody, ResponseFuture};
 use crate::guarded::Guard as _;
 use http::{Request, Response};
@@ -32,9 +33,12 @@ use tower_service::Service;
 /// ```
 /// use ironcore_telemetry::HttpClientTelemetryLayer;
 ///
-/// let layer = HttpClientTelemetryLayer::new("chain-node").propagate_to("*.nodes.example.org");
+/// # fn main() -> Result<(), ironcore_telemetry::InvalidPattern> {
+/// let layer = HttpClientTelemetryLayer::new("chain-node").propagate_to("*.nodes.example.org")?;
 /// // tower::ServiceBuilder::new().layer(layer).service(client)
 /// # let _ = layer;
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Debug, Clone)]
 #[must_use = "add the layer to a client"]
@@ -49,10 +53,13 @@ impl HttpClientTelemetryLayer {
         Self { peer, targets: Arc::default() }
     }
 
-    /// Sends the trace context to a host too (`ledger.example.org`), or to all hosts below one (`*.example.org`).
-    pub fn propagate_to(mut self, host: impl AsRef<str>) -> Self {
-        Arc::make_mut(&mut self.targets).add(host.as_ref());
-        self
+    /// Sends the trace context to this host too (`ledger.example.org`), or to all hosts below one (`*.example.org`).
+    ///
+    /// # Errors
+    /// A pattern that no host can match, such as `*example.org`.
+    pub fn propagate_to(mut self, pattern: impl AsRef<str>) -> Result<Self, InvalidPattern> {
+        Arc::make_mut(&mut self.targets).add(pattern.as_ref())?;
+        Ok(self)
     }
 
     /// Whether baggage is sent with the trace context. It contains everything that the service, or a trusted caller, has put

@@ -3,6 +3,7 @@
 use super::classify::GrpcServerCall;
 use super::request_body::{CountedIn, Received};
 use super::series;
+use crate::error::InvalidPattern;
 use crate::exchange::{CountedBody, Recording, ResponseBody, ResponseFuture};
 use crate::guarded::Guard as _;
 use crate::protocol::grpc;
@@ -67,19 +68,21 @@ impl GrpcTelemetryLayer {
     /// ```
     /// use ironcore_telemetry::GrpcTelemetryLayer;
     ///
-    /// let layer = GrpcTelemetryLayer::new().methods(["ironcore.swap.v1.Swap/Quote", "ironcore.swap.v1.Swap/Execute"]);
+    /// # fn main() -> Result<(), ironcore_telemetry::InvalidPattern> {
+    /// let layer = GrpcTelemetryLayer::new().methods(["ironcore.swap.v1.Swap/Quote", "ironcore.swap.v1.Swap/Execute"])?;
     /// # let _ = layer;
+    /// # Ok(())
+    /// # }
     /// ```
-    pub fn methods(self, methods: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
-        let paths: Vec<_> = methods
-            .into_iter()
-            .map(|method| format!("/{}", method.as_ref().trim_start_matches('/')))
-            .filter(|path| grpc::method_of(path).is_some())
-            .collect();
+    ///
+    /// # Errors
+    /// A name that is not of this form, such as `ironcore.swap.v1.Swap/*`. None of the methods is added then.
+    pub fn methods(self, methods: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self, InvalidPattern> {
+        let paths: Vec<_> = methods.into_iter().map(|method| path_of(method.as_ref())).collect::<Result<_, _>>()?;
         for path in &paths {
             series::declare(path);
         }
-        self.with(|options| options.declared.extend(paths))
+        Ok(self.with(|options| options.declared.extend(paths)))
     }
 
     /// Whether the response to a trusted caller carries the ids of the call's span, in the headers `traceresponse` and
@@ -102,6 +105,15 @@ impl GrpcTelemetryLayer {
     fn with(mut self, change: impl FnOnce(&mut Options)) -> Self {
         change(Arc::make_mut(&mut self.options));
         self
+    }
+}
+
+/// The path of a method, which may be written without the slash at its start.
+fn path_of(method: &str) -> Result<String, InvalidPattern> {
+    let path = format!("/{}", method.trim_start_matches('/'));
+    match grpc::method_of(&path) {
+        Some(_) => Ok(path),
+        None => Err(InvalidPattern::new(method, "allowed is package.Service/Method (ironcore.swap.v1.Swap/Execute)")),
     }
 }
 
@@ -152,5 +164,25 @@ where
         let _inside = recording.as_ref().map(Recording::enter);
         let request = request.map(|body| CountedBody::new(body, Received::new(counted_in)));
         ResponseFuture::new(self.inner.call(request), recording)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_not_a_method_is_an_error_that_shows_it_and_the_allowed_form() {
+        for name in ["", "Execute", "ironcore.swap.v1.Swap/*", "ironcore.swap.v1.Swap/", "a/b/c", "a b/c"] {
+            let error = GrpcTelemetryLayer::new().methods(["a.Service/Method", name]).unwrap_err();
+            assert_eq!(error.pattern, name);
+            let message = error.to_string();
+            assert!(message.contains(&format!("{name:?}")) && message.contains("package.Service/Method"), "{message}");
+            assert_eq!(message, format!("{error:?}"));
+        }
+        for name in ["a.Service/Method", "/a.Service/Method"] {
+            let layer = GrpcTelemetryLayer::new().methods([name]).unwrap();
+            assert_eq!(layer.options.declared, ["/a.Service/Method"]);
+        }
     }
 }

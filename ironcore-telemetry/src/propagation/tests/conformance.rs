@@ -1,9 +1,10 @@
-//! What goes out after what came in: the cases of the W3C conformance suite for trace context (level 2, strict) under
-//! the suite's names, told from the recommendation, then what that suite does not look at.
+//! Extracted and injected headers of W3C trace context: the cases of the W3C conformance suite (level 2, strict) under the
+//! suite's names, written from the recommendation, then cases that the suite lacks.
 #![expect(clippy::too_many_lines, reason = "a table is as long as what it lists")]
 
-use super::trace_context::WRITE_LIMIT;
-use super::{B3Propagator, BaggagePropagator, Headers, JaegerPropagator, TraceContextPropagator};
+use crate::propagation::headers::HeaderExtractor;
+use crate::propagation::trace_context::WRITE_LIMIT;
+use crate::propagation::{B3Propagator, BaggagePropagator, JaegerPropagator, TraceContextPropagator};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::Context;
 use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
@@ -14,20 +15,20 @@ use std::panic;
 const TRACE: &str = "12345678901234567890123456789012";
 const SPAN: &str = "1234567890123456";
 const PARENT: &str = "00-12345678901234567890123456789012-1234567890123456-01";
-/// Of the same trace, which nobody records.
+/// The same span, not sampled.
 const UNSAMPLED: &str = "00-12345678901234567890123456789012-1234567890123456-00";
 
-/// One request to a service, and what the service's own requests must say.
+/// A request to a service, and what is expected of the calls that the service makes while it handles it.
 struct Request {
     lines: Vec<(String, Vec<u8>)>,
-    /// The caller's trace goes on under these flags, or the service begins one.
+    /// The flags under which the caller's trace is continued; `None` if the service starts a new trace.
     continued: Option<&'static str>,
     state: Option<String>,
-    /// How many requests the service makes.
+    /// The number of calls that the service makes.
     calls: usize,
 }
 
-/// A request with these lines; without more, one that begins a trace.
+/// A request with these header lines, expected to start a new trace.
 fn lines<Name: AsRef<str>, Value: AsRef<[u8]>>(lines: &[(Name, Value)]) -> Request {
     let owned = |(name, value): &(Name, Value)| (name.as_ref().to_owned(), value.as_ref().to_owned());
     Request { lines: lines.iter().map(owned).collect(), continued: None, state: None, calls: 1 }
@@ -41,7 +42,7 @@ fn parent(value: impl AsRef<[u8]>) -> Request {
     lines(&[("traceparent", value)])
 }
 
-/// A request of a trace that is not sampled, with these lines of state.
+/// A request with an unsampled parent and these lines of `tracestate`.
 fn states<Line: AsRef<[u8]>>(values: &[Line]) -> Request {
     let mut request = parent(UNSAMPLED).continues("00");
     request.lines.extend(values.iter().map(|line| ("tracestate".to_owned(), line.as_ref().to_owned())));
@@ -54,8 +55,8 @@ impl Request {
         self
     }
 
-    /// Exactly this state goes out. Without it, none may.
-    fn hands_on(mut self, state: impl Into<String>) -> Self {
+    /// Exactly this `tracestate` is injected. Without this expectation, none may be.
+    fn passes_on(mut self, state: impl Into<String>) -> Self {
         self.state = Some(state.into());
         self
     }
@@ -73,10 +74,10 @@ impl Request {
         headers
     }
 
-    /// The request is served under a span of the service, and each call is made under a span of its own.
+    /// Handles the request under a span of the service, and makes each call under a span of its own.
     fn check(&self) {
         let headers = self.headers();
-        let caller = TraceContextPropagator.extract_with_context(&Context::new(), &Headers(&headers));
+        let caller = TraceContextPropagator.extract_with_context(&Context::new(), &HeaderExtractor(&headers));
         let server = child(&caller);
         let mut parents = BTreeSet::new();
         for _ in 0..self.calls {
@@ -91,21 +92,21 @@ impl Request {
             assert!(*trace != "0".repeat(32) && *span != "0".repeat(16));
             match self.continued {
                 Some(expected) => assert_eq!((*trace, *flags), (TRACE, expected), "{out:?}"),
-                // Ours is sampled, and random.
-                None => assert!(*flags == "03" && !self.says(trace), "{out:?}"),
+                // A trace of our own is sampled, and its id is random.
+                None => assert!(*flags == "03" && !self.contains(trace), "{out:?}"),
             }
-            assert!(!self.says(span), "the caller's span is not ours: {out:?}");
-            assert!(parents.insert((*span).to_owned()), "twice: {out:?}");
+            assert!(!self.contains(span), "the caller's span is the parent: {out:?}");
+            assert!(parents.insert((*span).to_owned()), "two calls with one parent: {out:?}");
             assert_eq!(out.get("tracestate"), self.state.as_ref());
         }
     }
 
-    fn says(&self, id: &str) -> bool {
+    fn contains(&self, id: &str) -> bool {
         self.lines.iter().any(|(_, value)| String::from_utf8_lossy(value).contains(id))
     }
 }
 
-/// What is put into a request: only values that a header can have, and none that is empty.
+/// The injected headers, all of them valid and none empty.
 fn injected(propagator: &dyn TextMapPropagator, context: &Context) -> HashMap<String, String> {
     let mut out = HashMap::new();
     propagator.inject_context(context, &mut out);
@@ -115,7 +116,7 @@ fn injected(propagator: &dyn TextMapPropagator, context: &Context) -> HashMap<St
     out
 }
 
-/// Under a span of this process, as the SDK starts it: its parent's trace, decision and state, or a trace of its own.
+/// A span of this process, as the SDK starts it: with its parent's trace, sampling decision and state, or a new trace.
 fn child(context: &Context) -> Context {
     let parent = context.span().span_context().clone();
     let (trace, flags, state) = if parent.is_valid() {
@@ -131,7 +132,7 @@ fn child(context: &Context) -> Context {
 
 type Case = (&'static str, Vec<Request>);
 
-/// Checks all of them before it says which do not hold.
+/// Checks all cases, then fails with a list of those that do not hold.
 fn check(cases: &[Case]) {
     let mut failed = Vec::new();
     for (name, requests) in cases {
@@ -153,11 +154,11 @@ fn every_case_of_the_w3c_suite_holds() {
 }
 
 #[test]
-fn what_the_w3c_suite_does_not_look_at_holds_too() {
+fn every_case_that_the_w3c_suite_lacks_holds() {
     check(&beyond());
 }
 
-/// Who the caller is.
+/// `traceparent`.
 fn parents() -> Vec<Case> {
     let rest = "-12345678901234567890123456789012-1234567890123456-01";
     let other = "00-12345678901234567890123456789011-1234567890123456-01";
@@ -165,7 +166,7 @@ fn parents() -> Vec<Case> {
     let of_span = |span: &str| parent(format!("00-{TRACE}-{span}-01"));
     let of_flags = |flags: &str| parent(format!("00-{TRACE}-{SPAN}-{flags}"));
     let version = |version: &str| parent(format!("{version}{rest}"));
-    let goes_on = |name: &str| lines(&[(name, PARENT)]).continues("01");
+    let continued = |name: &str| lines(&[(name, PARENT)]).continues("01");
     vec![
         ("test_both_traceparent_and_tracestate_missing", vec![nothing()]),
         ("test_traceparent_included_tracestate_missing", vec![parent(PARENT).continues("01")]),
@@ -179,7 +180,7 @@ fn parents() -> Vec<Case> {
         ("test_traceparent_header_name", vec![lines(&[("trace-parent", PARENT)]), lines(&[("trace.parent", PARENT)])]),
         (
             "test_traceparent_header_name_valid_casing",
-            vec![goes_on("TraceParent"), goes_on("TrAcEpArEnT"), goes_on("TRACEPARENT")],
+            vec![continued("TraceParent"), continued("TrAcEpArEnT"), continued("TRACEPARENT")],
         ),
         (
             "test_traceparent_version_0x00",
@@ -230,12 +231,11 @@ fn parents() -> Vec<Case> {
     ]
 }
 
-/// What systems on the way have added. Level 2 takes `@` anywhere in a key but at its beginning, and counts the key's
-/// characters as a whole.
+/// `tracestate`. Level 2 allows `@` anywhere in a key but at its start, and limits the length of the key as a whole.
 fn members() -> Vec<Case> {
     let key = "abcdefghijklmnopqrstuvwxyz0123456789_-*/";
     let value: String = (0x20..=0x7e_u8).filter(|byte| !b",=".contains(byte)).map(char::from).collect();
-    let same = |state: &str| states(&[state]).hands_on(state);
+    let same = |state: &str| states(&[state]).passes_on(state);
     let named = |name: &str| lines(&[("traceparent", UNSAMPLED), (name, "foo=1")]).continues("00");
     let numbered = |range: std::ops::RangeInclusive<u8>| {
         let members: Vec<_> = range.map(|n| format!("bar{n:02}={n:02}")).collect();
@@ -245,7 +245,7 @@ fn members() -> Vec<Case> {
     let after_foo = |key: String| states(&["foo=1".to_owned(), format!("{key}=1")]);
     let kept_after_foo = |key: String| {
         let state = format!("foo=1,{key}=1");
-        after_foo(key).hands_on(state)
+        after_foo(key).passes_on(state)
     };
     vec![
         (
@@ -256,23 +256,23 @@ fn members() -> Vec<Case> {
         ("test_tracestate_header_name", vec![named("trace-state"), named("trace.state")]),
         (
             "test_tracestate_header_name_valid_casing",
-            ["TraceState", "TrAcEsTaTe", "TRACESTATE"].map(|name| named(name).hands_on("foo=1")).into(),
+            ["TraceState", "TrAcEsTaTe", "TRACESTATE"].map(|name| named(name).passes_on("foo=1")).into(),
         ),
         (
             "test_tracestate_empty_header",
-            vec![states(&[""]), states(&["foo=1", ""]).hands_on("foo=1"), states(&["", "foo=1"]).hands_on("foo=1")],
+            vec![states(&[""]), states(&["foo=1", ""]).passes_on("foo=1"), states(&["", "foo=1"]).passes_on("foo=1")],
         ),
         (
             "test_tracestate_multiple_headers_different_keys",
-            vec![states(&["foo=1,bar=2", "rojo=1,congo=2", "baz=3"]).hands_on("foo=1,bar=2,rojo=1,congo=2,baz=3")],
+            vec![states(&["foo=1,bar=2", "rojo=1,congo=2", "baz=3"]).passes_on("foo=1,bar=2,rojo=1,congo=2,baz=3")],
         ),
         (
             "test_tracestate_duplicated_keys",
             vec![
                 same("foo=1,foo=1"),
                 same("foo=1,foo=2"),
-                states(&["foo=1", "foo=1"]).hands_on("foo=1,foo=1"),
-                states(&["foo=1", "foo=2"]).hands_on("foo=1,foo=2"),
+                states(&["foo=1", "foo=1"]).passes_on("foo=1,foo=1"),
+                states(&["foo=1", "foo=2"]).passes_on("foo=1,foo=2"),
             ],
         ),
         (
@@ -282,13 +282,13 @@ fn members() -> Vec<Case> {
         (
             "test_tracestate_ows_handling",
             vec![
-                states(&["foo=1 \t , \t bar=2, \t baz=3"]).hands_on("foo=1,bar=2,baz=3"),
-                states(&["foo=1\t \t,\t \tbar=2,\t \tbaz=3"]).hands_on("foo=1,bar=2,baz=3"),
-                states(&[" foo=1"]).hands_on("foo=1"),
-                states(&["\tfoo=1"]).hands_on("foo=1"),
-                states(&["foo=1 "]).hands_on("foo=1"),
-                states(&["foo=1\t"]).hands_on("foo=1"),
-                states(&["\t foo=1 \t"]).hands_on("foo=1"),
+                states(&["foo=1 \t , \t bar=2, \t baz=3"]).passes_on("foo=1,bar=2,baz=3"),
+                states(&["foo=1\t \t,\t \tbar=2,\t \tbaz=3"]).passes_on("foo=1,bar=2,baz=3"),
+                states(&[" foo=1"]).passes_on("foo=1"),
+                states(&["\tfoo=1"]).passes_on("foo=1"),
+                states(&["foo=1 "]).passes_on("foo=1"),
+                states(&["foo=1\t"]).passes_on("foo=1"),
+                states(&["\t foo=1 \t"]).passes_on("foo=1"),
             ],
         ),
         (
@@ -304,7 +304,7 @@ fn members() -> Vec<Case> {
                 same("foo@bar@baz=1,bar=2"),
             ],
         ),
-        ("test_tracestate_member_count_limit", vec![tens(32).hands_on(numbered(1..=32)), tens(33)]),
+        ("test_tracestate_member_count_limit", vec![tens(32).passes_on(numbered(1..=32)), tens(33)]),
         (
             "test_tracestate_key_length_limit",
             vec![
@@ -319,7 +319,7 @@ fn members() -> Vec<Case> {
     ]
 }
 
-/// Several calls of one request.
+/// Several calls for one request.
 fn calls() -> Vec<Case> {
     vec![
         ("test_multiple_requests_with_valid_traceparent", vec![parent(PARENT).continues("01").calls(3)]),
@@ -333,7 +333,7 @@ fn calls() -> Vec<Case> {
 
 fn beyond() -> Vec<Case> {
     let of = |trace: &str, span: &str, flags: &str| parent(format!("00-{trace}-{span}-{flags}"));
-    let same = |state: &str| states(&[state]).hands_on(state);
+    let same = |state: &str| states(&[state]).passes_on(state);
     let value = |length: usize| "v".repeat(length);
     let short: Vec<_> = (0..8).map(|n| format!("s{n}={}", value(100))).collect();
     let long = format!("l={}", value(250));
@@ -345,7 +345,7 @@ fn beyond() -> Vec<Case> {
     assert!(fit.len() <= WRITE_LIMIT && fit.len() + 104 > WRITE_LIMIT);
     vec![
         (
-            "ids and flags are neither short nor shifted",
+            "ids and flags of another length are refused",
             vec![
                 parent("00-1-1-1"),
                 parent(format!("00-{}-{SPAN}0-01", &TRACE[..31])),
@@ -357,7 +357,7 @@ fn beyond() -> Vec<Case> {
             ],
         ),
         (
-            "a sign is no digit",
+            "a sign is not a digit",
             vec![
                 of(&format!("+{}", &TRACE[1..]), SPAN, "01"),
                 of(TRACE, &format!("+{}", &SPAN[1..]), "01"),
@@ -366,7 +366,7 @@ fn beyond() -> Vec<Case> {
             ],
         ),
         (
-            "a capital is no digit",
+            "a capital letter is not a digit",
             vec![
                 of(&format!("{}A", &TRACE[..31]), SPAN, "01"),
                 of(TRACE, &format!("{}A", &SPAN[..15]), "01"),
@@ -375,7 +375,7 @@ fn beyond() -> Vec<Case> {
             ],
         ),
         (
-            "only a dash parts",
+            "only dashes separate",
             vec![
                 parent(format!("00_{TRACE}-{SPAN}-01")),
                 parent(format!("00-{TRACE}_{SPAN}-01")),
@@ -384,7 +384,7 @@ fn beyond() -> Vec<Case> {
             ],
         ),
         (
-            "a dash at the end is of a later version",
+            "only a later version may end in a dash",
             vec![
                 parent(format!("{PARENT}-")),
                 parent(format!("01-{TRACE}-{SPAN}-01-")).continues("01"),
@@ -392,14 +392,14 @@ fn beyond() -> Vec<Case> {
             ],
         ),
         (
-            "a later version may not be zero either",
+            "ids of a later version may not be zero either",
             vec![
                 parent(format!("cc-{}-{SPAN}-01", "0".repeat(32))),
                 parent(format!("cc-{TRACE}-{}-01", "0".repeat(16))),
             ],
         ),
         (
-            "what is no ASCII is not looked through",
+            "a value that is not ASCII is not ignored but refused",
             vec![
                 parent(b"\xfc"),
                 parent(format!("00-{TRACE}-{SPAN}-0\u{fc}")),
@@ -412,28 +412,28 @@ fn beyond() -> Vec<Case> {
             ],
         ),
         (
-            "two flags are known and the others end here",
+            "two flags are passed on and the others dropped",
             [("04", "00"), ("05", "01"), ("fc", "00"), ("fe", "02"), ("ff", "03")]
                 .into_iter()
-                .flat_map(|(came, goes)| {
-                    let later = parent(format!("cc-{TRACE}-{SPAN}-{came}"));
-                    [of(TRACE, SPAN, came), later].map(|request| request.continues(goes))
+                .flat_map(|(received, sent)| {
+                    let later = parent(format!("cc-{TRACE}-{SPAN}-{received}"));
+                    [of(TRACE, SPAN, received), later].map(|request| request.continues(sent))
                 })
                 .collect(),
         ),
         (
-            "long headers are not taken for short ones",
+            "long headers are refused as a whole",
             vec![
                 parent("0".repeat(100_000)),
                 parent(format!("{PARENT}-{}", "0".repeat(600))),
                 parent(format!("cc-{TRACE}-{SPAN}-01-{}", "0".repeat(600))).continues("01"),
                 states(&[",".repeat(100_000)]),
                 states(&[format!("foo=1{}", " ".repeat(100_000))]),
-                states(&[same_length("foo", 514)]),
+                states(&[member_of_length("foo", 514)]),
             ],
         ),
         (
-            "a member has a key and a value, and the value a character that is seen",
+            "a member has a key and a value that ends in a visible character",
             vec![
                 states(&["foo"]),
                 states(&["foo="]),
@@ -451,52 +451,52 @@ fn beyond() -> Vec<Case> {
             ],
         ),
         (
-            "members that are not there are no members",
+            "empty members are skipped",
             vec![
                 states(&[","]),
                 states(&[" "]),
                 states(&[" , ,\t"]),
                 states(&["", ""]),
-                states(&["foo=1,,bar=2,", "", "baz=3"]).hands_on("foo=1,bar=2,baz=3"),
+                states(&["foo=1,,bar=2,", "", "baz=3"]).passes_on("foo=1,bar=2,baz=3"),
             ],
         ),
         (
-            "512 bytes go through whole",
+            "512 bytes are passed on whole",
             vec![
                 same(&format!("a={},b={}", value(252), value(255))),
                 same(&format!("{}={}", "k".repeat(255), value(256))),
                 same(&short[..4].join(",")),
-                states(&short[..4]).hands_on(short[..4].join(",")),
+                states(&short[..4]).passes_on(short[..4].join(",")),
             ],
         ),
         (
-            "of too many bytes whole members go, those over 128 bytes before all others",
+            "whole members are left out of a state that is too long, first those of more than 128 bytes",
             vec![
-                states(&[long.as_str(), &short.join(","), &long]).hands_on(short.join(",")),
-                states(&[barely_long.as_str(), &many.join(",")]).hands_on(&fit),
-                states(&[not_long.as_str(), &many.join(",")]).hands_on(format!("{not_long},{}", many[..8].join(","))),
+                states(&[long.as_str(), &short.join(","), &long]).passes_on(short.join(",")),
+                states(&[barely_long.as_str(), &many.join(",")]).passes_on(&fit),
+                states(&[not_long.as_str(), &many.join(",")]).passes_on(format!("{not_long},{}", many[..8].join(","))),
             ],
         ),
         (
-            "the left-most stay: they are the latest",
+            "the left-most members stay, which are the latest",
             vec![
-                states(&many).hands_on(&fit),
+                states(&many).passes_on(&fit),
                 states(&[format!("{long},{},{long}", short[..5].join(","))])
-                    .hands_on(format!("{long},{}", short[..5].join(","))),
-                states(&["foo=2", "foo=1"]).hands_on("foo=2,foo=1"),
+                    .passes_on(format!("{long},{}", short[..5].join(","))),
+                states(&["foo=2", "foo=1"]).passes_on("foo=2,foo=1"),
             ],
         ),
     ]
 }
 
-/// A member of this many bytes.
-fn same_length(key: &str, length: usize) -> String {
+/// A member of exactly `length` bytes.
+fn member_of_length(key: &str, length: usize) -> String {
     format!("{key}={}", "v".repeat(length - key.len() - 1))
 }
 
 #[test]
-fn no_carrier_can_end_a_header() {
-    // A message queue's carrier holds what a header cannot.
+fn line_ends_from_a_carrier_are_never_injected() {
+    // The carrier of a message queue can hold values that are not valid in a header.
     for (parent, state) in [
         (format!("{PARENT}\r\n"), "foo=1".to_owned()),
         (PARENT.to_owned(), "foo=1\r\nx: y".to_owned()),
@@ -514,9 +514,9 @@ fn no_carrier_can_end_a_header() {
     assert_eq!(injected(&BaggagePropagator, &context)["baggage"], "b=2");
 }
 
-/// A sampler may write a state; the SDK looks at its keys, and in its values for commas only.
+/// A sampler may write a state, of which the SDK only validates the keys, and the values for commas.
 #[test]
-fn no_sampler_can_end_a_header() {
+fn line_ends_from_a_sampler_are_never_injected() {
     let written = |state: &[(&str, &str)]| {
         let state = TraceState::from_key_value(state.iter().copied()).unwrap();
         let (trace, span) = (TraceId::from(7), SpanId::from(7));
@@ -535,24 +535,24 @@ fn no_sampler_can_end_a_header() {
     assert_eq!(written(&[("foo", &foo), ("bar", &bar)]), Some(both));
 }
 
-/// What is added stands before what came, also when what came has keys that the SDK does not know.
+/// Added members stand before the received ones, also where those have keys that the SDK does not accept.
 #[test]
-fn what_a_sampler_adds_is_the_left_most() {
-    for came in ["bar=2", "b@a@r=2"] {
-        let headers = states(&[came]).headers();
-        let caller = TraceContextPropagator.extract_with_context(&Context::new(), &Headers(&headers));
+fn a_member_that_a_sampler_adds_is_the_left_most() {
+    for received in ["bar=2", "b@a@r=2"] {
+        let headers = states(&[received]).headers();
+        let caller = TraceContextPropagator.extract_with_context(&Context::new(), &HeaderExtractor(&headers));
         let parent = caller.span().span_context().clone();
         let state = parent.trace_state().insert("foo", "1").unwrap();
         let (trace, span) = (parent.trace_id(), SpanId::from(7));
         let own = SpanContext::new(trace, span, parent.trace_flags(), false, state);
         let out = injected(&TraceContextPropagator, &caller.with_remote_span_context(own));
-        assert_eq!(out["tracestate"], format!("foo=1,{came}"));
+        assert_eq!(out["tracestate"], format!("foo=1,{received}"));
     }
 }
 
-/// Callers send the same span in all formats that they are told to: the poorer ones are read last here.
+/// Callers send the same span in several formats. Those that cannot express everything are read last here.
 #[test]
-fn a_second_format_takes_nothing_from_the_first() {
+fn a_second_format_keeps_what_only_the_first_can_express() {
     let both = TextMapCompositePropagator::new(vec![
         Box::new(TraceContextPropagator),
         Box::new(B3Propagator::Single),
@@ -566,7 +566,7 @@ fn a_second_format_takes_nothing_from_the_first() {
         let jaeger = ("uber-trace-id".to_owned(), jaeger.into());
         request.lines.push(jaeger);
         let headers = request.headers();
-        let context = both.extract_with_context(&Context::new(), &Headers(&headers));
+        let context = both.extract_with_context(&Context::new(), &HeaderExtractor(&headers));
         let mut out = injected(&both, &context);
         (out.remove("traceparent").unwrap(), out.remove("tracestate"))
     };
@@ -574,20 +574,20 @@ fn a_second_format_takes_nothing_from_the_first() {
     let parent = |span: &str, flags: &str| format!("00-{TRACE}-{span}-{flags}");
     let whole = (parent(SPAN, "03"), Some("foo=1,b@a@r=2".to_owned()));
     assert_eq!(out(&b3, &jaeger), whole);
-    // The last one is believed where they differ, and has no more to say.
+    // Where they differ the last format wins, without the state and the flag that belong to the other span.
     let other = "00000000000000ab";
-    let told = out(&b3, &format!("{TRACE}:{other}:0:1"));
-    assert_eq!(told, (parent(other, "01"), None));
-    let told = out(&b3, &format!("{TRACE}:{SPAN}:0:0"));
-    assert_eq!(told, (parent(SPAN, "00"), None));
+    let injected = out(&b3, &format!("{TRACE}:{other}:0:1"));
+    assert_eq!(injected, (parent(other, "01"), None));
+    let injected = out(&b3, &format!("{TRACE}:{SPAN}:0:0"));
+    assert_eq!(injected, (parent(SPAN, "00"), None));
 }
 
 #[test]
-fn a_span_of_our_own_is_not_what_a_format_has_said() {
+fn a_local_span_with_the_same_ids_is_replaced_by_the_remote_one() {
     let carrier = HashMap::from([("b3".to_owned(), format!("{TRACE}-{SPAN}-1"))]);
-    let said = B3Propagator::Single.extract_with_context(&Context::new(), &carrier);
-    let said = said.span().span_context().clone();
-    let (trace, span, flags) = (said.trace_id(), said.span_id(), said.trace_flags());
+    let remote = B3Propagator::Single.extract_with_context(&Context::new(), &carrier);
+    let remote = remote.span().span_context().clone();
+    let (trace, span, flags) = (remote.trace_id(), remote.span_id(), remote.trace_flags());
     let own = SpanContext::new(trace, span, flags, false, TraceState::default());
     let context = Context::new().with_remote_span_context(own);
     let context = B3Propagator::Single.extract_with_context(&context, &carrier);

@@ -1,0 +1,4 @@
+//! Tests of all propagators together.
+
+mod conformance;
+mod hostile;

@@ -17,6 +17,7 @@ use tower::{Layer, ServiceExt};
 /// The layer sends the trace to this machine and to hosts below `.internal`; `propagate_to` adds others.
 #[telemetry::instrument_business(domain = "chain")]
 async fn read_height(url: &str) -> Result<(), Box<dyn Error>> {
+    // A service makes one client for each peer and keeps it: it holds the connections.
     let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
     let client = HttpClientTelemetryLayer::new("chain-node").propagate_to("*.nodes.example.org").layer(client);
     let response = client.oneshot(Request::get(url).body(Body::empty())?).await?;

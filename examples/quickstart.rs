@@ -1,4 +1,4 @@
-//! What is the least that gives a trace, metrics and log lines?
+//! What is the minimum for a trace, metrics and log lines?
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -19,7 +19,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Ctrl-C, or what orchestrators send.
+/// Waits for SIGINT (Ctrl-C) or SIGTERM, which orchestrators send.
 async fn stop_signal() {
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
         return std::future::pending().await;

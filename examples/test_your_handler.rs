@@ -38,7 +38,7 @@ async fn a_wallet_is_one_request_one_operation_and_one_line() {
 }
 
 #[tokio::test]
-async fn an_empty_body_is_the_callers_fault() {
+async fn an_empty_body_is_rejected() {
     let capture = Capture::new();
     assert_eq!(capture.run_async(send("")).await, StatusCode::UNPROCESSABLE_ENTITY);
     capture.assert_operation("wallet.create", "rejected");

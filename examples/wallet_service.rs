@@ -1,49 +1,40 @@
 //! How does a whole service look with `ironcore-telemetry`?
 //!
-//! Run it with `cargo run --package examples --bin wallet_service`, then ask it: `curl localhost:8080/api/v1/wallets`.
-
-use std::error::Error;
-use std::process::ExitCode;
-use std::time::Duration;
+//! `cargo run -p examples --bin wallet_service`, then `curl http://127.0.0.1:8080/api/v1/wallets`.
 
 use ironcore_telemetry as telemetry;
+use std::error::Error;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use wallet_service::{App, ChainNode, Settings, Store, causes, router};
+use wallet_service::{App, ChainNode, Settings, Store, router};
 
-/// How long requests that are under way may take after a signal.
+/// How long requests in flight may take to end after a signal.
 const GRACE: Duration = Duration::from_secs(10);
-
-/// How long the database may take to close its connections; what a slow one has not written by then it never will.
+/// How long the connections to the database may take to close.
 const CLOSE: Duration = Duration::from_secs(2);
 
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn main() -> Result<(), Box<dyn Error>> {
     let config = telemetry::Config::new("ironcore").version(env!("CARGO_PKG_VERSION"));
-    let guard = match telemetry::init_with(config) {
-        Ok(guard) => guard,
-        Err(error) => return failure("telemetry did not start", &error),
-    };
+    let guard = telemetry::init_with(config)?;
     let served = serve().await;
     if let Err(error) = &served {
-        // Before the shutdown, so that the line still leaves the process.
-        tracing::error!(error = causes(error.as_ref()), "the service stopped");
+        // Before the shutdown, which still delivers the line and what led to it.
+        tracing::error!(error = %error, "the service stopped");
     }
-    if let Err(error) = guard.shutdown(Duration::from_secs(5)) {
-        // Lost telemetry is worth a word; it is no failure of the service.
-        eprintln!("wallet_service: telemetry was lost: {}", causes(&error));
+    if let Err(lost) = guard.shutdown(Duration::from_secs(5)) {
+        // Lost telemetry is not a failure of the service.
+        eprintln!("{lost}");
     }
-    match served {
-        Err(error) => failure("the service stopped", error.as_ref()),
-        Ok(()) => ExitCode::SUCCESS,
-    }
+    served
 }
 
 async fn serve() -> Result<(), Box<dyn Error>> {
     let settings = Settings::from_env()?;
     let store = Store::open(settings.database_url.expose())
         .await
-        .map_err(|error| format!("DATABASE_URL cannot be used: {}", causes(&error)))?;
+        .map_err(|error| format!("DATABASE_URL cannot be used: {error}"))?;
     let app = App { store: store.clone(), chain: ChainNode::new(settings.chain) };
     let listener =
         TcpListener::bind(settings.listen).await.map_err(|error| format!("LISTEN is {}: {error}", settings.listen))?;
@@ -53,7 +44,7 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     tokio::select! {
         result = server => result?,
         () = async { stop_signal().await; tokio::time::sleep(GRACE).await } => {
-            tracing::warn!("requests were still under way at the end of the grace time");
+            tracing::warn!("requests were still in flight at the end of the grace period");
         }
     }
     if tokio::time::timeout(CLOSE, store.close()).await.is_err() {
@@ -62,7 +53,7 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Waits for SIGINT (Ctrl-C) or SIGTERM (what orchestrators send).
+/// Waits for SIGINT (Ctrl-C) or SIGTERM, which orchestrators send.
 async fn stop_signal() {
     let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
@@ -73,10 +64,4 @@ async fn stop_signal() {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
-}
-
-/// On stderr for whoever started it: stdout carries the JSON log lines and nothing else.
-fn failure(what: &str, error: &dyn Error) -> ExitCode {
-    eprintln!("wallet_service: {what}: {}", causes(error));
-    ExitCode::FAILURE
 }

@@ -1,14 +1,14 @@
-//! Routes and business operations. The attribute stands on the function that *is* the operation: on the handler where only the route
-//! uses it, on an inner function where a swap uses it too, so that its span and its counters come once from either way.
+//! Routes and business operations. The attribute is on the function that *is* the operation: on the handler where only the
+//! route uses it, on an inner function where a swap uses it too, so that each call has one span and is counted once.
 
 use crate::App;
 use crate::chain::{GasEstimate, Prices};
 use crate::error::ApiError;
-use crate::extract::{Body, Params};
+use crate::extract::{JsonBody, QueryParams};
 use crate::mnemonic;
 use crate::model::{
-    Asset, BODY_LIMIT, GasQuery, MAX_AMOUNT, NewWallet, NewWallets, Page, QuoteQuery, Send, Swap, Transaction,
-    TransactionPage, User, Wallet, WalletPage, check_amount, checked_count,
+    Asset, BODY_LIMIT, GasQuery, MAX_AMOUNT, NewWallet, NewWallets, Page, QuoteQuery, SwapRequest, Transaction,
+    TransactionQuery, TransferRequest, User, Wallet, WalletQuery, check_amount, checked_count,
 };
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
@@ -20,10 +20,10 @@ use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
 use uuid::Uuid;
 
-/// Of what a swap yields, kept as a fee: 30 of 10 000.
-const SWAP_FEE: i64 = 30;
+/// The fee of a swap, in ten-thousandths of what it yields.
+const SWAP_FEE_BPS: i64 = 30;
 
-/// The API; every request makes a server span, HTTP metrics and one access log line.
+/// The API; the layer gives every request a server span, HTTP metrics and one access log line.
 pub fn router(app: App) -> Router {
     Router::new()
         .route("/api/v1/wallets", get(list_wallets).post(create_wallet))
@@ -45,7 +45,7 @@ pub fn router(app: App) -> Router {
 #[telemetry::instrument_business]
 async fn list_wallets(
     State(app): State<App>,
-    Params(query): Params<WalletPage>,
+    QueryParams(query): QueryParams<WalletQuery>,
 ) -> Result<Json<Page<Wallet>>, ApiError> {
     let limit = checked_count(query.limit)?;
     let wallets = app.store.wallets(query.after, limit + 1).await?;
@@ -55,7 +55,7 @@ async fn list_wallets(
 #[telemetry::instrument_business]
 async fn create_wallet(
     State(app): State<App>,
-    Body(new): Body<NewWallet>,
+    JsonBody(new): JsonBody<NewWallet>,
 ) -> Result<(StatusCode, Json<Wallet>), ApiError> {
     let wallet = wallet_from(&new)?;
     app.store.insert_wallets(std::slice::from_ref(&wallet)).await?;
@@ -65,7 +65,7 @@ async fn create_wallet(
 #[telemetry::instrument_business]
 async fn create_wallet_batch(
     State(app): State<App>,
-    Body(new): Body<NewWallets>,
+    JsonBody(new): JsonBody<NewWallets>,
 ) -> Result<(StatusCode, Json<Page<Wallet>>), ApiError> {
     checked_count(new.wallets.len())?;
     let wallets: Vec<_> = new.wallets.iter().map(wallet_from).collect::<Result<_, _>>()?;
@@ -77,7 +77,7 @@ async fn create_wallet_batch(
 #[telemetry::instrument_business]
 async fn list_transactions(
     State(app): State<App>,
-    Params(query): Params<TransactionPage>,
+    QueryParams(query): QueryParams<TransactionQuery>,
 ) -> Result<Json<Page<Transaction>>, ApiError> {
     let limit = checked_count(query.limit)?;
     let wallet = known_wallet(&app, "wallet", query.wallet).await?;
@@ -87,19 +87,19 @@ async fn list_transactions(
 
 async fn post_transaction(
     State(app): State<App>,
-    Body(send): Body<Send>,
+    JsonBody(request): JsonBody<TransferRequest>,
 ) -> Result<(StatusCode, Json<Transaction>), ApiError> {
-    let transaction = send_transaction(&app, &Transfer::of(&send)).await?;
+    let transaction = send_transaction(&app, &Transfer::from(&request)).await?;
     Ok((StatusCode::CREATED, Json(transaction)))
 }
 
-/// A payment is a transfer that somebody asked for: the operation of its own, with the transaction inside.
+/// A payment is an operation of its own, with the transaction that it makes as an operation inside.
 #[telemetry::instrument_business]
 async fn settle_payment(
     State(app): State<App>,
-    Body(send): Body<Send>,
+    JsonBody(request): JsonBody<TransferRequest>,
 ) -> Result<(StatusCode, Json<Transaction>), ApiError> {
-    let transaction = send_transaction(&app, &Transfer::of(&send)).await?;
+    let transaction = send_transaction(&app, &Transfer::from(&request)).await?;
     Ok((StatusCode::CREATED, Json(transaction)))
 }
 
@@ -111,24 +111,30 @@ async fn register_user(State(app): State<App>) -> Result<(StatusCode, Json<User>
 }
 
 #[telemetry::instrument_business(domain = "gas", name = "estimate")]
-async fn estimate_gas(State(app): State<App>, Params(query): Params<GasQuery>) -> Result<Json<GasEstimate>, ApiError> {
+async fn estimate_gas(
+    State(app): State<App>,
+    QueryParams(query): QueryParams<GasQuery>,
+) -> Result<Json<GasEstimate>, ApiError> {
     Ok(Json(app.chain.gas_price(query.chain).await?))
 }
 
-async fn get_quote(State(app): State<App>, Params(query): Params<QuoteQuery>) -> Result<Json<Quote>, ApiError> {
+async fn get_quote(
+    State(app): State<App>,
+    QueryParams(query): QueryParams<QuoteQuery>,
+) -> Result<Json<Quote>, ApiError> {
     Ok(Json(quote_swap(&app, query).await?))
 }
 
 #[telemetry::instrument_business]
 async fn execute_swap(
     State(app): State<App>,
-    Body(swap): Body<Swap>,
+    JsonBody(request): JsonBody<SwapRequest>,
 ) -> Result<(StatusCode, Json<Transaction>), ApiError> {
-    let from = known_wallet(&app, "from", swap.from).await?;
-    let to = known_wallet(&app, "to", swap.to).await?;
-    let query = QuoteQuery { from: from.asset, to: to.asset, amount: swap.amount };
+    let from = known_wallet(&app, "from", request.from).await?;
+    let to = known_wallet(&app, "to", request.to).await?;
+    let query = QuoteQuery { from: from.asset, to: to.asset, amount: request.amount };
     let quote = quote_swap(&app, query).await?;
-    if quote.received < swap.min_received {
+    if quote.received < request.min_received {
         return Err(ApiError::PriceMoved);
     }
     let transfer =
@@ -138,7 +144,7 @@ async fn execute_swap(
     Ok((StatusCode::CREATED, Json(transaction)))
 }
 
-/// Answers whether this instance can serve; no business operation, so it stays out of the business metrics.
+/// Whether this instance can serve. Not a business operation, so it stays out of the business metrics.
 async fn health(State(app): State<App>) -> Result<Json<Value>, ApiError> {
     app.store.ping().await?;
     Ok(Json(json!({ "status": "ok" })))
@@ -152,11 +158,11 @@ struct Transfer {
     receives: (Asset, i64),
 }
 
-impl Transfer {
-    /// A plain transfer: what leaves one wallet reaches the other.
-    fn of(send: &Send) -> Self {
-        let amount = (send.asset, send.amount);
-        Self { from: send.from, pays: amount, to: send.to, receives: amount }
+/// What leaves one wallet reaches the other.
+impl From<&TransferRequest> for Transfer {
+    fn from(request: &TransferRequest) -> Self {
+        let amount = (request.asset, request.amount);
+        Self { from: request.from, pays: amount, to: request.to, receives: amount }
     }
 }
 
@@ -170,8 +176,8 @@ async fn send_transaction(app: &App, transfer: &Transfer) -> Result<Transaction,
     }
     let from = known_wallet(app, "from", transfer.from).await?;
     let to = known_wallet(app, "to", transfer.to).await?;
-    holds("from", &from, asset)?;
-    holds("to", &to, received_asset)?;
+    check_asset("from", &from, asset)?;
+    check_asset("to", &to, received_asset)?;
     let transaction = Transaction {
         id: Uuid::now_v7(),
         from_wallet: from.id,
@@ -208,16 +214,16 @@ async fn quote_swap(app: &App, query: QuoteQuery) -> Result<Quote, ApiError> {
         to: query.to,
         amount: query.amount,
         received: exchanged(query, &prices)?,
-        fee_bps: SWAP_FEE,
+        fee_bps: SWAP_FEE_BPS,
     })
 }
 
-/// Whole numbers all the way, rounded down: nobody is paid a fraction that does not exist.
+/// What a swap yields, in whole minor units, rounded down.
 fn exchanged(query: QuoteQuery, prices: &Prices) -> Result<i64, ApiError> {
     // The largest amount (2^53) of the dearest asset stays below 2^120 here.
     let worth = i128::from(query.amount) * i128::from(prices.from) * query.to.minor_units();
     let gross = worth / (i128::from(prices.to) * query.from.minor_units());
-    match i64::try_from(gross * i128::from(10_000 - SWAP_FEE) / 10_000) {
+    match i64::try_from(gross * i128::from(10_000 - SWAP_FEE_BPS) / 10_000) {
         Ok(0) => Err(ApiError::AmountTooSmall),
         Ok(received) if received <= MAX_AMOUNT => Ok(received),
         _ => Err(ApiError::BalanceLimit),
@@ -240,17 +246,17 @@ fn wallet_from(new: &NewWallet) -> Result<Wallet, ApiError> {
     })
 }
 
-/// `end` is the name of the request's field, for the message.
-async fn known_wallet(app: &App, end: &'static str, id: Uuid) -> Result<Wallet, ApiError> {
+/// `field` is the one of the request that names the wallet, for the message.
+async fn known_wallet(app: &App, field: &'static str, id: Uuid) -> Result<Wallet, ApiError> {
     let wallet = app.store.wallet(id).await?;
-    wallet.ok_or(ApiError::UnknownWallet(end))
+    wallet.ok_or(ApiError::UnknownWallet(field))
 }
 
-fn holds(end: &'static str, wallet: &Wallet, asset: Asset) -> Result<(), ApiError> {
-    if wallet.asset == asset { Ok(()) } else { Err(ApiError::WrongAsset { end, holds: wallet.asset }) }
+fn check_asset(field: &'static str, wallet: &Wallet, asset: Asset) -> Result<(), ApiError> {
+    if wallet.asset == asset { Ok(()) } else { Err(ApiError::WrongAsset { field, holds: wallet.asset }) }
 }
 
-/// Cuts what was fetched, one more than `limit`, down to a page.
+/// A page of `items`, of which one more than `limit` was fetched if there is a next page.
 fn page<T>(mut items: Vec<T>, limit: usize, id: impl Fn(&T) -> Uuid) -> Page<T> {
     let more = items.len() > limit;
     items.truncate(limit);

@@ -1,13 +1,11 @@
-//! A simulated chain node: prices that wander a little, answers that take a realistic time, now and then no answer.
-//! Everything is drawn from one seeded stream, so a run can be repeated.
+//! A simulated chain node: prices that vary a little, realistic latencies, and failures at a chosen rate. All of it is
+//! drawn from one seeded random stream, so that a run can be repeated.
 
+use crate::model::{Asset, Chain};
+use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-
-use serde::Serialize;
-
-use crate::model::{Asset, Chain};
 
 /// How the simulated node behaves.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,7 +35,7 @@ pub struct ChainNode {
 #[error("the simulated node dropped the call")]
 pub(crate) struct ChainError;
 
-/// What a transfer costs now, in minor units of the chain's own asset.
+/// The current cost of a transfer, in minor units of the chain's own asset.
 #[derive(Debug, Serialize)]
 pub(crate) struct GasEstimate {
     pub(crate) chain: Chain,
@@ -47,14 +45,14 @@ pub(crate) struct GasEstimate {
     pub(crate) fast: i64,
 }
 
-/// The worth of one whole unit of each side, in millionths of a dollar.
+/// The price of one whole unit of each asset, in millionths of a dollar.
 pub(crate) struct Prices {
     pub(crate) from: i64,
     pub(crate) to: i64,
 }
 
 impl ChainNode {
-    /// A node that behaves as `settings` say.
+    /// A client of a node with these settings.
     #[must_use]
     pub fn new(settings: ChainSettings) -> Self {
         Self { settings, draws: Arc::new(AtomicU64::new(settings.seed)) }

@@ -1,16 +1,14 @@
-use std::error::Error;
-
+use crate::chain::ChainError;
+use crate::model::{Asset, BODY_LIMIT, Chain, MAX_AMOUNT, MAX_ITEMS};
+use crate::store::StoreError;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use ironcore_telemetry::{Outcome, OutcomeClass};
 use serde_json::json;
+use std::error::Error;
 
-use crate::chain::ChainError;
-use crate::model::{Asset, BODY_LIMIT, Chain, MAX_AMOUNT, MAX_ITEMS};
-use crate::store::StoreError;
-
-/// Everything a request can end with besides success. The message of a client fault goes to the client; it never quotes the body.
+/// Why a request failed. The message goes to the client, so it never quotes the input and shows no internals.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
     #[error("there is nothing at this path")]
@@ -35,8 +33,8 @@ pub(crate) enum ApiError {
     BadMnemonic,
     #[error("{} is not on {}", asset.name(), chain.name())]
     WrongChain { asset: Asset, chain: Chain },
-    #[error("wallet `{end}` does not hold this asset; it holds {}", holds.name())]
-    WrongAsset { end: &'static str, holds: Asset },
+    #[error("wallet `{field}` does not hold this asset; it holds {}", holds.name())]
+    WrongAsset { field: &'static str, holds: Asset },
     #[error("from and to are the same; allowed: two different {0}")]
     SameEnds(&'static str),
     #[error("no wallet has the id given as `{0}`")]
@@ -60,7 +58,7 @@ pub(crate) enum ApiError {
 }
 
 impl ApiError {
-    /// The HTTP status, and the closed code that clients and metrics see.
+    /// The HTTP status, and the code for clients and metrics, out of a fixed set.
     const fn status_and_code(&self) -> (StatusCode, &'static str) {
         use StatusCode as S;
         match self {
@@ -88,9 +86,14 @@ impl ApiError {
             Self::Store(_) => (S::INTERNAL_SERVER_ERROR, "store_failed"),
         }
     }
+
+    /// The message with its source, for the log.
+    fn detail(&self) -> String {
+        self.source().map_or_else(|| self.to_string(), |source| format!("{self}: {source}"))
+    }
 }
 
-/// A client that is told no is the service at work; only what we could not do counts as a failure, and wakes somebody.
+/// A refused request is the service at work (`rejected`); only our own faults are `failed`, and alert someone.
 impl Outcome for ApiError {
     fn class(&self) -> OutcomeClass {
         if self.status_and_code().0.is_client_error() { OutcomeClass::Rejected } else { OutcomeClass::Failed }
@@ -105,10 +108,10 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, code) = self.status_and_code();
         if status.is_server_error() {
-            // The cause is for us: the client gets the code and a sentence.
-            tracing::error!(code, error = causes(&self), "request failed");
+            // The source is for the log only: the client gets the code and a sentence.
+            tracing::error!(code, error = self.detail(), "request failed");
         }
-        // What a user can quote, and we look up: in the traces, and in the log lines.
+        // A user can quote it to the support, which finds the trace and the log lines by it.
         let request_id = ironcore_telemetry::trace_id();
         let body = json!({
             "error": { "code": code, "message": self.to_string(), "request_id": request_id }
@@ -127,21 +130,6 @@ impl From<StoreError> for ApiError {
             StoreError::Database(_) | StoreError::Migration(_) => Self::Store(error),
         }
     }
-}
-
-/// The error and what led to it, in one line; many errors quote their cause, which is not said twice.
-#[must_use]
-pub fn causes(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !line.ends_with(&text) {
-            line = format!("{line}: {text}");
-        }
-        cause = error.source();
-    }
-    line
 }
 
 #[cfg(test)]
@@ -164,15 +152,15 @@ mod tests {
     }
 
     #[test]
-    fn the_log_line_of_a_failure_names_its_causes() {
+    fn the_log_line_of_a_failure_names_its_sources() {
         let error = ApiError::from(StoreError::from(sqlx::Error::RowNotFound));
-        assert!(causes(&error).starts_with("the store failed: the database failed: no rows"));
+        assert!(error.detail().starts_with("the store failed: the database failed: no rows"));
     }
 
     #[test]
-    fn a_cause_that_the_text_ends_with_is_not_repeated() {
+    fn the_log_line_of_a_failure_names_each_source_once() {
         let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
-        let error = StoreError::from(sqlx::Error::Io(refused));
-        assert_eq!(causes(&error).matches("connection refused").count(), 1);
+        let error = ApiError::from(StoreError::from(sqlx::Error::Io(refused)));
+        assert_eq!(error.detail().matches("connection refused").count(), 1);
     }
 }

@@ -1,27 +1,26 @@
-//! Body and query extractors whose rejections never quote the input: a request may carry a mnemonic, and the messages of serde and
-//! axum repeat what they could not read.
+//! Extractors of bodies and queries. Their rejections never quote the input: a request may carry a mnemonic, and the
+//! messages of serde and axum repeat what they could not read.
 
+use crate::error::ApiError;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
 
-use crate::error::ApiError;
-
-/// A request whose allowed fields can be told to the client.
-pub(crate) trait Shape: DeserializeOwned {
-    /// The fields and their values, in words.
+/// A body or a query that documents itself: a rejection lists the allowed fields in place of the bad ones.
+pub(crate) trait RequestInput: DeserializeOwned {
+    /// The fields and their allowed values, for the message of a rejection.
     const ALLOWED: &'static str;
 }
 
 /// A JSON body.
-pub(crate) struct Body<T>(pub(crate) T);
+pub(crate) struct JsonBody<T>(pub(crate) T);
 
 /// A query string.
-pub(crate) struct Params<T>(pub(crate) T);
+pub(crate) struct QueryParams<T>(pub(crate) T);
 
-impl<S: Send + Sync, T: Shape> FromRequest<S> for Body<T> {
+impl<S: Send + Sync, T: RequestInput> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
@@ -41,7 +40,7 @@ impl<S: Send + Sync, T: Shape> FromRequest<S> for Body<T> {
     }
 }
 
-impl<S: Send + Sync, T: Shape> FromRequestParts<S> for Params<T> {
+impl<S: Send + Sync, T: RequestInput> FromRequestParts<S> for QueryParams<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
@@ -63,7 +62,7 @@ fn is_json(headers: &HeaderMap) -> bool {
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
-/// Of serde's message only the fixed beginning is used: what follows it may be the input.
+/// What is wrong, by the fixed beginning of serde's message: the rest of it may quote the input.
 fn fault(error: &serde_json::Error) -> &'static str {
     const FAULTS: [(&str, &str); 6] = [
         ("missing field", "a field is missing"),

@@ -1,7 +1,7 @@
-//! A small wallet backend, instrumented with `ironcore-telemetry`: what a service of your own would look like.
+//! A small wallet service, instrumented with `ironcore-telemetry`: copy from it.
 //!
-//! Reading order: `../wallet_service.rs` (start and stop), `api` (routes and business operations), `error` (what counts as
-//! rejected and what as failed), `store` and `chain` (what the operations lean on).
+//! Reading order: `../wallet_service.rs` (start and stop), `api` (routes and business operations), `error` (which errors
+//! are rejected and which failed), `store` and `chain` (the database and the chain node that the operations use).
 
 mod api;
 mod chain;
@@ -14,15 +14,14 @@ mod store;
 
 pub use api::router;
 pub use chain::{ChainNode, ChainSettings};
-pub use error::causes;
 pub use settings::{Settings, SettingsError};
 pub use store::{Store, StoreError};
 
-/// What every handler can reach.
+/// The state of every handler.
 #[derive(Clone, Debug)]
 pub struct App {
     /// Wallets and transactions.
     pub store: Store,
-    /// The node that knows gas and swap prices.
+    /// The node that answers with gas and swap prices.
     pub chain: ChainNode,
 }

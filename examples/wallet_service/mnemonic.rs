@@ -1,13 +1,12 @@
-//! Recovery phrases. They come in, become an address, and are gone: never stored, never logged, never quoted in an error.
+//! Recovery phrases. A phrase becomes an address and is dropped: never stored, never logged, never quoted in an error.
 
+use crate::error::ApiError;
+use crate::model::{Asset, Chain};
 use ironcore_telemetry::Secret;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::error::ApiError;
-use crate::model::{Asset, Chain};
-
-/// The address of a wallet: from the phrase that was imported, else from a fresh random key.
+/// The address of a wallet: from the imported phrase, else from a fresh random key.
 ///
 /// A simulation: one hash stands for the key derivation (BIP-39, BIP-32) of a real wallet.
 pub(crate) fn address(chain: Chain, asset: Asset, phrase: Option<&Secret<String>>) -> Result<String, ApiError> {

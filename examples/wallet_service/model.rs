@@ -1,16 +1,16 @@
+use crate::error::ApiError;
+use crate::extract::RequestInput;
 use ironcore_telemetry::Secret;
 use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
-use crate::error::ApiError;
-use crate::extract::Shape;
-
-/// The most that one amount or balance can be: 2^53 - 1 is exact in every JSON client.
+/// The largest amount or balance: 2^53 - 1 is exact in every JSON client.
 pub(crate) const MAX_AMOUNT: i64 = (1 << 53) - 1;
 
-/// The most bytes of a body; a batch of 100 wallets with 24 words each fits.
+/// The largest body in bytes; a batch of 100 wallets with 24 words each fits.
 pub(crate) const BODY_LIMIT: usize = 65_536;
-/// The most items of one page or one batch.
+
+/// The largest number of items of one page or one batch.
 pub(crate) const MAX_ITEMS: usize = 100;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +56,7 @@ pub(crate) struct Transaction {
     pub(crate) created_at: i64,
 }
 
-/// Somebody who uses the service; nothing personal is stored.
+/// A user; nothing personal is stored.
 #[derive(Debug, Serialize)]
 pub(crate) struct User {
     pub(crate) id: Uuid,
@@ -67,7 +67,7 @@ pub(crate) struct User {
 #[derive(Debug, Serialize)]
 pub(crate) struct Page<T> {
     pub(crate) items: Vec<T>,
-    /// Give it as `after` to get the next page; null on the last one.
+    /// The `after` of the next page; null on the last one.
     pub(crate) next: Option<Uuid>,
 }
 
@@ -91,7 +91,7 @@ pub(crate) struct NewWallets {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct WalletPage {
+pub(crate) struct WalletQuery {
     #[serde(default = "default_limit")]
     pub(crate) limit: usize,
     #[serde(default)]
@@ -100,7 +100,7 @@ pub(crate) struct WalletPage {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct TransactionPage {
+pub(crate) struct TransactionQuery {
     pub(crate) wallet: Uuid,
     #[serde(default = "default_limit")]
     pub(crate) limit: usize,
@@ -110,7 +110,7 @@ pub(crate) struct TransactionPage {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Send {
+pub(crate) struct TransferRequest {
     pub(crate) from: Uuid,
     pub(crate) to: Uuid,
     pub(crate) asset: Asset,
@@ -133,11 +133,11 @@ pub(crate) struct QuoteQuery {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Swap {
+pub(crate) struct SwapRequest {
     pub(crate) from: Uuid,
     pub(crate) to: Uuid,
     pub(crate) amount: i64,
-    /// Refuse the swap when the price has moved and less than this would arrive.
+    /// Refuses the swap if the price has moved so that less than this would arrive.
     #[serde(default)]
     pub(crate) min_received: i64,
 }
@@ -154,7 +154,7 @@ impl Asset {
         }
     }
 
-    /// How many minor units one whole unit has.
+    /// The minor units of one whole unit.
     pub(crate) const fn minor_units(self) -> i128 {
         match self {
             Self::Btc => 100_000_000,
@@ -188,12 +188,12 @@ impl Chain {
     }
 }
 
-/// Whether an amount is neither below the least one nor too large.
+/// Refuses an amount outside `least` to `MAX_AMOUNT`.
 pub(crate) fn check_amount(amount: i64, least: i64) -> Result<(), ApiError> {
     if (least..=MAX_AMOUNT).contains(&amount) { Ok(()) } else { Err(ApiError::BadAmount { least }) }
 }
 
-/// A number of items to answer with, or to create at once.
+/// Refuses a number of items for one page or one batch that is outside 1 to `MAX_ITEMS`.
 pub(crate) fn checked_count(count: usize) -> Result<usize, ApiError> {
     if (1..=MAX_ITEMS).contains(&count) { Ok(count) } else { Err(ApiError::BadCount(count)) }
 }
@@ -202,43 +202,43 @@ fn default_limit() -> usize {
     20
 }
 
-/// `Secret` is no `Deserialize`, so that no secret is parsed by accident; here it is meant.
+/// `Secret` is not `Deserialize`, so that no secret is parsed by accident.
 fn secret<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Secret<String>>, D::Error> {
     Ok(Option::<String>::deserialize(input)?.map(Secret::new))
 }
 
-impl Shape for NewWallet {
+impl RequestInput for NewWallet {
     const ALLOWED: &str = "chain (bitcoin, ethereum, solana), asset (BTC, ETH, SOL, USDC), \
         optional opening_balance (integer), optional mnemonic (string)";
 }
 
-impl Shape for NewWallets {
+impl RequestInput for NewWallets {
     const ALLOWED: &str = "wallets, an array of 1 to 100 objects with chain (bitcoin, ethereum, solana), \
         asset (BTC, ETH, SOL, USDC), optional opening_balance (integer), optional mnemonic (string)";
 }
 
-impl Shape for WalletPage {
+impl RequestInput for WalletQuery {
     const ALLOWED: &str = "limit (1 to 100, default 20), after (`next` of the page before)";
 }
 
-impl Shape for TransactionPage {
+impl RequestInput for TransactionQuery {
     const ALLOWED: &str = "wallet (its id), limit (1 to 100, default 20), after (`next` of the page before)";
 }
 
-impl Shape for Send {
+impl RequestInput for TransferRequest {
     const ALLOWED: &str =
         "from (wallet id), to (wallet id), asset (BTC, ETH, SOL, USDC), amount (integer, minor units)";
 }
 
-impl Shape for GasQuery {
+impl RequestInput for GasQuery {
     const ALLOWED: &str = "chain (bitcoin, ethereum, solana)";
 }
 
-impl Shape for QuoteQuery {
+impl RequestInput for QuoteQuery {
     const ALLOWED: &str = "from (BTC, ETH, SOL, USDC), to (another of these), amount (integer, minor units of `from`)";
 }
 
-impl Shape for Swap {
+impl RequestInput for SwapRequest {
     const ALLOWED: &str = "from (wallet id), to (wallet id), amount (integer, minor units of the asset of `from`), \
         optional min_received (integer)";
 }

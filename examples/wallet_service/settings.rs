@@ -1,11 +1,10 @@
+use crate::chain::ChainSettings;
+use ironcore_telemetry::Secret;
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
-use ironcore_telemetry::Secret;
-
-use crate::chain::ChainSettings;
-
-/// What the environment says. Telemetry reads its own variables (`OTEL_*`) in `init`.
+/// The settings of the service, from the environment. Telemetry reads its own variables (`OTEL_*`) in `init`.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `LISTEN`: where to serve, default `127.0.0.1:8080`; port 0 picks a free one.
@@ -17,12 +16,19 @@ pub struct Settings {
 }
 
 /// A variable whose value cannot be used.
-#[derive(Debug, thiserror::Error, PartialEq)]
+#[derive(thiserror::Error, PartialEq)]
 #[error("{name} is {value}; allowed: {allowed}")]
 pub struct SettingsError {
     name: &'static str,
     value: String,
     allowed: &'static str,
+}
+
+/// The message, as `main` prints an error by its `Debug`.
+impl fmt::Debug for SettingsError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
 }
 
 impl Settings {
@@ -74,13 +80,13 @@ fn parsed<T: FromStr>(
     name: &'static str,
     default: T,
     allowed: &'static str,
-    holds: impl Fn(&T) -> bool,
+    is_allowed: impl Fn(&T) -> bool,
 ) -> Result<T, SettingsError> {
     let Some(value) = var(name) else {
         return Ok(default);
     };
     match value.trim().parse() {
-        Ok(parsed) if holds(&parsed) => Ok(parsed),
+        Ok(parsed) if is_allowed(&parsed) => Ok(parsed),
         _ => Err(SettingsError { name, value: format!("{value:?}"), allowed }),
     }
 }
@@ -110,15 +116,15 @@ const SQLITE_PARAMETERS: &str = "mode, cache, immutable, vfs";
 const POSTGRES_PARAMETERS: &str = "sslmode, sslrootcert, sslcert, sslkey, host, hostaddr, port, dbname, user, password, \
     application_name, options, options[search_path], options[statement_timeout], statement-cache-capacity";
 
-/// A parameter that sqlx does not know: it would log it together with its value.
+/// A parameter that sqlx does not know: sqlx would log it with its value, which may be a secret.
 fn unknown_parameter(url: &str, known: &str) -> Option<String> {
     let (_, query) = url.split_once('?')?;
     let query = query.split('#').next().unwrap_or_default();
     let keys = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default());
     let unknown = keys.filter(|key| !key.is_empty()).find(|key| !known.split(", ").any(|known| known == *key));
-    // A ; does not part parameters: what follows it would be quoted as a part of a bad value.
+    // A `;` does not separate parameters: sqlx would quote what follows it as part of a bad value.
     let unknown = unknown.or_else(|| query.contains(';').then_some(";"))?;
-    // With an @ behind the ?, all this may be the second half of a password that should have been written with %3F.
+    // With an `@` behind the `?`, all of it may be the second half of a password whose `?` should have been `%3F`.
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-[]".contains(c);
     if query.contains('@') || !unknown.chars().all(plain) {
         return Some("that is not shown, it may be part of a password".to_owned());
@@ -131,7 +137,7 @@ mod tests {
     use super::*;
 
     fn with(name: &'static str, value: &'static str) -> Result<Settings, SettingsError> {
-        Settings::read(|asked| (asked == name).then(|| value.to_owned()))
+        Settings::read(|variable| (variable == name).then(|| value.to_owned()))
     }
 
     fn refusal(name: &'static str, value: &'static str) -> String {
@@ -147,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_named_with_what_is_allowed() {
+    fn a_bad_variable_is_an_error_that_lists_the_allowed_values() {
         assert_eq!(
             refusal("LISTEN", "8080"),
             r#"LISTEN is "8080"; allowed: an IP address with a port, such as 127.0.0.1:8080"#
@@ -168,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_that_sqlx_would_log_is_refused_by_its_name_alone() {
+    fn a_parameter_that_sqlx_would_log_is_refused_and_only_its_name_is_shown() {
         let message = refusal("DATABASE_URL", "postgres://u@h/db?sslpassword=hunter2");
         assert!(message.contains("the parameter `sslpassword`;"), "{message}");
         assert!(!message.contains("hunter2"), "{message}");

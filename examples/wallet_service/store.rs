@@ -1,13 +1,11 @@
 //! Wallets and transactions in `SQLite` or `PostgreSQL`, through one set of statements.
 
-use std::time::Duration;
-
+use crate::model::{Asset, Chain, MAX_AMOUNT, Transaction, User, Wallet};
 use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{Any, AnyPool, Row, SqlSafeStr, Transaction as DbTransaction};
+use std::time::Duration;
 use uuid::Uuid;
-
-use crate::model::{Asset, Chain, MAX_AMOUNT, Transaction, User, Wallet};
 
 /// The database of the service; clones share one pool.
 #[derive(Clone, Debug)]
@@ -16,7 +14,8 @@ pub struct Store {
     system: &'static str,
 }
 
-/// What the store refused, or why it could not answer.
+/// What the store refused, or why it could not answer. The message of an error of the database is part of ours, as it
+/// holds its own sources: none of these has a `source()`.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The paying wallet holds too little; nothing was changed.
@@ -28,15 +27,15 @@ pub enum StoreError {
     /// The address is in use on this chain, for this asset.
     #[error("address taken")]
     AddressTaken,
-    /// No connection or no lock in time, or a conflict that the database resolved against us: worth another try.
-    #[error("the database is unavailable")]
-    Unavailable(#[source] sqlx::Error),
-    /// Everything else that a database can say.
-    #[error("the database failed")]
-    Database(#[source] sqlx::Error),
+    /// No connection or no lock in time, or a conflict that the database resolved against us: a retry may succeed.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(sqlx::Error),
+    /// Any other error of the database.
+    #[error("the database failed: {0}")]
+    Database(sqlx::Error),
     /// The tables could not be brought up to date.
-    #[error("the migration failed")]
-    Migration(#[from] MigrateError),
+    #[error("the migration failed: {0}")]
+    Migration(MigrateError),
 }
 
 impl Store {
@@ -51,17 +50,17 @@ impl Store {
         let in_memory = sqlite && (url.contains(":memory:") || url.contains("mode=memory"));
         let options = AnyPoolOptions::new().acquire_timeout(Duration::from_secs(3));
         let options = if in_memory {
-            // The database lives and dies with its connection: there is one, and it is never retired.
+            // The database lives as long as its connection: there is one, and it is never closed for its age.
             options.min_connections(1).max_connections(1).idle_timeout(None).max_lifetime(None)
         } else {
             options.max_connections(if sqlite { 4 } else { 10 })
         };
         let pool = options.connect(url).await?;
         if sqlite && !in_memory {
-            // Readers and the one writer no longer wait for each other. A second writer waits up to 5 s (sqlx's default).
+            // Readers and the writer no longer wait for each other. A second writer waits up to 5 s (sqlx's default).
             sqlx::query("PRAGMA journal_mode = WAL").execute(&pool).await?;
         }
-        migrator().run(&pool).await?;
+        migrator().run(&pool).await.map_err(StoreError::Migration)?;
         let system = if sqlite { "sqlite" } else { "postgresql" };
         Ok(Self { pool, system })
     }
@@ -74,8 +73,8 @@ impl Store {
     #[tracing::instrument(skip_all, name = "db.ping", fields(otel.kind = "client", db.system.name = self.system))]
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
         // A probe gives up sooner than a request.
-        let asked = sqlx::query("SELECT 1").execute(&self.pool);
-        tokio::time::timeout(Duration::from_secs(1), asked).await.map_err(|_| sqlx::Error::PoolTimedOut)??;
+        let answer = sqlx::query("SELECT 1").execute(&self.pool);
+        tokio::time::timeout(Duration::from_secs(1), answer).await.map_err(|_| sqlx::Error::PoolTimedOut)??;
         Ok(())
     }
 
@@ -116,7 +115,7 @@ impl Store {
         Ok(row.as_ref().map(wallet_of).transpose()?)
     }
 
-    /// Oldest first, those created after `after`.
+    /// The wallets created after `after`, oldest first.
     #[tracing::instrument(skip_all, name = "db.select_wallets", fields(otel.kind = "client", db.system.name = self.system))]
     pub(crate) async fn wallets(&self, after: Option<Uuid>, limit: usize) -> Result<Vec<Wallet>, StoreError> {
         let rows = sqlx::query("SELECT * FROM wallets WHERE id > $1 ORDER BY id LIMIT $2")
@@ -127,7 +126,7 @@ impl Store {
         Ok(rows.iter().map(wallet_of).collect::<Result<_, _>>()?)
     }
 
-    /// Newest first, those made before `after`.
+    /// The transactions of a wallet made before `after`, newest first.
     #[tracing::instrument(skip_all, name = "db.select_transactions", fields(otel.kind = "client", db.system.name = self.system))]
     pub(crate) async fn transactions(
         &self,
@@ -150,12 +149,12 @@ impl Store {
         Ok(rows.iter().map(transaction_of).collect::<Result<_, _>>()?)
     }
 
-    /// Moves the money and writes it down, or does neither.
+    /// Moves the money and records the transaction, or does neither.
     #[tracing::instrument(skip_all, name = "db.transfer", fields(otel.kind = "client", db.system.name = self.system))]
     pub(crate) async fn transfer(&self, transaction: &Transaction) -> Result<(), StoreError> {
         // A write comes first: SQLite then waits for its turn, where a transaction that has read before it writes is refused at once.
         let mut db = self.pool.begin().await?;
-        // Rows are locked in the order of their ids, so that two transfers in opposite directions cannot block each other for ever.
+        // Rows are locked in the order of their ids, so that two transfers in opposite directions cannot deadlock.
         if transaction.from_wallet < transaction.to_wallet {
             debit(&mut db, transaction).await?;
             credit(&mut db, transaction).await?;
@@ -168,7 +167,7 @@ impl Store {
     }
 }
 
-/// The condition stands in the statement, so no other transfer can come between looking and taking.
+/// The condition is part of the statement, so that no other transfer can come between the check and the debit.
 async fn debit(db: &mut DbTransaction<'static, Any>, transaction: &Transaction) -> Result<(), StoreError> {
     let done = sqlx::query("UPDATE wallets SET balance = balance - $1 WHERE id = $2 AND balance >= $1")
         .bind(transaction.amount)
@@ -212,7 +211,7 @@ async fn insert_transaction(db: &mut DbTransaction<'static, Any>, transaction: &
     Ok(())
 }
 
-/// Applied in this order, each once; a change of one that was applied is refused at start, so add a file instead.
+/// Applied in this order, each once. A start with a changed one is refused: add a file instead.
 fn migrator() -> Migrator {
     let files = [
         (1, "wallets", include_str!("migrations/0001_wallets.sql")),
@@ -273,15 +272,15 @@ impl From<sqlx::Error> for StoreError {
         use sqlx::Error as E;
         match &error {
             E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed | E::Io(_) => Self::Unavailable(error),
-            E::Database(said) if said.is_unique_violation() => Self::AddressTaken,
-            E::Database(said) if said.code().is_some_and(|code| is_passing(&code)) => Self::Unavailable(error),
+            E::Database(refusal) if refusal.is_unique_violation() => Self::AddressTaken,
+            E::Database(fault) if fault.code().is_some_and(|code| is_transient(&code)) => Self::Unavailable(error),
             _ => Self::Database(error),
         }
     }
 }
 
-/// Codes of faults that pass.
-fn is_passing(code: &str) -> bool {
+/// Whether a retry may succeed after a fault with this code.
+fn is_transient(code: &str) -> bool {
     // SQLite: busy, locked and their extended forms.
     const SQLITE: [&str; 5] = ["5", "261", "517", "6", "262"];
     // PostgreSQL: serialization failure, deadlock, lock not available, too many connections, stopping, crashed, starting.

@@ -1,10 +1,9 @@
 //! Requests that the service cannot use.
 
+use crate::service::{assert_refused, json_of, service};
 use axum::body::Body;
 use axum::http::Request;
 use serde_json::json;
-
-use crate::service::{assert_refused, json_of, service};
 
 #[tokio::test]
 async fn a_body_that_cannot_be_used_is_refused_with_what_is_allowed() {

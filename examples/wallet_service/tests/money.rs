@@ -1,9 +1,7 @@
-use std::sync::Arc;
-
-use serde_json::json;
-use uuid::Uuid;
-
 use crate::service::{Service, assert_refused, empty_database, service, service_on};
+use serde_json::json;
+use std::sync::Arc;
+use uuid::Uuid;
 
 #[tokio::test]
 async fn a_send_moves_the_amount() {
@@ -60,24 +58,24 @@ async fn a_balance_cannot_grow_past_its_limit() {
 }
 
 #[tokio::test]
-async fn a_send_with_wrong_ends_is_refused() {
+async fn a_send_between_wallets_that_do_not_fit_is_refused() {
     let service = service().await;
     let eth = service.wallet("ethereum", "ETH", 10).await;
     let usdc = service.wallet("ethereum", "USDC", 10).await;
-    let nobody = Uuid::now_v7().to_string();
+    let unknown = Uuid::now_v7().to_string();
     for (from, to, amount, status, code) in [
         (&eth, &usdc, 1, 422, "wrong_asset"),
         (&usdc, &eth, 1, 422, "wrong_asset"),
         (&eth, &eth, 1, 422, "same_ends"),
-        (&eth, &nobody, 1, 404, "unknown_wallet"),
-        (&nobody, &eth, 1, 404, "unknown_wallet"),
+        (&eth, &unknown, 1, 404, "unknown_wallet"),
+        (&unknown, &eth, 1, 404, "unknown_wallet"),
         (&eth, &usdc, 0, 422, "bad_amount"),
         (&eth, &usdc, -5, 422, "bad_amount"),
         (&eth, &usdc, i64::MAX, 422, "bad_amount"),
     ] {
         assert_refused(&service.send(from, to, "ETH", amount).await, status, code);
     }
-    let path = format!("/api/v1/tx?wallet={nobody}");
+    let path = format!("/api/v1/tx?wallet={unknown}");
     assert_refused(&service.get(&path).await, 404, "unknown_wallet");
 }
 
@@ -192,14 +190,14 @@ async fn a_swap_that_cannot_be_done_is_refused_and_nothing_moves() {
     let service = service().await;
     let (eth, usdc) = swap_wallets(&service).await;
     let other = service.wallet("ethereum", "ETH", 0).await;
-    let nobody = Uuid::now_v7().to_string();
+    let unknown = Uuid::now_v7().to_string();
     for (to, amount, least, status, code) in [
         (&usdc, 2_000_000_000, 0, 422, "insufficient_funds"),
         (&usdc, 1_000_000_000, 9_000_000_000_i64, 422, "price_moved"),
         (&usdc, 1_000_000_000_000_000_i64, 0, 422, "insufficient_funds"),
         (&usdc, 0, 0, 422, "bad_amount"),
         (&other, 1, 0, 422, "same_ends"),
-        (&nobody, 1, 0, 404, "unknown_wallet"),
+        (&unknown, 1, 0, 404, "unknown_wallet"),
     ] {
         let swap = json!({ "from": eth, "to": to, "amount": amount, "min_received": least });
         assert_refused(&service.post("/api/v1/swap", &swap).await, status, code);
@@ -214,7 +212,7 @@ async fn swap_wallets(service: &Service) -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_payment_moves_money_like_a_send_and_is_refused_like_one() {
+async fn a_payment_moves_money_and_is_refused_like_a_send() {
     let service = service().await;
     let from = service.wallet("ethereum", "ETH", 100).await;
     let to = service.wallet("ethereum", "ETH", 1).await;
@@ -227,7 +225,7 @@ async fn a_payment_moves_money_like_a_send_and_is_refused_like_one() {
 }
 
 #[tokio::test]
-async fn users_are_registered_without_anything_personal() {
+async fn users_are_registered_without_personal_data() {
     let service = service().await;
     let (status, user) = service.post("/api/v1/users", &json!({})).await;
     assert_eq!(status.as_u16(), 201);

@@ -1,4 +1,4 @@
-//! What the tests share: a service without latency, and requests to it.
+//! Shared by the tests: a service without latency, and requests to it.
 
 use axum::Router;
 use axum::body::Body;
@@ -22,7 +22,7 @@ pub(crate) async fn service() -> Service {
     service_on(&empty_database().await, 0.0).await
 }
 
-/// A service on `url`, with a chain node that drops a share of the calls.
+/// A service on the database at `url`, with a chain node that drops a share of the calls.
 pub(crate) async fn service_on(url: &str, failure_rate: f64) -> Service {
     let store = Store::open(url).await.unwrap();
     let chain = ChainNode::new(ChainSettings { latency_scale: 0.0, failure_rate, ..ChainSettings::default() });

@@ -1,8 +1,7 @@
-//! What clients see when the service itself cannot do its part.
-
-use serde_json::json;
+//! The answers to clients when the database or the chain node is down.
 
 use crate::service::{assert_refused, empty_database, service, service_on};
+use serde_json::json;
 
 #[tokio::test]
 async fn a_chain_node_that_does_not_answer_is_a_502() {
@@ -24,7 +23,7 @@ async fn a_swap_without_a_quote_moves_nothing() {
 }
 
 #[tokio::test]
-async fn an_answer_about_our_own_fault_shows_no_internals() {
+async fn an_answer_after_a_fault_of_the_service_shows_no_internals() {
     let service = service().await;
     service.store.close().await;
     let answer = service.get("/api/v1/wallets").await;

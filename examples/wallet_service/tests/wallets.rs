@@ -1,6 +1,5 @@
-use serde_json::json;
-
 use crate::service::{assert_refused, service};
+use serde_json::json;
 
 #[tokio::test]
 async fn a_created_wallet_is_listed() {
@@ -61,7 +60,7 @@ async fn a_batch_with_one_wallet_that_exists_creates_none() {
 }
 
 #[tokio::test]
-async fn an_asset_must_live_on_the_chain() {
+async fn a_wallet_for_an_asset_that_is_not_on_the_chain_is_refused() {
     let service = service().await;
     let new = json!({ "chain": "bitcoin", "asset": "USDC" });
     let answer = service.post("/api/v1/wallets", &new).await;
@@ -77,7 +76,7 @@ async fn an_opening_balance_below_zero_is_refused() {
 }
 
 #[tokio::test]
-async fn health_answers_while_the_store_does() {
+async fn health_is_ok_while_the_store_answers() {
     let service = service().await;
     let (status, body) = service.get("/health").await;
     assert_eq!((status.as_u16(), &body["status"]), (200, &json!("ok")));

@@ -154,8 +154,8 @@ impl Addresses {
         Self(Port::ALL.into_iter().map(|port| (port, loopback(port.usual()))).collect())
     }
 
-    /// Ports that are free now. Another process can still take one before the server binds it, so a start may have to be
-    /// repeated.
+    /// Ports that are free now. Another process can still take one before the server binds it, so a start may have to
+    /// be repeated.
     ///
     /// # Errors
     /// If loopback has no free port.
@@ -201,8 +201,8 @@ fn free_addresses(count: usize) -> io::Result<Vec<SocketAddr>> {
     held.iter().map(TcpListener::local_addr).collect()
 }
 
-/// Below the range that Linux uses for outgoing connections (from 32768 on), so that no connection takes the port before
-/// its server binds it.
+/// Below the range that Linux uses for outgoing connections (from 32768 on), so that no connection takes the port
+/// before its server binds it.
 const FREE: std::ops::Range<u16> = 16_500..32_500;
 
 /// Each process starts at a different port and goes through the range with a stride that visits every port.

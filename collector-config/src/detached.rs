@@ -1,4 +1,5 @@
-//! The servers that `cargo stack up` leaves running. `down` stops them by pid, if the pid still belongs to the same process.
+//! The servers that `cargo stack up` leaves running. `down` stops them by pid, if the pid still belongs to the same
+//! process.
 
 use crate::addresses::{Addresses, Port, url};
 use crate::error::Error;
@@ -72,7 +73,8 @@ pub fn up(options: &Options) -> Result<State, DetachedError> {
     State::load(&options.name)?.ok_or(DetachedError::Gone)
 }
 
-/// Stops the servers that still run, the last started first, and removes the record. Returns the names of those that ran.
+/// Stops the servers that still run, the last started first, and removes the record. Returns the names of those that
+/// ran.
 ///
 /// # Errors
 /// See [`DetachedError`]; the record is kept after an error.

@@ -1,5 +1,5 @@
-//! An inbox for alerts on this machine: it receives what Alertmanager would post to Slack, `PagerDuty` and webhooks and send
-//! as email. `cargo stack alerts` prints the messages, the demo shows them, the tests read them.
+//! An inbox for alerts on this machine: it receives what Alertmanager would post to Slack, `PagerDuty` and webhooks and
+//! send as email. `cargo stack alerts` prints the messages, the demo shows them, the tests read them.
 
 use crate::query::{Timeout, wait_until};
 use axum::Router;

@@ -2,8 +2,8 @@
 //! ones. The collector, Jaeger, Loki, Prometheus, Alertmanager and the node exporter are built natively from their Go
 //! modules; Postgres, Redis and the other exporters are packages of the operating system.
 //!
-//! `cargo stack` starts and stops them by hand. `cargo demo` and the tests use the same code, so the tests cover what a user
-//! starts.
+//! `cargo stack` starts and stops them by hand. `cargo demo` and the tests use the same code, so the tests cover what a
+//! user starts.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -34,8 +34,8 @@
 //! | [`detached`], [`record`] | what does `cargo stack up` leave running and record? |
 //! | [`interrupt`] | what does a signal do? |
 //!
-//! Processes are found by the pid that was recorded when they were started, never by name. Linux is the tested platform:
-//! a process is identified through `/proc`.
+//! Processes are found by the pid that was recorded when they were started, never by name. Linux is the tested
+//! platform: a process is identified through `/proc`.
 
 pub mod addresses;
 pub mod detached;

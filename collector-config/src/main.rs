@@ -168,7 +168,8 @@ fn available() -> Vec<System> {
         .collect()
 }
 
-/// The programs to build for these systems; without systems: all programs, including the tools that check configuration.
+/// The programs to build for these systems; without systems: all programs, including the tools that check
+/// configuration.
 fn programs(systems: &[System]) -> Vec<Program> {
     if systems.is_empty() {
         Program::ALL.to_vec()

@@ -10,8 +10,8 @@ use std::net::SocketAddr;
 pub enum Pace {
     /// As shipped: scrapes and evaluations every 15 s, waits and windows of minutes.
     Shipped,
-    /// For tests and the demo: scrapes and evaluations every second; waits and windows of rules and routes are divided by
-    /// 30, so that 5 min become 10 s.
+    /// For tests and the demo: scrapes and evaluations every second; waits and windows of rules and routes are divided
+    /// by 30, so that 5 min become 10 s.
     Quick,
 }
 
@@ -31,8 +31,8 @@ pub struct Options {
     pub scrape: Option<SocketAddr>,
     /// The intervals and waits.
     pub pace: Pace,
-    /// Where alerts are delivered, over HTTP and over SMTP. `None`: the ports of `cargo stack alerts`, or, on free ports,
-    /// addresses that nothing listens on.
+    /// Where alerts are delivered, over HTTP and over SMTP. `None`: the ports of `cargo stack alerts`, or, on free
+    /// ports, addresses that nothing listens on.
     pub inbox: Option<(SocketAddr, SocketAddr)>,
     /// More environment variables for the collector; they override the ones that the stack sets.
     pub collector: Vec<(String, String)>,

@@ -1,4 +1,5 @@
-//! Programs from packages of the operating system: Postgres, Redis, and the exporters that are not built from Go modules.
+//! Programs from packages of the operating system: Postgres, Redis, and the exporters that are not built from Go
+//! modules.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

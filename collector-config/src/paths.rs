@@ -46,8 +46,8 @@ pub fn run_dir(name: &str) -> PathBuf {
     target_dir().join("stack").join(name)
 }
 
-/// Whether `name` can be the name of a run folder. The folder is emptied at the start of a run, so the name must not lead
-/// out of `target/stack/`.
+/// Whether `name` can be the name of a run folder. The folder is emptied at the start of a run, so the name must not
+/// lead out of `target/stack/`.
 #[must_use]
 pub fn is_run_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')

@@ -1,4 +1,5 @@
-//! A child process that does not outlive its owner. Its output goes to a log file, and it is stopped by its recorded pid.
+//! A child process that does not outlive its owner. Its output goes to a log file, and it is stopped by its recorded
+//! pid.
 
 use crate::process_id::ProcessId;
 use rustix::process::{Pid, Signal, kill_process};
@@ -116,8 +117,8 @@ impl From<StopSignal> for Signal {
 }
 
 impl Process {
-    /// Starts `command`, which [`command`] has created. Standard error is appended to `log`; `stdout` says where standard
-    /// output goes.
+    /// Starts `command`, which [`command`] has created. Standard error is appended to `log`; `stdout` says where
+    /// standard output goes.
     ///
     /// # Errors
     /// If the log cannot be written or the program cannot be started.
@@ -305,13 +306,14 @@ pub fn command(program: &Path, lifetime: Lifetime) -> Command {
         Lifetime::Scoped => return Command::new(program),
         Lifetime::Detached => Command::new(program),
     };
-    // Not in the terminal's foreground group: Ctrl-C must not end it before its owner stops everything in the right order.
+    // Not in the terminal's foreground group: Ctrl-C must not end it before its owner stops everything in the right
+    // order.
     command.process_group(0);
     command
 }
 
-/// The variables that a child inherits: enough to run, none that configures it. The user's `DATABASE_URL` may point at real
-/// data, and the user's `*_PROXY` and `GOMEMLIMIT` are not meant for these servers.
+/// The variables that a child inherits: enough to run, none that configures it. The user's `DATABASE_URL` may point at
+/// real data, and the user's `*_PROXY` and `GOMEMLIMIT` are not meant for these servers.
 const INHERITED: [&str; 7] = ["PATH", "HOME", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "RUST_BACKTRACE", "LLVM_PROFILE_FILE"];
 
 /// Removes all variables of this process from the environment of a command, except those that every program needs.
@@ -332,8 +334,8 @@ pub fn argument(flag: &str, path: &Path) -> OsString {
     argument
 }
 
-/// Reads standard output to its end on a thread of its own, so that the process is not blocked by a full pipe. A broken pipe
-/// shows as output that is incomplete.
+/// Reads standard output to its end on a thread of its own, so that the process is not blocked by a full pipe. A broken
+/// pipe shows as output that is incomplete.
 pub(crate) fn read_to_end(mut stdout: ChildStdout) -> JoinHandle<Vec<u8>> {
     thread::spawn(move || {
         let mut bytes = Vec::new();

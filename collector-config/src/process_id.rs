@@ -9,8 +9,8 @@ use std::{fs, io, thread};
 
 const POLL: Duration = Duration::from_millis(20);
 
-/// How long the operating system may take to remove a process after SIGKILL. A busy machine, or one that writes a large core dump,
-/// takes seconds.
+/// How long the operating system may take to remove a process after SIGKILL. A busy machine, or one that writes a large
+/// core dump, takes seconds.
 const REMOVAL: Duration = Duration::from_mins(1);
 
 /// Identifies one process uniquely: a pid is reused, a pid with its start time and boot is not.
@@ -50,8 +50,8 @@ impl ProcessId {
         Ok(true)
     }
 
-    /// Kills the process and all its descendants (SIGKILL) and waits until they are gone: if only the parent process of a
-    /// server is killed, its workers may hold its sockets, files and shared memory for a while.
+    /// Kills the process and all its descendants (SIGKILL) and waits until they are gone: if only the parent process of
+    /// a server is killed, its workers may hold its sockets, files and shared memory for a while.
     ///
     /// # Errors
     /// If a signal is refused, or if one of the processes still exists after a minute.

@@ -12,8 +12,8 @@ const SPEEDUP: u64 = 30;
 /// The keys with a wait as their value.
 const WAITS: [&str; 7] =
     ["for: ", "keep_firing_for: ", "group_wait: ", "group_interval: ", "repeat_interval: ", "interval: ", "offset "];
-/// The keys with the time between two scrapes or evaluations as their value. At the quick pace it is a second: less would
-/// overload the exporters.
+/// The keys with the time between two scrapes or evaluations as their value. At the quick pace it is a second: less
+/// would overload the exporters.
 const INTERVALS: [&str; 2] = ["scrape_interval: ", "evaluation_interval: "];
 pub(crate) const QUICK_INTERVAL: &str = "1s";
 

@@ -1,6 +1,6 @@
-//! Alerts with the real programs: the wallet service fails, Prometheus fires, Alertmanager groups, routes and inhibits, and
-//! this process receives what it would send to Slack, `PagerDuty`, SMS and email. The rules and routes are the shipped ones,
-//! with their times divided by 30.
+//! Alerts with the real programs: the wallet service fails, Prometheus fires, Alertmanager groups, routes and inhibits,
+//! and this process receives what it would send to Slack, `PagerDuty`, SMS and email. The rules and routes are the
+//! shipped ones, with their times divided by 30.
 
 mod support;
 

@@ -1,5 +1,5 @@
-//! The real collector between the service and Jaeger: secrets are removed, important traces are kept, and kept traces arrive
-//! even if the collector or Jaeger crashes.
+//! The real collector between the service and Jaeger: secrets are removed, important traces are kept, and kept traces
+//! arrive even if the collector or Jaeger crashes.
 
 mod support;
 

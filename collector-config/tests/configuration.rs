@@ -350,7 +350,8 @@ const CASES: [&str; 6] = [
     "says no data when its series vanish",
 ];
 
-/// Whether it is an alert of Loki. `promtool` cannot evaluate `LogQL`, so `tests/logs.rs` tests these with the real server.
+/// Whether it is an alert of Loki. `promtool` cannot evaluate `LogQL`, so `tests/logs.rs` tests these with the real
+/// server.
 fn is_loki_alert(name: &str) -> bool {
     files("loki/rules", ".yml")
         .iter()

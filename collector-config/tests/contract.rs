@@ -1,6 +1,6 @@
-//! Rules and dashboards against the metrics of the real programs: every metric and label that one of them names must have
-//! series when the whole stack runs and the service is used. This finds what a static check cannot: a wrong suffix or unit, a
-//! renamed label, two sides of a match that never meet.
+//! Rules and dashboards against the metrics of the real programs: every metric and label that one of them names must
+//! have series when the whole stack runs and the service is used. This finds what a static check cannot: a wrong suffix
+//! or unit, a renamed label, two sides of a match that never meet.
 
 mod support;
 

@@ -1,6 +1,6 @@
-//! Log lines with the real programs: the service writes them, the collector reads them, Loki stores them, and their trace id
-//! leads to a trace in Jaeger. A crash of the collector neither loses nor duplicates a line, and too many errors fire an
-//! alert.
+//! Log lines with the real programs: the service writes them, the collector reads them, Loki stores them, and their
+//! trace id leads to a trace in Jaeger. A crash of the collector neither loses nor duplicates a line, and too many
+//! errors fire an alert.
 
 mod support;
 

@@ -1,4 +1,5 @@
-//! An alert from fault to message: a release that cannot reach its chain, failing requests, and what Alertmanager sends.
+//! An alert from fault to message: a release that cannot reach its chain, failing requests, and what Alertmanager
+//! sends.
 
 use crate::client::Client;
 use crate::print_line;

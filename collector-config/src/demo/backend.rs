@@ -1,4 +1,5 @@
-//! The servers that receive the service's telemetry: Jaeger, Prometheus and Alertmanager, or a receiver in this process.
+//! The servers that receive the service's telemetry: Jaeger, Prometheus and Alertmanager, or a receiver in this
+//! process.
 
 use crate::containers::Containers;
 use crate::mode::{self, Mode};

@@ -94,8 +94,8 @@ pub(crate) fn alert(
     Ok(service)
 }
 
-/// Sends a request to every endpoint, including one that is refused, and finally the swap that is shown. Returns the time
-/// of the swap in seconds since 1970.
+/// Sends a request to every endpoint, including one that is refused, and finally the swap that is shown. Returns the
+/// time of the swap in seconds since 1970.
 pub(crate) fn drive(service: &Service) -> Result<f64, Box<dyn Error>> {
     eprintln!("sending requests");
     let client = Client::new(service.url());
@@ -116,7 +116,8 @@ pub(crate) fn drive(service: &Service) -> Result<f64, Box<dyn Error>> {
     Ok(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs_f64())
 }
 
-/// Waits for the trace, the metrics and the log lines of the request and prints them, or where to look for missing ones.
+/// Waits for the trace, the metrics and the log lines of the request and prints them, or where to look for missing
+/// ones.
 pub(crate) fn show(
     service: &Service,
     backend: &Backend,

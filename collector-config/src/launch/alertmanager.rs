@@ -9,8 +9,8 @@ use crate::run_config::{self, RunConfig};
 use std::fs;
 use std::path::Path;
 
-/// Alertmanager expands no variables, so it reads a run copy. In it every receiver points at the inbox on this machine, so
-/// that a local stack never pages the people on call.
+/// Alertmanager expands no variables, so it reads a run copy. In it every receiver points at the inbox on this machine,
+/// so that a local stack never pages the people on call.
 pub(super) fn launch(start: &Start<'_>) -> Result<Launch, Error> {
     let shipped = paths::config_dir().join("alertmanager");
     let folder = start.folder.join("alertmanager");
@@ -56,8 +56,8 @@ fn ensure_local(config: &str) -> Result<(), Error> {
     }
 }
 
-/// Writes a file for each secret that the configuration names: for a URL, the path of that name at the inbox; for anything
-/// else, a placeholder.
+/// Writes a file for each secret that the configuration names: for a URL, the path of that name at the inbox; for
+/// anything else, a placeholder.
 fn write_secrets(config: &str, folder: &Path, inbox: &str) -> Result<(), Error> {
     for name in secrets(config) {
         let content = match name.strip_suffix("_url") {

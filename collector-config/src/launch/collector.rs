@@ -7,8 +7,8 @@ use crate::paths;
 use crate::process::argument;
 use crate::system::System;
 
-/// Without it the file reader records a line as read before the queue has stored it on disk, and a crash loses the lines in
-/// between.
+/// Without it the file reader records a line as read before the queue has stored it on disk, and a crash loses the
+/// lines in between.
 const SYNCHRONOUS_LOG_READER: &str = "--feature-gates=stanza.synchronousLogEmitter";
 
 /// The collector expands variables in its configuration, so it reads the shipped layers themselves.

@@ -9,8 +9,8 @@ use crate::process::argument;
 use crate::run_config::{QUICK_INTERVAL, RunConfig};
 use crate::system::System;
 
-/// Loki expands variables in its configuration, so it reads the shipped file itself. Its rules contain times, so it reads
-/// run copies of them.
+/// Loki expands variables in its configuration, so it reads the shipped file itself. Its rules contain times, so it
+/// reads run copies of them.
 pub(super) fn launch(start: &Start<'_>) -> Result<Launch, Error> {
     let shipped = paths::config_dir().join("loki");
     let folder = start.folder.join("loki");

@@ -163,7 +163,8 @@ fn home(start: &Start<'_>, user: &User) -> Result<Home, Error> {
     let (folder, scratch) = if user.is_current() || is_reachable_by_all(&start.folder) {
         (inside, None)
     } else {
-        // Not TMPDIR, which may be closed to that user, too. The name is random, so that no other user can have created it.
+        // Not TMPDIR, which may be closed to that user, too. The name is random, so that no other user can have created
+        // it.
         let folder = PathBuf::from(format!("/tmp/ironcore-telemetry-{:032x}", random()?));
         fs::write(&note, folder.as_os_str().as_encoded_bytes()).map_err(io_error("write", &note))?;
         (folder.clone(), Some(folder))

@@ -29,7 +29,8 @@ pub(super) fn launch(start: &Start<'_>) -> Result<Launch, Error> {
     if start.options.pace == Pace::Quick {
         // By default it reloads its targets every 5 s, also at its start, which is slow when it scrapes every second.
         command.arg("--scrape.discovery-reload-interval=1s");
-        // By default it sends a firing alert again every minute, which is longer than the group interval of a quick route.
+        // By default it sends a firing alert again every minute, which is longer than the group interval of a quick
+        // route.
         command.arg("--rules.alert.resend-delay=2s");
     }
     Ok(Launch::new(command, format!("{}/-/ready", url(address)), url(address)))

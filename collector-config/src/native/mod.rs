@@ -1,7 +1,7 @@
 //! Builds the servers from their Go modules, once for each version, into the user's cache folder.
 //!
-//! A binary in the cache is used as it is: Go is not called, nor is the network. The versions are those of the images in
-//! `compose.yaml`.
+//! A binary in the cache is used as it is: Go is not called, nor is the network. The versions are those of the images
+//! in `compose.yaml`.
 
 mod go;
 mod packages;

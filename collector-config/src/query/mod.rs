@@ -61,8 +61,9 @@ pub struct Timeout {
     pub last: Option<String>,
 }
 
-/// Calls `attempt` every `poll` until it returns a value, for at most `timeout`. An error does not end the wait, as a server
-/// may still be starting; the last one is part of the [`Timeout`]. A signal after [`interrupt::catch`] ends the wait.
+/// Calls `attempt` every `poll` until it returns a value, for at most `timeout`. An error does not end the wait, as a
+/// server may still be starting; the last one is part of the [`Timeout`]. A signal after [`interrupt::catch`] ends the
+/// wait.
 ///
 /// # Errors
 /// [`Timeout`], with `awaited` in its message.

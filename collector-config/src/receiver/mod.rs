@@ -58,8 +58,8 @@ impl Receiver {
             };
             tokio::select! {
                 _ = axum::serve(listener, router) => {}
-                // Both a value and a dropped sender mean the end. It is not graceful, as exporters keep their connections
-                // open.
+                // Both a value and a dropped sender mean the end. It is not graceful, as exporters keep their
+                // connections open.
                 _ = stopped => {}
             }
         };

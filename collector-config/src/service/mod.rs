@@ -60,7 +60,8 @@ pub struct ServiceOptions {
     /// Its output goes to `target/stack/<name>/`; letters, digits, `_` and `-`. It may be the name of a
     /// [`Stack`](crate::Stack), which must be started first, as it empties the folder.
     pub name: String,
-    /// Where spans are sent; `None`: nowhere (`OTEL_TRACES_EXPORTER=none`). Log lines go to standard output in either case.
+    /// Where spans are sent; `None`: nowhere (`OTEL_TRACES_EXPORTER=none`). Log lines go to standard output in either
+    /// case.
     pub otlp_endpoint: Option<String>,
     /// The protocol for spans.
     pub protocol: Protocol,
@@ -207,8 +208,8 @@ impl Service {
         self.process.check()
     }
 
-    /// Stops it (SIGTERM) and waits for its end; after 20 s it is killed, which the status shows. After that, all its log
-    /// lines are in [`log_file`](Self::log_file).
+    /// Stops it (SIGTERM) and waits for its end; after 20 s it is killed, which the status shows. After that, all its
+    /// log lines are in [`log_file`](Self::log_file).
     ///
     /// # Errors
     /// If the operating system refuses to signal or to wait.

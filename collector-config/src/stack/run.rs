@@ -100,7 +100,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Starts all servers at the same time. A process stops when it is dropped, so no server keeps running after an error.
+    /// Starts all servers at the same time. A process stops when it is dropped, so no server keeps running after an
+    /// error.
     fn start_on(&self, addresses: &Addresses, on_spawn: &OnSpawn<'_>) -> Result<Servers, Error> {
         self.empty_folder()?;
         let mut servers = Servers::default();

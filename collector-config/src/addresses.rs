@@ -5,28 +5,28 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Which ports the servers take.
+/// Which ports the servers listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ports {
     /// The usual ones (OTLP 4317 and 4318, Jaeger 16686, Prometheus 9090, …), as in the configuration files.
     Usual,
-    /// Free ones: any number of stacks run side by side.
+    /// Free ones, so that any number of stacks can run side by side.
     Free,
 }
 
-/// What is listened for. The order is that of the table in the README.
+/// What a listening port is for, in the order of the table in the README.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Port {
-    /// OTLP over gRPC, where services send to: the collector's, or Jaeger's where there is no collector.
+    /// OTLP over gRPC, where services send: the collector's, or Jaeger's if there is no collector.
     OtlpGrpc,
-    /// OTLP over HTTP, likewise.
+    /// OTLP over HTTP, where services send.
     OtlpHttp,
     /// The collector's health check.
     CollectorHealth,
     /// The collector's own metrics.
     CollectorMetrics,
-    /// The metrics that the collector makes of spans.
+    /// The metrics that the collector derives from spans.
     CollectorSpanMetrics,
     /// Jaeger behind the collector: OTLP over gRPC.
     JaegerOtlpGrpc,
@@ -46,9 +46,9 @@ pub enum Port {
     Prometheus,
     /// Alertmanager's page and API.
     Alertmanager,
-    /// Where alerts are sent to, over HTTP: `cargo stack alerts`.
+    /// The inbox for alerts over HTTP: `cargo stack alerts`.
     Inbox,
-    /// Where alerts are sent to, over SMTP: `cargo stack alerts`.
+    /// The inbox for alerts over SMTP: `cargo stack alerts`.
     InboxMail,
     /// Loki's API.
     Loki,
@@ -56,22 +56,22 @@ pub enum Port {
     LokiGrpc,
     /// The node exporter's page.
     Node,
-    /// Postgres. Not its usual 5432, which is often somebody's.
+    /// Postgres. Not 5432, which is often taken by another Postgres.
     Postgres,
     /// The Postgres exporter's page.
     PostgresExporter,
-    /// Redis. Not its usual 6379, which is often somebody's.
+    /// Redis. Not 6379, which is often taken by another Redis.
     Redis,
     /// The Redis exporter's page.
     RedisExporter,
     /// The blackbox exporter's page.
     Blackbox,
-    /// The service's `/metrics`: where it is scraped, not ours to take.
+    /// The service's `/metrics`. The service listens there, not the stack.
     Service,
 }
 
 impl Port {
-    /// All of them.
+    /// All ports.
     pub const ALL: [Self; 25] = [
         Self::OtlpGrpc,
         Self::OtlpHttp,
@@ -100,15 +100,15 @@ impl Port {
         Self::Service,
     ];
 
-    /// The number that the configuration files have.
+    /// The number in the configuration files.
     #[must_use]
     pub fn usual(self) -> u16 {
         self.entry().0
     }
 
-    /// What it is for, in words.
+    /// What the port is for, for messages.
     #[must_use]
-    pub fn what(self) -> &'static str {
+    pub fn purpose(self) -> &'static str {
         self.entry().1
     }
 
@@ -148,14 +148,14 @@ impl Port {
 pub struct Addresses(BTreeMap<Port, SocketAddr>);
 
 impl Addresses {
-    /// As in the configuration files.
+    /// The ports of the configuration files.
     #[must_use]
     pub fn usual() -> Self {
         Self(Port::ALL.into_iter().map(|port| (port, loopback(port.usual()))).collect())
     }
 
-    /// Ports that are free now. Another process can still take one before the server does, so a start may have to be
-    /// repeated.
+    /// Ports that are free now. Another process can still take one before the server binds it, so a start may have to
+    /// be repeated.
     ///
     /// # Errors
     /// If loopback has no free port.
@@ -164,23 +164,26 @@ impl Addresses {
         Ok(Self(Port::ALL.into_iter().zip(free).collect()))
     }
 
-    /// The address of a port.
+    /// The address that a server listens on.
     #[must_use]
-    pub fn of(&self, port: Port) -> SocketAddr {
+    pub fn address(&self, port: Port) -> SocketAddr {
         self.0.get(&port).copied().unwrap_or_else(|| loopback(port.usual()))
     }
 
-    /// With another address for a port.
+    /// Replaces the address of a port.
     #[must_use]
     pub fn with(mut self, port: Port, address: SocketAddr) -> Self {
         self.0.insert(port, address);
         self
     }
 
-    /// The first of `ports` on which somebody else listens already.
+    /// The first of `ports` that another program listens on.
     #[must_use]
     pub fn taken(&self, ports: impl IntoIterator<Item = Port>) -> Option<(SocketAddr, Port)> {
-        ports.into_iter().map(|port| (self.of(port), port)).find(|(address, _)| TcpListener::bind(address).is_err())
+        ports
+            .into_iter()
+            .map(|port| (self.address(port), port))
+            .find(|(address, _)| TcpListener::bind(address).is_err())
     }
 }
 
@@ -192,24 +195,24 @@ pub fn free_address() -> io::Result<SocketAddr> {
     bind_free()?.local_addr()
 }
 
-/// All ports are held until the last one is found: else the same could be given twice.
+/// All listeners are held until the last port is found; otherwise the same port could be returned twice.
 fn free_addresses(count: usize) -> io::Result<Vec<SocketAddr>> {
     let held: Vec<_> = (0..count).map(|_| bind_free()).collect::<io::Result<_>>()?;
     held.iter().map(TcpListener::local_addr).collect()
 }
 
-/// Below the range that Linux gives to outgoing connections (from 32768 on): such a port is not lost to a neighbour's
-/// connection before its server binds it.
+/// Below the range that Linux uses for outgoing connections (from 32768 on), so that no connection takes the port
+/// before its server binds it.
 const FREE: std::ops::Range<u16> = 16_500..32_500;
 
-/// Each process begins at a place of its own and goes through the range with a stride that meets every port.
+/// Each process starts at a different port and goes through the range with a stride that visits every port.
 fn bind_free() -> io::Result<TcpListener> {
     const STRIDE: usize = 7_919;
     static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let place = std::process::id() as usize * 97;
+    let first = std::process::id() as usize * 97;
     for _ in FREE {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);
-        let offset = (place + step * STRIDE) % FREE.len();
+        let offset = (first + step * STRIDE) % FREE.len();
         let port = FREE.start + u16::try_from(offset).unwrap_or_default();
         if let Ok(listener) = TcpListener::bind(loopback(port)) {
             return Ok(listener);
@@ -240,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn no_usual_port_is_claimed_twice() {
+    fn usual_ports_are_distinct() {
         let usual: HashSet<_> = Port::ALL.map(Port::usual).into();
         assert_eq!(usual.len(), Port::ALL.len());
     }
@@ -250,14 +253,14 @@ mod tests {
         let readme = include_str!("../README.md");
         for port in Port::ALL {
             let row = format!("\n| {} | ", port.usual());
-            assert!(readme.contains(&row), "{} ({})", port.usual(), port.what());
+            assert!(readme.contains(&row), "{} ({})", port.usual(), port.purpose());
         }
     }
 
     #[test]
-    fn a_taken_port_is_named_with_its_use() {
+    fn a_taken_port_is_reported_with_its_purpose() {
         let listener = TcpListener::bind(loopback(0)).unwrap();
-        // Port 0 is whichever is free: one that was free may be a neighbour's by now.
+        // Port 0 can always be bound; a port that was free a moment ago may be taken by now.
         let addresses = Addresses::usual()
             .with(Port::Prometheus, loopback(0))
             .with(Port::JaegerQuery, listener.local_addr().unwrap());
@@ -266,6 +269,6 @@ mod tests {
             Some((listener.local_addr().unwrap(), Port::JaegerQuery))
         );
         assert_eq!(addresses.taken([Port::Prometheus]), None);
-        assert_eq!(Port::JaegerQuery.what(), "Jaeger, query");
+        assert_eq!(Port::JaegerQuery.purpose(), "Jaeger, query");
     }
 }

@@ -1,4 +1,5 @@
-//! What `cargo stack up` leaves running, and how `down` ends it: by pid, if it is still the same process.
+//! The servers that `cargo stack up` leaves running. `down` stops them by pid, if the pid still belongs to the same
+//! process.
 
 use crate::addresses::{Addresses, Port, url};
 use crate::error::Error;
@@ -17,23 +18,23 @@ pub const NAME: &str = "up";
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DetachedError {
-    /// It could not be started.
+    /// The stack could not be started.
     #[error(transparent)]
     Start(#[from] Error),
-    /// Its record could not be read, written or removed.
+    /// The record could not be read, written or removed.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// Its record has gone while it was starting.
-    #[error("the record of the stack has gone: another `cargo stack` has ended it")]
+    /// The record was removed while the stack was starting.
+    #[error("the record of the stack is missing: another `cargo stack` has stopped the servers")]
     Gone,
     /// A server could not be signalled.
-    #[error("cannot end {name} (pid {pid}): {source}")]
+    #[error("cannot stop {name} (pid {pid})")]
     Signal {
         /// The server.
         name: String,
         /// Its pid.
         pid: u32,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// There is no `/proc`.
@@ -46,22 +47,22 @@ pub enum DetachedError {
     },
 }
 
-/// Starts a stack that stays, and records it.
+/// Starts a stack that outlives this process, and records it.
 ///
 /// # Errors
-/// See [`DetachedError`]. Nothing is left running then.
+/// See [`DetachedError`]. No server is left running after an error.
 pub fn up(options: &Options) -> Result<State, DetachedError> {
-    // Before anything is built. It is asked again under the lock of the run folder.
-    record::not_running(&options.name)?;
+    // Checked before anything is built, and again under the lock of the run folder.
+    record::ensure_not_running(&options.name)?;
     let options = Options { detached: true, ..options.clone() };
-    let note = |addresses: &Addresses, servers: &[stack::Server]| {
-        // After each spawn: whatever ends us before the next one, `down` knows what runs.
-        state_of(addresses, servers)
+    let record_spawn = |addresses: &Addresses, servers: &[stack::Server]| {
+        // After each spawn, so that `down` finds every server even if this process dies before the next one.
+        recorded_state(addresses, servers)
             .and_then(|state| Ok(state.write(&options.name)?))
             .map_err(|error| Error::NotRecorded(Box::new(error)))
     };
-    if let Err(error) = Stack::start_noting(&options, &note) {
-        // A record of what does not run would be read as a stack that has died. Not so if another `up` has the name.
+    if let Err(error) = Stack::start_observed(&options, &record_spawn) {
+        // A record without running servers would look like a crashed stack. Another `up` of this name keeps its record.
         if let Ok(Some(state)) = State::load(&options.name)
             && state.running().next().is_none()
         {
@@ -72,10 +73,11 @@ pub fn up(options: &Options) -> Result<State, DetachedError> {
     State::load(&options.name)?.ok_or(DetachedError::Gone)
 }
 
-/// Stops what still runs, the last started first, and removes the record. Returns the names of those that ran.
+/// Stops the servers that still run, the last started first, and removes the record. Returns the names of those that
+/// ran.
 ///
 /// # Errors
-/// See [`DetachedError`]; the record stays then.
+/// See [`DetachedError`]; the record is kept after an error.
 pub fn down(state: State, name: &str) -> Result<Vec<String>, DetachedError> {
     let mut stopped = Vec::new();
     for server in state.servers.into_iter().rev() {
@@ -89,11 +91,11 @@ pub fn down(state: State, name: &str) -> Result<Vec<String>, DetachedError> {
     Ok(stopped)
 }
 
-fn state_of(addresses: &Addresses, servers: &[stack::Server]) -> Result<State, DetachedError> {
+fn recorded_state(addresses: &Addresses, servers: &[stack::Server]) -> Result<State, DetachedError> {
     let server = |server: &stack::Server| {
         let (name, pid) = (server.process.name().to_owned(), server.process.pid());
         Ok(Server {
-            id: ProcessId::of(pid).ok_or_else(|| DetachedError::NoProc { name: name.clone(), pid })?,
+            id: ProcessId::from_pid(pid).ok_or_else(|| DetachedError::NoProc { name: name.clone(), pid })?,
             name,
             url: server.url.clone(),
             health: server.health.clone(),
@@ -104,7 +106,7 @@ fn state_of(addresses: &Addresses, servers: &[stack::Server]) -> Result<State, D
     };
     Ok(State {
         servers: servers.iter().map(server).collect::<Result<_, DetachedError>>()?,
-        otlp_grpc_url: url(addresses.of(Port::OtlpGrpc)),
-        otlp_http_url: url(addresses.of(Port::OtlpHttp)),
+        otlp_grpc_url: url(addresses.address(Port::OtlpGrpc)),
+        otlp_http_url: url(addresses.address(Port::OtlpHttp)),
     })
 }

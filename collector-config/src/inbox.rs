@@ -1,5 +1,5 @@
-//! Where alerts arrive on this machine: what Alertmanager posts to Slack, to the pager and to webhooks, and what it sends
-//! as email. `cargo stack alerts` prints it, the demo shows it, the tests read it.
+//! An inbox for alerts on this machine: it receives what Alertmanager would post to Slack, `PagerDuty` and webhooks and
+//! send as email. `cargo stack alerts` prints the messages, the demo shows them, the tests read them.
 
 use crate::query::{Timeout, wait_until};
 use axum::Router;
@@ -21,19 +21,19 @@ const POLL: Duration = Duration::from_millis(50);
 /// How large one message may be.
 const LIMIT: usize = 1 << 20;
 
-/// One message of Alertmanager.
+/// One message from Alertmanager.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
     /// The path it was posted to, such as `slack_api`, `pagerduty`, `sms_webhook`; `email` if it came over SMTP.
     pub channel: String,
     /// The query of the address that it was posted to: an SMS gateway takes its text from there.
     pub query: String,
-    /// What was posted, as JSON; of an email, a string with its headers and text.
+    /// The posted body as JSON; for an email, a string with its headers and text.
     pub body: Value,
 }
 
 impl Message {
-    /// The whole of its body, as text.
+    /// The body as text.
     #[must_use]
     pub fn text(&self) -> String {
         self.body.as_str().map_or_else(|| self.body.to_string(), ToOwned::to_owned)
@@ -53,16 +53,16 @@ pub struct Inbox {
 type Messages = Arc<Mutex<Vec<Message>>>;
 
 impl Inbox {
-    /// On free ports.
+    /// Listens on free ports.
     ///
     /// # Errors
-    /// If it cannot listen.
+    /// If it cannot listen there.
     pub fn start() -> io::Result<Self> {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Self::start_on(any, any)
     }
 
-    /// On these addresses, for messages over HTTP and over SMTP.
+    /// Listens on these addresses for messages over HTTP and over SMTP.
     ///
     /// # Errors
     /// If it cannot listen there.
@@ -85,13 +85,13 @@ impl Inbox {
         Ok(Self { http: addresses.0, mail: addresses.1, messages, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Where messages are posted to.
+    /// The address for messages over HTTP.
     #[must_use]
     pub fn http(&self) -> SocketAddr {
         self.http
     }
 
-    /// Where emails are sent to.
+    /// The address for messages over SMTP.
     #[must_use]
     pub fn mail(&self) -> SocketAddr {
         self.mail
@@ -103,7 +103,7 @@ impl Inbox {
         self.messages_after(0)
     }
 
-    /// Those after the first `count`.
+    /// The messages after the first `count`.
     #[must_use]
     pub fn messages_after(&self, count: usize) -> Vec<Message> {
         lock(&self.messages).iter().skip(count).cloned().collect()
@@ -112,7 +112,7 @@ impl Inbox {
     /// The first message of a channel whose text contains all of `parts`, within `timeout`.
     ///
     /// # Errors
-    /// [`Timeout`], with the channels of what has come instead.
+    /// [`Timeout`], with the channels of the messages that have arrived instead.
     pub fn wait_for(&self, channel: &str, parts: &[&str], timeout: Duration) -> Result<Message, Timeout> {
         let what = format!("a message on {channel} with {parts:?}");
         wait_until(timeout, POLL, what, || {
@@ -134,15 +134,15 @@ impl Inbox {
 
 impl Drop for Inbox {
     fn drop(&mut self) {
-        // A thread that has ended by itself has nobody to tell.
+        // The thread may have ended by itself, and then no longer receives.
         let _ = self.stop.take().map(|stop| stop.send(()));
         let _ = self.thread.take().map(thread::JoinHandle::join);
     }
 }
 
 async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("{address}: {error}"));
-    TcpListener::bind(address).await.map_err(named)
+    let with_address = |error: io::Error| io::Error::new(error.kind(), format!("{address}: {error}"));
+    TcpListener::bind(address).await.map_err(with_address)
 }
 
 async fn serve_http(listener: TcpListener, messages: Messages) {
@@ -153,7 +153,7 @@ async fn serve_http(listener: TcpListener, messages: Messages) {
                 let body = serde_json::from_slice(&body).unwrap_or_else(|_| String::from_utf8_lossy(&body).into());
                 let query = query.unwrap_or_default();
                 lock(&messages).push(Message { channel, query, body });
-                // Slack and PagerDuty are both content with it.
+                // Slack and PagerDuty both accept this answer.
                 (StatusCode::OK, "ok")
             }),
         )
@@ -169,12 +169,12 @@ async fn serve_mail(listener: TcpListener, messages: Messages) {
             Ok((stream, _)) => {
                 let messages = Arc::clone(&messages);
                 tokio::spawn(async move {
-                    // A conversation that breaks off is a message that has not come.
-                    let _ = converse(stream, &messages).await;
+                    // A connection that breaks off has delivered no message.
+                    let _ = serve_smtp(stream, &messages).await;
                 });
             }
             Err(error) => {
-                // Too many open files, say: it passes.
+                // For example too many open files, which passes.
                 eprintln!("the inbox cannot take an email: {error}");
                 tokio::time::sleep(POLL).await;
             }
@@ -182,8 +182,8 @@ async fn serve_mail(listener: TcpListener, messages: Messages) {
     }
 }
 
-/// The part of SMTP (RFC 5321) that a client needs to hand over its messages.
-async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, messages: &Messages) -> io::Result<()> {
+/// The part of SMTP (RFC 5321) that a client needs to deliver its messages.
+async fn serve_smtp(stream: impl AsyncRead + AsyncWrite + Unpin, messages: &Messages) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     stream.write_all(b"220 inbox\r\n").await?;
     let mut line = String::new();
@@ -196,7 +196,7 @@ async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, messages: &Messag
         let answer: &[u8] = match verb.as_str() {
             "DATA" => {
                 stream.write_all(b"354 end with a dot\r\n").await?;
-                let text = mail(&mut stream).await?;
+                let text = read_mail(&mut stream).await?;
                 lock(messages).push(Message { channel: "email".into(), query: String::new(), body: text.into() });
                 b"250 taken\r\n"
             }
@@ -209,8 +209,8 @@ async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, messages: &Messag
     }
 }
 
-/// The lines up to the one that is a dot.
-async fn mail(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<String> {
+/// The lines up to the one that consists of a dot.
+async fn read_mail(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<String> {
     let mut text = String::new();
     loop {
         let start = text.len();
@@ -235,7 +235,7 @@ mod tests {
     use std::net::TcpStream;
 
     #[test]
-    fn what_is_posted_is_kept_with_its_channel() {
+    fn a_posted_message_is_kept_with_its_channel() {
         let inbox = Inbox::start().unwrap();
         let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
         let url = format!("http://{}/slack_api", inbox.http());

@@ -1,5 +1,5 @@
-//! SIGINT, SIGTERM and SIGHUP as a flag that every wait of this crate looks at: it gives up, and what was started is
-//! stopped on the way out, by the same `Drop` as after an error.
+//! SIGINT, SIGTERM and SIGHUP as a flag that every wait of this crate checks. A wait then returns an error, and the
+//! processes that were started are stopped by the same `Drop` as after any other error.
 
 use crate::process::{self, GRACE};
 use rustix::process::Signal;
@@ -13,10 +13,10 @@ static REQUESTED: AtomicBool = AtomicBool::new(false);
 
 const POLL: Duration = Duration::from_millis(50);
 
-/// From now on the three signals set the flag and do nothing else. For a `main`, as its first step.
+/// Makes the three signals set the flag and do nothing else. Call it first in `main`.
 ///
 /// # Errors
-/// If the system does not let us catch them.
+/// If the operating system refuses the signal handlers.
 pub fn catch() -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let entered = runtime.enter();
@@ -37,37 +37,38 @@ pub fn catch() -> io::Result<()> {
     Ok(())
 }
 
-/// Whether one of the signals has come since [`catch`].
+/// Whether one of the signals has arrived since [`catch`].
 #[must_use]
 pub fn requested() -> bool {
     REQUESTED.load(Ordering::Relaxed)
 }
 
-/// What a wait that was given up says.
+/// The error of a wait that a signal has ended.
 #[must_use]
 pub fn error() -> io::Error {
     io::Error::new(io::ErrorKind::Interrupted, "interrupted by a signal")
 }
 
-/// Waits for a child for at most `limit`, if there is one; after it, or after a signal to us, the child is ended.
+/// Waits for a child to exit. After `limit`, if there is one, or after a signal to this process, the child is stopped.
 ///
 /// # Errors
-/// [`error`] after a signal, [`io::ErrorKind::TimedOut`] after the limit, or what the system says.
+/// [`error`] after a signal, [`io::ErrorKind::TimedOut`] after the limit, or the error of the operating system.
 pub fn wait(child: &mut Child, limit: Option<Duration>) -> io::Result<ExitStatus> {
     let start = Instant::now();
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(status);
         }
-        if requested() {
-            process::end(child, Signal::TERM, GRACE)?;
-            return Err(error());
-        }
-        if limit.is_some_and(|limit| start.elapsed() >= limit) {
-            process::end(child, Signal::TERM, GRACE)?;
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        thread::sleep(POLL);
+        let reason = if requested() {
+            error()
+        } else if limit.is_some_and(|limit| start.elapsed() >= limit) {
+            io::ErrorKind::TimedOut.into()
+        } else {
+            thread::sleep(POLL);
+            continue;
+        };
+        process::stop(child, Signal::TERM, GRACE)?;
+        return Err(reason);
     }
 }
 
@@ -77,7 +78,7 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn a_child_that_takes_too_long_is_ended() {
+    fn a_child_that_takes_too_long_is_stopped() {
         let mut child = Command::new("sleep").arg("30").spawn().unwrap();
         let error = wait(&mut child, Some(Duration::from_millis(100))).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);

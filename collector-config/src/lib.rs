@@ -1,9 +1,9 @@
-//! Runs the monitoring systems around the service from the configuration in this folder: the collector, Jaeger, Loki,
-//! Prometheus, Alertmanager and the node exporter, built natively from their Go modules, and Postgres, Redis and exporters
-//! of the system's packages; on the usual ports or on free ones.
+//! Runs the monitoring systems around the service from the configuration in this folder, on the usual ports or on free
+//! ones. The collector, Jaeger, Loki, Prometheus, Alertmanager and the node exporter are built natively from their Go
+//! modules; Postgres, Redis and the other exporters are packages of the operating system.
 //!
-//! `cargo stack` starts and stops them by hand, `cargo demo` and the tests use the same code, so what a user starts is
-//! what is tested.
+//! `cargo stack` starts and stops them by hand. `cargo demo` and the tests use the same code, so the tests cover what a
+//! user starts.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -21,21 +21,21 @@
 //! # }
 //! ```
 //!
-//! | module | answers |
+//! | module | question |
 //! |---|---|
 //! | [`Stack`], [`System`] | how do I start Jaeger, Prometheus, …? |
 //! | [`addresses`] | on which ports? |
-//! | [`query`], [`trace`] | what did they get? |
+//! | [`query`], [`trace`] | which telemetry did they receive? |
 //! | [`inbox`] | what did Alertmanager send? |
-//! | [`receiver`] | what exactly left the exporter? (in this process, without Jaeger) |
+//! | [`receiver`] | what exactly did the exporter send? (in this process, without Jaeger) |
 //! | [`service`] | how do I run the example wallet service? |
 //! | [`native`], [`packaged`] | where do the binaries come from? |
-//! | [`paths`], [`process`], [`process_id`] | where do its files go, how does a child live? |
-//! | [`detached`], [`record`] | what does `cargo stack up` leave and remember? |
+//! | [`paths`], [`process`], [`process_id`] | where are the files of a run, how does a child process start and stop? |
+//! | [`detached`], [`record`] | what does `cargo stack up` leave running and record? |
 //! | [`interrupt`] | what does a signal do? |
 //!
 //! Processes are found by the pid that was recorded when they were started, never by name. Linux is the tested
-//! platform: what a process is, is read from `/proc`.
+//! platform: a process is identified through `/proc`.
 
 pub mod addresses;
 pub mod detached;
@@ -60,7 +60,7 @@ mod stack;
 mod system;
 
 pub use addresses::{Port, Ports};
-pub use error::Error;
+pub use error::{Error, error_chain};
 pub use launch::{collector_variables, jaeger_variables};
 pub use options::{Options, Pace};
 pub use stack::Stack;

@@ -1,4 +1,4 @@
-//! `cargo stack`: the servers, by hand.
+//! `cargo stack`: starts and stops the servers by hand.
 
 use lexopt::prelude::*;
 use stack::addresses::Addresses;
@@ -6,7 +6,7 @@ use stack::detached::{self, NAME};
 use stack::inbox::{Inbox, Message};
 use stack::native::{self, Program};
 use stack::record::{Condition, State};
-use stack::{Options, Port, System, interrupt, paths};
+use stack::{Options, Port, System, error_chain, interrupt, paths};
 use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, Write as _};
@@ -16,29 +16,29 @@ use std::thread;
 use std::time::Duration;
 
 const HELP: &str = "\
-Starts the monitoring system with the configuration of collector-config/, on loopback.
+Runs the monitoring systems with the configuration of collector-config/, on loopback.
 
-usage: cargo stack <command>
+Usage: cargo stack <COMMAND>
 
-commands:
+Commands:
   up [SYSTEM…] [--scrape ADDRESS]
-                          start the systems, by default all that can be had, and leave them running;
-                          Prometheus scrapes the service at ADDRESS (default 127.0.0.1:9464). What is
-                          missing is built with Go into ~/.cache/ironcore-telemetry/, once: about
-                          20 minutes for all on two cores, 8 for `up jaeger prometheus`
-  status                  say how they are; the exit code is 0 only if all are healthy
-  down                    stop them
-  alerts                  print what Alertmanager sends, until Ctrl-C: a line for each message to
-                          Slack, PagerDuty, SMS and email, none of which leaves this machine
-  build [SYSTEM…]         only build what is missing
+                          Start the systems and leave them running; by default all that are installed or
+                          can be built. Prometheus scrapes the service at ADDRESS (default 127.0.0.1:9464).
+                          Missing programs are built with Go into ~/.cache/ironcore-telemetry/, once: about
+                          20 minutes for all of them on two cores, 8 for `up jaeger prometheus`
+  status                  Show the condition of each system; the exit code is 0 only if all are healthy
+  down                    Stop the systems
+  alerts                  Print the messages that Alertmanager sends to Slack, PagerDuty, SMS and email,
+                          one per line, until Ctrl-C. No message leaves this machine
+  build [SYSTEM…]         Only build the missing programs
 
-systems:
-  collector, jaeger, loki, prometheus, alertmanager, node, blackbox, postgres, postgres-exporter,
-  redis, redis-exporter (from blackbox on: packages of the system)
+Systems:
+  collector, jaeger, loki, prometheus, alertmanager, node: built with Go
+  blackbox, postgres, postgres-exporter, redis, redis-exporter: packages of the operating system
 
-Their data and logs are in target/stack/up/, and go with the next `up`. The collector reads log lines
-from target/stack/up/*.jsonl.
-To see the whole thing at work, with the example service: cargo demo
+Data and logs are in target/stack/up/ until the next `up`. The collector reads log lines from
+target/stack/up/*.jsonl.
+To see everything at work with the example service: cargo demo
 ";
 
 fn main() -> ExitCode {
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         Err(error) => {
             let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
             if kind != Some(io::ErrorKind::BrokenPipe) {
-                eprintln!("error: {error}");
+                eprintln!("error: {}", error_chain(error.as_ref()));
             }
             ExitCode::FAILURE
         }
@@ -55,13 +55,13 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<ExitCode, Box<dyn Error>> {
-    match arguments(&mut lexopt::Parser::from_env())? {
+    match parse_command_line(&mut lexopt::Parser::from_env())? {
         Command::Help => print!("{HELP}"),
         Command::Up(mut options) => {
-            // A Ctrl-C while they start stops them, rather than leave servers that are not ready.
+            // Ctrl-C during the start stops the servers instead of leaving them behind half-started.
             interrupt::catch()?;
             if options.systems.is_empty() {
-                options.systems = installed();
+                options.systems = available();
             }
             up(&options)?;
         }
@@ -70,7 +70,7 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
         Command::Alerts => alerts()?,
         Command::Build(systems) => {
             for program in programs(&systems) {
-                say(program.path()?.display())?;
+                print_line(program.path()?.display())?;
             }
         }
     }
@@ -87,7 +87,7 @@ enum Command {
     Build(Vec<System>),
 }
 
-fn arguments(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
+fn parse_command_line(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
     let mut command = None;
     while let Some(argument) = parser.next()? {
         match argument {
@@ -97,7 +97,7 @@ fn arguments(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
                     let value = parser.value()?;
                     let address = value.parse::<SocketAddr>().map_err(|_| {
                         format!(
-                            "`--scrape {}` is no IP address with a port; write --scrape 127.0.0.1:9464",
+                            "`--scrape {}` is not an IP address with a port, such as --scrape 127.0.0.1:9464",
                             value.display()
                         )
                     })?;
@@ -108,9 +108,9 @@ fn arguments(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
                 }
             },
             Value(name) => match command.as_mut() {
-                None => command = Some(command_of(&name.string()?)?),
+                None => command = Some(parse_command(&name.string()?)?),
                 Some(Command::Up(Options { systems, .. }) | Command::Build(systems)) => {
-                    systems.push(system_of(&name.string()?)?);
+                    systems.push(parse_system(&name.string()?)?);
                     systems.sort_unstable();
                     systems.dedup();
                 }
@@ -122,7 +122,7 @@ fn arguments(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
     Ok(command.unwrap_or(Command::Help))
 }
 
-fn command_of(name: &str) -> Result<Command, lexopt::Error> {
+fn parse_command(name: &str) -> Result<Command, lexopt::Error> {
     Ok(match name {
         "up" => Command::Up(Options::usual_ports(NAME).with(&[])),
         "down" => Command::Down,
@@ -130,26 +130,26 @@ fn command_of(name: &str) -> Result<Command, lexopt::Error> {
         "alerts" => Command::Alerts,
         "build" => Command::Build(Vec::new()),
         "help" => Command::Help,
-        _ => return Err(format!("no command `{name}`; see `cargo stack --help`").into()),
+        _ => return Err(format!("unknown command `{name}`; see `cargo stack --help`").into()),
     })
 }
 
-fn system_of(name: &str) -> Result<System, lexopt::Error> {
-    System::of_name(name).ok_or_else(|| {
+fn parse_system(name: &str) -> Result<System, lexopt::Error> {
+    System::from_name(name).ok_or_else(|| {
         let names: Vec<_> = System::ALL.iter().map(|system| system.name()).collect();
-        format!("no system `{name}`; there are: {}", names.join(", ")).into()
+        format!("unknown system `{name}`; known systems: {}", names.join(", ")).into()
     })
 }
 
-/// Everything but the packages that are not installed, and what needs them.
-fn installed() -> Vec<System> {
+/// All systems, except those whose package is not installed and the exporters of those.
+fn available() -> Vec<System> {
     let missing: Vec<System> = System::ALL
         .into_iter()
         .filter(|system| system.built().is_none())
         .filter(|system| {
             let program = system.program();
             if let Err(error) = &program {
-                eprintln!("without {}: {error}", system.name());
+                eprintln!("without {}: {}", system.name(), error_chain(error));
             }
             program.is_err()
         })
@@ -168,7 +168,8 @@ fn installed() -> Vec<System> {
         .collect()
 }
 
-/// What has to be built for these systems; for none: everything, with the tools that check files.
+/// The programs to build for these systems; without systems: all programs, including the tools that check
+/// configuration.
 fn programs(systems: &[System]) -> Vec<Program> {
     if systems.is_empty() {
         Program::ALL.to_vec()
@@ -180,21 +181,21 @@ fn programs(systems: &[System]) -> Vec<Program> {
 fn up(options: &Options) -> Result<(), Box<dyn Error>> {
     let minutes = native::minutes_to_build(&programs(&options.systems));
     if minutes > 0 {
-        eprintln!("building what is missing takes about {minutes} minutes on two cores, once");
+        eprintln!("building the missing programs takes about {minutes} minutes on two cores, once");
     }
     let state = detached::up(options)?;
     for server in &state.servers {
-        say(format!("{:<17} {:<42} log: {}", server.name, server.url, server.log.display()))?;
+        print_line(format!("{:<17} {:<42} log: {}", server.name, server.url, server.log.display()))?;
     }
-    say("")?;
-    for line in next(options, &state) {
-        say(line)?;
+    print_line("")?;
+    for line in next_steps(options, &state) {
+        print_line(line)?;
     }
     Ok(())
 }
 
-/// What to do with what is up.
-fn next(options: &Options, state: &State) -> Vec<String> {
+/// What a user can do with the running systems.
+fn next_steps(options: &Options, state: &State) -> Vec<String> {
     let has = |system: System| options.systems.contains(&system);
     let url = |system: System| {
         let server = state.servers.iter().find(|s| s.name == system.name());
@@ -208,11 +209,11 @@ fn next(options: &Options, state: &State) -> Vec<String> {
         ));
     }
     if has(System::Loki) && has(System::Collector) {
-        lines.push(format!("and its standard output in {}", paths::run_dir(NAME).join("service.jsonl").display()));
+        lines.push(format!("Write its standard output to {}", paths::run_dir(NAME).join("service.jsonl").display()));
     }
     if has(System::Prometheus) {
-        let page = options.scraped();
-        lines.push(format!("Prometheus scrapes it at http://{page}/metrics"));
+        let address = options.scraped();
+        lines.push(format!("Prometheus scrapes it at http://{address}/metrics"));
     }
     if has(System::Postgres) {
         lines.push(format!(
@@ -220,14 +221,14 @@ fn next(options: &Options, state: &State) -> Vec<String> {
             paths::run_dir(NAME).join("postgres.password").display()
         ));
     }
-    for (system, question) in [
+    for (system, path) in [
         (System::Jaeger, "/api/services"),
         (System::Prometheus, "/api/v1/query?query=up"),
         (System::Alertmanager, "/api/v2/alerts"),
         (System::Loki, "/loki/api/v1/labels"),
     ] {
         if has(system) {
-            lines.push(format!("  curl '{}{question}'", url(system)));
+            lines.push(format!("  curl '{}{path}'", url(system)));
         }
     }
     if has(System::Alertmanager) {
@@ -237,21 +238,21 @@ fn next(options: &Options, state: &State) -> Vec<String> {
     lines
 }
 
-/// A line on standard output; whoever reads it may have gone.
-fn say(text: impl Display) -> io::Result<()> {
+/// Prints a line to standard output; an error if its reader is gone.
+fn print_line(text: impl Display) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{text}")
 }
 
-/// Prints each message as it comes.
+/// Prints each message when it arrives.
 fn alerts() -> Result<(), Box<dyn Error>> {
     interrupt::catch()?;
     let usual = Addresses::usual();
-    let inbox = Inbox::start_on(usual.of(Port::Inbox), usual.of(Port::InboxMail))?;
-    eprintln!("waiting for alerts on {} and {}; Ctrl-C ends", inbox.http(), inbox.mail());
+    let inbox = Inbox::start_on(usual.address(Port::Inbox), usual.address(Port::InboxMail))?;
+    eprintln!("waiting for alerts on {} (HTTP) and {} (SMTP); press Ctrl-C to stop", inbox.http(), inbox.mail());
     let mut shown = 0;
     while !interrupt::requested() {
         for Message { channel, query, body } in inbox.messages_after(shown) {
-            say(format!("{channel} {query}: {body}"))?;
+            print_line(format!("{channel} {query}: {body}"))?;
             shown += 1;
         }
         thread::sleep(Duration::from_millis(200));
@@ -265,32 +266,32 @@ fn down() -> Result<(), Box<dyn Error>> {
         None => Vec::new(),
     };
     if stopped.is_empty() {
-        say("nothing was running")?;
+        print_line("nothing was running")?;
     } else {
-        say(format!("stopped {}", stopped.join(", ")))?;
+        print_line(format!("stopped {}", stopped.join(", ")))?;
     }
     Ok(())
 }
 
 fn status() -> Result<ExitCode, Box<dyn Error>> {
     let Some(state) = State::load(NAME)? else {
-        say("not running; start with `cargo stack up`")?;
+        print_line("not running; start with `cargo stack up`")?;
         return Ok(ExitCode::FAILURE);
     };
     let mut code = ExitCode::SUCCESS;
     for server in &state.servers {
         let condition = match server.condition() {
             Condition::Healthy => format!("running    pid {}", server.id.pid),
-            Condition::Unhealthy(why) => {
+            Condition::Unhealthy(reason) => {
                 code = ExitCode::FAILURE;
-                format!("unhealthy  pid {}, {why}, log: {}", server.id.pid, server.log.display())
+                format!("unhealthy  pid {}, {reason}, log: {}", server.id.pid, server.log.display())
             }
             Condition::Stopped => {
                 code = ExitCode::FAILURE;
                 format!("stopped    log: {}", server.log.display())
             }
         };
-        say(format!("{:<17} {:<42} {condition}", server.name, server.url))?;
+        print_line(format!("{:<17} {:<42} {condition}", server.name, server.url))?;
     }
     Ok(code)
 }
@@ -300,22 +301,22 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> Result<Command, lexopt::Error> {
-        arguments(&mut lexopt::Parser::from_args(line.split_whitespace()))
+        parse_command_line(&mut lexopt::Parser::from_args(line.split_whitespace()))
     }
 
     #[test]
-    fn commands_and_their_options_are_understood() {
+    fn commands_and_their_options_are_parsed() {
         assert!(matches!(parse(""), Ok(Command::Help)));
         assert!(matches!(parse("down"), Ok(Command::Down)));
-        let Ok(Command::Up(options)) = parse("up --scrape 127.0.0.1:1234") else { panic!("not understood") };
+        let Ok(Command::Up(options)) = parse("up --scrape 127.0.0.1:1234") else { panic!("not parsed") };
         assert_eq!(options.scrape.map(|address| address.port()), Some(1234));
         assert!(options.systems.is_empty());
-        let Ok(Command::Up(options)) = parse("up prometheus postgres prometheus") else { panic!("not understood") };
+        let Ok(Command::Up(options)) = parse("up prometheus postgres prometheus") else { panic!("not parsed") };
         assert_eq!(options.systems, [System::Postgres, System::Prometheus]);
     }
 
     #[test]
-    fn what_is_not_understood_is_named() {
+    fn an_unknown_argument_is_named_in_the_error() {
         assert!(parse("upp").unwrap_err().to_string().contains("upp"));
         assert!(parse("down --scrape 127.0.0.1:1").unwrap_err().to_string().contains("--scrape"));
         let tempo = parse("up tempo").unwrap_err().to_string();

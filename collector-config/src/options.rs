@@ -1,46 +1,46 @@
-//! What to start, and how.
+//! Which systems to start, and how.
 
 use crate::addresses::{Addresses, Port, Ports};
 use crate::inbox::Inbox;
 use crate::system::System;
 use std::net::SocketAddr;
 
-/// How fast time goes for the servers.
+/// The intervals and waits of the servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
     /// As shipped: scrapes and evaluations every 15 s, waits and windows of minutes.
     Shipped,
-    /// For tests and the demo: scrapes and evaluations every second; waits and windows of rules and routes are a
-    /// thirtieth, so that 5 min become 10 s.
+    /// For tests and the demo: scrapes and evaluations every second; waits and windows of rules and routes are divided
+    /// by 30, so that 5 min become 10 s.
     Quick,
 }
 
-/// What to start, and where.
+/// Which systems to start, and where.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The run folder is `target/stack/<name>/`; letters, digits, `_` and `-`. What an earlier run has left there is
+    /// The run folder is `target/stack/<name>/`; letters, digits, `_` and `-`. The files of an earlier run there are
     /// removed.
     pub name: String,
-    /// Which systems.
+    /// The systems to start.
     pub systems: Vec<System>,
     /// The ports of the servers.
     pub ports: Ports,
-    /// Whether the servers stay when the [`Stack`](crate::Stack) is dropped and when this process ends.
+    /// Whether the servers keep running when the [`Stack`](crate::Stack) is dropped and when this process ends.
     pub detached: bool,
-    /// Where the service's `/metrics` is (or will be); `None`: at its usual port.
+    /// The address of the service's `/metrics`, now or later; `None`: its usual port.
     pub scrape: Option<SocketAddr>,
-    /// How fast time goes.
+    /// The intervals and waits.
     pub pace: Pace,
-    /// Where alerts are delivered, over HTTP and over SMTP; `None`: at the ports of `cargo stack alerts`, or at free ones
-    /// where nobody listens.
+    /// Where alerts are delivered, over HTTP and over SMTP. `None`: the ports of `cargo stack alerts`, or, on free
+    /// ports, addresses that nothing listens on.
     pub inbox: Option<(SocketAddr, SocketAddr)>,
-    /// More variables for the collector; they win over what is set here.
+    /// More environment variables for the collector; they override the ones that the stack sets.
     pub collector: Vec<(String, String)>,
 }
 
 impl Options {
-    /// As the configuration files say: the usual ports, the shipped times. Jaeger and
-    /// Prometheus; ends with its owner.
+    /// The usual ports and the shipped times of the configuration files. Starts Jaeger and Prometheus, which end with
+    /// their owner.
     #[must_use]
     pub fn usual_ports(name: impl Into<String>) -> Self {
         Self {
@@ -55,13 +55,13 @@ impl Options {
         }
     }
 
-    /// For tests: free ports and the quick pace. Jaeger and Prometheus; ends with its owner.
+    /// For tests: free ports and the quick pace. Starts Jaeger and Prometheus, which end with their owner.
     #[must_use]
     pub fn free_ports(name: impl Into<String>) -> Self {
         Self { ports: Ports::Free, pace: Pace::Quick, ..Self::usual_ports(name) }
     }
 
-    /// The same with these systems, whatever their order here.
+    /// Starts these systems instead, in any order.
     #[must_use]
     pub fn with(mut self, systems: &[System]) -> Self {
         self.systems = systems.to_vec();
@@ -70,19 +70,19 @@ impl Options {
         self
     }
 
-    /// The same with the service's `/metrics` at `address`.
+    /// Scrapes the service's `/metrics` at `address`.
     #[must_use]
     pub fn scraping(self, address: SocketAddr) -> Self {
         Self { scrape: Some(address), ..self }
     }
 
-    /// Where the service's `/metrics` is.
+    /// The address that the service's `/metrics` is scraped at.
     #[must_use]
     pub fn scraped(&self) -> SocketAddr {
-        self.scrape.unwrap_or_else(|| Addresses::usual().of(Port::Service))
+        self.scrape.unwrap_or_else(|| Addresses::usual().address(Port::Service))
     }
 
-    /// The same with alerts delivered to `inbox`.
+    /// Delivers alerts to `inbox`.
     #[must_use]
     pub fn alerting(self, inbox: &Inbox) -> Self {
         Self { inbox: Some((inbox.http(), inbox.mail())), ..self }

@@ -1,15 +1,16 @@
-//! Programs that come as packages of the system: Postgres, Redis, and the exporters that have no Go module to build.
+//! Programs from packages of the operating system: Postgres, Redis, and the exporters that are not built from Go
+//! modules.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-/// A program of a package.
+/// A program from a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packaged {
     /// The Postgres server.
     Postgres,
-    /// The tool that makes the folder of a Postgres server.
+    /// The tool that creates the data folder of a Postgres server.
     Initdb,
     /// The Postgres exporter.
     PostgresExporter,
@@ -27,15 +28,15 @@ pub enum Packaged {
 pub struct NotInstalled {
     /// The program.
     pub program: &'static str,
-    /// The package of Debian that has it.
+    /// The Debian package that contains it.
     pub package: &'static str,
 }
 
-/// Where Debian keeps the servers of each major version, out of the `PATH`.
+/// Where Debian installs the servers of each major version. It is not on the `PATH`.
 const POSTGRES_VERSIONS: &str = "/usr/lib/postgresql";
 
 impl Packaged {
-    /// Where it is.
+    /// The path of the program.
     ///
     /// # Errors
     /// If it is not installed.
@@ -53,7 +54,7 @@ impl Packaged {
         found.ok_or(NotInstalled { program: self.names()[0], package: self.package() })
     }
 
-    /// What it may be called: as everywhere, and as in Debian.
+    /// Its possible names: upstream, and in Debian.
     fn names(self) -> &'static [&'static str] {
         match self {
             Self::Postgres => &["postgres"],
@@ -100,7 +101,7 @@ mod tests {
     use crate::paths;
 
     #[test]
-    fn the_newest_version_comes_first_and_what_is_no_version_never() {
+    fn the_newest_version_comes_first_and_other_folders_are_ignored() {
         let parent = paths::run_dir("packaged_tests");
         let _ = fs::remove_dir_all(&parent);
         for name in ["9", "15", "bin"] {
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_installed_is_named_with_its_package() {
+    fn a_missing_program_is_reported_with_its_package() {
         let error = NotInstalled { program: "redis-server", package: Packaged::Redis.package() };
         assert!(error.to_string().contains("apt-get install redis-server"));
         assert!(find(&[], Packaged::Redis.names()).is_none());

@@ -1,10 +1,10 @@
-//! Where things are: the configuration, the run folders, the cache of binaries.
+//! The folders: configuration, runs, cache of binaries.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-/// Removes a folder with all that is in it, if it is there.
+/// Removes a folder and its contents, if it exists.
 pub(crate) fn remove_dir(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -12,15 +12,15 @@ pub(crate) fn remove_dir(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes what a server had outside of its run folder, if it had anything.
+/// Removes the folder that a server used outside of its run folder, if it used one.
 pub(crate) fn remove_scratch(scratch: Option<&Path>) {
     if let Some(scratch) = scratch {
-        // In a folder for what is temporary: the system removes what we cannot.
+        // It is below /tmp, so the operating system cleans up what remains.
         let _ = remove_dir(scratch);
     }
 }
 
-/// The folder `collector-config/`, with the files that the servers are started from.
+/// The folder `collector-config/`, with the configuration of the servers.
 #[must_use]
 pub fn config_dir() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -34,27 +34,27 @@ pub fn workspace() -> PathBuf {
     root
 }
 
-/// The target folder of the workspace: `CARGO_TARGET_DIR`, else `target/` in its root.
+/// The target folder of the workspace: `CARGO_TARGET_DIR`, or `target/` in its root.
 #[must_use]
 pub fn target_dir() -> PathBuf {
     target_dir_from(env::var_os("CARGO_TARGET_DIR"), &workspace())
 }
 
-/// The folder of one run, for its data, logs and generated files: `target/stack/<name>/`.
+/// The folder of one run, with its data, logs and generated files: `target/stack/<name>/`.
 #[must_use]
 pub fn run_dir(name: &str) -> PathBuf {
     target_dir().join("stack").join(name)
 }
 
-/// Whether `name` can be the name of a run folder. The folder is emptied at the start of a run, so a name must not lead
-/// anywhere else.
+/// Whether `name` can be the name of a run folder. The folder is emptied at the start of a run, so the name must not
+/// lead out of `target/stack/`.
 #[must_use]
 pub fn is_run_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
-/// The user's cache folder of this project: `$XDG_CACHE_HOME/ironcore-telemetry`, else `~/.cache/ironcore-telemetry`.
-/// `None` if neither variable says where that is.
+/// The user's cache folder of this project: `$XDG_CACHE_HOME/ironcore-telemetry`, or `~/.cache/ironcore-telemetry`.
+/// `None` if neither `XDG_CACHE_HOME` nor `HOME` is an absolute path.
 #[must_use]
 pub fn cache_dir() -> Option<PathBuf> {
     cache_dir_from(env::var_os("XDG_CACHE_HOME"), env::var_os("HOME"))
@@ -62,13 +62,14 @@ pub fn cache_dir() -> Option<PathBuf> {
 
 fn target_dir_from(cargo_target_dir: Option<OsString>, workspace: &Path) -> PathBuf {
     let configured = cargo_target_dir.filter(|dir| !dir.is_empty()).map(PathBuf::from);
-    // Cargo reads a relative CARGO_TARGET_DIR from the current folder; servers get absolute paths, whatever their own is.
+    // Cargo resolves a relative CARGO_TARGET_DIR against the current folder. Servers have another one, so they get
+    // absolute paths.
     let dir = configured.unwrap_or_else(|| workspace.join("target"));
     std::path::absolute(&dir).unwrap_or(dir)
 }
 
 fn cache_dir_from(xdg_cache_home: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
-    // The XDG specification: a relative path is invalid and to be ignored.
+    // The XDG specification: a relative path is invalid and must be ignored.
     let absolute = |value: Option<OsString>| value.map(PathBuf::from).filter(|path| path.is_absolute());
     let base = absolute(xdg_cache_home).or_else(|| absolute(home).map(|home| home.join(".cache")))?;
     Some(base.join("ironcore-telemetry"))
@@ -83,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cache_is_where_xdg_says_or_below_home() {
+    fn the_cache_is_in_the_xdg_folder_or_below_home() {
         assert_eq!(cache_dir_from(Some(os("/x")), Some(os("/home/u"))), Some("/x/ironcore-telemetry".into()));
         assert_eq!(cache_dir_from(None, Some(os("/home/u"))), Some("/home/u/.cache/ironcore-telemetry".into()));
         assert_eq!(cache_dir_from(Some(os("")), Some(os("/home/u"))), Some("/home/u/.cache/ironcore-telemetry".into()));

@@ -1,16 +1,19 @@
-//! A child process that does not outlive its owner: output in a log file, stopped by the pid that was recorded.
+//! A child process that does not outlive its owner. Its output goes to a log file, and it is stopped by its recorded
+//! pid.
 
 use crate::process_id::ProcessId;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
+use std::env;
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{OnceLock, mpsc};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use std::{env, io, thread};
 
 /// How long a process may take to end after SIGTERM before it is killed.
 pub const GRACE: Duration = Duration::from_secs(10);
@@ -20,54 +23,54 @@ const TAIL_LINES: usize = 15;
 
 const POLL: Duration = Duration::from_millis(20);
 
-/// Why a process is not there.
+/// Why a process does not run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProcessError {
-    /// The program could not be started at all.
-    #[error("cannot start {name} ({}): {source}", program.display())]
+    /// The program could not be started.
+    #[error("cannot start {name} ({})", program.display())]
     Spawn {
-        /// What it is called here.
+        /// The name of the process in messages.
         name: String,
         /// The program.
         program: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The log file could not be made.
-    #[error("cannot write the log of {name} to {}: {source}", log.display())]
+    /// The log file could not be opened.
+    #[error("cannot write the log of {name} to {}", log.display())]
     Log {
-        /// What it is called here.
+        /// The name of the process in messages.
         name: String,
         /// The file.
         log: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The system does not say whether it runs.
-    #[error("cannot ask the system about {name}: {source}")]
+    /// The status of the process is unknown.
+    #[error("cannot read the status of {name}")]
     Wait {
-        /// What it is called here.
+        /// The name of the process in messages.
         name: String,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// It ended by itself.
     #[error("{name} ended early ({status}); the end of {}:\n{tail}", log.display())]
     Ended {
-        /// What it is called here.
+        /// The name of the process in messages.
         name: String,
         /// How it ended.
         status: ExitStatus,
-        /// Where its output is.
+        /// The file with its output.
         log: PathBuf,
-        /// The last lines of it.
+        /// The last lines of that file.
         tail: String,
     },
 }
 
 impl ProcessError {
-    /// Whether it ended because somebody else took its port between our choice and its start.
+    /// Whether it ended because another program took its port after the port was chosen.
     #[must_use]
     pub fn is_port_conflict(&self) -> bool {
         matches!(self, Self::Ended { tail, .. } if tail.to_ascii_lowercase().contains("address already in use"))
@@ -77,9 +80,9 @@ impl ProcessError {
 /// Whether a process ends with the one that started it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
-    /// It does, even if its owner is killed by SIGKILL (where `setpriv` of util-linux exists).
+    /// It ends with its owner, even if the owner is killed by SIGKILL (where `setpriv` of util-linux exists).
     Scoped,
-    /// It stays when its owner ends.
+    /// It keeps running when its owner ends.
     Detached,
 }
 
@@ -89,17 +92,18 @@ pub struct Process {
     name: String,
     child: Child,
     log: PathBuf,
-    stop: StopSignal,
+    stop_signal: StopSignal,
+    /// Whether nothing is left to stop: it has ended or was abandoned.
     over: bool,
 }
 
-/// What asks a process to end.
+/// The signal that stops a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StopSignal {
     /// SIGTERM.
     #[default]
     Terminate,
-    /// SIGINT: to Postgres, SIGTERM means to wait until every client has gone.
+    /// SIGINT: after SIGTERM, Postgres waits until every client has disconnected.
     Interrupt,
 }
 
@@ -113,8 +117,8 @@ impl From<StopSignal> for Signal {
 }
 
 impl Process {
-    /// Starts what `command` (made by [`command`]) says. Standard error goes to `log`; standard output too, unless the
-    /// caller has piped it and takes it with [`Process::take_stdout`].
+    /// Starts `command`, which [`command`] has created. Standard error is appended to `log`; `stdout` says where
+    /// standard output goes.
     ///
     /// # Errors
     /// If the log cannot be written or the program cannot be started.
@@ -123,7 +127,7 @@ impl Process {
             if let Some(folder) = log.parent() {
                 fs::create_dir_all(folder)?;
             }
-            // Appended to: what a server has said before its death is what one wants to read.
+            // Appended: after a crash and a restart, the output before the crash is the interesting one.
             let file = File::options().create(true).append(true).open(log)?;
             Ok((file.try_clone()?, file))
         };
@@ -142,20 +146,20 @@ impl Process {
             program,
             source,
         })?;
-        Ok(Self { name: name.into(), child, log: log.into(), stop: StopSignal::default(), over: false })
+        Ok(Self { name: name.into(), child, log: log.into(), stop_signal: StopSignal::default(), over: false })
     }
 
-    /// The same, asked to end by another signal than SIGTERM.
+    /// Stops the process by another signal than SIGTERM.
     #[must_use]
-    pub fn stopping_by(mut self, signal: StopSignal) -> Self {
-        self.stop = signal;
+    pub fn with_stop_signal(mut self, signal: StopSignal) -> Self {
+        self.stop_signal = signal;
         self
     }
 
-    /// What asks it to end.
+    /// The signal that stops it.
     #[must_use]
     pub fn stop_signal(&self) -> StopSignal {
-        self.stop
+        self.stop_signal
     }
 
     /// The process id.
@@ -164,7 +168,7 @@ impl Process {
         self.child.id()
     }
 
-    /// What it is called in messages.
+    /// Its name in messages.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -196,42 +200,42 @@ impl Process {
     /// How it ended, or `None` while it runs.
     ///
     /// # Errors
-    /// If the system does not say.
+    /// If the operating system refuses to report it.
     pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
         let status = self.child.try_wait()?;
         self.over |= status.is_some();
         Ok(status)
     }
 
-    /// Asks it to end (by SIGTERM, unless told otherwise), waits for at most `grace`, then kills it. Returns how it ended.
+    /// Sends its stop signal (SIGTERM by default), waits for at most `grace`, then kills it. Returns how it ended.
     ///
     /// # Errors
-    /// If the system does not let us signal or wait.
+    /// If the operating system refuses to signal or to wait.
     pub fn stop(&mut self, grace: Duration) -> io::Result<ExitStatus> {
-        let status = end(&mut self.child, self.stop.into(), grace)?;
+        let status = stop(&mut self.child, self.stop_signal.into(), grace)?;
         self.over = true;
         Ok(status)
     }
 
-    /// Ends it and its descendants at once (SIGKILL), as a crash does; they are gone when this returns.
+    /// Kills it and its descendants (SIGKILL), as a crash would; they are gone when this returns.
     ///
     /// # Errors
-    /// If the system does not let us.
+    /// If the operating system refuses.
     pub fn kill(&mut self) -> io::Result<()> {
         kill(&mut self.child)?;
         self.over = true;
         Ok(())
     }
 
-    /// Lets it run on without an owner.
+    /// Leaves it running without an owner.
     pub(crate) fn abandon(&mut self) {
         self.over = true;
     }
 
-    /// Ends it now, as dropping it does.
+    /// Stops it now, as dropping it does.
     pub(crate) fn finish(&mut self) {
         if !self.over {
-            // Nobody is left to hear of a failure, and the bounded wait is over either way.
+            // A destructor cannot report a failure, and the bounded wait is over either way.
             let _ = self.stop(GRACE);
             self.over = true;
         }
@@ -242,12 +246,12 @@ impl Process {
     }
 }
 
-/// Asks a child to end, waits for at most `grace`, then kills it. Returns how it ended.
+/// Signals a child to stop, waits for at most `grace`, then kills it. Returns how it ended.
 ///
 /// # Errors
-/// If the system does not let us signal or wait.
-pub(crate) fn end(child: &mut Child, signal: Signal, grace: Duration) -> io::Result<ExitStatus> {
-    // Not reaped before, its pid cannot have been given to another process.
+/// If the operating system refuses to signal or to wait.
+pub(crate) fn stop(child: &mut Child, signal: Signal, grace: Duration) -> io::Result<ExitStatus> {
+    // As long as the child is not reaped, its pid cannot belong to another process.
     if let Some(status) = child.try_wait()? {
         return Ok(status);
     }
@@ -264,11 +268,11 @@ pub(crate) fn end(child: &mut Child, signal: Signal, grace: Duration) -> io::Res
     kill(child)
 }
 
-/// Ends a child and its descendants by SIGKILL. Returns how the child ended.
+/// Kills a child and its descendants (SIGKILL). Returns how the child ended.
 fn kill(child: &mut Child) -> io::Result<ExitStatus> {
-    match ProcessId::of(child.id()) {
+    match ProcessId::from_pid(child.id()) {
         Some(id) => id.kill_tree()?,
-        // It has ended, or there is no `/proc` to list its descendants from.
+        // It has ended, or there is no `/proc` that lists its descendants.
         None => child.kill()?,
     }
     child.wait()
@@ -285,7 +289,7 @@ impl Drop for Process {
 pub enum Output {
     /// To the log, with standard error.
     Logged,
-    /// To [`Process::take_stdout`].
+    /// To a pipe, which [`Process::take_stdout`] returns.
     Piped,
 }
 
@@ -298,35 +302,46 @@ pub fn command(program: &Path, lifetime: Lifetime) -> Command {
             command.args(["--pdeathsig", "TERM", "--"]).arg(program);
             command
         }
-        // Without setpriv it stays in our process group, so that at least Ctrl-C reaches it too.
+        // Without setpriv it stays in this process group, so that at least Ctrl-C reaches it too.
         Lifetime::Scoped => return Command::new(program),
         Lifetime::Detached => Command::new(program),
     };
-    // Out of the terminal's foreground group: Ctrl-C must not end it before its owner has said so, in the right order.
+    // Not in the terminal's foreground group: Ctrl-C must not end it before its owner stops everything in the right
+    // order.
     command.process_group(0);
     command
 }
 
-/// What a child gets of the caller's environment, where it is set: enough to run, nothing that says what to do. The
-/// caller's `DATABASE_URL` above all is somebody's data, its `*_PROXY` and `GOMEMLIMIT` are not meant for ours.
+/// The variables that a child inherits: enough to run, none that configures it. The user's `DATABASE_URL` may point at
+/// real data, and the user's `*_PROXY` and `GOMEMLIMIT` are not meant for these servers.
 const INHERITED: [&str; 7] = ["PATH", "HOME", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "RUST_BACKTRACE", "LLVM_PROFILE_FILE"];
 
-/// Leaves of the caller's environment only what every program needs.
+/// Removes all variables of this process from the environment of a command, except those that every program needs.
 pub fn clean_environment(command: &mut Command) {
     inherit(command, env::vars_os());
 }
 
-pub(crate) fn inherit(command: &mut Command, caller: impl IntoIterator<Item = (OsString, OsString)>) {
-    let kept = caller.into_iter().filter(|(name, _)| INHERITED.iter().any(|kept| name == kept));
+pub(crate) fn inherit(command: &mut Command, environment: impl IntoIterator<Item = (OsString, OsString)>) {
+    let kept = environment.into_iter().filter(|(name, _)| INHERITED.iter().any(|kept| name == kept));
     command.env_clear().envs(kept);
 }
 
-/// `--flag=path` for any path, also one that is not UTF-8.
+/// `--flag=path` for any path, even one that is not UTF-8.
 #[must_use]
 pub fn argument(flag: &str, path: &Path) -> OsString {
     let mut argument = OsString::from(flag);
     argument.push(path);
     argument
+}
+
+/// Reads standard output to its end on a thread of its own, so that the process is not blocked by a full pipe. A broken
+/// pipe shows as output that is incomplete.
+pub(crate) fn read_to_end(mut stdout: ChildStdout) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = stdout.read_to_end(&mut bytes);
+        bytes
+    })
 }
 
 /// The last lines of a log, for an error message.
@@ -338,7 +353,7 @@ pub fn tail(log: &Path) -> String {
     if last.is_empty() { "(it wrote nothing)".into() } else { last.join("\n") }
 }
 
-/// Whether `setpriv` is there and knows `--pdeathsig` (the one of `BusyBox` does not).
+/// Whether `setpriv` exists and supports `--pdeathsig` (the one of `BusyBox` does not).
 fn setpriv_works() -> bool {
     static WORKS: OnceLock<bool> = OnceLock::new();
     *WORKS.get_or_init(|| {
@@ -353,16 +368,16 @@ fn setpriv_works() -> bool {
 }
 
 /// Linux sends the parent-death signal when the *thread* that forked ends, not the process. A test thread that starts a
-/// shared stack ends long before its users do; hence one thread that forks for everybody and never ends.
+/// shared stack ends long before the other tests; hence one thread, which never ends, forks for all callers.
 fn spawn_on_lasting_thread(command: Command) -> io::Result<Child> {
     type Order = (Command, mpsc::Sender<io::Result<Child>>);
     static SPAWNER: OnceLock<mpsc::Sender<Order>> = OnceLock::new();
 
     let spawner = SPAWNER.get_or_init(|| {
-        let (orders, inbox) = mpsc::channel::<Order>();
+        let (orders, received) = mpsc::channel::<Order>();
         thread::spawn(move || {
-            for (mut command, reply) in inbox {
-                // Who ordered has gone: then the child, if any, is dropped with the reply.
+            for (mut command, reply) in received {
+                // If the caller no longer waits, the child is dropped with the reply.
                 let _ = reply.send(command.spawn());
             }
         });
@@ -383,11 +398,13 @@ mod tests {
         let mut command = command(Path::new("sh"), Lifetime::Scoped);
         command.args(["-c", script]);
         let log = crate::paths::run_dir("process_tests").join(format!("{name}.log"));
+        // The log is appended to, so lines of an earlier run would remain.
+        let _ = fs::remove_file(&log);
         Process::spawn(name, command, &log, Output::Logged).unwrap()
     }
 
     #[test]
-    fn a_process_ends_on_sigterm() {
+    fn a_process_stops_on_sigterm() {
         let mut process = shell("polite", "exec sleep 30");
         let status = process.stop(GRACE).unwrap();
         assert!(!status.success());
@@ -405,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn an_early_end_is_reported_with_the_last_lines() {
+    fn an_early_end_is_reported_with_the_last_log_lines() {
         let mut process = shell("short", "echo one; echo bind: address already in use >&2; exit 3");
         let error = loop {
             match process.check() {
@@ -427,10 +444,10 @@ mod tests {
     }
 
     #[test]
-    fn a_killed_owner_takes_its_processes_along() {
+    fn killing_the_owner_ends_its_processes() {
         const OWNER: &str = "STACK_TEST_OWNER";
         if let Some(note) = env::var_os(OWNER) {
-            // In the second process, the owner: it notes whom it owns and waits for its end.
+            // In the second process, the owner: it writes down the pid of its child and waits until it is killed.
             let process = shell("owned", "exec sleep 60");
             fs::write(note, format!("{}\n", process.pid())).unwrap();
             thread::sleep(Duration::from_mins(1));
@@ -443,26 +460,26 @@ mod tests {
         fs::create_dir_all(note.parent().unwrap()).unwrap();
         let _ = fs::remove_file(&note);
         let mut owner = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "process::tests::a_killed_owner_takes_its_processes_along"])
+            .args(["--exact", "process::tests::killing_the_owner_ends_its_processes"])
             .env(OWNER, &note)
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
         let pid = loop {
-            // The line end says that the number is whole.
+            // The line end shows that the number is complete.
             let text = fs::read_to_string(&note).unwrap_or_default();
             if let Some(pid) = text.strip_suffix('\n') {
                 break pid.parse().unwrap();
             }
-            assert!(owner.try_wait().unwrap().is_none(), "the owner has ended by itself");
+            assert!(owner.try_wait().unwrap().is_none(), "the owner ended by itself");
             thread::sleep(POLL);
         };
-        let child = ProcessId::of(pid).unwrap();
+        let child = ProcessId::from_pid(pid).unwrap();
         owner.kill().unwrap();
         owner.wait().unwrap();
         let deadline = Instant::now() + Duration::from_mins(1);
         while child.is_running() {
-            assert!(Instant::now() < deadline, "{child:?} has outlived its owner");
+            assert!(Instant::now() < deadline, "{child:?} outlives its owner");
             thread::sleep(POLL);
         }
     }

@@ -1,4 +1,4 @@
-//! Which process it is: its pid, and what tells it from a later process with the same pid.
+//! The identity of a process: its pid, and what distinguishes it from a later process with the same pid.
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
@@ -9,36 +9,36 @@ use std::{fs, io, thread};
 
 const POLL: Duration = Duration::from_millis(20);
 
-/// How long the system may take to remove a process after SIGKILL. A busy machine, or one that writes a large core dump,
-/// takes seconds.
+/// How long the operating system may take to remove a process after SIGKILL. A busy machine, or one that writes a large
+/// core dump, takes seconds.
 const REMOVAL: Duration = Duration::from_mins(1);
 
-/// One process for all time: a pid is given again, a pid with its start and its boot is not.
+/// Identifies one process uniquely: a pid is reused, a pid with its start time and boot is not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessId {
     /// The process id.
     pub pid: u32,
     /// When it started, in clock ticks since the boot.
     pub started: u64,
-    /// Which boot.
+    /// The id of the boot.
     pub boot: String,
 }
 
 impl ProcessId {
-    /// The process that has this pid now; `None` if there is none (or it has ended and waits to be reaped).
+    /// The process that has this pid now; `None` if there is none, or if it is a zombie.
     #[must_use]
-    pub fn of(pid: u32) -> Option<Self> {
-        Some(Self { pid, started: Stat::of(pid)?.started, boot: boot()? })
+    pub fn from_pid(pid: u32) -> Option<Self> {
+        Some(Self { pid, started: Stat::read(pid)?.started, boot: boot()? })
     }
 
     /// Whether this very process still runs.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        Self::of(self.pid).as_ref() == Some(self)
+        Self::from_pid(self.pid).as_ref() == Some(self)
     }
 
-    /// Ends it: `signal`, then, after `grace`, SIGKILL, which ends its descendants as well. Returns whether there was
-    /// something to end.
+    /// Sends `signal`, and after `grace` SIGKILL to the process and its descendants. Returns whether the process was
+    /// running.
     pub(crate) fn stop(&self, signal: Signal, grace: Duration) -> io::Result<bool> {
         if !self.is_running() {
             return Ok(false);
@@ -50,13 +50,13 @@ impl ProcessId {
         Ok(true)
     }
 
-    /// Ends it and all its descendants by SIGKILL and waits until they are gone: a server whose parent process alone is
-    /// killed may leave workers that hold its sockets, files and shared memory for a while.
+    /// Kills the process and all its descendants (SIGKILL) and waits until they are gone: if only the parent process of
+    /// a server is killed, its workers may hold its sockets, files and shared memory for a while.
     ///
     /// # Errors
-    /// If a signal is refused, or one of them is still there after a minute.
+    /// If a signal is refused, or if one of the processes still exists after a minute.
     pub fn kill_tree(&self) -> io::Result<()> {
-        // Stopped first, so that it starts no other while they are listed.
+        // Stopped first, so that it starts no other process while its descendants are listed.
         self.signal(Signal::STOP)?;
         let mut tree = descendants(self.pid)?;
         tree.push(self.clone());
@@ -71,12 +71,12 @@ impl ProcessId {
 
     /// Sends a signal, unless the process has ended.
     fn signal(&self, signal: Signal) -> io::Result<()> {
-        // Asked before each signal: the pid may be somebody else's by now.
+        // Checked before each signal: the pid may belong to another process by now.
         let (true, Some(pid)) = (self.is_running(), Pid::from_raw(self.pid.cast_signed())) else {
             return Ok(());
         };
         match kill_process(pid, signal) {
-            // It has ended by itself since it was asked for.
+            // It has ended by itself since the check.
             Ok(()) | Err(Errno::SRCH) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -102,8 +102,8 @@ fn descendants(pid: u32) -> io::Result<Vec<ProcessId>> {
         let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
-        // One that has ended since the folder was read has no children either.
-        let Some(Stat { parent, started }) = Stat::of(pid) else {
+        // A process that has ended since the folder was read has no children either.
+        let Some(Stat { parent, started }) = Stat::read(pid) else {
             continue;
         };
         children.entry(parent).or_default().push(ProcessId { pid, started, boot: boot.clone() });
@@ -124,7 +124,7 @@ fn boot() -> Option<String> {
     Some(boot.trim().to_owned())
 }
 
-/// What `/proc/PID/stat` says of a process that runs.
+/// The fields of `/proc/PID/stat` of a running process.
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
     parent: u32,
@@ -133,12 +133,12 @@ struct Stat {
 }
 
 impl Stat {
-    fn of(pid: u32) -> Option<Self> {
+    fn read(pid: u32) -> Option<Self> {
         Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
 
-    /// Fields 4 and 22. Field 2, the name, may contain blanks and brackets, so fields are counted from its end. A zombie
-    /// has ended.
+    /// Fields 4 and 22. Field 2, the name, may contain spaces and parentheses, so fields are counted from its end. A
+    /// zombie counts as ended.
     fn parse(stat: &str) -> Option<Self> {
         let (_, fields) = stat.rsplit_once(") ")?;
         let mut fields = fields.split(' ');
@@ -156,16 +156,16 @@ mod tests {
     use std::process::{Command, Stdio};
 
     #[test]
-    fn parent_and_start_are_read_whatever_the_program_is_called() {
+    fn parent_and_start_time_are_read_for_any_program_name() {
         let stat = "12 (a) b (c) S 1 12 12 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 98765 1 1";
         assert_eq!(Stat::parse(stat), Some(Stat { parent: 1, started: 98_765 }));
         assert_eq!(Stat::parse(&stat.replace(" S ", " Z ")), None);
     }
 
     #[test]
-    fn a_process_with_the_pid_of_another_start_is_left_alone() {
+    fn a_later_process_with_the_same_pid_is_not_signalled() {
         let mut child = Command::new("sleep").arg("30").spawn().unwrap();
-        let id = ProcessId::of(child.id()).unwrap();
+        let id = ProcessId::from_pid(child.id()).unwrap();
         let earlier = ProcessId { started: id.started - 1, ..id.clone() };
         assert!(!earlier.stop(Signal::TERM, REMOVAL).unwrap());
         assert!(id.is_running());
@@ -176,13 +176,13 @@ mod tests {
     }
 
     #[test]
-    fn descendants_are_gone_when_the_kill_returns_also_those_of_other_sessions() {
+    fn killing_a_tree_also_kills_descendants_in_other_sessions() {
         // A child with a child of its own, and one that has left the session, as the workers of Postgres do.
         let script = "sh -c 'sleep 60 & echo $!; wait' & setsid sleep 60 & echo $!; wait";
         let mut parent = Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(parent.stdout.take().unwrap()).lines().take(2);
-        let children: Vec<_> = lines.map(|line| ProcessId::of(line.unwrap().parse().unwrap()).unwrap()).collect();
-        ProcessId::of(parent.id()).unwrap().kill_tree().unwrap();
+        let children: Vec<_> = lines.map(|line| ProcessId::from_pid(line.unwrap().parse().unwrap()).unwrap()).collect();
+        ProcessId::from_pid(parent.id()).unwrap().kill_tree().unwrap();
         assert!(children.iter().all(|child| !child.is_running()), "{children:?}");
         parent.wait().unwrap();
     }

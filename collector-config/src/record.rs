@@ -1,4 +1,4 @@
-//! The record of a stack that stays up: which servers, and whether each is still the same process.
+//! The record of a detached stack: its servers, and whether each is still the same process.
 
 use crate::error::Error;
 use crate::paths;
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{fs, io};
 
-/// What is recorded about a detached stack, in `target/stack/<name>/state.json`.
+/// The record of a detached stack, in `target/stack/<name>/state.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// The servers, in the order of their start.
@@ -28,24 +28,24 @@ pub struct Server {
     pub name: String,
     /// The process.
     pub id: ProcessId,
-    /// What a user opens.
+    /// The address for users.
     pub url: String,
-    /// What answers while it is well: `http://…` with 200, `tcp://…` by accepting a connection.
+    /// The health check: `http://…` must answer 200, `tcp://…` must accept a connection.
     pub health: String,
-    /// Its output.
+    /// The file with its output.
     pub log: PathBuf,
-    /// What asks it to end.
+    /// The signal that stops it.
     pub stop: StopSignal,
-    /// A folder outside of the run folder, to be removed at the end.
+    /// A folder outside of the run folder, removed when the server has stopped.
     pub scratch: Option<PathBuf>,
 }
 
-/// How a server is.
+/// The condition of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
     /// It runs and its health check answers 200.
     Healthy,
-    /// It runs, but its health check says something else.
+    /// It runs, but its health check fails for this reason.
     Unhealthy(String),
     /// It does not run.
     Stopped,
@@ -53,21 +53,21 @@ pub enum Condition {
 
 /// The record could not be read, written or removed.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {what} {}: {source}", path.display())]
+#[error("cannot {action} {}", path.display())]
 pub struct RecordError {
-    what: &'static str,
+    action: &'static str,
     path: PathBuf,
     source: io::Error,
 }
 
 impl State {
-    /// What was recorded, if anything.
+    /// Reads the record, if there is one.
     ///
     /// # Errors
     /// [`RecordError`].
     pub fn load(name: &str) -> Result<Option<Self>, RecordError> {
         let path = Self::path(name);
-        let failed = |source| RecordError { what: "read", path: path.clone(), source };
+        let failed = |source| RecordError { action: "read", path: path.clone(), source };
         match fs::read(&path) {
             Ok(json) => serde_json::from_slice(&json).map(Some).map_err(|error| failed(error.into())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -75,7 +75,7 @@ impl State {
         }
     }
 
-    /// Writes it. Renamed into place, so that it is never half of one.
+    /// Writes the record. It is renamed into place, so that a reader never sees a part of it.
     pub(crate) fn write(&self, name: &str) -> Result<(), RecordError> {
         let path = Self::path(name);
         let new = path.with_extension("json.new");
@@ -83,30 +83,30 @@ impl State {
             .map_err(io::Error::from)
             .and_then(|json| fs::write(&new, json))
             .and_then(|()| fs::rename(&new, &path))
-            .map_err(|source| RecordError { what: "write", path, source })
+            .map_err(|source| RecordError { action: "write", path, source })
     }
 
-    /// Removes it.
+    /// Removes the record.
     pub(crate) fn remove(name: &str) -> Result<(), RecordError> {
         let path = Self::path(name);
-        fs::remove_file(&path).map_err(|source| RecordError { what: "remove", path, source })
+        fs::remove_file(&path).map_err(|source| RecordError { action: "remove", path, source })
     }
 
-    /// Those that still run.
+    /// The servers that still run.
     pub(crate) fn running(&self) -> impl Iterator<Item = &Server> {
         self.servers.iter().filter(|server| server.id.is_running())
     }
 
-    /// Where the record is.
+    /// The path of the record.
     #[must_use]
     pub fn path(name: &str) -> PathBuf {
         paths::run_dir(name).join("state.json")
     }
 }
 
-/// Whether no server of a recorded stack of this name runs.
-pub(crate) fn not_running(name: &str) -> Result<(), Error> {
-    // What cannot be read names nobody who runs.
+/// An error if a server of the recorded stack of this name runs.
+pub(crate) fn ensure_not_running(name: &str) -> Result<(), Error> {
+    // A record that cannot be read names no running server.
     let state = State::load(name).ok().flatten();
     let running: Vec<&str> = state.iter().flat_map(State::running).map(|server| server.name.as_str()).collect();
     if running.is_empty() {
@@ -116,7 +116,7 @@ pub(crate) fn not_running(name: &str) -> Result<(), Error> {
 }
 
 impl Server {
-    /// How it is now.
+    /// Its condition now.
     #[must_use]
     pub fn condition(&self) -> Condition {
         if !self.id.is_running() {
@@ -124,7 +124,7 @@ impl Server {
         }
         match Http::new(Duration::from_secs(2)).health(&self.health) {
             Ok(()) => Condition::Healthy,
-            Err(why) => Condition::Unhealthy(why),
+            Err(reason) => Condition::Unhealthy(reason),
         }
     }
 }
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_state_survives_its_file() {
+    fn a_record_is_read_as_it_was_written() {
         let state = State {
             servers: vec![Server {
                 name: "jaeger".into(),

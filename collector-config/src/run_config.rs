@@ -1,5 +1,5 @@
-//! Run copies of configuration files whose programs expand no variables: the shipped text with other addresses, and for
-//! tests with shorter times, so that its structure, limits, matchers and labels are the real ones wherever it runs.
+//! Run copies of configuration files whose programs expand no variables: the shipped text with other addresses and, for
+//! tests, with shorter times. Structure, limits, matchers and labels are those of the shipped file.
 
 use crate::addresses::{Addresses, Port};
 use crate::error::{Error, io_error};
@@ -7,37 +7,39 @@ use crate::options::Pace;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// By what a wait or a window is divided at the quick pace: 5 min become 10 s.
-const HASTE: u64 = 30;
-/// The keys whose value is a wait.
+/// The divisor of waits and windows at the quick pace: 5 min become 10 s.
+const SPEEDUP: u64 = 30;
+/// The keys with a wait as their value.
 const WAITS: [&str; 7] =
     ["for: ", "keep_firing_for: ", "group_wait: ", "group_interval: ", "repeat_interval: ", "interval: ", "offset "];
-/// The keys whose value is the time between two scrapes or evaluations. At the quick pace a second: any less is too much
-/// for the exporters.
+/// The keys with the time between two scrapes or evaluations as their value. At the quick pace it is a second: less
+/// would overload the exporters.
 const INTERVALS: [&str; 2] = ["scrape_interval: ", "evaluation_interval: "];
 pub(crate) const QUICK_INTERVAL: &str = "1s";
 
-/// What differs in a run copy.
+/// The differences between the shipped files and their run copies.
 #[derive(Debug)]
 pub(crate) struct RunConfig {
-    texts: Vec<(String, String)>,
+    /// Each usual address and its replacement.
+    addresses: Vec<(String, String)>,
     pace: Pace,
 }
 
 impl RunConfig {
-    /// Every usual address becomes the one of `addresses`.
+    /// Replaces every usual address by the one in `addresses`.
     pub(crate) fn new(addresses: &Addresses, pace: Pace) -> Self {
         let usual = |port: Port| format!("127.0.0.1:{}", port.usual());
-        Self { texts: Port::ALL.into_iter().map(|port| (usual(port), addresses.of(port).to_string())).collect(), pace }
+        let replacement = |port| (usual(port), addresses.address(port).to_string());
+        Self { addresses: Port::ALL.into_iter().map(replacement).collect(), pace }
     }
 
     /// Writes the run copy of a file and returns its path.
     pub(crate) fn copy(&self, shipped: &Path, copy: &Path) -> Result<PathBuf, Error> {
         let text = fs::read_to_string(shipped).map_err(io_error("read", shipped))?;
-        write(copy, &self.of(&text))
+        write(copy, &self.adapt(&text))
     }
 
-    /// The same for all files of a folder.
+    /// Writes the run copies of all files of a folder.
     pub(crate) fn copy_folder(&self, shipped: &Path, copy: &Path) -> Result<(), Error> {
         for entry in fs::read_dir(shipped).map_err(io_error("read", shipped))? {
             let entry = entry.map_err(io_error("read", shipped))?;
@@ -47,22 +49,22 @@ impl RunConfig {
     }
 
     /// The run copy of a text.
-    pub(crate) fn of(&self, shipped: &str) -> String {
+    pub(crate) fn adapt(&self, shipped: &str) -> String {
         let text = self.with_addresses(shipped);
         match self.pace {
             Pace::Shipped => text,
-            Pace::Quick => hastened(&text),
+            Pace::Quick => accelerated(&text),
         }
     }
 
-    /// In one pass: a new address may equal an old one.
+    /// Replaces the addresses in one pass, as a new address may equal a usual one.
     fn with_addresses(&self, text: &str) -> String {
         let mut copy = String::with_capacity(text.len());
         let mut rest = text;
         while let Some(first) = rest.chars().next() {
-            let found = self.texts.iter().find_map(|(usual, address)| {
+            let found = self.addresses.iter().find_map(|(usual, address)| {
                 let after = rest.strip_prefix(usual.as_str())?;
-                // 127.0.0.1:9090 is no part of 127.0.0.1:90901.
+                // 127.0.0.1:9090 must not match in 127.0.0.1:90901.
                 (!after.starts_with(|next: char| next.is_ascii_digit())).then_some((after, address))
             });
             if let Some((after, address)) = found {
@@ -77,8 +79,8 @@ impl RunConfig {
     }
 }
 
-/// The line `key: …`, wherever it is, becomes `key: value`.
-pub(crate) fn set(text: &str, key: &'static str, value: &str) -> Result<String, Error> {
+/// Replaces the line `key: …`, at any depth, by `key: value`.
+pub(crate) fn set_key(text: &str, key: &'static str, value: &str) -> Result<String, Error> {
     let start = format!("{key}: ");
     let mut found = false;
     let copy = text
@@ -96,8 +98,8 @@ pub(crate) fn set(text: &str, key: &'static str, value: &str) -> Result<String, 
     if found { Ok(copy) } else { Err(Error::NoLine(key)) }
 }
 
-/// Without the top-level key of this name and all that is in it.
-pub(crate) fn without(text: &str, key: &str) -> String {
+/// Removes a top-level key and its contents.
+pub(crate) fn remove_key(text: &str, key: &str) -> String {
     let start = format!("{key}:");
     let mut inside = false;
     let kept = text.lines().filter(|line| {
@@ -109,28 +111,28 @@ pub(crate) fn without(text: &str, key: &str) -> String {
     kept.flat_map(|line| [line, "\n"]).collect()
 }
 
-/// Writes a file of a run, with its folders.
+/// Writes a file of a run and creates its folders.
 pub(crate) fn write(path: &Path, text: &str) -> Result<PathBuf, Error> {
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(io_error("make the folder", folder))?;
+        fs::create_dir_all(folder).map_err(io_error("create the folder", folder))?;
     }
     fs::write(path, text).map_err(io_error("write", path))?;
     Ok(path.to_path_buf())
 }
 
-/// Waits and windows are divided, intervals are set.
-fn hastened(text: &str) -> String {
+/// Divides waits and windows, and replaces intervals.
+fn accelerated(text: &str) -> String {
     let mut copy = text.to_owned();
     for key in WAITS {
-        copy = replaced(&copy, key, "", |duration| format!("{}ms", duration.millis / HASTE));
+        copy = replaced(&copy, key, "", |duration| format!("{}ms", duration.millis / SPEEDUP));
     }
     for key in INTERVALS {
         copy = replaced(&copy, key, "", |_| QUICK_INTERVAL.to_owned());
     }
-    replaced(&copy, "[", "]", |duration| format!("{}ms", duration.millis / HASTE))
+    replaced(&copy, "[", "]", |duration| format!("{}ms", duration.millis / SPEEDUP))
 }
 
-/// Every duration right after `before`, as a whole word, and, if given, right before `after`.
+/// Replaces every duration between `before`, as a whole word, and `after`.
 fn replaced(text: &str, before: &str, after: &str, new: impl Fn(Duration) -> String) -> String {
     let mut copy = String::with_capacity(text.len());
     let mut rest = text;
@@ -141,7 +143,7 @@ fn replaced(text: &str, before: &str, after: &str, new: impl Fn(Duration) -> Str
         copy.push_str(head);
         rest = tail;
         if is_word
-            && let Some(duration) = Duration::at_the_start_of(tail)
+            && let Some(duration) = Duration::parse_prefix(tail)
             && tail[duration.len..].starts_with(after)
         {
             copy.push_str(&new(duration));
@@ -160,7 +162,7 @@ struct Duration {
 }
 
 impl Duration {
-    fn at_the_start_of(text: &str) -> Option<Self> {
+    fn parse_prefix(text: &str) -> Option<Self> {
         const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let number: u64 = text[..digits].parse().ok()?;
@@ -178,41 +180,41 @@ mod tests {
 
     fn config(pace: Pace) -> RunConfig {
         let addresses = Addresses::usual()
-            // The new address of one is the old address of the other.
+            // The new address of one is the usual address of the other.
             .with(Port::Prometheus, ([127, 0, 0, 1], 9093).into())
             .with(Port::Alertmanager, ([127, 0, 0, 1], 40000).into());
         RunConfig::new(&addresses, pace)
     }
 
     #[test]
-    fn usual_addresses_are_replaced_once_and_only_whole_ones() {
+    fn only_whole_usual_addresses_are_replaced_and_only_once() {
         assert_eq!(
-            config(Pace::Shipped).of("a 127.0.0.1:9090, 127.0.0.1:9093/x 127.0.0.1:90901 [5m]"),
+            config(Pace::Shipped).adapt("a 127.0.0.1:9090, 127.0.0.1:9093/x 127.0.0.1:90901 [5m]"),
             "a 127.0.0.1:9093, 127.0.0.1:40000/x 127.0.0.1:90901 [5m]"
         );
     }
 
     #[test]
-    fn the_quick_pace_divides_waits_and_windows_and_leaves_names_and_texts() {
+    fn the_quick_pace_shortens_waits_and_windows_but_not_names_and_texts() {
         let shipped = "record: job:x:rate5m\nexpr: rate(x[5m] offset 1h) > 5\nfor: 5m\nkeep_firing_for: 2m\n\
                        group_wait: 30s\ngroup_interval: 5m\nscrape_interval: 15s\ndescription: over 5 minutes\nlabels: [5]\n";
         assert_eq!(
-            config(Pace::Quick).of(shipped),
+            config(Pace::Quick).adapt(shipped),
             "record: job:x:rate5m\nexpr: rate(x[10000ms] offset 120000ms) > 5\nfor: 10000ms\nkeep_firing_for: 4000ms\n\
              group_wait: 1000ms\ngroup_interval: 10000ms\nscrape_interval: 1s\ndescription: over 5 minutes\nlabels: [5]\n"
         );
     }
 
     #[test]
-    fn a_line_is_set_with_its_indent_and_one_that_is_missing_is_an_error() {
+    fn a_key_keeps_its_indent_and_a_missing_key_is_an_error() {
         let text = "global:\n  smtp_from: a\n  b: smtp_from: c\n";
-        assert_eq!(set(text, "smtp_from", "d").unwrap(), "global:\n  smtp_from: d\n  b: smtp_from: c\n");
-        let missing = set(text, "pagerduty_url", "d").unwrap_err().to_string();
+        assert_eq!(set_key(text, "smtp_from", "d").unwrap(), "global:\n  smtp_from: d\n  b: smtp_from: c\n");
+        let missing = set_key(text, "pagerduty_url", "d").unwrap_err().to_string();
         assert!(missing.contains("pagerduty_url"), "{missing}");
     }
 
     #[test]
-    fn a_key_goes_with_all_that_is_in_it() {
-        assert_eq!(without("a: 1\nb:\n  # c\n  - d\n\ne: 2\n", "b"), "a: 1\ne: 2\n");
+    fn a_key_is_removed_with_its_contents() {
+        assert_eq!(remove_key("a: 1\nb:\n  # c\n  - d\n\ne: 2\n", "b"), "a: 1\ne: 2\n");
     }
 }

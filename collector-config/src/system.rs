@@ -1,4 +1,4 @@
-//! The systems of the stack: which programs they need, on which ports they listen, which jobs scrape them.
+//! The systems of the stack: their programs, ports and scrape jobs.
 
 use crate::addresses::Port;
 use crate::error::Error;
@@ -6,30 +6,30 @@ use crate::native::Program;
 use crate::packaged::Packaged;
 use std::path::PathBuf;
 
-/// One system of the stack. The order is the one they start in: what others ask for comes first.
+/// One system of the stack. They start in this order: a system comes after those that it uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum System {
-    /// Postgres, for a service that wants one, and for its exporter.
+    /// Postgres, for services and for its exporter.
     Postgres,
-    /// Redis, likewise.
+    /// Redis, for services and for its exporter.
     Redis,
-    /// Where alerts go.
+    /// Routes alerts.
     Alertmanager,
-    /// Where metrics go, and where rules are evaluated.
+    /// Stores metrics and evaluates rules.
     Prometheus,
-    /// Where spans go.
+    /// Stores spans.
     Jaeger,
-    /// Where log lines go.
+    /// Stores log lines.
     Loki,
-    /// What stands between the service and Jaeger and Loki.
+    /// Receives spans and log lines from the service, and forwards them to Jaeger and Loki.
     Collector,
-    /// The metrics of the host.
+    /// Exports the metrics of the host.
     Node,
-    /// The metrics of Postgres.
+    /// Exports the metrics of Postgres.
     PostgresExporter,
-    /// The metrics of Redis.
+    /// Exports the metrics of Redis.
     RedisExporter,
-    /// The expiry of certificates.
+    /// Probes certificates and HTTP endpoints from outside.
     Blackbox,
 }
 
@@ -40,7 +40,7 @@ enum Source {
 }
 
 impl System {
-    /// All of them, in the order of their start.
+    /// All systems, in the order of their start.
     pub const ALL: [Self; 11] = [
         Self::Postgres,
         Self::Redis,
@@ -55,7 +55,7 @@ impl System {
         Self::Blackbox,
     ];
 
-    /// As `cargo stack up` calls it.
+    /// The name on the command line of `cargo stack`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -73,9 +73,9 @@ impl System {
         }
     }
 
-    /// The system of that name.
+    /// The system with this name.
     #[must_use]
-    pub fn of_name(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|system| system.name() == name)
     }
 
@@ -84,7 +84,7 @@ impl System {
     #[must_use]
     pub fn jobs(self) -> &'static [&'static str] {
         match self {
-            // Their exporters have the job.
+            // Their exporters are scraped instead.
             Self::Postgres | Self::Redis => &[],
             Self::Alertmanager => &["alertmanager"],
             Self::Prometheus => &["prometheus"],
@@ -98,7 +98,7 @@ impl System {
         }
     }
 
-    /// The program that is built for it, if it is not one of the system's packages.
+    /// The program that is built for it; `None` if it comes from a package of the operating system.
     #[must_use]
     pub fn built(self) -> Option<Program> {
         match self.source() {
@@ -107,15 +107,15 @@ impl System {
         }
     }
 
-    /// The ports that it takes beside the given systems.
+    /// The ports that it listens on, depending on which other systems run.
     #[must_use]
-    pub fn ports(self, beside: &[Self]) -> &'static [Port] {
+    pub fn ports(self, others: &[Self]) -> &'static [Port] {
         match self {
             Self::Postgres => &[Port::Postgres],
             Self::Redis => &[Port::Redis],
             Self::Alertmanager => &[Port::Alertmanager],
             Self::Prometheus => &[Port::Prometheus],
-            Self::Jaeger if beside.contains(&Self::Collector) => &[
+            Self::Jaeger if others.contains(&Self::Collector) => &[
                 Port::JaegerOtlpGrpc,
                 Port::JaegerOtlpHttp,
                 Port::JaegerQuery,
@@ -151,7 +151,7 @@ impl System {
     /// The path of its program, built if it is not in the cache.
     ///
     /// # Errors
-    /// If it cannot be built or is not installed.
+    /// If it cannot be built, or is not installed.
     pub fn program(self) -> Result<PathBuf, Error> {
         Ok(match self.source() {
             Source::Built(program) => program.path()?,
@@ -182,15 +182,15 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn every_name_leads_back_to_its_system() {
+    fn a_system_is_found_by_its_name() {
         for system in System::ALL {
-            assert_eq!(System::of_name(system.name()), Some(system));
+            assert_eq!(System::from_name(system.name()), Some(system));
         }
-        assert_eq!(System::of_name("tempo"), None);
+        assert_eq!(System::from_name("tempo"), None);
     }
 
     #[test]
-    fn no_two_systems_of_a_stack_want_one_port() {
+    fn the_systems_of_a_stack_use_distinct_ports() {
         for all in [System::ALL.to_vec(), vec![System::Jaeger, System::Prometheus]] {
             let ports: Vec<_> = all.iter().flat_map(|system| system.ports(&all)).collect();
             assert_eq!(ports.iter().collect::<HashSet<_>>().len(), ports.len());

@@ -1,4 +1,4 @@
-//! A trace as data and as an indented text, from Jaeger's API or from the [`receiver`](crate::receiver).
+//! A trace as data and as indented text, from Jaeger's API or from the [`receiver`](crate::receiver).
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ pub struct Span {
     pub parent_span_id: Option<String>,
     /// The span's name.
     pub operation: String,
-    /// The service of the process that made it.
+    /// The service of the process that created it.
     pub service: String,
     /// Microseconds since the Unix epoch.
     pub start_us: u64,
@@ -63,7 +63,7 @@ impl Trace {
         self.spans.iter().find(|other| other.span_id == id)
     }
 
-    /// The spans as an indented text, children by start time:
+    /// The spans as indented text, children by start time:
     ///
     /// ```text
     /// trace 4bf92f3577b34da6a3ce929d0e0e4736, 2 spans
@@ -71,8 +71,8 @@ impl Trace {
     /// └─ wallet.create_wallet  10.0 ms  ERROR
     /// ```
     ///
-    /// A span whose parent is not (yet) there stands at the left edge, marked as such. The service is named where it
-    /// changes.
+    /// A span whose parent is missing, or has not arrived yet, is a root and marked as such. The service is named where
+    /// it changes.
     #[must_use]
     pub fn tree(&self) -> String {
         let mut text = format!("trace {}, {} span{}\n", self.trace_id, self.spans.len(), plural(self.spans.len()));
@@ -80,7 +80,7 @@ impl Trace {
         for root in self.sorted(|span| self.parent(span).is_none()) {
             self.branch(root, "", "", &mut printed, &mut text);
         }
-        // Spans that are each other's parents have no root; broken data is shown rather than lost.
+        // Spans that are each other's parents have no root. They are shown as well, as broken data is worth seeing.
         for span in self.sorted(|_| true) {
             self.branch(span, "", "", &mut printed, &mut text);
         }
@@ -135,7 +135,7 @@ fn plural(n: usize) -> &'static str {
     if n == 1 { "" } else { "s" }
 }
 
-/// With one digit after the point: a tree is read for where the time goes.
+/// With one decimal place, which is enough to see where the time goes.
 fn duration(us: u64) -> String {
     match us {
         0..1_000 => format!("{us} µs"),
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_that_are_each_others_parents_do_not_hang_the_tree() {
+    fn spans_that_are_each_others_parents_are_printed_once() {
         let tree = trace(vec![span("a", Some("b"), "one", 0, 1), span("b", Some("a"), "two", 1, 1)]).tree();
         assert_eq!(tree.lines().count(), 3, "{tree}");
     }

@@ -1,6 +1,6 @@
-//! The way of an alert with the real programs: the wallet service fails, Prometheus sees it, Alertmanager groups, routes
-//! and inhibits, and what it would send to Slack, `PagerDuty`, SMS and email arrives in this process. The shipped rules and
-//! routes, with a thirtieth of their times.
+//! Alerts with the real programs: the wallet service fails, Prometheus fires, Alertmanager groups, routes and inhibits,
+//! and this process receives what it would send to Slack, `PagerDuty`, SMS and email. The rules and routes are the
+//! shipped ones, with their times divided by 30.
 
 mod support;
 
@@ -10,7 +10,7 @@ use stack::inbox::{Inbox, Message};
 use stack::native::Program;
 use stack::query::{Api, Prometheus};
 use stack::service::{Service, ServiceOptions};
-use stack::{Options, Port, Stack, System};
+use stack::{Options, Port, Stack, System, error_chain};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,17 +18,17 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use support::{PATIENCE, eventually, eventually_true, get, service};
 
-/// After which time a P1 that goes on is sent again: a thirtieth of an hour.
+/// The repeat interval of a P1: an hour, divided by 30.
 const REPEATED: Duration = Duration::from_mins(2);
 
-/// Requests that fail, until it is dropped.
-struct Failing {
+/// Sends requests that fail until it is dropped.
+struct FailingRequests {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Failing {
-    fn requests_to(service: &Service) -> Self {
+impl FailingRequests {
+    fn start(service: &Service) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let url = format!("{}/api/v1/gas/estimate?chain=ethereum", service.url());
         let stopped = Arc::clone(&stop);
@@ -42,7 +42,7 @@ impl Failing {
     }
 }
 
-impl Drop for Failing {
+impl Drop for FailingRequests {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
@@ -52,7 +52,7 @@ impl Drop for Failing {
     }
 }
 
-/// The programs, the service, and where the messages arrive.
+/// The servers, the service and the inbox for alerts.
 struct Scene {
     service: Service,
     inbox: Inbox,
@@ -69,7 +69,7 @@ impl Scene {
             .with(&[System::Prometheus, System::Alertmanager, System::Node])
             .scraping(metrics)
             .alerting(&inbox);
-        let stack = Stack::start(&options).unwrap_or_else(|error| panic!("{error}"));
+        let stack = Stack::start(&options).unwrap_or_else(|error| panic!("{}", error_chain(&error)));
         let scene = Self {
             service: service(ServiceOptions {
                 name: "test_alerts".into(),
@@ -86,7 +86,7 @@ impl Scene {
             let up = |job| scene.prometheus.targets_up(job);
             Ok(up("node")? == 1 && up("ironcore")? == 1)
         });
-        // The heartbeat says that the whole way works.
+        // The heartbeat shows that alerts are delivered.
         scene.message("heartbeat", "Watchdog");
         scene
     }
@@ -102,7 +102,7 @@ impl Scene {
         messages
     }
 
-    /// How Alertmanager sees an alert: its `state`, and by whom it is inhibited or silenced.
+    /// The status of an alert in Alertmanager: its `state`, and what inhibits or silences it.
     fn status_of(&self, name: &str) -> Option<Value> {
         let alerts = self.alertmanager.get("/api/v2/alerts", &[]).ok()?;
         let mut alerts = alerts.as_array()?.iter();
@@ -110,42 +110,42 @@ impl Scene {
         named.map(|alert| alert["status"].clone())
     }
 
-    fn is(&self, name: &str, state: &str) -> bool {
+    fn has_state(&self, name: &str, state: &str) -> bool {
         self.status_of(name).is_some_and(|status| status["state"] == state)
     }
 
-    fn the_alert_goes_to_the_ones_on_call(&self) {
+    fn the_alert_is_sent_to_the_people_on_call(&self) {
         assert_eq!(self.message("slack_api", "HighErrorRate").body["channel"], "#oncall");
         let mail = self.message("email", "HighErrorRate").text();
         assert!(mail.contains("runbooks/HighErrorRate.md"), "{mail}");
     }
 
-    fn the_death_of_the_host_goes_to_everybody_and_mutes_its_alerts(&mut self) {
+    fn a_host_that_is_down_pages_everybody_and_inhibits_its_alerts(&mut self) {
         self.stack.kill(System::Node).unwrap();
         assert_eq!(self.message("slack_api", "HostDown").body["channel"], "#incidents");
         let page = self.message("pagerduty", "HostDown");
         assert_eq!(page.body["event_action"], "trigger");
         let sms = self.message("sms_webhook", "HostDown").query;
-        // As an address has it: blanks are `+` or `%20`.
+        // Spaces in a URL are `+` or `%20`.
         let sms = sms.replace("%20", "+");
         assert!(sms.starts_with("text=P0+FIRING") && sms.contains("HostDown"), "{sms}");
-        let status = eventually("the muted alert", || {
+        let status = eventually("the inhibited alert", || {
             Ok::<_, String>(self.status_of("HighErrorRate").filter(|status| status["state"] == "suppressed"))
         });
         assert_eq!(status["inhibitedBy"].as_array().map(Vec::len), Some(1));
-        assert!(self.is("HostDown", "active"));
+        assert!(self.has_state("HostDown", "active"));
     }
 
-    fn its_return_closes_the_incident_and_mutes_no_longer(&mut self) {
+    fn its_return_resolves_the_incident_and_ends_the_inhibition(&mut self) {
         self.stack.restart(System::Node).unwrap();
         eventually_true("the end of the incident", || {
             let pages = self.messages("pagerduty", "HostDown");
             Ok(pages.iter().any(|page| page.body["event_action"] == "resolve"))
         });
-        eventually_true("the alert is no longer muted", || Ok(self.is("HighErrorRate", "active")));
+        eventually_true("the alert to be active again", || Ok(self.has_state("HighErrorRate", "active")));
     }
 
-    fn a_silence_silences(&self) {
+    fn a_silence_mutes_the_alert(&self) {
         let silenced = Command::new(Program::Amtool.path().unwrap())
             .args(["--alertmanager.url", &self.stack.url(Port::Alertmanager)])
             .args(["silence", "add", "alertname=HighErrorRate"])
@@ -159,8 +159,8 @@ impl Scene {
         });
     }
 
-    /// Over several intervals of its group; a machine that is slow may come to the interval of its repetition.
-    fn the_alert_was_sent_once_each_way(&self, since: Instant) {
+    /// Once over several group intervals; on a slow machine the repeat interval may have passed as well.
+    fn the_alert_was_sent_once_to_each_receiver(&self, since: Instant) {
         let repeated = usize::try_from(since.elapsed().as_secs() / REPEATED.as_secs()).unwrap();
         for channel in ["slack_api", "email"] {
             let messages = self.messages(channel, "HighErrorRate");
@@ -178,15 +178,15 @@ impl Scene {
 }
 
 #[test]
-fn an_alert_is_sent_once_is_muted_by_the_death_of_its_host_and_ends() {
+fn an_alert_is_sent_once_inhibited_while_its_host_is_down_and_resolved() {
     let mut scene = Scene::start();
-    let failing = Failing::requests_to(&scene.service);
-    scene.the_alert_goes_to_the_ones_on_call();
+    let failing = FailingRequests::start(&scene.service);
+    scene.the_alert_is_sent_to_the_people_on_call();
     let sent = Instant::now();
-    scene.the_death_of_the_host_goes_to_everybody_and_mutes_its_alerts();
-    scene.its_return_closes_the_incident_and_mutes_no_longer();
-    scene.a_silence_silences();
-    scene.the_alert_was_sent_once_each_way(sent);
+    scene.a_host_that_is_down_pages_everybody_and_inhibits_its_alerts();
+    scene.its_return_resolves_the_incident_and_ends_the_inhibition();
+    scene.a_silence_mutes_the_alert();
+    scene.the_alert_was_sent_once_to_each_receiver(sent);
     drop(failing);
     eventually_true("the end of the alert", || {
         let firing = scene.prometheus.instant("ALERTS{alertname=\"HighErrorRate\"}")?;

@@ -1,5 +1,5 @@
-//! What stands between the service and Jaeger, with the real programs: nothing secret passes, what matters is kept, and
-//! what is kept arrives even when the collector or Jaeger dies in between.
+//! The real collector between the service and Jaeger: secrets are removed, important traces are kept, and kept traces
+//! arrive even if the collector or Jaeger crashes.
 
 mod support;
 
@@ -9,20 +9,20 @@ use stack::native::Program;
 use stack::process::{self, Lifetime, Output, Process};
 use stack::query::{Api, Jaeger, QueryError};
 use stack::service::{Service, ServiceOptions};
-use stack::{Options, Port, Stack, System, collector_variables, jaeger_variables, paths};
+use stack::{Options, Port, Stack, System, collector_variables, error_chain, jaeger_variables, paths};
 use std::collections::BTreeSet;
 use std::fs;
 use support::{RawSpan, eventually, eventually_true, get, new_trace, post, send, service};
 
 const SYSTEMS: [System; 2] = [System::Collector, System::Jaeger];
 
-/// The collector in front of Jaeger, keeping only what has a reason to be kept.
+/// The collector in front of Jaeger. It keeps only traces that a sampling policy selects.
 fn stack(name: &str) -> Stack {
     let options = Options {
         collector: vec![("COLLECTOR_SAMPLE_PERCENT".into(), "0".into())],
         ..Options::free_ports(name).with(&SYSTEMS)
     };
-    Stack::start(&options).unwrap_or_else(|error| panic!("{error}"))
+    Stack::start(&options).unwrap_or_else(|error| panic!("{}", error_chain(&error)))
 }
 
 fn sum(page: &str, metric: &str) -> f64 {
@@ -38,7 +38,7 @@ fn wallet(service: &Service, asset: &str) -> serde_json::Value {
 }
 
 #[test]
-fn no_secret_passes_that_a_program_sends_past_the_library() {
+fn secrets_in_spans_of_other_libraries_are_removed() {
     const CANARY: &str = "canary-3f9a71";
     let stack = stack("test_redaction");
     let mut span = RawSpan::new(new_trace(), "POST /api/v1/swap")
@@ -68,7 +68,7 @@ fn no_secret_passes_that_a_program_sends_past_the_library() {
 }
 
 #[test]
-fn errors_slow_requests_and_money_are_kept_and_the_rest_is_sampled() {
+fn errors_slow_requests_and_money_movements_are_kept_and_the_rest_is_sampled() {
     let stack = stack("test_sampling");
     let request = |method: &str, route: &str| {
         RawSpan::new(new_trace(), &format!("{method} {route}"))
@@ -88,23 +88,23 @@ fn errors_slow_requests_and_money_are_kept_and_the_rest_is_sampled() {
         request("POST", "/api/v1/tx"),
     ];
     let probe = "grpc.health.v1.Health/Check";
-    let left = [
+    let dropped = [
         request("GET", "/api/v1/wallets"),
         request("GET", "/health"),
         RawSpan::new(new_trace(), probe).with("rpc.method", probe),
     ];
-    for span in left.iter().chain(&kept) {
+    for span in dropped.iter().chain(&kept) {
         send(&stack.otlp_http_url(), std::slice::from_ref(span));
     }
     let jaeger = Jaeger::new(stack.jaeger_url());
     for span in &kept {
         eventually(&format!("{} in Jaeger", span.name), || jaeger.trace(&span.id()));
     }
-    // Those that were left were sent, and decided on, before those that have arrived.
-    for span in &left {
+    // The dropped ones were sent, and decided on, before the ones that have arrived.
+    for span in &dropped {
         assert!(jaeger.trace(&span.id()).unwrap().is_none(), "{}", span.name);
     }
-    // The counts know all of them but the probes: they are made before the choice.
+    // Span metrics count all of them except the probes, as they are derived before sampling.
     let page = Api::new(stack.url(Port::CollectorSpanMetrics));
     eventually_true("the counts of all spans", || {
         let page = page.text("/metrics")?;
@@ -114,7 +114,7 @@ fn errors_slow_requests_and_money_are_kept_and_the_rest_is_sampled() {
 }
 
 #[test]
-fn nothing_that_is_kept_is_missing_when_jaeger_and_the_collector_die_in_between() {
+fn kept_traces_survive_crashes_of_jaeger_and_the_collector() {
     let mut stack = stack("test_queue");
     let service = service(ServiceOptions {
         name: "test_queue".into(),
@@ -129,7 +129,7 @@ fn nothing_that_is_kept_is_missing_when_jaeger_and_the_collector_die_in_between(
             assert_eq!(post(&format!("{}/api/v1/swap", service.url()), &body).0, 201);
         }
     };
-    // Jaeger is away: what the collector keeps waits on its disk.
+    // Jaeger is down: the traces that the collector keeps wait in its disk queue.
     stack.kill(System::Jaeger).unwrap();
     swap(40);
     let own = Api::new(stack.url(Port::CollectorMetrics));
@@ -143,7 +143,7 @@ fn nothing_that_is_kept_is_missing_when_jaeger_and_the_collector_die_in_between(
             .sum::<f64>();
         Ok(decided >= 40.0 && sum(&page, "otelcol_exporter_queue_size") > 0.0)
     });
-    // The collector dies, too: what the service sends now waits in the service.
+    // The collector is down, too: the spans of the service wait in the queue of the service.
     stack.kill(System::Collector).unwrap();
     swap(10);
     stack.restart(System::Collector).unwrap();
@@ -176,7 +176,7 @@ fn nothing_that_is_kept_is_missing_when_jaeger_and_the_collector_die_in_between(
     assert!(lost.abs() < f64::EPSILON, "{page}");
 }
 
-/// A collector that the stack does not know: one of a fleet.
+/// A collector that is not part of the stack: an agent or one of several gateways.
 fn collector(name: &str, layers: &[&str], addresses: &Addresses, more: &[(&str, String)]) -> Process {
     let folder = paths::run_dir("test_scale_out").join(name);
     fs::create_dir_all(&folder).unwrap();
@@ -194,16 +194,16 @@ fn collector(name: &str, layers: &[&str], addresses: &Addresses, more: &[(&str, 
         .envs(more.iter().map(|(name, value)| (name, value)));
     let log = folder.join("collector.log");
     let mut process = Process::spawn(name, command, &log, Output::Logged).unwrap();
-    let health = format!("http://{}", addresses.of(Port::CollectorHealth));
+    let health = format!("http://{}", addresses.address(Port::CollectorHealth));
     eventually(&format!("{name} to be healthy"), || {
-        process.check().unwrap_or_else(|error| panic!("{error}"));
-        let up = std::net::TcpStream::connect(addresses.of(Port::CollectorHealth)).is_ok();
+        process.check().unwrap_or_else(|error| panic!("{}", error_chain(&error)));
+        let up = std::net::TcpStream::connect(addresses.address(Port::CollectorHealth)).is_ok();
         Ok::<_, String>((up && get(&health).0 == 200).then_some(()))
     });
     process
 }
 
-/// A Jaeger that keeps its traces on the disk.
+/// A Jaeger that stores its traces on disk.
 fn durable_jaeger(addresses: &Addresses) -> Process {
     let folder = paths::run_dir("test_durable_jaeger");
     let config = paths::config_dir().join("jaeger/badger.yaml");
@@ -215,31 +215,31 @@ fn durable_jaeger(addresses: &Addresses) -> Process {
         .env("JAEGER_DATA", folder.join("data"));
     let log = folder.join("jaeger.log");
     let mut process = Process::spawn("jaeger", command, &log, Output::Logged).unwrap();
-    let services = Jaeger::new(format!("http://{}", addresses.of(Port::JaegerQuery)));
+    let services = Jaeger::new(format!("http://{}", addresses.address(Port::JaegerQuery)));
     eventually("the durable Jaeger", || {
-        process.check().unwrap_or_else(|error| panic!("{error}"));
+        process.check().unwrap_or_else(|error| panic!("{}", error_chain(&error)));
         services.services().map(Some)
     });
     process
 }
 
 #[test]
-fn a_trace_outlives_a_jaeger_that_keeps_it_on_the_disk() {
+fn a_trace_on_disk_survives_a_crash_of_jaeger() {
     let _ = fs::remove_dir_all(paths::run_dir("test_durable_jaeger"));
     let addresses = Addresses::free().unwrap();
     let mut first = durable_jaeger(&addresses);
     let span = RawSpan::new(new_trace(), "GET /api/v1/wallets");
-    let entrance = format!("http://{}", addresses.of(Port::OtlpHttp));
-    send(&entrance, std::slice::from_ref(&span));
+    let endpoint = format!("http://{}", addresses.address(Port::OtlpHttp));
+    send(&endpoint, std::slice::from_ref(&span));
     first.kill().unwrap();
 
     let _second = durable_jaeger(&addresses);
-    let jaeger = Jaeger::new(format!("http://{}", addresses.of(Port::JaegerQuery)));
+    let jaeger = Jaeger::new(format!("http://{}", addresses.address(Port::JaegerQuery)));
     eventually("the trace after the crash", || jaeger.trace(&span.id()));
 }
 
 #[test]
-fn a_trace_meets_in_one_gateway_however_its_spans_reach_the_agent() {
+fn all_spans_of_a_trace_reach_the_same_gateway() {
     const TRACES: usize = 60;
     let jaegers: Vec<Stack> = ["test_gateway_one", "test_gateway_two"]
         .map(|name| Stack::start(&Options::free_ports(name).with(&[System::Jaeger])).unwrap())
@@ -254,7 +254,7 @@ fn a_trace_meets_in_one_gateway_however_its_spans_reach_the_agent() {
             collector(&format!("gateway{index}"), &["base", "backends"], addresses, &[("JAEGER_OTLP_GRPC", to)])
         })
         .collect();
-    let gateway = |index: usize| addresses[index].of(Port::OtlpGrpc).to_string();
+    let gateway = |index: usize| addresses[index].address(Port::OtlpGrpc).to_string();
     let _agent = collector(
         "agent",
         &["agent"],
@@ -262,12 +262,12 @@ fn a_trace_meets_in_one_gateway_however_its_spans_reach_the_agent() {
         &[("COLLECTOR_GATEWAY_1", gateway(0)), ("COLLECTOR_GATEWAY_2", gateway(1))],
     );
 
-    let entrance = format!("http://{}", addresses[2].of(Port::OtlpHttp));
+    let endpoint = format!("http://{}", addresses[2].address(Port::OtlpHttp));
     let spans: Vec<RawSpan> = (0..TRACES).map(|_| RawSpan::new(new_trace(), "GET /api/v1/wallets")).collect();
-    // Three spans of each trace, each in a request of its own kind of mixture.
+    // Three spans of each trace, each in another request.
     for _ in 0..3 {
         for some in spans.chunks(7) {
-            send(&entrance, some);
+            send(&endpoint, some);
         }
     }
     let clients: Vec<Jaeger> = jaegers.iter().map(|jaeger| Jaeger::new(jaeger.jaeger_url())).collect();
@@ -280,7 +280,7 @@ fn a_trace_meets_in_one_gateway_however_its_spans_reach_the_agent() {
             let found = [count(&clients[0], span)?, count(&clients[1], span)?];
             Ok::<_, QueryError>((found[0] + found[1] == 3).then_some(found))
         });
-        assert!(found.contains(&3), "torn apart: {found:?}");
+        assert!(found.contains(&3), "spread over both gateways: {found:?}");
         each[usize::from(found[1] == 3)] += 1;
     }
     assert!(each.iter().all(|traces| *traces > TRACES / 6), "{each:?}");

@@ -1,4 +1,4 @@
-//! The shipped files, read by the programs that they are for, and the rules that every alert keeps.
+//! The shipped files, checked by the programs that read them, and the conventions for alerts, runbooks and dashboards.
 
 mod support;
 
@@ -16,20 +16,20 @@ fn config() -> PathBuf {
     paths::config_dir()
 }
 
-/// All files of a folder and of those in it, with this ending.
+/// All files of a folder and its subfolders with this ending.
 fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
-    fn below(folder: &Path, found: &mut Vec<PathBuf>) {
+    fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                below(&path, found);
+                collect(&path, found);
             } else {
                 found.push(path);
             }
         }
     }
     let mut found = Vec::new();
-    below(&config().join(folder), &mut found);
+    collect(&config().join(folder), &mut found);
     found.retain(|path| path.to_string_lossy().ends_with(ending));
     found.sort();
     assert!(!found.is_empty(), "no {ending} in {folder}");
@@ -37,7 +37,7 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
 }
 
 #[track_caller]
-fn passes(command: &mut Command) -> Output {
+fn succeeds(command: &mut Command) -> Output {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(
         output.status.success(),
@@ -57,12 +57,12 @@ fn flag(flag: &str, path: &Path) -> OsString {
 }
 
 #[test]
-fn prometheus_and_its_rules_are_accepted_with_all_lints() {
+fn promtool_accepts_the_configuration_and_rules_with_all_lints() {
     let lint = ["--lint=all", "--lint-fatal"];
-    passes(
+    succeeds(
         program(Program::Promtool).args(["check", "config"]).args(lint).arg(config().join("prometheus/prometheus.yml")),
     );
-    passes(program(Program::Promtool).args(["check", "rules"]).args(lint).args(files("prometheus/rules", ".yml")));
+    succeeds(program(Program::Promtool).args(["check", "rules"]).args(lint).args(files("prometheus/rules", ".yml")));
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn every_rule_file_is_loaded() {
 }
 
 #[test]
-fn the_collector_lets_every_attribute_of_the_library_pass() {
+fn the_collector_keeps_every_attribute_of_the_library() {
     let names = paths::workspace().join("ironcore-telemetry/src/names.rs");
     let names = fs::read_to_string(names).unwrap();
     let (_, attributes) = names.split_once("mod attribute {").unwrap();
@@ -104,17 +104,16 @@ fn every_job_belongs_to_a_system_or_to_the_service() {
     let mut known: BTreeSet<String> =
         System::ALL.iter().flat_map(|system| system.jobs()).map(|job| (*job).to_owned()).collect();
     known.insert("ironcore".into());
-    let beside = ["optional", "services", "targets"].map(str::to_owned);
-    known.extend(beside.clone());
+    known.extend(["optional", "services", "targets"].map(str::to_owned));
     let unknown: Vec<_> = jobs("prometheus/scrape").difference(&known).cloned().collect();
-    assert!(unknown.is_empty(), "`cargo stack` starts no {unknown:?}: name them in System::jobs");
+    assert!(unknown.is_empty(), "`cargo stack` never starts {unknown:?}: add them to System::jobs");
     known.insert("cockroachdb".into());
     let unknown: Vec<_> = jobs("prometheus/rules").difference(&known).cloned().collect();
     assert!(unknown.is_empty(), "{unknown:?}");
 }
 
 #[test]
-fn the_optional_jobs_are_accepted_where_they_are_copied_to() {
+fn prometheus_accepts_the_optional_jobs() {
     let folder = paths::run_dir("test_optional_jobs");
     let _ = fs::remove_dir_all(&folder);
     for file in files("prometheus", ".yml") {
@@ -125,24 +124,24 @@ fn the_optional_jobs_are_accepted_where_they_are_copied_to() {
         fs::create_dir_all(copy.parent().unwrap()).unwrap();
         fs::copy(&file, &copy).unwrap();
     }
-    passes(program(Program::Promtool).args(["check", "config"]).arg(folder.join("prometheus/prometheus.yml")));
+    succeeds(program(Program::Promtool).args(["check", "config"]).arg(folder.join("prometheus/prometheus.yml")));
     assert!(folder.join("prometheus/scrape/cockroachdb.yml").is_file());
 }
 
 #[test]
 fn the_unit_tests_of_the_rules_pass() {
-    // Each file in a process of its own, as many at once as there are cores: those of days take seconds.
+    // One process for each file and as many at once as there are cores: a test over days takes seconds.
     let next = Mutex::new(files("prometheus/tests", ".yml"));
     let cores = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
         for _ in 0..cores {
             scope.spawn(|| {
                 loop {
-                    // From the end: the records of the objectives take longest.
+                    // From the end: the recording rules of the objectives take longest.
                     let Some(file) = next.lock().unwrap().pop() else {
                         return;
                     };
-                    passes(program(Program::Promtool).args(["test", "rules"]).arg(file));
+                    succeeds(program(Program::Promtool).args(["test", "rules"]).arg(file));
                 }
             });
         }
@@ -150,13 +149,13 @@ fn the_unit_tests_of_the_rules_pass() {
 }
 
 #[test]
-fn jaeger_accepts_each_of_its_configurations() {
+fn jaeger_accepts_its_configurations() {
     for file in files("jaeger", ".yaml") {
-        passes(program(Program::Jaeger).arg("validate").arg(flag("--config=", &file)));
+        succeeds(program(Program::Jaeger).arg("validate").arg(flag("--config=", &file)));
     }
 }
 
-/// What is run together, each list in this order.
+/// The layers that are run together, in this order.
 const LAYERS: [&[&str]; 7] = [
     &["base"],
     &["base", "backends"],
@@ -168,7 +167,7 @@ const LAYERS: [&[&str]; 7] = [
 ];
 
 #[test]
-fn the_collector_accepts_every_layering() {
+fn the_collector_accepts_every_combination_of_layers() {
     let folder = paths::run_dir("test_configuration");
     fs::create_dir_all(&folder).unwrap();
     for layers in LAYERS {
@@ -177,16 +176,16 @@ fn the_collector_accepts_every_layering() {
         for layer in layers {
             command.arg(flag("--config=", &config().join("collector").join(format!("{layer}.yaml"))));
         }
-        passes(&mut command);
+        succeeds(&mut command);
     }
     let layered: BTreeSet<&str> = LAYERS.iter().flat_map(|layers| layers.iter().copied()).collect();
     for file in files("collector", ".yaml") {
         let name = file.file_stem().unwrap().to_string_lossy().into_owned();
-        assert!(name == "builder" || layered.contains(name.as_str()), "{name} is in no layering");
+        assert!(name == "builder" || layered.contains(name.as_str()), "{name} is in none of LAYERS");
     }
 }
 
-/// The entries of a top-level key, each with its text.
+/// The text of each entry of a top-level key.
 fn entries(text: &str, key: &str) -> BTreeMap<String, String> {
     let mut inside = false;
     let mut found: BTreeMap<String, String> = BTreeMap::new();
@@ -208,13 +207,13 @@ fn entries(text: &str, key: &str) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn an_agent_masks_as_the_gateways_do() {
-    let of = |layer: &str| {
+fn an_agent_masks_like_the_gateways() {
+    let processors = |layer: &str| {
         let file = config().join(format!("collector/{layer}.yaml"));
         entries(&fs::read_to_string(file).unwrap(), "processors")
     };
-    let (base, mut agent) = (of("base"), of("agent"));
-    // Its memory is another one.
+    let (base, mut agent) = (processors("base"), processors("agent"));
+    // Its memory limit differs.
     assert!(agent.remove("memory_limiter").is_some());
     assert!(agent.len() >= 5, "{:?}", agent.keys());
     for (name, text) in agent {
@@ -224,7 +223,7 @@ fn an_agent_masks_as_the_gateways_do() {
 
 #[test]
 fn loki_accepts_its_configuration() {
-    passes(
+    succeeds(
         program(Program::Loki)
             .arg("-verify-config")
             .arg("-config.expand-env=true")
@@ -234,7 +233,7 @@ fn loki_accepts_its_configuration() {
 
 #[test]
 fn the_blackbox_exporter_accepts_its_configuration() {
-    passes(
+    succeeds(
         Command::new(Packaged::Blackbox.path().unwrap())
             .arg("--config.check")
             .arg(flag("--config.file=", &config().join("blackbox/blackbox.yml"))),
@@ -243,11 +242,11 @@ fn the_blackbox_exporter_accepts_its_configuration() {
 
 #[test]
 fn alertmanager_accepts_its_configuration() {
-    passes(program(Program::Amtool).arg("check-config").arg(config().join("alertmanager/alertmanager.yml")));
+    succeeds(program(Program::Amtool).arg("check-config").arg(config().join("alertmanager/alertmanager.yml")));
 }
 
 #[test]
-fn every_severity_of_every_alert_has_its_route() {
+fn every_severity_of_every_alert_has_a_route() {
     let names = alerts();
     let route = |severity: Option<&str>, name: &str| {
         let mut command = program(Program::Amtool);
@@ -258,7 +257,7 @@ fn every_severity_of_every_alert_has_its_route() {
         if let Some(severity) = severity {
             command.arg(format!("severity={severity}"));
         }
-        let output = passes(&mut command);
+        let output = succeeds(&mut command);
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };
     for name in names.keys().filter(|name| *name != "Watchdog") {
@@ -276,11 +275,13 @@ fn every_severity_of_every_alert_has_its_route() {
 }
 
 #[test]
-fn yaml_is_tidy() {
-    passes(Command::new("yamllint").args(["--strict", "--config-file"]).arg(config().join(".yamllint")).arg(config()));
+fn yamllint_accepts_all_files() {
+    succeeds(
+        Command::new("yamllint").args(["--strict", "--config-file"]).arg(config().join(".yamllint")).arg(config()),
+    );
 }
 
-/// The alerts of all rule files, of Prometheus and of Loki, with the text of each from its name to the next rule.
+/// The alerts of all rule files of Prometheus and Loki, with the text of each rule.
 fn alerts() -> BTreeMap<String, Vec<String>> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut all = files("prometheus/rules", ".yml");
@@ -305,7 +306,7 @@ fn alerts() -> BTreeMap<String, Vec<String>> {
 }
 
 #[test]
-fn every_alert_says_how_bad_it_is_whose_it_is_and_what_to_do() {
+fn every_alert_has_a_severity_an_owner_a_text_and_a_runbook() {
     for (name, rules) in alerts() {
         for rule in rules {
             let has = |part: &str| assert!(rule.contains(part), "{name} lacks {part}:\n{rule}");
@@ -335,11 +336,11 @@ fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
     }
     for file in files("runbooks", ".md") {
         let name = file.file_stem().unwrap().to_string_lossy().into_owned();
-        assert!(name == "README" || alerts.contains_key(&name), "{name} is no alert");
+        assert!(name == "README" || alerts.contains_key(&name), "{name} is not an alert");
     }
 }
 
-/// What must be tested of an alert, beside what its author thinks of.
+/// The cases that must be tested for every alert.
 const CASES: [&str; 6] = [
     "fires at the breach, after its wait and not before",
     "is silent at half the breach",
@@ -349,37 +350,38 @@ const CASES: [&str; 6] = [
     "says no data when its series vanish",
 ];
 
-/// The alerts of Loki: `promtool` evaluates no `LogQL`, the real server is asked instead (`tests/logs.rs`).
-fn is_of_loki(name: &str) -> bool {
+/// Whether it is an alert of Loki. `promtool` cannot evaluate `LogQL`, so `tests/logs.rs` tests these with the real
+/// server.
+fn is_loki_alert(name: &str) -> bool {
     files("loki/rules", ".yml")
         .iter()
         .any(|file| fs::read_to_string(file).unwrap().contains(&format!("- alert: {name}\n")))
 }
 
 #[test]
-fn every_alert_of_prometheus_has_its_six_cases() {
-    for name in alerts().keys().filter(|name| !is_of_loki(name)) {
+fn every_prometheus_alert_tests_the_six_cases() {
+    for name in alerts().keys().filter(|name| !is_loki_alert(name)) {
         let file = config().join(format!("prometheus/tests/{name}.yml"));
         let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file:?}: {error}"));
         for case in CASES {
             assert!(text.contains(&format!("{name} {case}")), "{name}: no case \"{case}\"");
         }
-        // A case in which nothing is expected proves nothing unless another one expects the alert.
-        let asked = format!("alertname: {name}\n");
-        let expected = text.split(&asked).skip(1).any(|rest| {
-            let this = rest.split("eval_time:").next().unwrap_or_default();
-            this.contains("exp_labels:")
+        // A case without an expected alert proves nothing unless another case expects the alert.
+        let lookup = format!("alertname: {name}\n");
+        let expected = text.split(&lookup).skip(1).any(|rest| {
+            let case = rest.split("eval_time:").next().unwrap_or_default();
+            case.contains("exp_labels:")
         });
         assert!(expected, "{name} is never expected to fire");
     }
 }
 
-/// A data source and the kind that Grafana knows it by.
+/// The data sources: uid and type in Grafana.
 const DATASOURCES: [(&str, &str); 4] =
     [("prometheus", "prometheus"), ("loki", "loki"), ("jaeger", "jaeger"), ("alertmanager", "alertmanager")];
 
 #[test]
-fn every_dashboard_is_whole() {
+fn every_dashboard_is_complete() {
     let mut boards = BTreeSet::new();
     let provisioned: String = files("grafana/provisioning/datasources", ".yaml")
         .iter()
@@ -398,8 +400,8 @@ fn every_dashboard_is_whole() {
             assert!(!text.is_empty(), "{name}: no {what} in {value}");
             text
         };
-        assert!(boards.insert(text(&board["uid"], "uid")), "{name}: uid twice");
-        assert!(boards.insert(text(&board["title"], "title")), "{name}: title twice");
+        assert!(boards.insert(text(&board["uid"], "uid")), "{name}: duplicate uid");
+        assert!(boards.insert(text(&board["title"], "title")), "{name}: duplicate title");
         let mut ids = BTreeSet::new();
         let mut panels: Vec<&serde_json::Value> = Vec::new();
         for panel in board["panels"].as_array().unwrap() {
@@ -408,7 +410,7 @@ fn every_dashboard_is_whole() {
         }
         for panel in panels {
             let title = text(&panel["title"], "title of a panel");
-            assert!(ids.insert(panel["id"].as_u64().unwrap()), "{name}: {title}: id twice");
+            assert!(ids.insert(panel["id"].as_u64().unwrap()), "{name}: {title}: duplicate id");
             if panel["type"] == "row" {
                 continue;
             }

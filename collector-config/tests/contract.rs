@@ -1,6 +1,6 @@
-//! Rules and dashboards against what the real programs tell: every metric and every label that one of them names has
-//! series when the whole stack runs and the service is used. It finds what no static check can: a suffix, a unit, a
-//! renamed label, two sides of a match that never meet.
+//! Rules and dashboards against the metrics of the real programs: every metric and label that one of them names must
+//! have series when the whole stack runs and the service is used. This finds what a static check cannot: a wrong suffix
+//! or unit, a renamed label, two sides of a match that never meet.
 
 mod support;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use stack::addresses::free_address;
 use stack::query::{Api, QueryError, wait_until};
 use stack::service::{Service, ServiceOptions};
-use stack::{Options, Port, Stack, System, paths};
+use stack::{Options, Port, Stack, System, error_chain, paths};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -16,23 +16,22 @@ use std::process::{Child, Command, Stdio};
 use std::time::SystemTime;
 use support::{PATIENCE, POLL, eventually_true, get, post, service};
 
-/// Metrics that are named on purpose though nothing here has them, and why.
-const NOT_HERE: [(&str, &str); 4] = [
-    ("otelcol_exporter_enqueue_failed_spans_total", "born with the first full queue"),
-    ("otelcol_exporter_enqueue_failed_log_records_total", "born with the first full queue"),
-    ("otelcol_exporter_send_failed_spans_total", "born with the first failure"),
-    ("otelcol_exporter_send_failed_log_records_total", "born with the first failure"),
+/// Metrics that rules name although this test never produces them, and why.
+const WITHOUT_SERIES: [(&str, &str); 4] = [
+    ("otelcol_exporter_enqueue_failed_spans_total", "created with the first full queue"),
+    ("otelcol_exporter_enqueue_failed_log_records_total", "created with the first full queue"),
+    ("otelcol_exporter_send_failed_spans_total", "created with the first failure"),
+    ("otelcol_exporter_send_failed_log_records_total", "created with the first failure"),
 ];
 
-/// Metrics of the library that no rule and no dashboard reads, and why.
-const NOT_READ: [(&str, &str); 1] = [("target_info", "who emits, for joins in queries of one's own")];
+/// Metrics of the library that neither a rule nor a dashboard reads, and why.
+const NOT_READ: [(&str, &str); 1] = [("target_info", "the resource attributes, for joins in ad-hoc queries")];
 
-/// Every system, a service on the stack's own database, one that speaks gRPC and calls others, and something with a
-/// certificate.
+/// Every system, a service that uses the stack's database, one that serves and calls gRPC, and a TLS server to probe.
 struct Everything {
     service: Service,
     swap: Service,
-    /// Where Loki takes lines.
+    /// The URL for pushing lines to Loki.
     push: String,
     prometheus: Api,
     jaeger: Api,
@@ -45,7 +44,7 @@ impl Everything {
     fn start() -> Self {
         let metrics = free_address().unwrap();
         let options = Options::free_ports("test_contract").with(&System::ALL).scraping(metrics);
-        let stack = Stack::start(&options).unwrap_or_else(|error| panic!("{error}"));
+        let stack = Stack::start(&options).unwrap_or_else(|error| panic!("{}", error_chain(&error)));
         let certificate = TlsServer::start(&stack.folder());
         let target = json!([{"targets": [certificate.address], "labels": {"module": "tls", "host": "localhost", "service": "ironcore"}}]);
         fs::write(stack.folder().join("prometheus/scrape/targets/tls.yml"), target.to_string()).unwrap();
@@ -55,7 +54,7 @@ impl Everything {
             program: Some(Service::build_example("tonic_swap").unwrap()),
             ..ServiceOptions::default()
         })
-        .unwrap_or_else(|error| panic!("{error}"));
+        .unwrap_or_else(|error| panic!("{}", error_chain(&error)));
         let target = json!([{"targets": [swap.metrics_address()], "labels": {"host": "localhost"}}]);
         fs::write(stack.folder().join("prometheus/scrape/services/swap.yml"), target.to_string()).unwrap();
         let service = service(ServiceOptions {
@@ -77,8 +76,8 @@ impl Everything {
         }
     }
 
-    /// One round of all endpoints, with answers of every kind.
-    fn drive(&self) {
+    /// Sends one request to each endpoint, with every kind of answer.
+    fn send_requests(&self) {
         let url = |path: &str| format!("{}{path}", self.service.url());
         let wallet = |asset: &str| {
             let body = json!({"chain": "ethereum", "asset": asset, "opening_balance": 1_000_000});
@@ -102,10 +101,10 @@ impl Everything {
             let (status, answer) = post(&url(path), body);
             assert!(status < 500, "{path}: {status} {answer}");
         }
-        let of = from.as_str().unwrap();
+        let from = from.as_str().unwrap();
         for path in [
             "/api/v1/wallets",
-            &format!("/api/v1/tx?wallet={of}"),
+            &format!("/api/v1/tx?wallet={from}"),
             "/api/v1/gas/estimate?chain=ethereum",
             "/api/v1/swap/quote?from=ETH&to=USDC&amount=1000",
             "/nowhere",
@@ -115,7 +114,7 @@ impl Everything {
         let swap = json!({"from": "ETH", "to": "USDC", "amount": 7});
         let (status, answer) = post(&format!("{}/swap", self.swap.url()), &swap);
         assert_eq!((status, &answer["received"]), (200, &json!(21_700)));
-        // A line that is too old is refused, and counted by Loki; a question is counted by Jaeger.
+        // Loki counts a line that it refuses as too old; Jaeger counts queries.
         let old = json!({"streams": [{"stream": {"service_name": "old"}, "values": [["1000000000000000000", "old"]]}]});
         assert_eq!(post(&self.push, &old).0, 400);
         self.jaeger.get("/api/services", &[]).unwrap();
@@ -142,7 +141,7 @@ impl Everything {
     }
 }
 
-/// `openssl s_server` with a certificate of its own.
+/// `openssl s_server` with a self-signed certificate.
 struct TlsServer {
     child: Child,
     address: String,
@@ -182,13 +181,13 @@ impl Drop for TlsServer {
     }
 }
 
-/// One expression and where it stands.
+/// One expression and its place.
 struct Expression {
     place: String,
     text: String,
 }
 
-/// A metric that an expression reads, with the labels that it must have.
+/// The labels that a metric must have, and the expressions that read it.
 #[derive(Default)]
 struct Read {
     labels: BTreeSet<String>,
@@ -199,10 +198,10 @@ struct Read {
 fn rules(prometheus: &Api) -> Vec<Expression> {
     let answer = prometheus.get("/api/v1/rules", &[]).unwrap();
     let groups = answer["data"]["groups"].as_array().unwrap();
-    let of_group = |group: &Value| group["rules"].as_array().cloned().unwrap_or_default();
+    let rules_of = |group: &Value| group["rules"].as_array().cloned().unwrap_or_default();
     groups
         .iter()
-        .flat_map(of_group)
+        .flat_map(rules_of)
         .map(|rule| Expression {
             place: format!("rule {}", rule["name"].as_str().unwrap()),
             text: rule["query"].as_str().unwrap().to_owned(),
@@ -210,7 +209,7 @@ fn rules(prometheus: &Api) -> Vec<Expression> {
         .collect()
 }
 
-/// The expressions of all dashboards that go to this data source, with values for their variables.
+/// The expressions of all dashboards for this data source, with values for their variables.
 fn dashboards(datasource: &str) -> Vec<Expression> {
     let mut found = Vec::new();
     for entry in fs::read_dir(paths::config_dir().join("grafana/dashboards")).unwrap() {
@@ -230,7 +229,7 @@ fn dashboards(datasource: &str) -> Vec<Expression> {
                 {
                     found.push(Expression {
                         place: format!("{file}: {}", panel["title"].as_str().unwrap_or("?")),
-                        text: substituted(text, &variables),
+                        text: substitute(text, &variables),
                     });
                 }
             }
@@ -239,7 +238,7 @@ fn dashboards(datasource: &str) -> Vec<Expression> {
     found
 }
 
-/// The panels, also those inside rows.
+/// The panels, including those inside rows.
 fn panels(board: &Value) -> Vec<&Value> {
     let all = board["panels"].as_array().into_iter().flatten();
     all.flat_map(|panel| {
@@ -249,7 +248,7 @@ fn panels(board: &Value) -> Vec<&Value> {
     .collect()
 }
 
-fn substituted(text: &str, variables: &[String]) -> String {
+fn substitute(text: &str, variables: &[String]) -> String {
     let mut text = text.replace("$__rate_interval", "1m").replace("$__interval", "1m").replace("$__range", "1h");
     let mut by_length: Vec<&String> = variables.iter().collect();
     by_length.sort_by_key(|name| std::cmp::Reverse(name.len()));
@@ -259,13 +258,13 @@ fn substituted(text: &str, variables: &[String]) -> String {
     text
 }
 
-/// Adds what the expression reads, as Prometheus itself parses it.
-fn add(prometheus: &Api, expression: &Expression, reads: &mut BTreeMap<String, Read>) {
+/// Adds the metrics and labels that an expression reads, as Prometheus parses it.
+fn add_reads(prometheus: &Api, expression: &Expression, reads: &mut BTreeMap<String, Read>) {
     let tree = prometheus
         .get("/api/v1/parse_query", &[("query", &expression.text)])
-        .unwrap_or_else(|error| panic!("{}: {error}\n{}", expression.place, expression.text));
+        .unwrap_or_else(|error| panic!("{}: {}\n{}", expression.place, error_chain(&error), expression.text));
     let mut selectors = Vec::new();
-    walk(&tree["data"], &BTreeSet::new(), &mut selectors);
+    collect_selectors(&tree["data"], &BTreeSet::new(), &mut selectors);
     for (metric, labels) in selectors {
         let read = reads.entry(metric).or_default();
         read.labels.extend(labels);
@@ -273,20 +272,20 @@ fn add(prometheus: &Api, expression: &Expression, reads: &mut BTreeMap<String, R
     }
 }
 
-/// Collects the selectors below a node with the labels that they are matched, summed and joined by.
-fn walk(node: &Value, wanted: &BTreeSet<String>, found: &mut Vec<(String, BTreeSet<String>)>) {
+/// Collects the selectors below a node, each with the labels of its matchers, aggregations and joins.
+fn collect_selectors(node: &Value, wanted: &BTreeSet<String>, found: &mut Vec<(String, BTreeSet<String>)>) {
     let mut below = wanted.clone();
     match node["type"].as_str() {
         Some("vectorSelector" | "matrixSelector") => {
             let matchers = node["matchers"].as_array().into_iter().flatten();
-            // `!=` also holds where there is no such label.
+            // `!=` also matches series without the label.
             let positive = matchers.filter(|matcher| !matcher["type"].as_str().unwrap_or("").starts_with('!'));
             below.extend(positive.filter_map(|matcher| matcher["name"].as_str().map(ToOwned::to_owned)));
             found.push((node["name"].as_str().unwrap().to_owned(), below));
             return;
         }
         Some("aggregation") => {
-            // What is above the aggregation sees only its labels.
+            // Expressions above the aggregation only see its labels.
             below.clear();
             if node["without"] != true {
                 below.extend(strings(&node["grouping"]));
@@ -295,7 +294,7 @@ fn walk(node: &Value, wanted: &BTreeSet<String>, found: &mut Vec<(String, BTreeS
         Some("call") => {
             let name = node["func"]["name"].as_str().unwrap_or_default();
             if matches!(name, "label_replace" | "label_join" | "absent" | "absent_over_time") {
-                // These make labels.
+                // These functions add labels.
                 below.clear();
             }
         }
@@ -305,7 +304,7 @@ fn walk(node: &Value, wanted: &BTreeSet<String>, found: &mut Vec<(String, BTreeS
                 below.extend(strings(&matching["labels"]));
             }
             let one = strings(&matching["include"]);
-            // A label that comes from the other side by `group_left` is not on both.
+            // A label that `group_left` copies from the other side is not on both.
             below.retain(|label| !one.contains(label));
             if matches!(node["op"].as_str(), Some("or" | "unless")) {
                 below.clone_from(wanted);
@@ -315,11 +314,11 @@ fn walk(node: &Value, wanted: &BTreeSet<String>, found: &mut Vec<(String, BTreeS
     }
     for child in ["lhs", "rhs", "expr"] {
         if !node[child].is_null() {
-            walk(&node[child], &below, found);
+            collect_selectors(&node[child], &below, found);
         }
     }
     for child in node["args"].as_array().into_iter().flatten() {
-        walk(child, &below, found);
+        collect_selectors(child, &below, found);
     }
 }
 
@@ -328,21 +327,21 @@ fn strings(list: &Value) -> BTreeSet<String> {
     list.filter_map(|item| item.as_str().map(ToOwned::to_owned)).collect()
 }
 
-/// The families of the service's page, as `# TYPE` names them.
+/// The metric families of a metrics page, as `# TYPE` names them.
 fn families(page: &str) -> BTreeSet<String> {
     page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).map(ToOwned::to_owned).collect()
 }
 
-/// What the rules and dashboards read, by metric.
+/// The reads of all rules and dashboards, by metric.
 fn reads(prometheus: &Api) -> BTreeMap<String, Read> {
     let mut reads = BTreeMap::new();
     for expression in rules(prometheus).iter().chain(&dashboards("prometheus")) {
-        add(prometheus, expression, &mut reads);
+        add_reads(prometheus, expression, &mut reads);
     }
-    for (name, why) in NOT_HERE {
-        assert!(reads.contains_key(name), "{name} ({why}) is not read any more");
+    for (name, why) in WITHOUT_SERIES {
+        assert!(reads.contains_key(name), "{name} ({why}) is no longer read");
     }
-    reads.retain(|metric, _| !NOT_HERE.iter().any(|(name, _)| name == metric));
+    reads.retain(|metric, _| !WITHOUT_SERIES.iter().any(|(name, _)| name == metric));
     assert!(reads.len() > 50, "only {} metrics are read", reads.len());
     reads
 }
@@ -351,13 +350,13 @@ fn reads(prometheus: &Api) -> BTreeMap<String, Read> {
 fn every_metric_has_series(everything: &Everything, reads: &BTreeMap<String, Read>) {
     let mut missing = Vec::new();
     let complete = wait_until(PATIENCE, POLL, "every metric", || {
-        everything.drive();
+        everything.send_requests();
         let names = everything.names();
         missing = reads.keys().filter(|metric| !names.contains(*metric)).collect();
         Ok::<_, QueryError>(missing.is_empty().then_some(()))
     });
-    let told = missing.iter().map(|metric| format!("no series of {metric}, named by {:?}", reads[*metric].places));
-    assert!(complete.is_ok(), "{}", told.collect::<Vec<_>>().join("\n"));
+    let reports = missing.iter().map(|metric| format!("no series of {metric}, named by {:?}", reads[*metric].places));
+    assert!(complete.is_ok(), "{}", reports.collect::<Vec<_>>().join("\n"));
 }
 
 fn every_label_is_there(everything: &Everything, reads: &BTreeMap<String, Read>) {
@@ -376,31 +375,31 @@ fn every_label_is_there(everything: &Everything, reads: &BTreeMap<String, Read>)
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// The other way round: what the library tells is looked at, or left on purpose.
+/// The other direction: every metric of the library is read, or listed as not read.
 fn every_metric_of_the_library_is_read(service: &Service, reads: &BTreeMap<String, Read>) {
     let page = Api::new(service.metrics_url()).text("").unwrap();
     for family in families(&page) {
-        let of_family = |metric: &String| {
+        let is_of_family = |metric: &String| {
             metric.strip_prefix(&family).is_some_and(|rest| matches!(rest, "" | "_bucket" | "_sum" | "_count"))
         };
-        let read = reads.keys().any(of_family);
-        let left = NOT_READ.iter().any(|(name, _)| *name == family);
-        assert!(read != left, "{family}: read by a rule or dashboard: {read}, listed as not read: {left}");
+        let read = reads.keys().any(is_of_family);
+        let listed = NOT_READ.iter().any(|(name, _)| *name == family);
+        assert!(read != listed, "{family}: read by a rule or dashboard: {read}, listed as not read: {listed}");
     }
 }
 
-/// As Loki parses them.
-fn every_log_query_is_one(loki: &Api) {
+/// Loki must parse each query.
+fn every_log_query_is_valid(loki: &Api) {
     for Expression { place, text } in dashboards("loki") {
         let parsed = loki.get("/loki/api/v1/format_query", &[("query", &text)]);
-        parsed.unwrap_or_else(|error| panic!("{place}: {error}"));
+        parsed.unwrap_or_else(|error| panic!("{place}: {}", error_chain(&error)));
     }
 }
 
-/// What Jaeger asks of Prometheus: the names, units and labels of the collector's page.
+/// Jaeger queries Prometheus for the metrics of the collector: names, units and labels must match.
 fn jaeger_knows_the_requests_per_second(everything: &Everything) {
     eventually_true("requests/s of the service in Jaeger", || {
-        everything.drive();
+        everything.send_requests();
         let parameters = [("service", "ironcore"), ("lookback", "60000"), ("ratePer", "10000"), ("step", "1000")];
         let answer = everything.jaeger.get("/api/metrics/calls", &parameters)?;
         let metrics = answer["metrics"].as_array();
@@ -415,7 +414,7 @@ fn an_exemplar_leads_to_a_trace_and_its_lines(everything: &Everything) {
         since.unwrap().as_secs()
     };
     eventually_true("a trace and its lines by an exemplar", || {
-        everything.drive();
+        everything.send_requests();
         let (start, end) = ((now() - 60).to_string(), now().to_string());
         let parameters = [
             ("query", "http_request_duration_seconds_bucket{route=\"/api/v1/swap\"}"),
@@ -435,13 +434,13 @@ fn an_exemplar_leads_to_a_trace_and_its_lines(everything: &Everything) {
 }
 
 #[test]
-fn whatever_rules_and_dashboards_name_has_series_in_the_running_stack() {
+fn every_metric_and_label_of_rules_and_dashboards_has_series() {
     let everything = Everything::start();
     let reads = reads(&everything.prometheus);
     every_metric_has_series(&everything, &reads);
     every_label_is_there(&everything, &reads);
     every_metric_of_the_library_is_read(&everything.service, &reads);
-    every_log_query_is_one(&everything.loki);
+    every_log_query_is_valid(&everything.loki);
     jaeger_knows_the_requests_per_second(&everything);
     an_exemplar_leads_to_a_trace_and_its_lines(&everything);
 }

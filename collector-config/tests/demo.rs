@@ -1,4 +1,4 @@
-//! The demo as its users end it. It compiles the wallet service, so these tests run only when asked for:
+//! How the demo ends. It compiles the wallet service, so these tests need a feature:
 //! `cargo test -p stack --features real-stack`.
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -10,7 +10,7 @@ fn demo(arguments: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_demo"))
         .args(["--mode", "embedded"])
         .args(arguments)
-        // Somebody's data: were it used, the service would not start.
+        // With the database of the user, the service would not start.
         .env("DATABASE_URL", "postgres://127.0.0.1:1/production")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -19,7 +19,7 @@ fn demo(arguments: &[&str]) -> Child {
 }
 
 #[test]
-fn a_signal_ends_the_demo_and_its_service() {
+fn a_signal_stops_the_demo_and_its_service() {
     let mut demo = demo(&[]);
     let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
     let mut next = |start: &str| {
@@ -27,7 +27,7 @@ fn a_signal_ends_the_demo_and_its_service() {
         found.find(|line| line.starts_with(start)).unwrap()
     };
     let link = next("wallet service");
-    next("It goes on running");
+    next("Everything keeps running");
     let address = link.split("http://").nth(1).unwrap();
     let address = address.split('/').next().unwrap();
     TcpStream::connect(address).unwrap();
@@ -39,7 +39,7 @@ fn a_signal_ends_the_demo_and_its_service() {
 }
 
 #[test]
-fn the_last_line_is_for_scripts() {
+fn the_last_line_is_json_for_scripts() {
     let output = demo(&["--once"]).wait_with_output().unwrap();
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).unwrap();
@@ -51,7 +51,7 @@ fn the_last_line_is_for_scripts() {
 }
 
 #[test]
-fn a_reader_that_goes_is_no_panic() {
+fn a_closed_standard_output_does_not_panic() {
     let mut demo = Command::new(env!("CARGO_BIN_EXE_demo"))
         .args(["--once", "--mode", "embedded"])
         .stdin(Stdio::null())
@@ -61,7 +61,7 @@ fn a_reader_that_goes_is_no_panic() {
         .unwrap();
     drop(demo.stdout.take());
     let output = demo.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
-    assert!(!said.contains("panicked"), "{said}");
+    assert!(!stderr.contains("panicked"), "{stderr}");
 }

@@ -1,5 +1,6 @@
-//! The way of a log line with the real programs: the service writes it, the collector reads it, Loki keeps it, and its
-//! trace id opens a trace in Jaeger. None is lost or doubled by a crash of the collector, and too many errors are an alert.
+//! Log lines with the real programs: the service writes them, the collector reads them, Loki stores them, and their
+//! trace id leads to a trace in Jaeger. A crash of the collector neither loses nor duplicates a line, and too many
+//! errors fire an alert.
 
 mod support;
 
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 use stack::inbox::Inbox;
 use stack::query::{Api, Jaeger, QueryError};
 use stack::service::{Service, ServiceOptions};
-use stack::{Options, Port, Stack, System, paths};
+use stack::{Options, Port, Stack, System, error_chain, paths};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 use std::{fs, thread};
@@ -15,7 +16,7 @@ use support::{eventually, eventually_true, get, service};
 
 const ALL: &str = "{service_name=\"ironcore\"}";
 
-/// The stack, and a service whose chain fails always.
+/// The stack, and a service whose chain always fails.
 struct Scene {
     service: Service,
     loki: Loki,
@@ -30,10 +31,10 @@ impl Scene {
         let options = Options::free_ports(name)
             .with(&[System::Alertmanager, System::Jaeger, System::Loki, System::Collector])
             .alerting(&inbox);
-        let stack = Stack::start(&options).unwrap_or_else(|error| panic!("{error}"));
+        let stack = Stack::start(&options).unwrap_or_else(|error| panic!("{}", error_chain(&error)));
         Self {
             service: service(ServiceOptions {
-                // In the folder of the stack, where the collector looks for lines.
+                // In the folder of the stack, where the collector reads log files.
                 name: name.into(),
                 otlp_endpoint: Some(stack.otlp_grpc_url()),
                 env: vec![("CHAIN_FAILURE_RATE".into(), "1".into())],
@@ -46,20 +47,20 @@ impl Scene {
         }
     }
 
-    /// Requests that fail: two lines of level ERROR and an access line each.
-    fn fail(&self, requests: usize) {
+    /// Sends requests that fail, with two lines of level ERROR and an access line each.
+    fn send_failing_requests(&self, requests: usize) {
         let url = format!("{}/api/v1/gas/estimate?chain=ethereum", self.service.url());
         for _ in 0..requests {
             assert_eq!(get(&url).0, 502);
         }
     }
 
-    /// Each line must be in Loki as often as it was written.
+    /// Waits until each line is in Loki as often as it was written.
     fn wait_for_every_line(&self) {
         eventually_true("every line in Loki, once", || {
-            // Asked first: what is written in between is not there yet.
-            let kept = counted(self.loki.lines(ALL)?.into_iter().map(|line| line.identity));
-            let written = counted(self.service.log_lines().iter().map(|line| {
+            // Queried first, as lines written in between are not in Loki yet.
+            let kept = count_each(self.loki.lines(ALL)?.into_iter().map(|line| line.identity));
+            let written = count_each(self.service.log_lines().iter().map(|line| {
                 let line: Value = serde_json::from_str(line).unwrap();
                 let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
                 format!("{} {}", text("span_id"), text("message"))
@@ -73,7 +74,7 @@ impl Scene {
     }
 }
 
-fn counted<T: Ord>(all: impl Iterator<Item = T>) -> BTreeMap<T, usize> {
+fn count_each<T: Ord>(all: impl Iterator<Item = T>) -> BTreeMap<T, usize> {
     let mut counts = BTreeMap::new();
     for one in all {
         *counts.entry(one).or_default() += 1;
@@ -92,14 +93,14 @@ struct Line {
 }
 
 impl Loki {
-    fn ask(&self, query: &str) -> Result<Value, QueryError> {
+    fn query_range(&self, query: &str) -> Result<Value, QueryError> {
         let answer = self.0.get("/loki/api/v1/query_range", &[("query", query), ("since", "1h"), ("limit", "5000")])?;
         Ok(answer["data"]["result"].clone())
     }
 
     fn lines(&self, query: &str) -> Result<Vec<Line>, QueryError> {
-        let streams = self.ask(query)?;
-        let of_stream = |stream: &Value| -> Vec<Line> {
+        let streams = self.query_range(query)?;
+        let lines_of = |stream: &Value| -> Vec<Line> {
             let labels: BTreeMap<String, String> = serde_json::from_value(stream["stream"].clone()).unwrap();
             let values = stream["values"].as_array().into_iter().flatten();
             values
@@ -113,39 +114,39 @@ impl Loki {
                 })
                 .collect()
         };
-        Ok(streams.as_array().into_iter().flatten().flat_map(of_stream).collect())
+        Ok(streams.as_array().into_iter().flatten().flat_map(lines_of).collect())
     }
 }
 
 #[test]
-fn every_line_arrives_once_also_over_a_crash_of_the_collector() {
+fn every_line_arrives_once_even_if_the_collector_crashes() {
     let mut scene = Scene::start("test_logs");
-    scene.fail(30);
+    scene.send_failing_requests(30);
     scene.wait_for_every_line();
 
     scene.stack.kill(System::Collector).unwrap();
-    scene.fail(20);
+    scene.send_failing_requests(20);
     scene.stack.restart(System::Collector).unwrap();
-    scene.fail(10);
+    scene.send_failing_requests(10);
     scene.wait_for_every_line();
 
     let errors = scene.loki.lines(&format!("{ALL} | severity_text=\"ERROR\"")).unwrap();
     assert_eq!(errors.len(), 120);
-    // A line leads to its trace: one from after the crash, which takes the traces that the collector had not decided on.
+    // A line leads to its trace. It is a line from after the crash, which loses the traces without a sampling decision.
     let written = scene.service.log_lines();
     let last: Value = serde_json::from_str(written.last().unwrap()).unwrap();
     let id = last["trace_id"].as_str().unwrap().to_owned();
     assert!(errors.iter().any(|line| line.labels["trace_id"] == id));
     let jaeger = Jaeger::new(scene.stack.jaeger_url());
     eventually(&format!("trace {id}"), || jaeger.trace(&id));
-    // The id is no label: a stream for each trace would end Loki.
+    // The trace id is not a label: Loki cannot handle a stream for each trace.
     let labels = scene.loki.0.get("/loki/api/v1/labels", &[("since", "1h")]).unwrap();
     let labels: Vec<&str> = labels["data"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
     assert!(labels.contains(&"service_name") && labels.len() <= 4, "{labels:?}");
 }
 
 #[test]
-fn too_many_errors_in_the_log_are_an_alert() {
+fn too_many_errors_in_the_log_fire_an_alert() {
     let scene = Scene::start("test_log_alert");
     let url = format!("{}/api/v1/gas/estimate?chain=ethereum", scene.service.url());
     let message = eventually("the alert", || {
@@ -156,7 +157,7 @@ fn too_many_errors_in_the_log_are_an_alert() {
     assert_eq!(message.channel, "slack_api");
 }
 
-/// The queries that a newcomer starts from, by name.
+/// The queries in loki/queries.yaml, by name.
 fn shipped_queries() -> BTreeMap<String, String> {
     let text = fs::read_to_string(paths::config_dir().join("loki/queries.yaml")).unwrap();
     let mut name = None;
@@ -171,13 +172,13 @@ fn shipped_queries() -> BTreeMap<String, String> {
     queries
 }
 
-/// Lines as the service writes them, into a file beside its own: what it writes rarely.
+/// Writes lines in the format of the service into a file beside its own, for lines that it rarely writes.
 fn write_lines(stack: &Stack, lines: &[Value]) {
     let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let written = lines.iter().map(|line| {
         let mut line = line.clone();
         line["service"] = "ironcore".into();
-        // No time: the collector takes that of its reading.
+        // Without a timestamp: the collector uses the time at which it reads the line.
         line.to_string()
     });
     let text = written.collect::<Vec<_>>().join("\n") + "\n";
@@ -186,9 +187,9 @@ fn write_lines(stack: &Stack, lines: &[Value]) {
 }
 
 #[test]
-fn the_shipped_queries_find_what_they_are_for() {
+fn the_shipped_queries_find_their_lines() {
     let scene = Scene::start("test_log_queries");
-    scene.fail(2);
+    scene.send_failing_requests(2);
     let slow = |seconds: f64| json!({"level": "WARN", "target": "sqlx::query", "message": "slow statement: execution time exceeded alert threshold", "elapsed_secs": seconds});
     write_lines(
         &scene.stack,
@@ -203,7 +204,7 @@ fn the_shipped_queries_find_what_they_are_for() {
     assert!(queries.len() >= 4);
     for (name, query) in &queries {
         let parsed = scene.loki.0.get("/loki/api/v1/format_query", &[("query", query)]);
-        parsed.unwrap_or_else(|error| panic!("{name}: {error}"));
+        parsed.unwrap_or_else(|error| panic!("{name}: {}", error_chain(&error)));
     }
     for (name, expected) in [("error-logs", 4), ("logs-of-a-user", 1), ("slow-database-statements", 1)] {
         eventually_true(&format!("{expected} lines of {name}"), || {
@@ -221,13 +222,13 @@ fn the_shipped_queries_find_what_they_are_for() {
 }
 
 #[test]
-fn a_secret_and_slow_statements_in_the_log_are_alerts_and_the_secret_is_masked() {
+fn a_secret_and_slow_statements_in_the_log_fire_alerts_and_the_secret_is_masked() {
     const CANARY: &str = "Zq7canary41b";
     let scene = Scene::start("test_log_secrets");
     let secret =
         json!({"level": "INFO", "target": "t", "message": format!("retry with password={CANARY}"), "api_key": CANARY});
     let slow = json!({"level": "WARN", "target": "sqlx::query", "message": "slow statement: execution time exceeded alert threshold", "elapsed_secs": 2.5});
-    // Again and again: a window at the quick pace is ten seconds.
+    // Repeatedly, as a window at the quick pace is only ten seconds.
     for (alert, line) in [("SecretInLogs", secret), ("SlowQueryLogged", slow)] {
         eventually(alert, || {
             write_lines(&scene.stack, &[line.clone(), line.clone(), line.clone()]);
@@ -238,7 +239,7 @@ fn a_secret_and_slow_statements_in_the_log_are_alerts_and_the_secret_is_masked()
             Ok::<_, QueryError>(fires.then_some(()))
         });
     }
-    let lines = scene.loki.ask(ALL).unwrap().to_string();
+    let lines = scene.loki.query_range(ALL).unwrap().to_string();
     assert!(lines.contains("retry with"), "{lines}");
     assert!(!lines.contains(CANARY), "{lines}");
 }

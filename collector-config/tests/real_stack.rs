@@ -1,4 +1,4 @@
-//! The real servers. They are built (minutes, once) and started, so these tests run only when asked for:
+//! The real servers. Building them takes minutes, once, so these tests need a feature:
 //! `cargo test -p stack --features real-stack`.
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -23,7 +23,7 @@ use std::time::{Duration, SystemTime};
 const WAIT: Duration = Duration::from_mins(3);
 const POLL: Duration = Duration::from_millis(100);
 
-/// Answers every request with a small page of metrics, as the service would.
+/// Answers every request with a small metrics page, like a service.
 fn serve_metrics() -> SocketAddr {
     const PAGE: &str = "# TYPE http_requests_total counter\n\
                         http_requests_total{method=\"GET\",route=\"/w\",status=\"200\"} 3\n";
@@ -39,7 +39,7 @@ fn serve_metrics() -> SocketAddr {
     address
 }
 
-/// A root and its child, sent over OTLP/HTTP.
+/// Sends a root span and its child over OTLP/HTTP.
 fn send_trace(base: &str) -> String {
     let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
     let start = u64::try_from(nanos).unwrap();
@@ -103,7 +103,7 @@ fn a_trace_and_a_metric_come_back_from_a_stack_on_free_ports() {
     })
     .unwrap();
     assert_eq!((samples[0].labels["host"].as_str(), samples[0].labels["route"].as_str()), ("localhost", "/w"));
-    // The rules were found from the run copy.
+    // The run copy of the configuration loads the rules.
     wait_until(WAIT, POLL, "a recorded rate", || {
         Ok::<_, stack::query::QueryError>(prometheus.instant("job:http_requests:rate5m")?.pop())
     })
@@ -114,7 +114,7 @@ fn a_trace_and_a_metric_come_back_from_a_stack_on_free_ports() {
 }
 
 #[test]
-fn stacks_run_side_by_side_but_not_under_one_name_and_leave_no_listener() {
+fn stacks_with_different_names_run_side_by_side_and_leave_no_listener() {
     let one = Stack::start(&Options::free_ports("test_one")).unwrap();
     let two = Stack::start(&Options::free_ports("test_two")).unwrap();
     assert_ne!(one.otlp_grpc_url(), two.otlp_grpc_url());
@@ -128,34 +128,34 @@ fn stacks_run_side_by_side_but_not_under_one_name_and_leave_no_listener() {
 }
 
 #[test]
-fn what_stays_up_is_found_again_and_ends_when_told() {
+fn a_detached_stack_is_found_again_and_stops_on_demand() {
     const NAME: &str = "test_detached";
     let options =
         Options { pace: Pace::Shipped, ..Options::free_ports(NAME).with(&[System::Prometheus, System::Node]) };
     let state = detached::up(&options).unwrap();
     assert_eq!(State::load(NAME).unwrap(), Some(state.clone()));
-    let named = |name: &str| state.servers.iter().find(|s| s.name == name).unwrap();
+    let server = |name: &str| state.servers.iter().find(|s| s.name == name).unwrap();
     for server in &state.servers {
         assert_eq!(server.condition(), Condition::Healthy, "{}", server.name);
     }
     let second = detached::up(&options).unwrap_err().to_string();
     assert!(second.contains("already up (prometheus, node)"), "{second}");
 
-    let node = Pid::from_raw(named("node").id.pid.cast_signed()).unwrap();
+    let node = Pid::from_raw(server("node").id.pid.cast_signed()).unwrap();
     kill_process(node, Signal::KILL).unwrap();
     wait_until(WAIT, POLL, "the end of the node exporter", || {
-        let stopped = named("node").condition() == Condition::Stopped;
+        let stopped = server("node").condition() == Condition::Stopped;
         Ok::<_, String>(stopped.then_some(()))
     })
     .unwrap();
-    let prometheus = named("prometheus").clone();
+    let prometheus = server("prometheus").clone();
     assert_eq!(detached::down(state, NAME).unwrap(), ["prometheus"]);
     assert_eq!(prometheus.condition(), Condition::Stopped);
     assert_eq!(State::load(NAME).unwrap(), None);
 }
 
 #[test]
-fn a_database_that_dies_comes_back_with_its_data() {
+fn a_killed_database_restarts_with_its_data() {
     let options = Options::free_ports("test_postgres").with(&[System::Postgres]);
     let mut stack = Stack::start(&options).unwrap();
     let psql = |stack: &Stack, sql: &str| {
@@ -178,12 +178,12 @@ fn a_database_that_dies_comes_back_with_its_data() {
 }
 
 #[test]
-fn the_role_of_the_exporter_sees_all_that_it_asks_for() {
+fn the_role_of_the_exporter_may_read_everything_that_it_queries() {
     let options = Options::free_ports("test_exporter_role").with(&[System::Postgres]);
     let stack = Stack::start(&options).unwrap();
     let database = stack.database_url().unwrap();
     let script = paths::config_dir().join("postgres/exporter_role.sql");
-    // Twice: it may be run again.
+    // Twice, as the script must be repeatable.
     for _ in 0..2 {
         let mut psql = Command::new("psql");
         psql.arg(&database).args(["-v", "password=Ex9", "-f"]).arg(&script);

@@ -1,4 +1,4 @@
-//! The example wallet service as a child. It is compiled first, so these tests run only when asked for:
+//! The example wallet service as a child process. It must be compiled, so these tests need a feature:
 //! `cargo test -p stack --features real-stack`.
 
 use stack::receiver::Receiver;
@@ -11,7 +11,7 @@ fn get(url: &str) -> u16 {
 }
 
 #[test]
-fn the_trace_of_a_request_has_left_the_service_when_it_has_stopped() {
+fn the_trace_of_a_request_is_exported_before_the_service_ends() {
     let receiver = Receiver::start().unwrap();
     let service = Service::start(&ServiceOptions {
         name: "test_wallet_service".into(),
@@ -24,7 +24,7 @@ fn the_trace_of_a_request_has_left_the_service_when_it_has_stopped() {
     assert_eq!(get(&format!("{}/api/v1/wallets", service.url())), 200);
     assert!(service.stop().unwrap().success());
 
-    // The end of the service has flushed everything.
+    // The service flushes its telemetry before it ends.
     let spans = receiver.wait_for_spans(1, Duration::from_mins(1)).unwrap();
     let request = spans.iter().find(|span| span.name == "GET /api/v1/wallets").unwrap();
     assert_eq!(request.kind, "server");

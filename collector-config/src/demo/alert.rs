@@ -1,7 +1,8 @@
-//! The way of an alert: a release that cannot reach its chain, the requests that fail, and what Alertmanager sends.
+//! An alert from fault to message: a release that cannot reach its chain, failing requests, and what Alertmanager
+//! sends.
 
 use crate::client::Client;
-use crate::say;
+use crate::print_line;
 use stack::inbox::{Inbox, Message};
 use stack::interrupt;
 use stack::service::{Service, ServiceOptions};
@@ -9,17 +10,17 @@ use std::error::Error;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long the alert may take from the first failing request. About 15 s are usual: the rate over 10 s, 10 s of
-/// waiting, and the grouping.
+/// How long the alert may take from the first failing request. It usually takes 15 s: the rate over 10 s, a
+/// wait of 10 s, and the grouping.
 const PATIENCE: Duration = Duration::from_mins(5);
 const POLL: Duration = Duration::from_millis(100);
 
 const ALERT: &str = "HighErrorRate";
-/// A request that asks the chain.
+/// A request that needs the chain.
 const REQUEST: &str = "/api/v1/gas/estimate?chain=ethereum";
 
-/// Replaces the service by one whose chain fails always, until the alert has arrived; then by a healthy one. Returns that
-/// and how many messages have come for the alert.
+/// Replaces the service by one whose chain always fails until the alert has arrived, and then by a healthy one. Returns
+/// the healthy one and the number of messages for the alert.
 pub(crate) fn show(
     service: Service,
     options: &ServiceOptions,
@@ -27,20 +28,20 @@ pub(crate) fn show(
 ) -> Result<(Service, usize), Box<dyn Error>> {
     eprintln!("injecting a fault: the next release of the service cannot reach its chain");
     let faulty = ServiceOptions { env: vec![("CHAIN_FAILURE_RATE".to_owned(), "1".to_owned())], ..options.clone() };
-    let faulty = replaced(service, &faulty)?;
-    eprintln!("waiting for {ALERT} (the times of the rules are a thirtieth of the shipped ones)");
+    let faulty = replace(service, &faulty)?;
+    eprintln!("waiting for {ALERT} (the waits and windows of the rules are divided by 30)");
     let alerted = fail_until_alerted(&faulty, inbox);
-    eprintln!("taking the release back");
-    let healthy = replaced(faulty, options)?;
+    eprintln!("rolling back the release");
+    let healthy = replace(faulty, options)?;
     let (after, messages) = alerted?;
-    say(format!("\n── the alert: {REQUEST} answered 502, {} s later Alertmanager has sent", after.as_secs()))?;
+    print_line(format!("\n── the alert: {REQUEST} answered 502; {} s later Alertmanager had sent", after.as_secs()))?;
     for message in &messages {
-        say(format!("{:<12} {}", message.channel, short(message)))?;
+        print_line(format!("{:<12} {}", message.channel, title(message)))?;
     }
     Ok((healthy, messages.len()))
 }
 
-fn replaced(service: Service, options: &ServiceOptions) -> Result<Service, Box<dyn Error>> {
+fn replace(service: Service, options: &ServiceOptions) -> Result<Service, Box<dyn Error>> {
     let next = ServiceOptions { continued_log: true, ..options.clone() };
     service.stop()?;
     Ok(Service::start(&next)?)
@@ -53,9 +54,9 @@ fn fail_until_alerted(service: &Service, inbox: &Inbox) -> Result<(Duration, Vec
         client.get_refused(REQUEST)?;
         let messages: Vec<Message> =
             inbox.messages().into_iter().filter(|message| message.text().contains(ALERT)).collect();
-        // A P1 goes two ways: to the chat and by email.
-        let came = |channel: &str| messages.iter().any(|message| message.channel == channel);
-        if came("slack_api") && came("email") {
+        // A P1 is sent to the chat and by email.
+        let arrived = |channel: &str| messages.iter().any(|message| message.channel == channel);
+        if arrived("slack_api") && arrived("email") {
             return Ok((start.elapsed(), messages));
         }
         if interrupt::requested() {
@@ -63,7 +64,7 @@ fn fail_until_alerted(service: &Service, inbox: &Inbox) -> Result<(Duration, Vec
         }
         if start.elapsed() > PATIENCE {
             return Err(format!(
-                "no chat message and email about {ALERT} within {} s; got {messages:?}",
+                "no chat message and email for {ALERT} within {} s; received {messages:?}",
                 PATIENCE.as_secs()
             )
             .into());
@@ -72,10 +73,10 @@ fn fail_until_alerted(service: &Service, inbox: &Inbox) -> Result<(Duration, Vec
     }
 }
 
-/// The line of a message that says what it is about.
-fn short(message: &Message) -> String {
+/// The title of a chat message or the subject of an email.
+fn title(message: &Message) -> String {
     let text = message.text();
-    let title = message.body["attachments"][0]["title"].as_str();
+    let chat = message.body["attachments"][0]["title"].as_str();
     let subject = || text.lines().find_map(|line| line.strip_prefix("Subject: "));
-    title.or_else(subject).unwrap_or(&text).to_owned()
+    chat.or_else(subject).unwrap_or(&text).to_owned()
 }

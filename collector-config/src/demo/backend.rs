@@ -1,4 +1,5 @@
-//! What receives the service's telemetry: Jaeger, Prometheus and Alertmanager, or a receiver in this process.
+//! The servers that receive the service's telemetry: Jaeger, Prometheus and Alertmanager, or a receiver in this
+//! process.
 
 use crate::containers::Containers;
 use crate::mode::{self, Mode};
@@ -12,19 +13,19 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::path::Path;
 
-/// Something that receives telemetry and can be asked for it. Dropping it stops what it has started.
+/// Receives telemetry and can be queried for it. Dropping it stops the servers that it has started.
 pub(crate) struct Backend {
     /// For `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub(crate) otlp: String,
-    /// Where the service is to serve `/metrics`.
+    /// Where the service must serve `/metrics`.
     pub(crate) metrics: SocketAddr,
     pub(crate) store: Store,
-    /// Where alerts arrive, if they are ours to route.
+    /// The inbox for alerts, if the demo runs its own Alertmanager.
     pub(crate) inbox: Option<Inbox>,
     held: Held,
 }
 
-/// Where to ask.
+/// Where the telemetry can be queried.
 pub(crate) enum Store {
     Servers {
         jaeger: String,
@@ -35,7 +36,7 @@ pub(crate) enum Store {
     Receiver(Receiver),
 }
 
-/// What was started; dropping it stops that.
+/// The servers that were started; dropping it stops them.
 enum Held {
     Nothing,
     Others,
@@ -45,15 +46,15 @@ enum Held {
 }
 
 impl Backend {
-    /// Starts what the mode asks for.
+    /// Starts the servers of the mode.
     pub(crate) fn start(mode: Mode) -> Result<Self, Box<dyn Error>> {
         match mode {
             Mode::External => {
-                usual::answer()?;
+                usual::check_servers()?;
                 Ok(Self::usual(Held::Others))
             }
             Mode::Containers => {
-                usual::metrics_port_is_free()?;
+                usual::check_metrics_port()?;
                 let containers = Containers::start(Path::new("docker"))?;
                 Ok(Self::usual(Held::Containers(containers)))
             }
@@ -104,19 +105,19 @@ impl Backend {
         })
     }
 
-    /// Whether it still runs.
+    /// Whether all servers still run.
     ///
     /// # Errors
-    /// What does not, with the end of its log where there is one.
+    /// Names the server that does not, with the end of its log if there is one.
     pub(crate) fn check(&mut self) -> Result<(), Box<dyn Error>> {
         match &mut self.held {
             Held::Nothing => Ok(()),
             Held::Stack(stack) => Ok(stack.check()?),
-            Held::Others | Held::Containers(_) => Ok(usual::listens()?),
+            Held::Others | Held::Containers(_) => Ok(usual::check_ports()?),
         }
     }
 
-    /// The trace, as far as it has arrived.
+    /// The trace, with the spans that have arrived.
     pub(crate) fn trace(&self, id: &str) -> Result<Option<Trace>, Box<dyn Error>> {
         match &self.store {
             Store::Servers { jaeger, .. } => Ok(Jaeger::new(jaeger.as_str()).trace(id)?),

@@ -1,4 +1,4 @@
-//! The images of `compose.yaml`, as a project of the demo's own.
+//! The images of `compose.yaml`, as a Compose project of the demo.
 
 use stack::{interrupt, paths};
 use std::error::Error;
@@ -7,28 +7,29 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Apart from a project that somebody has started by hand from the same file.
+/// Separate from a project that a user has started by hand from the same file.
 const PROJECT: &str = "ironcore-demo";
 
-/// The running containers. Dropping them stops those that were started here.
+/// The running containers. Dropping it stops them, unless they ran before.
 #[derive(Debug)]
 pub(crate) struct Containers {
     docker: PathBuf,
-    ours: bool,
+    /// Whether the demo has started them, so that it stops them.
+    started_here: bool,
 }
 
 impl Containers {
-    /// Starts what does not run.
+    /// Starts the containers that do not run.
     pub(crate) fn start(docker: &Path) -> Result<Self, Box<dyn Error>> {
         let docker = docker.to_path_buf();
         let running = compose(&docker).args(["ps", "-q"]).output()?;
         if !running.status.success() {
-            let said = String::from_utf8_lossy(&running.stderr);
-            return Err(format!("docker compose ps ended with {}: {said}", running.status).into());
+            let stderr = String::from_utf8_lossy(&running.stderr);
+            return Err(format!("docker compose ps ended with {}: {stderr}", running.status).into());
         }
-        let ours = running.stdout.trim_ascii().is_empty();
-        // Held before the start: one that fails half-way, or is interrupted, is taken back too.
-        let containers = Self { docker, ours };
+        let started_here = running.stdout.trim_ascii().is_empty();
+        // Created before the start, so that a start that fails or is interrupted is undone as well.
+        let containers = Self { docker, started_here };
         let up = ["up", "--detach", "--wait", "jaeger", "prometheus"];
         containers.run(&up, |command| interrupt::wait(&mut command.spawn()?, None))?;
         Ok(containers)
@@ -40,7 +41,7 @@ impl Containers {
         wait: impl FnOnce(&mut Command) -> io::Result<std::process::ExitStatus>,
     ) -> Result<(), Box<dyn Error>> {
         eprintln!("docker compose --project-name {PROJECT} {}", arguments.join(" "));
-        // Standard output is the story's. A process group of its own: Ctrl-C is for us to pass on.
+        // Standard output belongs to the demo. In a process group of its own, it does not receive the user's Ctrl-C.
         let mut command = compose(&self.docker);
         command.args(arguments).stdout(io::stderr()).process_group(0);
         let status = wait(&mut command)?;
@@ -54,8 +55,8 @@ impl Containers {
 
 impl Drop for Containers {
     fn drop(&mut self) {
-        if self.ours {
-            // Waits also after a signal: that is why it runs.
+        if self.started_here {
+            // Not `interrupt::wait`: this also runs after a signal.
             let stopped = self.run(&["down", "--volumes"], Command::status);
             if let Err(error) = stopped {
                 eprintln!("demo: {error}");
@@ -69,7 +70,7 @@ fn compose(docker: &Path) -> Command {
     command
         .args(["compose", "--project-name", PROJECT, "--file"])
         .arg(paths::config_dir().join("compose.yaml"))
-        // Without the collector, Jaeger takes the spans itself.
+        // Without the collector, Jaeger receives the spans itself.
         .env("JAEGER_OTLP_GRPC", "127.0.0.1:4317")
         .env("JAEGER_OTLP_HTTP", "127.0.0.1:4318")
         .stdin(Stdio::null());
@@ -83,10 +84,10 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
     use std::sync::{Mutex, PoisonError};
 
-    /// A script must not be open for writing in a child that another test forks just then ("text file busy").
+    /// A child that another test forks at that moment would inherit the script open for writing ("text file busy").
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-    /// What `docker compose` was asked for by a start and a drop; `ps` answers `running`, `up` ends with `status`.
+    /// The calls of `docker compose` during a start and a drop; `ps` prints `running`, `up` ends with `status`.
     fn calls(name: &str, running: &str, status: u8) -> Vec<String> {
         let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = paths::run_dir("test_containers").join(name);
@@ -105,14 +106,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_started_is_taken_back_also_when_the_start_fails() {
+    fn started_containers_are_removed_even_if_the_start_fails() {
         let expected = ["ps -q", "up --detach --wait jaeger prometheus", "down --volumes"];
         assert_eq!(calls("well", "", 0), expected);
         assert_eq!(calls("badly", "", 1), expected);
     }
 
     #[test]
-    fn what_ran_before_stays() {
+    fn containers_that_ran_before_keep_running() {
         assert_eq!(calls("before", "4f1c", 0), ["ps -q", "up --detach --wait jaeger prometheus"]);
     }
 }

@@ -12,40 +12,40 @@ mod usual;
 use backend::Backend;
 use mode::Mode;
 use stack::service::Service;
-use stack::{interrupt, process};
+use stack::{error_chain, interrupt, process};
 use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
-use story::Seen;
+use story::Findings;
 
 const POLL: Duration = Duration::from_millis(100);
 
-/// How often it is looked at whether everything still runs.
+/// How often to check that everything still runs.
 const CHECK: Duration = Duration::from_secs(1);
 
 const HELP: &str = "\
 Shows one request of the example wallet service as a trace in Jaeger, as metrics in Prometheus and as log lines,
-and then the way of an alert.
+and then how an alert is sent.
 
 Usage: cargo demo [-- OPTIONS]
 
 Options:
-  --once         Exit when it is shown; the last line on standard output is then a JSON object for scripts,
-                 (with a 0 for what was not found in time, and the exit status is then 1)
-  --mode MODE    Where telemetry goes:
-                   external    Jaeger and Prometheus that run already (cargo stack up, or your own)
+  --once         Exit after the demo instead of keeping everything running. The last line on standard output is a
+                 JSON object for scripts; a count of 0 was not found in time, and the exit status is then 1
+  --mode MODE    The servers that receive the telemetry:
+                   external    Jaeger and Prometheus that already run (cargo stack up, or your own)
                    containers  the images of collector-config/compose.yaml
-                   native      Jaeger, Prometheus and Alertmanager built from their Go modules (about 9 minutes,
-                               once); shows an alert's way, too
+                   native      Jaeger, Prometheus and Alertmanager, built from their Go modules (about 9 minutes,
+                               once); the only mode with an alert
                    embedded    a receiver in this process: nothing to build, nothing to install
-                 By default the first of them that can be had
-  --help         This text
+                 By default the first mode that works on this machine
+  --help         Print this text
 ";
 
-/// What was asked for.
+/// The command line.
 #[derive(Default)]
 struct Arguments {
     once: bool,
@@ -53,55 +53,55 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match arguments() {
+    match parse_command_line() {
         Ok(None) => ExitCode::SUCCESS,
         Ok(Some(arguments)) => run(&arguments),
-        Err(error) => failed(error.as_ref()),
+        Err(error) => report(error.as_ref()),
     }
 }
 
-/// Tells the story and says how it ended.
+/// Runs the demo and returns its exit code.
 fn run(arguments: &Arguments) -> ExitCode {
-    // First of all: from here on a signal ends a wait, and what was started is stopped on the way out.
+    // First of all: from here on a signal ends a wait, and everything that was started is stopped on return.
     if let Err(error) = interrupt::catch() {
-        return failed(&error);
+        return report(&error);
     }
     let mode = match arguments.mode {
         Some(mode) => {
-            eprintln!("mode: {mode}, as you asked");
+            eprintln!("mode: {mode}, as requested");
             mode
         }
         None => mode::choose(),
     };
-    let mut seen = Seen::default();
-    let told = tell(mode, arguments.once, &mut seen);
-    let mut code = match told {
-        Ok(()) if seen.is_complete() => ExitCode::SUCCESS,
+    let mut findings = Findings::default();
+    let outcome = run_story(mode, arguments.once, &mut findings);
+    let mut code = match outcome {
+        Ok(()) if findings.is_complete() => ExitCode::SUCCESS,
         Ok(()) => ExitCode::FAILURE,
-        Err(error) => failed(error.as_ref()),
+        Err(error) => report(error.as_ref()),
     };
-    // The last line, whatever has happened before.
+    // The last line, even after an error.
     if arguments.once
-        && let Err(error) = say(seen.summary(mode))
+        && let Err(error) = print_line(findings.summary(mode))
     {
-        code = failed(&error);
+        code = report(&error);
     }
     code
 }
 
-/// Starts everything, tells the story, stops everything. What is dropped on an error stops too.
-fn tell(mode: Mode, once: bool, seen: &mut Seen) -> Result<(), Box<dyn Error>> {
+/// Starts everything, shows the request and the alert, and stops everything, also on an error.
+fn run_story(mode: Mode, once: bool, findings: &mut Findings) -> Result<(), Box<dyn Error>> {
     run_folder::remove_old();
     let mut backend = Backend::start(mode)?;
-    let options = story::service(&backend)?;
+    let options = story::service_options(&backend)?;
     eprintln!("starting the wallet service");
     let service = Service::start(&options)?;
     let swapped = story::drive(&service)?;
-    story::show(&service, &backend, swapped, seen)?;
-    let mut service = story::alert(service, &options, &backend, seen)?;
+    story::show(&service, &backend, swapped, findings)?;
+    let mut service = story::alert(service, &options, &backend, findings)?;
     if !once {
-        story::links(&service, &backend, seen)?;
-        say("\nIt goes on running. Ctrl-C stops everything that this command has started.")?;
+        story::links(&service, &backend, findings)?;
+        print_line("\nEverything keeps running. Ctrl-C stops what this command has started.")?;
         watch(&mut service, &mut backend)?;
     }
     let stopped = service.stop();
@@ -113,7 +113,7 @@ fn tell(mode: Mode, once: bool, seen: &mut Seen) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Waits for a signal; an error if something ends before.
+/// Waits for a signal; an error if the service or a server ends before.
 fn watch(service: &mut Service, backend: &mut Backend) -> Result<(), Box<dyn Error>> {
     let mut checked = Instant::now();
     while !interrupt::requested() {
@@ -122,7 +122,7 @@ fn watch(service: &mut Service, backend: &mut Backend) -> Result<(), Box<dyn Err
             checked = Instant::now();
             service.check().map_err(|error| {
                 let log = service.log_file();
-                format!("{error}\nthe end of {}:\n{}", log.display(), process::tail(log))
+                format!("{}\nthe end of {}:\n{}", error_chain(&error), log.display(), process::tail(log))
             })?;
             backend.check()?;
         }
@@ -130,26 +130,26 @@ fn watch(service: &mut Service, backend: &mut Backend) -> Result<(), Box<dyn Err
     Ok(())
 }
 
-/// A line on standard output; whoever reads it may have gone.
-pub(crate) fn say(text: impl Display) -> io::Result<()> {
+/// Prints a line to standard output; an error if its reader is gone.
+pub(crate) fn print_line(text: impl Display) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{text}")
 }
 
-fn failed(error: &(dyn Error + 'static)) -> ExitCode {
+fn report(error: &(dyn Error + 'static)) -> ExitCode {
     let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
     if interrupt::requested() {
         eprintln!("demo: interrupted");
-        // As shells say it of SIGINT.
+        // The exit code of shells after SIGINT.
         return ExitCode::from(130);
     }
     if kind != Some(io::ErrorKind::BrokenPipe) {
-        eprintln!("demo: {error}");
+        eprintln!("demo: {}", error_chain(error));
     }
     ExitCode::FAILURE
 }
 
-/// The arguments; `None` when only the help was asked for.
-fn arguments() -> Result<Option<Arguments>, Box<dyn Error>> {
+/// The command line; `None` if the help was requested.
+fn parse_command_line() -> Result<Option<Arguments>, Box<dyn Error>> {
     use lexopt::prelude::*;
     let mut arguments = Arguments::default();
     let mut parser = lexopt::Parser::from_env();
@@ -158,7 +158,7 @@ fn arguments() -> Result<Option<Arguments>, Box<dyn Error>> {
             Long("once") => arguments.once = true,
             Long("mode") => arguments.mode = Some(parser.value()?.parse()?),
             Short('h') | Long("help") => {
-                say(HELP)?;
+                print_line(HELP)?;
                 return Ok(None);
             }
             other => return Err(format!("{}; see cargo demo -- --help", other.unexpected()).into()),

@@ -1,22 +1,21 @@
-//! Where telemetry goes, and what can be had on this machine.
+//! Which servers receive the telemetry, and which of them are available on this machine.
 
 use crate::usual;
-use stack::System;
-use stack::interrupt;
 use stack::native::{BuildError, Program};
+use stack::{System, error_chain, interrupt};
 use std::fmt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// What the native mode starts.
+/// The systems of the native mode.
 pub(crate) const SYSTEMS: [System; 3] = [System::Jaeger, System::Prometheus, System::Alertmanager];
 
-/// How long a container engine may take to answer; one on another machine may never do.
+/// How long a container engine may take to answer; one on another machine may never answer.
 const DOCKER: Duration = Duration::from_secs(3);
 
-/// Where telemetry goes.
+/// Which servers receive the telemetry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     External,
@@ -44,57 +43,56 @@ impl FromStr for Mode {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let mode = NAMES.iter().find(|(name, _)| *name == text).map(|(_, mode)| *mode);
-        mode.ok_or_else(|| format!("--mode {text}: use one of external, containers, native, embedded"))
+        mode.ok_or_else(|| format!("unknown mode `{text}`: use one of external, containers, native, embedded"))
     }
 }
 
-/// The first mode that can be had, with the reason on standard error. Each is looked for only when those before it are
-/// not to be had.
+/// The first mode that works, with the reason on standard error. A mode is checked only if those before it do not work.
 pub(crate) fn choose() -> Mode {
-    let (mode, why) = first(usual::answer, has_containers, can_be_native);
-    eprintln!("mode: {mode}: {why}");
+    let (mode, reason) = first_available(usual::check_servers, check_containers, check_native);
+    eprintln!("mode: {mode}: {reason}");
     if mode != Mode::Embedded {
-        eprintln!("      cargo demo -- --mode embedded shows the idea at once, with nothing to build");
+        eprintln!("      cargo demo -- --mode embedded starts at once, with nothing to build");
     }
     mode
 }
 
-fn first(
+fn first_available(
     external: impl FnOnce() -> Result<(), String>,
     containers: impl FnOnce() -> Result<(), String>,
     native: impl FnOnce() -> Result<String, String>,
 ) -> (Mode, String) {
     let Err(no_external) = external() else {
-        let why = "Jaeger and Prometheus run already and scrape port 9464";
-        return (Mode::External, why.to_owned());
+        let reason = "Jaeger and Prometheus already run, and port 9464 is scraped";
+        return (Mode::External, reason.to_owned());
     };
     let Err(no_containers) = containers() else {
         return (Mode::Containers, "a container engine answers".to_owned());
     };
     match native() {
-        Ok(time) => (Mode::Native, format!("{no_external}; {no_containers}; Go is here ({time})")),
+        Ok(time) => (Mode::Native, format!("{no_external}; {no_containers}; Go is installed ({time})")),
         Err(no_go) => (Mode::Embedded, format!("{no_external}; {no_containers}; {no_go}")),
     }
 }
 
-/// How long the start of native servers takes.
-fn can_be_native() -> Result<String, String> {
+/// How long the native servers take to build, or why they cannot be built.
+fn check_native() -> Result<String, String> {
     if !is_on_path("go") {
         return Err("no Go on the PATH".to_owned());
     }
     stack::native::can_build().map_err(|error| match error {
         BuildError::GoTooOld { found, .. } => format!("the Go on the PATH is too old ({found})"),
-        error => error.to_string(),
+        error => error_chain(&error),
     })?;
     let programs: Vec<Program> = SYSTEMS.iter().filter_map(|system| system.built()).collect();
     Ok(match stack::native::minutes_to_build(&programs) {
-        0 => "built before, so it starts at once".to_owned(),
+        0 => "already built, so it starts at once".to_owned(),
         minutes => format!("the first build takes about {minutes} minutes on two cores"),
     })
 }
 
 /// Whether a container engine answers, not only its client.
-fn has_containers() -> Result<(), String> {
+fn check_containers() -> Result<(), String> {
     let succeeds = |arguments: &[&str]| {
         let mut docker = Command::new("docker");
         docker.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -102,7 +100,7 @@ fn has_containers() -> Result<(), String> {
         status.is_ok_and(|status| status.success())
     };
     if is_on_path("docker") && succeeds(&["compose", "version"]) && succeeds(&["info"]) {
-        usual::metrics_port_is_free()
+        usual::check_metrics_port()
     } else {
         Err("no container engine".to_owned())
     }
@@ -118,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mode_is_read_as_it_is_written() {
+    fn a_mode_is_parsed_from_its_name() {
         for (name, mode) in NAMES {
             assert_eq!(name.parse(), Ok(mode));
             assert_eq!(mode.to_string(), name);
@@ -126,20 +124,20 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_mode_is_answered_with_the_known_ones() {
+    fn an_unknown_mode_is_an_error_that_lists_the_known_ones() {
         let error = "docker".parse::<Mode>().unwrap_err();
         assert!(error.contains("external, containers, native, embedded"), "{error}");
     }
 
     #[test]
-    fn the_first_mode_that_can_be_had_is_chosen_and_the_others_say_why_not() {
-        let no = |why: &str| Err(why.to_owned());
-        let never = || unreachable!("asked without need");
-        assert_eq!(first(|| Ok(()), never, || unreachable!()).0, Mode::External);
-        assert_eq!(first(|| no("a"), || Ok(()), || unreachable!()).0, Mode::Containers);
-        assert_eq!(first(|| no("a"), || no("b"), || Ok("at once".to_owned())).0, Mode::Native);
+    fn the_first_available_mode_is_chosen_with_the_reasons_against_the_others() {
+        let no = |reason: &str| Err(reason.to_owned());
+        let never = || unreachable!("checked without need");
+        assert_eq!(first_available(|| Ok(()), never, || unreachable!()).0, Mode::External);
+        assert_eq!(first_available(|| no("a"), || Ok(()), || unreachable!()).0, Mode::Containers);
+        assert_eq!(first_available(|| no("a"), || no("b"), || Ok("at once".to_owned())).0, Mode::Native);
         assert_eq!(
-            first(|| no("a"), || no("b"), || Err("no Go".to_owned())),
+            first_available(|| no("a"), || no("b"), || Err("no Go".to_owned())),
             (Mode::Embedded, "a; b; no Go".to_owned())
         );
     }

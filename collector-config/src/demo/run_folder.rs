@@ -1,4 +1,4 @@
-//! The run folder: one for each demo, so that two at once do not disturb each other.
+//! The run folder: one for each demo, so that several demos can run at the same time.
 
 use stack::paths;
 use std::fs;
@@ -9,14 +9,14 @@ pub(crate) fn name() -> String {
     format!("demo-{}", std::process::id())
 }
 
-/// Removes those of demos that have ended. The last one stays until the next demo, for its logs.
+/// Removes the folders of demos that have ended. The last one is kept until the next demo, for its logs.
 pub(crate) fn remove_old() {
     remove_old_in(&paths::run_dir(""), |pid| Path::new("/proc").join(pid.to_string()).exists());
 }
 
-fn remove_old_in(folder: &Path, runs: impl Fn(u32) -> bool) {
-    // Without a /proc every demo would look ended.
-    if !runs(std::process::id()) {
+fn remove_old_in(folder: &Path, is_running: impl Fn(u32) -> bool) {
+    // Without /proc every demo would seem to have ended.
+    if !is_running(std::process::id()) {
         return;
     }
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -25,8 +25,8 @@ fn remove_old_in(folder: &Path, runs: impl Fn(u32) -> bool) {
             let pid = name.strip_prefix("demo-")?;
             pid.strip_suffix(".lock").unwrap_or(pid).parse().ok()
         });
-        if pid.is_some_and(|pid| !runs(pid)) {
-            // What cannot be removed is only in the way of nobody.
+        if pid.is_some_and(|pid| !is_running(pid)) {
+            // A leftover does no harm.
             let path = entry.path();
             let _ = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
         }
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_of_demos_that_run_stay() {
+    fn the_folders_of_running_demos_are_kept() {
         let folder = paths::run_dir("test_run_folders");
         let _ = fs::remove_dir_all(&folder);
         for name in ["demo-1", "demo-2", "demo-x", "up"] {

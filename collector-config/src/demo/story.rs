@@ -1,10 +1,10 @@
-//! The story: a service, some traffic, and one request seen from three sides.
+//! The demo itself: a service, some traffic, and one request as a trace, as metrics and as log lines.
 
 use crate::alert;
 use crate::backend::{Backend, Store};
 use crate::client::Client;
 use crate::mode::Mode;
-use crate::{run_folder, say};
+use crate::{print_line, run_folder};
 use serde_json::{Value, json};
 use stack::interrupt;
 use stack::query::{Prometheus, wait_until};
@@ -16,25 +16,25 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-/// How long a span may take to Jaeger or a sample to Prometheus.
+/// How long a span may take to reach Jaeger, or a sample to reach Prometheus.
 const PATIENCE: Duration = Duration::from_mins(3);
 const POLL: Duration = Duration::from_millis(200);
 
 /// The request that is shown.
 const ROUTE: &str = "/api/v1/swap";
 
-/// What was found of the request.
+/// The telemetry that was found for the request.
 #[derive(Default)]
-pub(crate) struct Seen {
+pub(crate) struct Findings {
     trace_id: String,
     trace: Option<Trace>,
     series: Vec<String>,
     lines: Vec<String>,
-    /// How many messages have come for the alert; `None` where there is no Alertmanager of ours.
+    /// The number of messages for the alert; `None` if the demo does not run an Alertmanager.
     alerts: Option<usize>,
 }
 
-impl Seen {
+impl Findings {
     fn spans(&self) -> usize {
         self.trace.as_ref().map_or(0, |trace| trace.spans.len())
     }
@@ -63,8 +63,8 @@ impl Seen {
     }
 }
 
-/// How the wallet service is started: on a database in memory, built first.
-pub(crate) fn service(backend: &Backend) -> Result<ServiceOptions, Box<dyn Error>> {
+/// Builds the wallet service; it uses an in-memory database.
+pub(crate) fn service_options(backend: &Backend) -> Result<ServiceOptions, Box<dyn Error>> {
     eprintln!("building the wallet service (the first time takes a minute or two)");
     let program = Service::build()?;
     Ok(ServiceOptions {
@@ -76,28 +76,28 @@ pub(crate) fn service(backend: &Backend) -> Result<ServiceOptions, Box<dyn Error
     })
 }
 
-/// The way of an alert, where there is an Alertmanager of ours. Returns the service as it is after the repair.
+/// Shows an alert, if the demo runs an Alertmanager. Returns the service after the repair.
 pub(crate) fn alert(
     service: Service,
     options: &ServiceOptions,
     backend: &Backend,
-    seen: &mut Seen,
+    findings: &mut Findings,
 ) -> Result<Service, Box<dyn Error>> {
     let Some(inbox) = &backend.inbox else {
         return Ok(service);
     };
-    seen.alerts = Some(0);
-    // On the same address, so that the links that are shown stay right.
+    findings.alerts = Some(0);
+    // On the same address, so that the printed links stay valid.
     let options = ServiceOptions { listen: Some(service.address()), ..options.clone() };
     let (service, messages) = alert::show(service, &options, inbox)?;
-    seen.alerts = Some(messages);
+    findings.alerts = Some(messages);
     Ok(service)
 }
 
-/// Some traffic: every endpoint, a refusal among it, and as the last request the swap that is shown. Returns when that
-/// was, in seconds since 1970.
+/// Sends a request to every endpoint, including one that is refused, and finally the swap that is shown. Returns the
+/// time of the swap in seconds since 1970.
 pub(crate) fn drive(service: &Service) -> Result<f64, Box<dyn Error>> {
-    eprintln!("driving traffic");
+    eprintln!("sending requests");
     let client = Client::new(service.url());
     let wallet = |asset: &str, balance: u64| json!({"chain": "ethereum", "asset": asset, "opening_balance": balance});
     let eth = client.post("/api/v1/wallets", &wallet("ETH", 5_000_000))?;
@@ -108,7 +108,7 @@ pub(crate) fn drive(service: &Service) -> Result<f64, Box<dyn Error>> {
         client.get(path)?;
     }
     let savings = client.post("/api/v1/wallets", &wallet("ETH", 0))?;
-    // More than there is: an expected refusal, not a failure of the service.
+    // More than the balance: an expected refusal, not a failure of the service.
     let too_much = json!({"from": eth["id"], "to": savings["id"], "asset": "ETH", "amount": 1_000_000_000});
     client.post_refused("/api/v1/tx", &too_much)?;
     client.get(&format!("/api/v1/tx?wallet={}", eth["id"].as_str().unwrap_or_default()))?;
@@ -116,8 +116,14 @@ pub(crate) fn drive(service: &Service) -> Result<f64, Box<dyn Error>> {
     Ok(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs_f64())
 }
 
-/// Waits for the request on all three sides and prints them, and for what does not come, where to look.
-pub(crate) fn show(service: &Service, backend: &Backend, swapped: f64, seen: &mut Seen) -> Result<(), Box<dyn Error>> {
+/// Waits for the trace, the metrics and the log lines of the request and prints them, or where to look for missing
+/// ones.
+pub(crate) fn show(
+    service: &Service,
+    backend: &Backend,
+    swapped: f64,
+    findings: &mut Findings,
+) -> Result<(), Box<dyn Error>> {
     eprintln!("waiting for the last request in the log, in the traces and in the metrics");
     let mut missing = Vec::new();
     let access = wait_until(PATIENCE, POLL, "the access line of the swap", || {
@@ -126,91 +132,91 @@ pub(crate) fn show(service: &Service, backend: &Backend, swapped: f64, seen: &mu
     match access {
         Ok(id) => {
             let lines = service.log_lines().into_iter();
-            seen.lines = lines.filter(|line| line.contains(&id)).collect();
+            findings.lines = lines.filter(|line| line.contains(&id)).collect();
             let trace = wait_until(PATIENCE, POLL, format!("the trace {id}"), || {
-                // The server span ends last: with it the trace is whole.
-                let whole = |trace: &Trace| trace.span(&format!("POST {ROUTE}")).is_some();
-                Ok::<_, Box<dyn Error>>(backend.trace(&id)?.filter(whole))
+                // The server span ends last: with it the trace is complete.
+                let complete = |trace: &Trace| trace.span(&format!("POST {ROUTE}")).is_some();
+                Ok::<_, Box<dyn Error>>(backend.trace(&id)?.filter(complete))
             });
             match trace {
-                Ok(trace) => seen.trace = Some(trace),
+                Ok(trace) => findings.trace = Some(trace),
                 Err(error) => missing.push(format!(
-                    "{error}; the service sends to OTEL_EXPORTER_OTLP_ENDPOINT={}, {} was asked",
+                    "{error}; the service sends to OTEL_EXPORTER_OTLP_ENDPOINT={}, queried: {}",
                     backend.otlp,
-                    traces_from(backend)
+                    trace_store(backend)
                 )),
             }
-            seen.trace_id = id;
+            findings.trace_id = id;
         }
         Err(error) => missing.push(format!(
-            "{error}; {} has no line of the target http_access (RUST_LOG of the service), hence no trace id either",
+            "{error}; {} has no line of the target http_access (RUST_LOG of the service), so the trace id is unknown as well",
             service.log_file().display()
         )),
     }
     let found = wait_until(PATIENCE, POLL, "the metrics of the swap", || {
         let lines = series(service, backend, swapped)?;
-        let whole = lines.iter().any(|line| line.contains(ROUTE));
-        Ok::<_, Box<dyn Error>>(whole.then_some(lines))
+        let complete = lines.iter().any(|line| line.contains(ROUTE));
+        Ok::<_, Box<dyn Error>>(complete.then_some(lines))
     });
     match found {
-        Ok(found) => seen.series = found,
+        Ok(found) => findings.series = found,
         Err(error) => missing.push(format!(
-            "{error}; the service serves {} (OTEL_EXPORTER_PROMETHEUS_PORT={}), {} was asked",
+            "{error}; the service serves {} (OTEL_EXPORTER_PROMETHEUS_PORT={}), queried: {}",
             service.metrics_url(),
             service.metrics_address().port(),
-            metrics_from(backend)
+            metric_store(backend)
         )),
     }
     if interrupt::requested() {
         return Err(interrupt::error().into());
     }
-    if let Some(trace) = &seen.trace {
-        let from = traces_from(backend);
-        say(format!("\n── the trace, from {from}\n{}", trace.tree()))?;
+    if let Some(trace) = &findings.trace {
+        let from = trace_store(backend);
+        print_line(format!("\n── the trace, from {from}\n{}", trace.tree()))?;
     }
-    if !seen.series.is_empty() {
-        say(format!("── the metrics, from {}", metrics_from(backend)))?;
-        say(seen.series.join("\n"))?;
+    if !findings.series.is_empty() {
+        print_line(format!("── the metrics, from {}", metric_store(backend)))?;
+        print_line(findings.series.join("\n"))?;
     }
-    if !seen.lines.is_empty() {
-        say(format!("\n── the log lines with trace_id {}", seen.trace_id))?;
-        say(seen.lines.join("\n"))?;
+    if !findings.lines.is_empty() {
+        print_line(format!("\n── the log lines with trace_id {}", findings.trace_id))?;
+        print_line(findings.lines.join("\n"))?;
     }
     for missing in missing {
-        say(format!("\n── missing: {missing}"))?;
+        print_line(format!("\n── missing: {missing}"))?;
     }
     Ok(())
 }
 
-fn traces_from(backend: &Backend) -> String {
+fn trace_store(backend: &Backend) -> String {
     match &backend.store {
         Store::Servers { jaeger, .. } => format!("Jaeger's API, {jaeger}"),
         Store::Receiver(_) => "the receiver in this process".to_owned(),
     }
 }
 
-fn metrics_from(backend: &Backend) -> String {
+fn metric_store(backend: &Backend) -> String {
     match &backend.store {
         Store::Servers { prometheus, .. } => format!("Prometheus' API, {prometheus}"),
         Store::Receiver(_) => "the service's /metrics".to_owned(),
     }
 }
 
-/// What to open.
-pub(crate) fn links(service: &Service, backend: &Backend, seen: &Seen) -> io::Result<()> {
-    say("\n── to open")?;
-    say(format!("wallet service  {}/api/v1/wallets", service.url()))?;
-    say(format!("its metrics     {}", service.metrics_url()))?;
-    say(format!("its log         {}", service.log_file().display()))?;
+/// Prints the addresses to open.
+pub(crate) fn links(service: &Service, backend: &Backend, findings: &Findings) -> io::Result<()> {
+    print_line("\n── to open")?;
+    print_line(format!("wallet service  {}/api/v1/wallets", service.url()))?;
+    print_line(format!("its metrics     {}", service.metrics_url()))?;
+    print_line(format!("its log         {}", service.log_file().display()))?;
     let Store::Servers { jaeger, prometheus, page } = &backend.store else {
         return Ok(());
     };
-    let id = &seen.trace_id;
+    let id = &findings.trace_id;
     if *page {
-        say(format!("trace (page)    {jaeger}/trace/{id}   (images only: native builds have no web pages)"))?;
+        print_line(format!("trace (page)    {jaeger}/trace/{id}   (images only: native builds have no web pages)"))?;
     }
-    say(format!("trace (JSON)    {jaeger}/api/traces/{id}"))?;
-    say(format!("metrics (JSON)  {prometheus}/api/v1/query?query=http_requests_total"))
+    print_line(format!("trace (JSON)    {jaeger}/api/traces/{id}"))?;
+    print_line(format!("metrics (JSON)  {prometheus}/api/v1/query?query=http_requests_total"))
 }
 
 /// The trace id of the swap's access line.
@@ -220,7 +226,7 @@ fn access_line(lines: &[String]) -> Option<String> {
     access.next()?["trace_id"].as_str().map(ToOwned::to_owned)
 }
 
-/// The series of the request, as lines.
+/// The metrics of the request, one series per line.
 fn series(service: &Service, backend: &Backend, swapped: f64) -> Result<Vec<String>, Box<dyn Error>> {
     match &backend.store {
         Store::Servers { prometheus, .. } => {
@@ -239,13 +245,13 @@ fn series(service: &Service, backend: &Backend, swapped: f64) -> Result<Vec<Stri
     }
 }
 
-/// Prometheus' view of the request: of this service, scraped since. A Prometheus that ran before us may still hold
-/// samples of an earlier run on the same port.
+/// The query for the metrics of the request, from this service and scraped after the request: a Prometheus that already
+/// ran may still have samples of an earlier run on the same port.
 fn query(instance: SocketAddr, since: f64) -> String {
     let target = format!(r#"job="ironcore",instance="{instance}""#);
     let requests = format!(r#"http_requests_total{{{target},route="{ROUTE}"}}"#);
     let operations = format!(r#"business_operations_total{{{target},domain=~"swap|transaction"}}"#);
-    // `timestamp` of a selector is the time of the sample; of anything else it is now.
+    // `timestamp` of a selector is the time of the sample; of any other expression it is the current time.
     format!(
         "({requests} and timestamp({requests}) >= {since:.3}) or ({operations} > 0 and timestamp({operations}) >= {since:.3})"
     )
@@ -256,17 +262,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_summary_of_nothing_has_all_keys_and_is_not_complete() {
-        let seen = Seen::default();
-        assert!(!seen.is_complete());
+    fn an_empty_summary_has_all_keys_and_is_not_complete() {
+        let findings = Findings::default();
+        assert!(!findings.is_complete());
         assert_eq!(
-            seen.summary(Mode::Embedded),
+            findings.summary(Mode::Embedded),
             json!({"trace_id": "", "mode": "embedded", "jaeger_spans": 0, "prometheus_series": 0, "log_lines": 0})
         );
     }
 
     #[test]
-    fn the_metrics_asked_for_are_of_this_service_and_of_this_run() {
+    fn the_query_selects_this_service_and_this_run() {
         let query = query(([127, 0, 0, 1], 9464).into(), 12.5);
         for part in query.split(" or ") {
             assert!(part.contains(r#"job="ironcore",instance="127.0.0.1:9464""#));

@@ -1,4 +1,4 @@
-//! Alertmanager, with every channel led to this machine.
+//! Alertmanager, with every receiver pointing at this machine.
 
 use super::{Launch, Start};
 use crate::addresses::{Port, url};
@@ -9,8 +9,8 @@ use crate::run_config::{self, RunConfig};
 use std::fs;
 use std::path::Path;
 
-/// Alertmanager expands no variables, so it reads a run copy, in which every channel leads to the inbox of this machine:
-/// whoever tries the stack pages nobody.
+/// Alertmanager expands no variables, so it reads a run copy. In it every receiver points at the inbox on this machine,
+/// so that a local stack never pages the people on call.
 pub(super) fn launch(start: &Start<'_>) -> Result<Launch, Error> {
     let shipped = paths::config_dir().join("alertmanager");
     let folder = start.folder.join("alertmanager");
@@ -19,15 +19,15 @@ pub(super) fn launch(start: &Start<'_>) -> Result<Launch, Error> {
     let file = shipped.join("alertmanager.yml");
     let text = fs::read_to_string(&file).map_err(io_error("read", &file))?;
     let inbox = url(start.address(Port::Inbox));
-    let mut copy = run.of(&text);
+    let mut copy = run.adapt(&text);
     for (key, value) in [
         ("pagerduty_url", format!("{inbox}/pagerduty")),
         ("smtp_smarthost", start.address(Port::InboxMail).to_string()),
         ("smtp_require_tls", "false".to_owned()),
     ] {
-        copy = run_config::set(&copy, key, &value)?;
+        copy = run_config::set_key(&copy, key, &value)?;
     }
-    stays_here(&copy)?;
+    ensure_local(&copy)?;
     let config = run_config::write(&folder.join("alertmanager.yml"), &copy)?;
     write_secrets(&text, &folder, &inbox)?;
 
@@ -39,29 +39,29 @@ pub(super) fn launch(start: &Start<'_>) -> Result<Launch, Error> {
         .arg(format!("--web.listen-address={address}"))
         // For the links in its messages.
         .arg(format!("--web.external-url={}", url(address)))
-        // It reads most files of secrets relative to the folder that it was started in.
+        // It resolves the paths of most secret files against its working directory.
         .current_dir(&folder)
-        // One alone: without this it looks for others of a cluster.
+        // A single instance: without this it looks for other members of a cluster.
         .args(["--cluster.listen-address=", "--log.level=warn"]);
     Ok(Launch::new(command, format!("{}/-/ready", url(address)), url(address)))
 }
 
-/// No line but a comment may name a host that is not this one.
-fn stays_here(config: &str) -> Result<(), Error> {
+/// An error if any line, except comments, names another host.
+fn ensure_local(config: &str) -> Result<(), Error> {
     let names_a_host = |line: &str| line.contains("://") || line.contains("smarthost:");
-    let away = lines(config).find(|line| names_a_host(line) && !line.contains("127.0.0.1:"));
-    match away {
+    let remote = uncommented_lines(config).find(|line| names_a_host(line) && !line.contains("127.0.0.1:"));
+    match remote {
         Some(line) => Err(Error::LeavesTheMachine(line.trim().to_owned())),
         None => Ok(()),
     }
 }
 
-/// A file for each secret that the configuration names: an address leads to a path of the inbox of that name, anything
-/// else is nothing that would open a door.
+/// Writes a file for each secret that the configuration names: for a URL, the path of that name at the inbox; for
+/// anything else, a placeholder.
 fn write_secrets(config: &str, folder: &Path, inbox: &str) -> Result<(), Error> {
     for name in secrets(config) {
         let content = match name.strip_suffix("_url") {
-            // Its gateway takes the text from the address, as README.md beside the configuration says.
+            // The gateway takes the text from the URL: see alertmanager/README.md.
             Some("sms_webhook") => {
                 format!("{inbox}/sms_webhook?text={{{{ template \"ironcore.sms.query\" . }}}}")
             }
@@ -73,9 +73,9 @@ fn write_secrets(config: &str, folder: &Path, inbox: &str) -> Result<(), Error> 
     Ok(())
 }
 
-/// The names after `secrets/`, wherever they are no comment.
+/// The names after `secrets/`, except in comments.
 fn secrets(config: &str) -> impl Iterator<Item = &str> {
-    lines(config).flat_map(|line| {
+    uncommented_lines(config).flat_map(|line| {
         line.split("secrets/").skip(1).map(|rest| {
             let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
             &rest[..end.unwrap_or(rest.len())]
@@ -83,8 +83,7 @@ fn secrets(config: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// What is no comment.
-fn lines(config: &str) -> impl Iterator<Item = &str> {
+fn uncommented_lines(config: &str) -> impl Iterator<Item = &str> {
     config.lines().filter(|line| !line.trim_start().starts_with('#'))
 }
 
@@ -99,10 +98,10 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_that_would_tell_somebody_is_refused() {
-        assert!(stays_here("# https://x.example\nurl: http://127.0.0.1:9095/x\n").is_ok());
-        for away in ["  url: https://hooks.example/x", "smarthost: mail.example:25"] {
-            assert!(stays_here(away).is_err(), "{away}");
+    fn a_run_copy_that_names_another_host_is_an_error() {
+        assert!(ensure_local("# https://x.example\nurl: http://127.0.0.1:9095/x\n").is_ok());
+        for remote in ["  url: https://hooks.example/x", "smarthost: mail.example:25"] {
+            assert!(ensure_local(remote).is_err(), "{remote}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The exporter that probes from outside.
+//! The blackbox exporter, which probes from outside.
 
 use super::{Launch, Start};
 use crate::addresses::{Port, url};

@@ -1,14 +1,15 @@
-//! The collector between the service and Jaeger and Loki.
+//! The collector, between the service and the storage in Jaeger and Loki.
 
-use super::{Launch, Start, addressed};
+use super::{Launch, Start, address_variables};
 use crate::addresses::{Addresses, Port, url};
 use crate::options::Pace;
 use crate::paths;
 use crate::process::argument;
 use crate::system::System;
 
-/// Without it the file reader notes a line as read before the queue has it on the disk: a crash loses what is between.
-const NO_LINE_IN_MEMORY: &str = "--feature-gates=stanza.synchronousLogEmitter";
+/// Without it the file reader records a line as read before the queue has stored it on disk, and a crash loses the
+/// lines in between.
+const SYNCHRONOUS_LOG_READER: &str = "--feature-gates=stanza.synchronousLogEmitter";
 
 /// The collector expands variables in its configuration, so it reads the shipped layers themselves.
 pub(super) fn launch(start: &Start<'_>) -> Launch {
@@ -17,7 +18,7 @@ pub(super) fn launch(start: &Start<'_>) -> Launch {
     let mut layers = vec!["base.yaml", "backends.yaml"];
     if start.has(System::Loki) {
         layers.push("logs.yaml");
-        command.arg(NO_LINE_IN_MEMORY);
+        command.arg(SYNCHRONOUS_LOG_READER);
     }
     for layer in layers {
         command.arg(argument("--config=", &folder.join(layer)));
@@ -26,7 +27,7 @@ pub(super) fn launch(start: &Start<'_>) -> Launch {
         .envs(variables(start.addresses))
         .env("COLLECTOR_STORAGE", start.folder.join("collector"))
         .env("COLLECTOR_LOG_FILES", start.folder.join("*.jsonl"))
-        // Whoever tries the stack wants to see each request, and soon.
+        // A user who tries the stack wants to see every request.
         .env("COLLECTOR_SAMPLE_PERCENT", "100");
     if start.options.pace == Pace::Quick {
         command.env("COLLECTOR_DECISION_WAIT", "1s");
@@ -35,16 +36,16 @@ pub(super) fn launch(start: &Start<'_>) -> Launch {
     Launch::new(command, url(start.address(Port::CollectorHealth)), url(start.address(Port::OtlpGrpc)))
 }
 
-/// The variables of the shipped configuration that say where it listens and where it sends to.
+/// The variables of the shipped configuration for the addresses that the collector listens on and sends to.
 #[must_use]
 pub fn variables(addresses: &Addresses) -> Vec<(&'static str, String)> {
-    let metrics = addresses.of(Port::CollectorMetrics);
+    let metrics = addresses.address(Port::CollectorMetrics);
     let mut variables = vec![
         ("COLLECTOR_METRICS_HOST", metrics.ip().to_string()),
         ("COLLECTOR_METRICS_PORT", metrics.port().to_string()),
-        ("LOKI_OTLP", format!("{}/otlp", url(addresses.of(Port::Loki)))),
+        ("LOKI_OTLP", format!("{}/otlp", url(addresses.address(Port::Loki)))),
     ];
-    variables.extend(addressed(
+    variables.extend(address_variables(
         addresses,
         [
             ("COLLECTOR_OTLP_GRPC", Port::OtlpGrpc),

@@ -1,6 +1,6 @@
 //! Jaeger, alone or behind the collector.
 
-use super::{Launch, Start, addressed};
+use super::{Launch, Start, address_variables};
 use crate::addresses::{Addresses, Port, url};
 use crate::paths;
 use crate::process::argument;
@@ -12,7 +12,7 @@ pub(super) fn launch(start: &Start<'_>) -> Launch {
     let mut command = start.command();
     command.arg(argument("--config=", &config)).envs(variables(start.addresses));
     if start.has(System::Collector) {
-        command.envs(addressed(
+        command.envs(address_variables(
             start.addresses,
             [("JAEGER_OTLP_GRPC", Port::JaegerOtlpGrpc), ("JAEGER_OTLP_HTTP", Port::JaegerOtlpHttp)],
         ));
@@ -24,19 +24,19 @@ pub(super) fn launch(start: &Start<'_>) -> Launch {
     )
 }
 
-/// The variables of the shipped configurations that say where it listens, without a collector before it, and where it
-/// asks for metrics.
+/// The variables of the shipped configurations for the addresses that Jaeger listens on, without a collector in front
+/// of it, and for the Prometheus that it queries.
 #[must_use]
 pub fn variables(addresses: &Addresses) -> Vec<(&'static str, String)> {
-    let metrics = addresses.of(Port::JaegerMetrics);
+    let metrics = addresses.address(Port::JaegerMetrics);
     let strategies = paths::config_dir().join("jaeger/sampling.json");
     let mut variables = vec![
         ("JAEGER_METRICS_HOST", metrics.ip().to_string()),
         ("JAEGER_METRICS_PORT", metrics.port().to_string()),
-        ("JAEGER_PROMETHEUS", url(addresses.of(Port::Prometheus))),
+        ("JAEGER_PROMETHEUS", url(addresses.address(Port::Prometheus))),
         ("JAEGER_SAMPLING_FILE", strategies.to_string_lossy().into_owned()),
     ];
-    variables.extend(addressed(
+    variables.extend(address_variables(
         addresses,
         [
             ("JAEGER_OTLP_GRPC", Port::OtlpGrpc),

@@ -9,8 +9,8 @@ use crate::process::argument;
 use crate::run_config::{QUICK_INTERVAL, RunConfig};
 use crate::system::System;
 
-/// Loki expands variables in its configuration, so it reads the shipped file itself; its rules it reads as a run copy,
-/// as they have times in them.
+/// Loki expands variables in its configuration, so it reads the shipped file itself. Its rules contain times, so it
+/// reads run copies of them.
 pub(super) fn launch(start: &Start<'_>) -> Result<Launch, Error> {
     let shipped = paths::config_dir().join("loki");
     let folder = start.folder.join("loki");
@@ -21,7 +21,7 @@ pub(super) fn launch(start: &Start<'_>) -> Result<Launch, Error> {
     let alertmanager = if start.has(System::Alertmanager) {
         url(start.address(Port::Alertmanager))
     } else {
-        // Whoever listens on its usual port is not ours to alert; nobody does on this one.
+        // An Alertmanager on the usual port is not part of this stack; nothing listens on this port.
         "http://127.0.0.1:9".to_owned()
     };
     let mut command = start.command();

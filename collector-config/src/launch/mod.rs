@@ -21,27 +21,27 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// How to start a system, and how to ask it.
+/// How to start a system, and how to check its health.
 #[derive(Debug)]
 pub(crate) struct Launch {
     pub(crate) command: Command,
-    /// `http://…` answers 200 while it is well, `tcp://…` accepts a connection.
+    /// The health check: `http://…` must answer 200, `tcp://…` must accept a connection.
     pub(crate) health: String,
-    /// What a user opens.
+    /// The address for users.
     pub(crate) url: String,
     pub(crate) stop: StopSignal,
-    /// A folder outside of the run folder, to be removed at the end.
+    /// A folder outside of the run folder, removed when the server has stopped.
     pub(crate) scratch: Option<PathBuf>,
 }
 
 impl Launch {
-    /// A server that SIGTERM ends and that keeps to the run folder, as most do.
+    /// A server that SIGTERM stops and that writes to the run folder only, as most do.
     pub(crate) fn new(command: Command, health: String, url: String) -> Self {
         Self { command, health, url, stop: StopSignal::default(), scratch: None }
     }
 }
 
-/// What a start knows.
+/// The parameters of one start.
 #[derive(Debug)]
 pub(crate) struct Start<'a> {
     pub(crate) options: &'a Options,
@@ -52,7 +52,7 @@ pub(crate) struct Start<'a> {
     pub(crate) program: PathBuf,
 }
 
-/// What has to be there first, and the command.
+/// Prepares the files of a system and returns its command.
 pub(crate) fn launch(system: System, start: &Start<'_>) -> Result<Launch, Error> {
     match system {
         System::Postgres => postgres::server(start),
@@ -69,19 +69,22 @@ pub(crate) fn launch(system: System, start: &Start<'_>) -> Result<Launch, Error>
     }
 }
 
-/// Variables that each hold the address of a port.
-fn addressed<const N: usize>(addresses: &Addresses, ports: [(&'static str, Port); N]) -> [(&'static str, String); N] {
-    ports.map(|(name, port)| (name, addresses.of(port).to_string()))
+/// The address of each port, by the name of its variable.
+fn address_variables<const N: usize>(
+    addresses: &Addresses,
+    ports: [(&'static str, Port); N],
+) -> [(&'static str, String); N] {
+    ports.map(|(name, port)| (name, addresses.address(port).to_string()))
 }
 
-/// For `DATABASE_URL`: the Postgres of the run in `folder`, with its password.
+/// For `DATABASE_URL`: the Postgres of the run in `folder`, including its password.
 pub(crate) fn database_url(address: SocketAddr, folder: &Path) -> Result<String, Error> {
     postgres::connection(address, folder)
 }
 
 impl Start<'_> {
-    /// A command for the program. It sees nothing of the caller's environment but what a program needs to run: neither
-    /// somebody's credentials nor settings that would change what it does.
+    /// A command for the program. Of the user's environment it inherits only what a program needs to run: neither
+    /// credentials nor settings that would change its behaviour.
     pub(crate) fn command(&self) -> Command {
         let mut command = process::command(&self.program, self.lifetime());
         process::clean_environment(&mut command);
@@ -93,7 +96,7 @@ impl Start<'_> {
     }
 
     pub(crate) fn address(&self, port: Port) -> SocketAddr {
-        self.addresses.of(port)
+        self.addresses.address(port)
     }
 
     pub(crate) fn has(&self, system: System) -> bool {

@@ -1,4 +1,4 @@
-//! The exporter of the host.
+//! The node exporter, for the metrics of the host.
 
 use super::{Launch, Start};
 use crate::addresses::{Port, url};

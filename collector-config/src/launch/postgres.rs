@@ -1,4 +1,4 @@
-//! Postgres, made anew for each run, and its exporter.
+//! Postgres, with a new database for each run, and its exporter.
 
 use super::{Launch, Start};
 use crate::addresses::{Port, url};
@@ -15,13 +15,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// The database and its owner: `DATABASE_URL` of a service names both.
+/// The name of the database and of its owner.
 const NAME: &str = "ironcore";
 
-/// How long a step before the start may take; each takes about a second on a machine at rest.
+/// How long a preparation step may take; on an idle machine each takes about a second.
 const STEP: Duration = Duration::from_mins(3);
 
-/// A new server, with a password of its own; after a crash the same one.
+/// A new server with a random password. A restart after a crash keeps data and password.
 pub(super) fn server(start: &Start<'_>) -> Result<Launch, Error> {
     let address = start.address(Port::Postgres);
     let user = User::for_servers()?;
@@ -38,9 +38,9 @@ pub(super) fn server(start: &Start<'_>) -> Result<Launch, Error> {
         .arg("-c")
         .arg(format!("listen_addresses={}", address.ip()))
         .args(["-c", &format!("port={}", address.port())])
-        // Over TCP alone: a socket in a folder of the system would be one more thing to clean up.
+        // TCP only: a Unix socket in a system folder would have to be cleaned up.
         .args(["-c", "unix_socket_directories="])
-        // What is in it goes at the next start.
+        // The data is removed at the next start, so it need not survive a crash of the machine.
         .args(["-c", "fsync=off"]);
     Ok(Launch {
         stop: StopSignal::Interrupt,
@@ -60,7 +60,7 @@ pub(super) fn exporter(start: &Start<'_>) -> Result<Launch, Error> {
     Ok(Launch::new(command, url(address), format!("{}/metrics", url(address))))
 }
 
-/// For `DATABASE_URL`, with the password of this run.
+/// For `DATABASE_URL`, including the password of this run.
 pub(crate) fn connection(address: SocketAddr, folder: &Path) -> Result<String, Error> {
     let file = password_file(folder);
     let password = fs::read_to_string(&file).map_err(io_error("read", &file))?;
@@ -71,14 +71,14 @@ fn password_file(folder: &Path) -> PathBuf {
     folder.join("postgres.password")
 }
 
-/// Makes the data of the server in its folder.
+/// Creates the data folder of the server and its database.
 fn initialise(start: &Start<'_>, user: &User, folder: &Path) -> Result<(), Error> {
     let (data, file) = (folder.join("data"), folder.join("password"));
     let password = new_password()?;
-    // Once for who connects, once for initdb, whose user may not read ours.
+    // One copy for clients, one for initdb, whose user may not be able to read the first.
     write_secret(&password_file(&start.folder), &password)?;
     write_secret(&file, &password)?;
-    user.own(&file).map_err(io_error("give away", &file))?;
+    user.take_ownership(&file).map_err(io_error("change the owner of", &file))?;
 
     let mut initdb = user.command(&Packaged::Initdb.path()?, Lifetime::Scoped);
     initdb
@@ -88,10 +88,10 @@ fn initialise(start: &Start<'_>, user: &User, folder: &Path) -> Result<(), Error
         .args(["--username", NAME, "--auth=scram-sha-256", "--encoding=UTF8"])
         .args(["--no-sync", "--locale=C"])
         .stdin(Stdio::null());
-    finish("initdb", initdb, &start.folder)?;
+    run_step("initdb", initdb, &start.folder)?;
     fs::remove_file(&file).map_err(io_error("remove", &file))?;
 
-    // Before it listens, hence the mode for one user; `--single` reads a command a line.
+    // The database is created before the server listens, in single-user mode, which reads one command per line.
     let sql = start.folder.join("postgres.sql");
     fs::write(&sql, format!("CREATE DATABASE {NAME}\n")).map_err(io_error("write", &sql))?;
     let mut create = user.command(&start.program, Lifetime::Scoped);
@@ -100,12 +100,13 @@ fn initialise(start: &Start<'_>, user: &User, folder: &Path) -> Result<(), Error
         .arg(&data)
         .arg("postgres")
         .stdin(File::open(&sql).map_err(io_error("read", &sql))?);
-    finish("postgres --single", create, &start.folder)
+    run_step("postgres --single", create, &start.folder)
 }
 
-fn finish(what: &'static str, mut command: Command, folder: &Path) -> Result<(), Error> {
+/// Runs a preparation step to its end.
+fn run_step(name: &'static str, mut command: Command, folder: &Path) -> Result<(), Error> {
     let log = folder.join("postgres.init.log");
-    let failed = io_error("make the server, log", &log);
+    let failed = io_error("prepare the server, log", &log);
     let mut run = || -> io::Result<_> {
         let output = File::create(&log)?;
         let mut child = command.stdout(output.try_clone()?).stderr(output).spawn()?;
@@ -115,7 +116,7 @@ fn finish(what: &'static str, mut command: Command, folder: &Path) -> Result<(),
     if status.success() {
         return Ok(());
     }
-    Err(Error::Prepare { what, status, said: process::tail(&log) })
+    Err(Error::Prepare { command: name, status, output: process::tail(&log) })
 }
 
 fn new_password() -> Result<String, Error> {
@@ -129,7 +130,7 @@ fn random() -> Result<u128, Error> {
     Ok(u128::from_ne_bytes(random))
 }
 
-/// A new file that nobody else can read.
+/// Creates a file that only its owner can read.
 fn write_secret(path: &Path, secret: &str) -> Result<(), Error> {
     File::options()
         .write(true)
@@ -140,17 +141,17 @@ fn write_secret(path: &Path, secret: &str) -> Result<(), Error> {
         .map_err(io_error("write", path))
 }
 
-/// Where the server keeps its data.
+/// The folder of the server.
 struct Home {
     folder: PathBuf,
-    /// The folder, if it is not in the run folder.
+    /// The same folder, if it is outside of the run folder.
     scratch: Option<PathBuf>,
 }
 
-/// In the run folder, unless the server's user cannot get there.
+/// A folder in the run folder, or in `/tmp` if the server's user cannot reach the run folder.
 fn home(start: &Start<'_>, user: &User) -> Result<Home, Error> {
     let inside = start.folder.join("postgres");
-    // Where an earlier start of this run has put it.
+    // The folder that an earlier start of this run has chosen.
     let note = start.folder.join("postgres.folder");
     if let Ok(folder) = fs::read_to_string(&note) {
         let scratch = Some(PathBuf::from(&folder));
@@ -159,46 +160,47 @@ fn home(start: &Start<'_>, user: &User) -> Result<Home, Error> {
     if inside.exists() {
         return Ok(Home { folder: inside, scratch: None });
     }
-    let (folder, scratch) = if user.is_us() || everybody_passes(&start.folder) {
+    let (folder, scratch) = if user.is_current() || is_reachable_by_all(&start.folder) {
         (inside, None)
     } else {
-        // Not what TMPDIR says: that may be closed to the user, too. A name that nobody can have taken before.
+        // Not TMPDIR, which may be closed to that user, too. The name is random, so that no other user can have created
+        // it.
         let folder = PathBuf::from(format!("/tmp/ironcore-telemetry-{:032x}", random()?));
         fs::write(&note, folder.as_os_str().as_encoded_bytes()).map_err(io_error("write", &note))?;
         (folder.clone(), Some(folder))
     };
-    fs::create_dir(&folder).map_err(io_error("make the folder", &folder))?;
-    user.own(&folder).map_err(io_error("give the server its folder", &folder))?;
+    fs::create_dir(&folder).map_err(io_error("create the folder", &folder))?;
+    user.take_ownership(&folder).map_err(io_error("change the owner of", &folder))?;
     Ok(Home { folder, scratch })
 }
 
-/// Whether any user of the machine can reach what is below this folder.
-fn everybody_passes(folder: &Path) -> bool {
+/// Whether every user of the machine can reach the files below this folder.
+fn is_reachable_by_all(folder: &Path) -> bool {
     folder
         .ancestors()
         .all(|folder| fs::metadata(folder).is_ok_and(|metadata| metadata.permissions().mode() & 0o001 != 0))
 }
 
-/// Whom the server runs as: it refuses to be root.
+/// The user that the server runs as: Postgres refuses to run as root.
 enum User {
-    Us,
+    Current,
     Other { uid: u32, gid: u32 },
 }
 
 impl User {
     fn for_servers() -> Result<Self, Error> {
         if !rustix::process::geteuid().is_root() {
-            return Ok(Self::Us);
+            return Ok(Self::Current);
         }
         let file = Path::new("/etc/passwd");
         let users = fs::read_to_string(file).map_err(io_error("read", file))?;
-        ["postgres", "nobody"].iter().find_map(|name| Self::named(&users, name)).ok_or_else(|| {
+        ["postgres", "nobody"].iter().find_map(|name| Self::from_passwd(&users, name)).ok_or_else(|| {
             let missing = "PostgreSQL refuses to run as root, and there is no user `postgres`";
             io_error("find a user in", file)(io::Error::new(io::ErrorKind::NotFound, missing))
         })
     }
 
-    fn named(users: &str, name: &str) -> Option<Self> {
+    fn from_passwd(users: &str, name: &str) -> Option<Self> {
         let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
         let mut ids = line.split(':').skip(2).map(str::parse);
         let (Some(Ok(uid)), Some(Ok(gid))) = (ids.next(), ids.next()) else {
@@ -207,18 +209,19 @@ impl User {
         Some(Self::Other { uid, gid })
     }
 
-    fn is_us(&self) -> bool {
-        matches!(self, Self::Us)
+    fn is_current(&self) -> bool {
+        matches!(self, Self::Current)
     }
 
-    fn own(&self, path: &Path) -> io::Result<()> {
+    /// Makes this user the owner of a file or folder.
+    fn take_ownership(&self, path: &Path) -> io::Result<()> {
         match self {
-            Self::Us => Ok(()),
+            Self::Current => Ok(()),
             Self::Other { uid, gid } => lchown(path, Some(*uid), Some(*gid)),
         }
     }
 
-    /// A command that runs as this user, in the root folder: the one of the caller may be closed to it.
+    /// A command that runs as this user. Its working directory is `/`, as the current one may be closed to this user.
     fn command(&self, program: &Path, lifetime: Lifetime) -> Command {
         let mut command = process::command(program, lifetime);
         clean_environment(&mut command);
@@ -235,11 +238,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_is_found_by_its_whole_name() {
+    fn a_user_is_found_only_by_its_full_name() {
         let users = "postgresql:x:1:2::/:/bin/sh\npostgres:x:101:104:a,b:/var:/bin/bash\nbad:x:y:z::/:\n";
-        let Some(User::Other { uid, gid }) = User::named(users, "postgres") else { panic!("not found") };
+        let Some(User::Other { uid, gid }) = User::from_passwd(users, "postgres") else { panic!("not found") };
         assert_eq!((uid, gid), (101, 104));
-        assert!(User::named(users, "bad").is_none());
-        assert!(User::named(users, "nobody").is_none());
+        assert!(User::from_passwd(users, "bad").is_none());
+        assert!(User::from_passwd(users, "nobody").is_none());
     }
 }

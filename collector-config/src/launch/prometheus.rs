@@ -1,4 +1,4 @@
-//! Prometheus, with the jobs and rules of what is started.
+//! Prometheus, with the scrape jobs and rules of the started systems.
 
 use super::{Launch, Start};
 use crate::addresses::{Port, url};
@@ -11,10 +11,10 @@ use crate::system::System;
 use std::fs;
 use std::path::PathBuf;
 
-/// The service's own job, which is there whatever else is.
+/// The scrape job of the service, which always exists.
 const SERVICE: &str = "ironcore";
 
-/// Prometheus expands no variables, so it reads a run copy, with the jobs and rules of what is there.
+/// Prometheus expands no variables, so it reads a run copy, with the scrape jobs and rules of the started systems.
 pub(super) fn launch(start: &Start<'_>) -> Result<Launch, Error> {
     let config = write_config(start)?;
     let address = start.address(Port::Prometheus);
@@ -27,9 +27,10 @@ pub(super) fn launch(start: &Start<'_>) -> Result<Launch, Error> {
         .arg(format!("--web.external-url={}", url(address)))
         .args(["--enable-feature=exemplar-storage", "--log.level=warn"]);
     if start.options.pace == Pace::Quick {
-        // It looks for new targets every 5 s only, also at its start: too long for who scrapes every second.
+        // By default it reloads its targets every 5 s, also at its start, which is slow when it scrapes every second.
         command.arg("--scrape.discovery-reload-interval=1s");
-        // By default it repeats a firing alert every minute: longer than an interval of a hastened route.
+        // By default it sends a firing alert again every minute, which is longer than the group interval of a quick
+        // route.
         command.arg("--rules.alert.resend-delay=2s");
     }
     Ok(Launch::new(command, format!("{}/-/ready", url(address)), url(address)))
@@ -40,10 +41,10 @@ fn write_config(start: &Start<'_>) -> Result<PathBuf, Error> {
     let copies = start.folder.join("prometheus");
     let run = RunConfig::new(start.addresses, start.options.pace);
     let file = shipped.join("prometheus.yml");
-    let mut text = run.of(&fs::read_to_string(&file).map_err(io_error("read", &file))?);
+    let mut text = run.adapt(&fs::read_to_string(&file).map_err(io_error("read", &file))?);
     if !start.has(System::Alertmanager) {
-        // Whoever listens on its usual port is not ours to alert.
-        text = run_config::without(&text, "alerting");
+        // An Alertmanager on the usual port is not part of this stack.
+        text = run_config::remove_key(&text, "alerting");
     }
     let config = run_config::write(&copies.join("prometheus.yml"), &text)?;
     let jobs = start.options.systems.iter().flat_map(|system| system.jobs());
@@ -55,10 +56,10 @@ fn write_config(start: &Start<'_>) -> Result<PathBuf, Error> {
             run.copy_folder(&rules, &copies.join("rules").join(job))?;
         }
     }
-    // What is scraped and probed besides. Also while it runs: a folder that is made later is not watched.
+    // Further targets, which may also be added while it runs: it does not watch a folder that is created later.
     for folder in ["scrape/services", "scrape/targets"] {
         let (own, copy) = (shipped.join(folder), copies.join(folder));
-        fs::create_dir_all(&copy).map_err(io_error("make the folder", &copy))?;
+        fs::create_dir_all(&copy).map_err(io_error("create the folder", &copy))?;
         if own.is_dir() {
             run.copy_folder(&own, &copy)?;
         }

@@ -9,7 +9,7 @@ use std::fs;
 pub(super) fn server(start: &Start<'_>) -> Result<Launch, Error> {
     let address = start.address(Port::Redis);
     let data = start.folder.join("redis");
-    fs::create_dir_all(&data).map_err(io_error("make the folder", &data))?;
+    fs::create_dir_all(&data).map_err(io_error("create the folder", &data))?;
     let mut command = start.command();
     command
         .arg(paths::config_dir().join("redis/redis.conf"))

@@ -1,10 +1,10 @@
-//! The calls of `go`. `GOFLAGS`, `GOPROXY` and the like are the user's: they are passed on and never set.
+//! Calls of `go`. `GOFLAGS`, `GOPROXY` and the like belong to the user: they are passed on and never set.
 
 use super::packages::{ModPatch, Package, Recipe};
 use super::{BuildError, Progress, io_error};
 use crate::process::{self, Lifetime, Output, Process, argument};
 use crate::{interrupt, paths};
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -15,14 +15,14 @@ pub(super) const MIN: Version = Version(1, 26);
 
 const POLL: Duration = Duration::from_millis(200);
 
-/// Builds all binaries of `package` into the folder `into`; the output of `go` goes to `log`.
+/// Builds all binaries of `package` into the folder `into`. The output of `go` goes to `log`.
 pub(super) fn build(package: &Package, into: &Path, log: &Path) -> Result<(), BuildError> {
     check_version(package)?;
     let mut progress = Progress::start(package, log);
     let mut build = Build { package, into, log, progress: &mut progress };
     match &package.recipe {
         Recipe::InModule { module, package: target, tags, patch } => {
-            build.in_module(module, target, tags, patch.as_ref())?
+            build.in_module(module, target, tags, patch.as_ref())?;
         }
         Recipe::Install { packages, tags } => build.install(packages, tags, into)?,
         Recipe::Collector { builder, manifest } => build.collector(builder, manifest)?,
@@ -31,10 +31,10 @@ pub(super) fn build(package: &Package, into: &Path, log: &Path) -> Result<(), Bu
     Ok(())
 }
 
-/// Static, without paths of this machine, without symbols.
+/// Without paths of this machine and without symbols.
 const FLAGS: [&str; 2] = ["-trimpath", "-ldflags=-s -w"];
 
-/// The folder for what only the build needs, inside the one for the binaries.
+/// The folder for files that only the build needs, inside the one for the binaries.
 const SCRATCH: &str = "scratch";
 
 /// One build of a package.
@@ -70,12 +70,12 @@ impl Build<'_, '_> {
         self.remove_scratch()
     }
 
-    /// A copy of `go.mod` and `go.sum` in which the patch is applied; `-modfile` takes it without touching the module.
+    /// A patched copy of `go.mod` and `go.sum`; `-modfile` uses it without touching the module.
     fn edited_go_mod(&mut self, source: &Path, patch: &ModPatch) -> Result<PathBuf, BuildError> {
         let scratch = self.scratch()?;
         for name in ["go.mod", "go.sum"] {
             let text = fs::read(source.join(name)).map_err(io_error("read", source))?;
-            // Written, not copied: the module's files are read-only, and copies would be, too.
+            // Written, not copied: the module's files are read-only, and copies would be read-only as well.
             fs::write(scratch.join(name), text).map_err(io_error("write into", &scratch))?;
         }
         let edited = scratch.join("go.mod");
@@ -100,7 +100,7 @@ impl Build<'_, '_> {
         self.install(&[builder], "", &scratch)?;
         let file = scratch.join("builder.yaml");
         fs::write(&file, manifest).map_err(io_error("write", &file))?;
-        // It writes the sources of the distribution into `dist`, as the manifest says; Go is called here, as for the rest.
+        // It writes the sources of the distribution into `dist`, the folder in the manifest; they are compiled below.
         let mut sources = process::command(&scratch.join("builder"), Lifetime::Scoped);
         sources.current_dir(&scratch).args(["--skip-compilation", "--config"]).arg(&file);
         self.run(sources)?;
@@ -116,7 +116,7 @@ impl Build<'_, '_> {
 
     fn scratch(&self) -> Result<PathBuf, BuildError> {
         let scratch = self.into.join(SCRATCH);
-        fs::create_dir_all(&scratch).map_err(io_error("make the folder", &scratch))?;
+        fs::create_dir_all(&scratch).map_err(io_error("create the folder", &scratch))?;
         Ok(scratch)
     }
 
@@ -149,7 +149,7 @@ fn module_folder(
     }
 }
 
-/// Runs `go` to its end and returns its standard output, if piped.
+/// Runs `go` to its end and returns its standard output, if it is piped.
 fn run(
     package: &Package,
     go: Command,
@@ -157,16 +157,9 @@ fn run(
     output: Output,
     progress: &mut Progress<'_>,
 ) -> Result<Vec<u8>, BuildError> {
-    let mut process = Process::spawn("go", go, log, output)?;
-    let reader = process.take_stdout().map(|mut stdout| {
-        thread::spawn(move || {
-            let mut bytes = Vec::new();
-            // A broken pipe shows as an answer without a folder.
-            let _ = stdout.read_to_end(&mut bytes);
-            bytes
-        })
-    });
-    let status = wait(&mut process, progress).map_err(io_error("wait for go, log", log))?;
+    let mut child = Process::spawn("go", go, log, output)?;
+    let reader = child.take_stdout().map(process::read_to_end);
+    let status = wait(&mut child, progress).map_err(io_error("wait for go, log", log))?;
     let stdout = reader.and_then(|reader| reader.join().ok()).unwrap_or_default();
     if status.success() {
         return Ok(stdout);

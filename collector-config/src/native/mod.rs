@@ -1,7 +1,7 @@
 //! Builds the servers from their Go modules, once for each version, into the user's cache folder.
 //!
-//! A binary in the cache is used as it is: Go is not called, nor is the network. The versions are those of the images in
-//! `compose.yaml`.
+//! A binary in the cache is used as it is: Go is not called, nor is the network. The versions are those of the images
+//! in `compose.yaml`.
 
 mod go;
 mod packages;
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-/// How often a build says that it is still at work.
+/// How often a build reports its progress.
 const PROGRESS: Duration = Duration::from_secs(10);
 const LOCK_POLL: Duration = Duration::from_millis(100);
 
@@ -26,7 +26,7 @@ const LOCK_POLL: Duration = Duration::from_millis(100);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// No place for the binaries.
+    /// There is no folder for the binaries.
     #[error("no cache folder: set HOME, or XDG_CACHE_HOME to an absolute path")]
     NoCacheDir,
     /// Go is not installed.
@@ -37,7 +37,7 @@ pub enum BuildError {
         min = go::MIN
     )]
     GoMissing {
-        /// What was to be built.
+        /// The package to build.
         package: &'static str,
     },
     /// Go is too old.
@@ -47,61 +47,61 @@ pub enum BuildError {
         min = go::MIN
     )]
     GoTooOld {
-        /// What was to be built.
+        /// The package to build.
         package: &'static str,
-        /// What `go` says of itself.
+        /// The version that `go` reports.
         found: String,
     },
     /// `go` ended with an error.
-    #[error("building {package} failed ({status}); the whole output is in {}, its end:\n{tail}", log.display())]
+    #[error("building {package} failed ({status}); the end of {}:\n{tail}", log.display())]
     Failed {
-        /// What was to be built.
+        /// The package to build.
         package: &'static str,
         /// How `go` ended.
         status: String,
-        /// The output of `go`.
+        /// The file with the output of `go`.
         log: PathBuf,
-        /// The last lines of it.
+        /// The last lines of that file.
         tail: String,
     },
     /// `go` could not be run.
     #[error(transparent)]
     Process(#[from] ProcessError),
     /// The cache folder could not be used.
-    #[error("cannot {what} {}: {source}", path.display())]
+    #[error("cannot {action} {}", path.display())]
     Io {
-        /// What was tried.
-        what: &'static str,
-        /// With which file.
+        /// What was attempted.
+        action: &'static str,
+        /// The file or folder.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
-/// A program that is built here.
+/// A program that is built from its Go module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
     /// Jaeger.
     Jaeger,
     /// Prometheus.
     Prometheus,
-    /// The tool that checks the files of Prometheus.
+    /// The tool that checks the configuration of Prometheus.
     Promtool,
     /// Alertmanager.
     Alertmanager,
-    /// The tool that checks the files of Alertmanager and speaks to it.
+    /// The tool that checks the configuration of Alertmanager and controls it.
     Amtool,
-    /// The OpenTelemetry Collector, a distribution of our own.
+    /// The OpenTelemetry Collector, in a distribution of its own.
     Collector,
     /// Loki.
     Loki,
-    /// The exporter of the host's metrics.
+    /// The exporter for the metrics of the host.
     NodeExporter,
 }
 
 impl Program {
-    /// All of them, those that are needed most first.
+    /// All programs; those that are needed most often come first.
     pub const ALL: [Self; 8] = [
         Self::Jaeger,
         Self::Prometheus,
@@ -113,7 +113,7 @@ impl Program {
         Self::NodeExporter,
     ];
 
-    /// Its path, built if it is not in the cache.
+    /// Its path. It is built if it is not in the cache.
     ///
     /// # Errors
     /// See [`BuildError`].
@@ -123,7 +123,7 @@ impl Program {
         ensure_in(&cache, package, self.binary(), |into, log| go::build(package, into, log))
     }
 
-    /// Whether it is in the cache, so that nothing has to be built.
+    /// Whether it is in the cache, so that it need not be built.
     #[must_use]
     pub fn is_cached(self) -> bool {
         paths::cache_dir().is_some_and(|cache| cache.join(self.package().folder()).join(self.binary()).is_file())
@@ -155,7 +155,7 @@ impl Program {
     }
 }
 
-/// How long the programs that are missing take to build on two cores.
+/// How many minutes it takes to build the missing programs on two cores.
 #[must_use]
 pub fn minutes_to_build(programs: &[Program]) -> u32 {
     let mut missing: Vec<&Package> =
@@ -164,16 +164,16 @@ pub fn minutes_to_build(programs: &[Program]) -> u32 {
     missing.iter().map(|package| package.minutes).sum()
 }
 
-/// Whether the servers could be built here: a cache folder, and a Go that is new enough.
+/// Whether the servers can be built on this machine.
 ///
 /// # Errors
-/// What is missing.
+/// If the cache folder or a recent Go is missing.
 pub fn can_build() -> Result<(), BuildError> {
     paths::cache_dir().ok_or(BuildError::NoCacheDir)?;
     go::check_version(&JAEGER)
 }
 
-/// The way to one binary: in the cache, else in the cache after somebody else's build, else built now.
+/// The path of a binary: already in the cache, built meanwhile by another process, or built now.
 fn ensure_in(
     cache: &Path,
     package: &Package,
@@ -186,29 +186,29 @@ fn ensure_in(
         return Ok(path);
     }
 
-    fs::create_dir_all(cache).map_err(io_error("make the folder", cache))?;
+    fs::create_dir_all(cache).map_err(io_error("create the folder", cache))?;
     let _lock = lock(&cache.join(format!("{}.lock", package.folder())), package)?;
     if path.is_file() {
         return Ok(path);
     }
 
-    // Under the lock, so what an interrupted build has left is nobody's.
+    // This process holds the lock, so the folder can only be left over from an interrupted build.
     let building = cache.join(format!("{}.building", package.folder()));
     paths::remove_dir(&building).map_err(io_error("remove", &building))?;
-    fs::create_dir_all(&building).map_err(io_error("make the folder", &building))?;
+    fs::create_dir_all(&building).map_err(io_error("create the folder", &building))?;
     build(&building, &cache.join(format!("{}.log", package.folder()))).inspect_err(|_| {
-        // The reason of the failed build says more than one about leftovers.
+        // The error of the build is more important than one of the cleanup.
         let _ = fs::remove_dir_all(&building);
     })?;
 
-    // One rename: whoever looks without the lock sees all binaries or none.
+    // One rename, so that a reader without the lock sees all binaries or none.
     paths::remove_dir(&home).map_err(io_error("remove", &home))?;
     fs::rename(&building, &home).map_err(io_error("put the binaries into", &home))?;
     Ok(path)
 }
 
-/// Keeps other processes from building the same; they wait here and then find the binary. The system releases the lock
-/// however its holder ends.
+/// Keeps other processes from building the same package: they wait here and then find the binary. The operating system
+/// releases the lock even if its holder is killed.
 fn lock(path: &Path, package: &Package) -> Result<File, BuildError> {
     let file = File::create(path).map_err(io_error("open the lock", path))?;
     match file.try_lock() {
@@ -229,12 +229,12 @@ fn lock(path: &Path, package: &Package) -> Result<File, BuildError> {
     }
 }
 
-fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BuildError {
+fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BuildError {
     let path = path.to_path_buf();
-    move |source| BuildError::Io { what, path, source }
+    move |source| BuildError::Io { action, path, source }
 }
 
-/// Says on stderr, every ten seconds, that a build is at work.
+/// Reports on standard error, every ten seconds, that a build is running.
 struct Progress<'a> {
     package: &'a Package,
     start: Instant,
@@ -246,7 +246,7 @@ impl<'a> Progress<'a> {
         let Package { name, version, .. } = package;
         eprintln!(
             "building {name} {version} from its Go modules, once ({}; output in {})",
-            package.takes(),
+            package.build_time(),
             log.display()
         );
         Self { package, start: Instant::now(), next: PROGRESS }
@@ -257,7 +257,7 @@ impl<'a> Progress<'a> {
         if elapsed >= self.next {
             self.next = elapsed + PROGRESS;
             let Package { name, version, .. } = self.package;
-            eprintln!("building {name} {version}, {} s so far ({})", elapsed.as_secs(), self.package.takes());
+            eprintln!("building {name} {version}, {} s so far ({})", elapsed.as_secs(), self.package.build_time());
         }
     }
 
@@ -289,14 +289,14 @@ mod tests {
     }
 
     #[test]
-    fn another_manifest_is_another_collector() {
-        let of = |manifest| Package { recipe: Recipe::Collector { builder: "", manifest }, ..COLLECTOR };
-        assert_ne!(of("a").folder(), of("b").folder());
-        assert_eq!(of("a").folder(), "otelcol-0.159.0-e40c292c");
+    fn another_manifest_has_another_folder() {
+        let collector = |manifest| Package { recipe: Recipe::Collector { builder: "", manifest }, ..COLLECTOR };
+        assert_ne!(collector("a").folder(), collector("b").folder());
+        assert_eq!(collector("a").folder(), "otelcol-0.159.0-e40c292c");
     }
 
     #[test]
-    fn the_versions_are_those_of_the_images() {
+    fn the_versions_match_the_images() {
         let compose = fs::read_to_string(paths::config_dir().join("compose.yaml")).unwrap();
         for image in [
             format!("jaegertracing/jaeger:{JAEGER_VERSION}"),
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn two_callers_build_once() {
+    fn concurrent_callers_build_once() {
         let cache = cache("once");
         let builds = AtomicUsize::new(0);
         let call = || {
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_build_leaves_nothing_that_looks_like_a_binary() {
+    fn a_failed_build_leaves_no_binary() {
         let cache = cache("failed");
         let error = ensure_in(&cache, &JAEGER, "jaeger", |into, _| {
             fs::write(into.join("jaeger"), "half").unwrap();

@@ -1,4 +1,4 @@
-//! What is built, from where, and how Go is asked.
+//! The packages: their Go modules, versions and build recipes.
 
 /// The version of Jaeger.
 pub const JAEGER_VERSION: &str = "2.13.0";
@@ -15,39 +15,39 @@ pub const LOKI_VERSION: &str = "3.7.8";
 /// The version of the node exporter.
 pub const NODE_EXPORTER_VERSION: &str = "1.12.1";
 
-/// What is built together.
+/// Binaries that are built together.
 #[derive(Debug)]
 pub(super) struct Package {
     pub(super) name: &'static str,
     pub(super) version: &'static str,
     pub(super) recipe: Recipe,
-    /// On two cores, said while one waits.
+    /// The build time on two cores, shown to the waiting user.
     pub(super) minutes: u32,
 }
 
-/// How Go is asked.
+/// How a package is built.
 #[derive(Debug)]
 pub(super) enum Recipe {
-    /// In the module's own folder, where its `replace` lines count; `go install` refuses such a module.
+    /// In the module's own folder, where its `replace` lines apply; `go install` refuses such a module.
     InModule {
         module: &'static str,
         package: &'static str,
         tags: &'static str,
-        /// What differs from the module's `go.mod` and `go.sum`, if something must.
+        /// Changes to the module's `go.mod` and `go.sum`, if it needs any.
         patch: Option<ModPatch>,
     },
-    /// With `go install`; the packages are of one module version.
+    /// With `go install`; the packages belong to one module version.
     Install { packages: &'static [&'static str], tags: &'static str },
-    /// By the collector's builder, from a manifest of ours.
+    /// With the collector's builder, from the manifest in this folder.
     Collector { builder: &'static str, manifest: &'static str },
 }
 
 /// An edited copy of a module's `go.mod`; its checksums are verified like any other.
 #[derive(Debug)]
 pub(super) struct ModPatch {
-    /// A `replace` by a folder that the published module does not contain.
+    /// A `replace` with a folder that the published module does not contain.
     pub(super) drop_replace: &'static str,
-    /// The checksums of what was replaced.
+    /// The checksums of the module that is no longer replaced.
     pub(super) sums: &'static str,
 }
 
@@ -64,7 +64,7 @@ pub(super) const JAEGER: Package = Package {
     minutes: 4,
 };
 
-/// Prometheus 3.16.0 is tagged v0.316.0 as a module. Without service discovery of clouds: file, static and HTTP remain.
+/// Prometheus 3.16.0 is tagged v0.316.0 as a module. Without cloud service discovery: file, static and HTTP remain.
 pub(super) const PROMETHEUS: Package = Package {
     name: "prometheus",
     version: PROMETHEUS_VERSION,
@@ -78,7 +78,7 @@ pub(super) const PROMETHEUS: Package = Package {
     minutes: 4,
 };
 
-/// 0.31 is the last server whose page is in the Go module.
+/// 0.31 is the last version with the web page in its Go module.
 pub(super) const ALERTMANAGER: Package = Package {
     name: "alertmanager",
     version: ALERTMANAGER_VERSION,
@@ -89,7 +89,7 @@ pub(super) const ALERTMANAGER: Package = Package {
     minutes: 1,
 };
 
-/// It has no page, hence newer than the server.
+/// It has no web page, so it can be newer than the server.
 pub(super) const AMTOOL: Package = Package {
     name: "amtool",
     version: AMTOOL_VERSION,
@@ -97,8 +97,8 @@ pub(super) const AMTOOL: Package = Package {
     minutes: 1,
 };
 
-/// The distribution of `collector/builder.yaml`. 0.159.0 is the newest version of which the public module proxy has all
-/// of its components.
+/// The distribution of `collector/builder.yaml`. 0.159.0 is the newest version whose components are all on the
+/// public module proxy.
 pub(super) const COLLECTOR: Package = Package {
     name: "otelcol",
     version: COLLECTOR_VERSION,
@@ -135,7 +135,7 @@ pub(super) const NODE_EXPORTER: Package = Package {
 };
 
 impl Package {
-    /// Where it stands in the cache: the version says what is in it, and of our own distribution the manifest.
+    /// Its folder in the cache, named after the version and, for the collector, the manifest.
     pub(super) fn folder(&self) -> String {
         let Self { name, version, .. } = self;
         match self.recipe {
@@ -146,7 +146,7 @@ impl Package {
         }
     }
 
-    pub(super) fn takes(&self) -> String {
+    pub(super) fn build_time(&self) -> String {
         format!("about {} min on two cores", self.minutes)
     }
 }

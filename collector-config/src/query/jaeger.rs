@@ -13,19 +13,19 @@ pub struct Jaeger {
 }
 
 impl Jaeger {
-    /// For the server at `base`, such as `http://127.0.0.1:16686`.
+    /// A client of the server at `base`, such as `http://127.0.0.1:16686`.
     #[must_use]
     pub fn new(base: impl Into<String>) -> Self {
         Self { http: Http::new(TIMEOUT), base: base.into() }
     }
 
-    /// The trace with this id (32 hex digits), as far as it has arrived; `None` if nothing of it has.
+    /// The trace with this id (32 hex digits), with the spans that have arrived; `None` if none has.
     ///
     /// # Errors
     /// See [`QueryError`].
     pub fn trace(&self, id: &str) -> Result<Option<Trace>, QueryError> {
-        match self.http.json::<JaegerAnswer<JaegerTrace>>(&format!("{}/api/traces/{id}", self.base), &[]) {
-            Ok(answer) => Ok(answer.data.unwrap_or_default().into_iter().next().map(Trace::from)),
+        match self.http.json::<JaegerResponse<JaegerTrace>>(&format!("{}/api/traces/{id}", self.base), &[]) {
+            Ok(response) => Ok(response.data.unwrap_or_default().into_iter().next().map(Trace::from)),
             Err(QueryError::Refused { status: 404, .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -37,8 +37,9 @@ impl Jaeger {
     /// See [`QueryError`].
     pub fn traces(&self, service: &str, limit: usize) -> Result<Vec<Trace>, QueryError> {
         let parameters = [("service", service), ("limit", &limit.to_string())];
-        let answer: JaegerAnswer<JaegerTrace> = self.http.json(&format!("{}/api/traces", self.base), &parameters)?;
-        Ok(answer.data.unwrap_or_default().into_iter().map(Trace::from).collect())
+        let response: JaegerResponse<JaegerTrace> =
+            self.http.json(&format!("{}/api/traces", self.base), &parameters)?;
+        Ok(response.data.unwrap_or_default().into_iter().map(Trace::from).collect())
     }
 
     /// The names of all services that have sent spans.
@@ -46,14 +47,14 @@ impl Jaeger {
     /// # Errors
     /// See [`QueryError`].
     pub fn services(&self) -> Result<Vec<String>, QueryError> {
-        let answer: JaegerAnswer<String> = self.http.json(&format!("{}/api/services", self.base), &[])?;
-        Ok(answer.data.unwrap_or_default())
+        let response: JaegerResponse<String> = self.http.json(&format!("{}/api/services", self.base), &[])?;
+        Ok(response.data.unwrap_or_default())
     }
 }
 
 #[derive(Deserialize)]
-struct JaegerAnswer<T> {
-    /// Jaeger writes `null` for an empty list.
+struct JaegerResponse<T> {
+    /// Jaeger returns `null` for an empty list.
     data: Option<Vec<T>>,
 }
 
@@ -132,7 +133,7 @@ impl From<JaegerTrace> for Trace {
                 }
             })
             .collect();
-        // Jaeger leaves the first half out when it is zero.
+        // Jaeger omits the first half of an id if it is zero.
         Self { trace_id: format!("{trace_id:0>32}"), spans }
     }
 }
@@ -158,8 +159,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_becomes_a_trace_with_parents_services_and_events() {
-        let answer = r#"{"data":[{"traceID":"4bf9","spans":[
+    fn a_response_becomes_a_trace_with_parents_services_and_events() {
+        let response = r#"{"data":[{"traceID":"4bf9","spans":[
             {"traceID":"4bf9","spanID":"b","operationName":"wallet.create","references":[
                 {"refType":"FOLLOWS_FROM","traceID":"4bf9","spanID":"x"},{"refType":"CHILD_OF","traceID":"4bf9","spanID":"a"}],
              "startTime":1700000000000020,"duration":5,"tags":[{"key":"retries","type":"int64","value":2}],
@@ -167,8 +168,8 @@ mod tests {
              "processID":"p1","warnings":null}],
             "processes":{"p1":{"serviceName":"wallet","tags":[{"key":"host.name","type":"string","value":"h"}]}},"warnings":null}],
             "total":0,"limit":0,"offset":0,"errors":null}"#;
-        let answer: JaegerAnswer<JaegerTrace> = serde_json::from_str(answer).unwrap();
-        let trace = Trace::from(answer.data.unwrap().remove(0));
+        let response: JaegerResponse<JaegerTrace> = serde_json::from_str(response).unwrap();
+        let trace = Trace::from(response.data.unwrap().remove(0));
         assert_eq!(trace.trace_id, "000000000000000000000000000004bf9"[1..]);
         let span = trace.span("wallet.create").unwrap();
         assert_eq!(span.parent_span_id.as_deref(), Some("a"));
@@ -179,8 +180,8 @@ mod tests {
     }
 
     #[test]
-    fn no_data_is_an_empty_list() {
-        let answer: JaegerAnswer<String> = serde_json::from_str(r#"{"data":null,"errors":null}"#).unwrap();
-        assert_eq!(answer.data, None);
+    fn null_is_an_empty_list() {
+        let response: JaegerResponse<String> = serde_json::from_str(r#"{"data":null,"errors":null}"#).unwrap();
+        assert_eq!(response.data, None);
     }
 }

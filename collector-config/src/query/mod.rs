@@ -1,82 +1,84 @@
-//! Small typed clients of what the servers answer, and a bounded wait for it.
+//! Small typed clients for the APIs of the servers, and a bounded wait for an expected answer.
 
 mod jaeger;
 mod prometheus;
 
+use crate::error::error_chain;
 use crate::interrupt;
 pub use jaeger::Jaeger;
 pub use prometheus::{Prometheus, Sample};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::fmt::Display;
+use std::error::Error;
 use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The limit of one request.
+/// The timeout of one request.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why a question got no answer.
+/// Why a query failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueryError {
-    /// No answer: not running, or too slow.
-    #[error("{url} does not answer: {source}")]
+    /// No response: the server does not run, or is too slow.
+    #[error("{url} does not answer")]
     Unreachable {
-        /// What was asked.
+        /// The URL of the query.
         url: String,
-        /// What went wrong.
+        /// The error of the HTTP client.
         source: Box<ureq::Error>,
     },
-    /// The server refuses the question.
+    /// The server refuses the query.
     #[error("{url} answers {status}: {body}")]
     Refused {
-        /// What was asked.
+        /// The URL of the query.
         url: String,
         /// The HTTP status.
         status: u16,
-        /// What it says about it.
+        /// The body of the response.
         body: String,
     },
-    /// The answer is not of the expected form.
-    #[error("{url} answers something unexpected: {reason}")]
+    /// The response does not have the expected form.
+    #[error("unexpected response of {url}: {reason}")]
     Unexpected {
-        /// What was asked.
+        /// The URL of the query.
         url: String,
-        /// What is wrong with it.
+        /// How it differs.
         reason: String,
     },
 }
 
-/// What was waited for did not come.
+/// A wait was not successful.
 #[derive(Debug, thiserror::Error)]
-#[error("waited {:.1} s for {what}, in vain{}", waited.as_secs_f64(), last.as_ref().map(|last| format!("; last: {last}")).unwrap_or_default())]
+#[error("waited {:.1} s for {awaited} without success{}", waited.as_secs_f64(), last.as_ref().map(|last| format!("; last error: {last}")).unwrap_or_default())]
 pub struct Timeout {
-    /// What was awaited, in the words of the caller.
-    pub what: String,
-    /// For how long.
+    /// What the caller waited for.
+    pub awaited: String,
+    /// How long it waited.
     pub waited: Duration,
-    /// The last error on the way, if the last attempt was one.
+    /// The error of the last attempt, if it was one.
     pub last: Option<String>,
 }
 
-/// Asks `f` every `poll` until it has something, for at most `timeout`. An error is not the end (a server may still be
-/// starting): the last one is part of the [`Timeout`]. A signal after [`interrupt::catch`] ends the wait.
+/// Calls `attempt` every `poll` until it returns a value, for at most `timeout`. An error does not end the wait, as a
+/// server may still be starting; the last one is part of the [`Timeout`]. A signal after [`interrupt::catch`] ends the
+/// wait.
 ///
 /// # Errors
-/// [`Timeout`], naming `what`.
-pub fn wait_until<T, E: Display>(
+/// [`Timeout`], with `awaited` in its message.
+pub fn wait_until<T, E: Into<Box<dyn Error>>>(
     timeout: Duration,
     poll: Duration,
-    what: impl Into<String>,
-    mut f: impl FnMut() -> Result<Option<T>, E>,
+    awaited: impl Into<String>,
+    mut attempt: impl FnMut() -> Result<Option<T>, E>,
 ) -> Result<T, Timeout> {
     let start = Instant::now();
     loop {
-        let last = match f() {
+        let last = match attempt() {
             Ok(Some(value)) => return Ok(value),
             Ok(None) => None,
-            Err(error) => Some(error.to_string()),
+            Err(error) => Some(error_chain(error.into().as_ref())),
         };
         let last = if interrupt::requested() {
             Some(interrupt::error().to_string())
@@ -86,11 +88,11 @@ pub fn wait_until<T, E: Display>(
             thread::sleep(poll);
             continue;
         };
-        return Err(Timeout { what: what.into(), waited: start.elapsed(), last });
+        return Err(Timeout { awaited: awaited.into(), waited: start.elapsed(), last });
     }
 }
 
-/// A server that answers in JSON: what the typed clients do not know.
+/// An untyped client, for the parts of the APIs that the typed clients do not cover.
 #[derive(Clone, Debug)]
 pub struct Api {
     http: Http,
@@ -98,13 +100,13 @@ pub struct Api {
 }
 
 impl Api {
-    /// For the server at `base`, such as `http://127.0.0.1:9090`.
+    /// A client of the server at `base`, such as `http://127.0.0.1:9090`.
     #[must_use]
     pub fn new(base: impl Into<String>) -> Self {
         Self { http: Http::new(TIMEOUT), base: base.into() }
     }
 
-    /// What it answers to GET `path`.
+    /// The JSON response to GET `path`.
     ///
     /// # Errors
     /// See [`QueryError`].
@@ -112,7 +114,7 @@ impl Api {
         self.http.json(&format!("{}{path}", self.base), parameters)
     }
 
-    /// What it answers to GET `path` with a page that is no JSON, such as one of metrics.
+    /// The response to GET `path` as text, such as a page of metrics.
     ///
     /// # Errors
     /// See [`QueryError`].
@@ -121,7 +123,7 @@ impl Api {
     }
 }
 
-/// GET with a time limit, past any proxy of the environment: all servers are on loopback.
+/// GET with a timeout. It ignores the proxy of the environment, as all servers are on loopback.
 #[derive(Clone, Debug)]
 pub(crate) struct Http(ureq::Agent);
 
@@ -132,7 +134,7 @@ impl Http {
         Self(config.new_agent())
     }
 
-    /// Whether `http://…` answers 200, or `tcp://…` accepts a connection; else what it says, in words.
+    /// Whether `http://…` answers 200, or `tcp://…` accepts a connection; otherwise the reason.
     pub(crate) fn health(&self, url: &str) -> Result<(), String> {
         if let Some(address) = url.strip_prefix("tcp://") {
             return TcpStream::connect(address).map(drop).map_err(|error| format!("{url}: {error}"));
@@ -140,11 +142,11 @@ impl Http {
         match self.status(url) {
             Ok(200) => Ok(()),
             Ok(status) => Err(format!("{url} answers {status}")),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(error_chain(&error)),
         }
     }
 
-    /// The status alone.
+    /// The HTTP status only.
     pub(crate) fn status(&self, url: &str) -> Result<u16, QueryError> {
         Ok(self.get(url, &[])?.status().as_u16())
     }
@@ -158,7 +160,7 @@ impl Http {
     fn text(&self, url: &str, parameters: &[(&str, &str)]) -> Result<String, QueryError> {
         let mut response = self.get(url, parameters)?;
         let status = response.status();
-        // Traces of a busy minute pass ureq's own limit of 10 MB.
+        // The traces of a busy minute exceed ureq's default limit of 10 MB.
         let body = response.body_mut().with_config().limit(256 << 20).read_to_string();
         let body = body.map_err(|source| QueryError::Unreachable { url: url.into(), source: Box::new(source) })?;
         if status.is_success() {
@@ -178,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_vain_wait_names_what_was_awaited_and_the_last_error() {
+    fn a_timeout_names_what_was_awaited_and_the_last_error() {
         let mut attempts = 0;
         let error = wait_until(Duration::from_millis(20), Duration::from_millis(1), "the trace in Jaeger", || {
             attempts += 1;
@@ -187,18 +189,18 @@ mod tests {
         .unwrap_err();
         assert!(attempts > 1);
         let text = error.to_string();
-        assert!(text.contains("for the trace in Jaeger, in vain; last: connection refused"), "{text}");
+        assert!(text.contains("for the trace in Jaeger without success; last error: connection refused"), "{text}");
     }
 
     #[test]
-    fn a_wait_returns_what_came_and_forgives_errors_on_the_way() {
+    fn a_wait_returns_the_first_value_and_ignores_errors_before_it() {
         let mut answers = [Ok(Some(7)), Ok(None), Err("not yet")].into_iter();
         let mut next = || answers.next_back().unwrap_or(Ok(None));
         assert_eq!(wait_until(Duration::from_mins(1), Duration::ZERO, "seven", &mut next).unwrap(), 7);
     }
 
     #[test]
-    fn a_server_that_is_not_there_is_named() {
+    fn an_unreachable_server_is_named() {
         let address = crate::addresses::free_address().unwrap();
         let error = Jaeger::new(format!("http://{address}")).services().unwrap_err();
         assert!(matches!(error, QueryError::Unreachable { .. }), "{error}");

@@ -14,17 +14,17 @@ pub struct Prometheus {
 /// One element of an instant vector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
-    /// With `__name__`, where the expression keeps it.
+    /// The labels, with `__name__` if the expression keeps it.
     pub labels: BTreeMap<String, String>,
-    /// The value; may be NaN or infinite.
+    /// The value, which may be NaN or infinite.
     pub value: f64,
 }
 
 impl std::fmt::Display for Sample {
     /// As on a metrics page: `name{label="value"} 1`, without the labels of the target.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let of_target = ["__name__", "host", "instance", "job"];
-        let labels = self.labels.iter().filter(|(name, _)| !of_target.contains(&name.as_str()));
+        let target_labels = ["__name__", "host", "instance", "job"];
+        let labels = self.labels.iter().filter(|(name, _)| !target_labels.contains(&name.as_str()));
         let labels: Vec<_> = labels.map(|(name, value)| format!("{name}={value:?}")).collect();
         let name = self.labels.get("__name__").map_or("", String::as_str);
         write!(formatter, "{name}{{{}}} {}", labels.join(","), self.value)
@@ -32,33 +32,33 @@ impl std::fmt::Display for Sample {
 }
 
 impl Prometheus {
-    /// For the server at `base`, such as `http://127.0.0.1:9090`.
+    /// A client of the server at `base`, such as `http://127.0.0.1:9090`.
     #[must_use]
     pub fn new(base: impl Into<String>) -> Self {
         Self { http: Http::new(TIMEOUT), base: base.into() }
     }
 
-    /// What a `PromQL` expression that gives a vector (or a scalar) says now.
+    /// The current value of a `PromQL` expression whose result is a vector or a scalar.
     ///
     /// # Errors
     /// See [`QueryError`]; a wrong expression is [`QueryError::Refused`].
     pub fn instant(&self, query: &str) -> Result<Vec<Sample>, QueryError> {
         let url = format!("{}/api/v1/query", self.base);
-        let PrometheusAnswer { data } = self.http.json::<PrometheusAnswer<Query>>(&url, &[("query", query)])?;
+        let PrometheusResponse { data } = self.http.json::<PrometheusResponse<Query>>(&url, &[("query", query)])?;
         samples(data).map_err(|reason| QueryError::Unexpected { url: format!("{url}?query={query}"), reason })
     }
 
-    /// Whether a job scrapes this address, well or not.
+    /// Whether a job scrapes this address, with or without success.
     ///
     /// # Errors
     /// See [`QueryError`].
     pub fn knows_target(&self, job: &str, address: &str) -> Result<bool, QueryError> {
-        let of = |target: &Target, label, value| target.labels.get(label).is_some_and(|known| known == value);
+        let has = |target: &Target, label, value| target.labels.get(label).is_some_and(|known| known == value);
         let targets = self.targets()?;
-        Ok(targets.iter().any(|target| of(target, "job", job) && of(target, "instance", address)))
+        Ok(targets.iter().any(|target| has(target, "job", job) && has(target, "instance", address)))
     }
 
-    /// How many targets there are, of all jobs; none while Prometheus starts.
+    /// The number of targets of all jobs; 0 while Prometheus starts.
     ///
     /// # Errors
     /// See [`QueryError`].
@@ -66,7 +66,7 @@ impl Prometheus {
         Ok(self.targets()?.len())
     }
 
-    /// How many targets of a job answered their last scrape.
+    /// The number of targets of a job whose last scrape was successful.
     ///
     /// # Errors
     /// See [`QueryError`].
@@ -77,13 +77,13 @@ impl Prometheus {
 
     fn targets(&self) -> Result<Vec<Target>, QueryError> {
         let url = format!("{}/api/v1/targets", self.base);
-        let answer: PrometheusAnswer<Targets> = self.http.json(&url, &[("state", "active")])?;
-        Ok(answer.data.active)
+        let response: PrometheusResponse<Targets> = self.http.json(&url, &[("state", "active")])?;
+        Ok(response.data.active)
     }
 }
 
 #[derive(Deserialize)]
-struct PrometheusAnswer<T> {
+struct PrometheusResponse<T> {
     data: T,
 }
 
@@ -109,7 +109,7 @@ fn samples(query: Query) -> Result<Vec<Sample>, String> {
         }
         other => return Err(format!("a {other}, neither a vector nor a scalar")),
     };
-    // The number is text, as JSON has no NaN.
+    // The number is a string, as JSON has no NaN.
     let sample = |Element { metric, value: (_, number) }: Element| match number.parse() {
         Ok(value) => Ok(Sample { labels: metric, value }),
         Err(_) => Err(format!("`{number}` is not a number")),
@@ -133,12 +133,12 @@ struct Target {
 mod tests {
     use super::*;
 
-    fn read(answer: &str) -> Result<Vec<Sample>, String> {
-        samples(serde_json::from_str::<PrometheusAnswer<Query>>(answer).unwrap().data)
+    fn read(response: &str) -> Result<Vec<Sample>, String> {
+        samples(serde_json::from_str::<PrometheusResponse<Query>>(response).unwrap().data)
     }
 
     #[test]
-    fn a_vector_becomes_samples_also_when_a_value_is_no_number_of_json() {
+    fn a_vector_becomes_samples_even_if_a_value_is_not_a_json_number() {
         let samples = read(
             r#"{"status":"success","data":{"resultType":"vector","result":[
                 {"metric":{"__name__":"up","job":"ironcore"},"value":[1.5,"1"]},{"metric":{},"value":[1.5,"NaN"]}]}}"#,

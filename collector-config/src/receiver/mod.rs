@@ -1,11 +1,12 @@
-//! An OTLP receiver inside this process: what left an exporter, span by span, without Jaeger.
+//! An OTLP receiver inside this process, which keeps what an exporter sends, without Jaeger.
 //!
-//! gRPC and HTTP (protobuf: `POST /v1/traces`, `/v1/metrics`, `/v1/logs`) share one port. It lives on a thread and a
-//! runtime of its own, so a test that blocks its runtime does not block what it waits for.
+//! gRPC and HTTP (protobuf: `POST /v1/traces`, `/v1/metrics`, `/v1/logs`) share one port. It has a thread and a
+//! runtime of its own, so a test may block its own runtime while it waits for spans.
 
 mod record;
 mod services;
 
+use crate::addresses::url;
 use crate::query::Timeout;
 use crate::trace::Trace;
 pub use record::{ReceivedLog, ReceivedMetric, ReceivedPoint, ReceivedSpan};
@@ -17,8 +18,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// How many spans, metrics and log records are kept each; the oldest make room. A demo runs until somebody stops it.
-const KEPT: usize = 50_000;
+/// How many spans, metrics and log records each are kept; the oldest are dropped, as a demo may run for days.
+const CAPACITY: usize = 50_000;
 
 /// A running receiver. Dropping it closes the port and all connections.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ impl Receiver {
     /// Listens on a free loopback port.
     ///
     /// # Errors
-    /// If there is none, or no thread.
+    /// If no port is free, or no thread can be started.
     pub fn start() -> io::Result<Self> {
         Self::start_on((Ipv4Addr::LOCALHOST, 0).into())
     }
@@ -41,7 +42,7 @@ impl Receiver {
     /// Listens on `address`.
     ///
     /// # Errors
-    /// If the address is taken, or there is no thread.
+    /// If the address is taken, or no thread can be started.
     pub fn start_on(address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
@@ -57,14 +58,14 @@ impl Receiver {
             };
             tokio::select! {
                 _ = axum::serve(listener, router) => {}
-                // The sender has gone, or has sent: both mean the end. No graceful one, as exporters keep their
+                // Both a value and a dropped sender mean the end. It is not graceful, as exporters keep their
                 // connections open.
                 _ = stopped => {}
             }
         };
         let thread = thread::Builder::new().name("otlp-receiver".into()).spawn(move || {
             runtime.block_on(serve);
-            // With it go the tasks of the connections.
+            // This ends the tasks of the connections.
             drop(runtime);
         })?;
         Ok(Self { address, inbox, stop: Some(stop), thread: Some(thread) })
@@ -73,7 +74,7 @@ impl Receiver {
     /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with the protocol `grpc`.
     #[must_use]
     pub fn grpc_url(&self) -> String {
-        format!("http://{}", self.address)
+        url(self.address)
     }
 
     /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with the protocol `http/protobuf`: the base, to which exporters add
@@ -83,7 +84,7 @@ impl Receiver {
         self.grpc_url()
     }
 
-    /// How many requests have come, of all signals.
+    /// The number of requests so far, of all signals.
     #[must_use]
     pub fn requests(&self) -> usize {
         self.inbox.lock().requests
@@ -95,7 +96,7 @@ impl Receiver {
         self.inbox.lock().spans.iter().cloned().collect()
     }
 
-    /// The metrics so far: one entry for each metric of each request, so the last of a name is the newest.
+    /// The metrics so far: one entry for each metric of each request, so the last one of a name is the newest.
     #[must_use]
     pub fn metrics(&self) -> Vec<ReceivedMetric> {
         self.inbox.lock().metrics.iter().cloned().collect()
@@ -107,25 +108,25 @@ impl Receiver {
         self.inbox.lock().logs.iter().cloned().collect()
     }
 
-    /// The spans, as soon as there are at least `n`.
+    /// Waits until at least `n` spans have arrived, and returns all spans.
     ///
     /// # Errors
-    /// [`Timeout`], which says how many have come.
+    /// [`Timeout`], with the number of spans that have arrived.
     pub fn wait_for_spans(&self, n: usize, timeout: Duration) -> Result<Vec<ReceivedSpan>, Timeout> {
         let deadline = Instant::now() + timeout;
         let mut received = self.inbox.lock();
         while received.spans.len() < n {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                let what = format!("{n} spans at the OTLP receiver ({} have come)", received.spans.len());
-                return Err(Timeout { what, waited: timeout, last: None });
+                let awaited = format!("{n} spans at the OTLP receiver ({} have arrived)", received.spans.len());
+                return Err(Timeout { awaited, waited: timeout, last: None });
             }
-            received = self.inbox.came.wait_timeout(received, left).unwrap_or_else(PoisonError::into_inner).0;
+            received = self.inbox.arrived.wait_timeout(received, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         Ok(received.spans.iter().cloned().collect())
     }
 
-    /// The trace with this id, as far as it has come.
+    /// The trace with this id, with the spans that have arrived; `None` if none has.
     #[must_use]
     pub fn trace(&self, trace_id: &str) -> Option<Trace> {
         let received = self.inbox.lock();
@@ -138,17 +139,17 @@ impl Drop for Receiver {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A panic of the receiver has been printed by its thread; a second one here would hide the test's own.
+            // A panic of the thread has already been printed; a second one here would hide the test's own.
             let _ = thread.join();
         }
     }
 }
 
-/// What has come, and the news of it.
+/// The received telemetry, and the signal for each arrival.
 #[derive(Debug, Default)]
 struct Inbox {
     received: Mutex<Received>,
-    came: Condvar,
+    arrived: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -160,24 +161,24 @@ struct Received {
 }
 
 impl Inbox {
-    /// One request of any signal.
-    fn request(&self, add: impl FnOnce(&mut Received)) {
+    /// Adds one request of any signal.
+    fn add_request(&self, add: impl FnOnce(&mut Received)) {
         let mut received = self.lock();
         received.requests += 1;
         add(&mut received);
-        keep(&mut received.spans);
-        keep(&mut received.metrics);
-        keep(&mut received.logs);
+        trim(&mut received.spans);
+        trim(&mut received.metrics);
+        trim(&mut received.logs);
         drop(received);
-        self.came.notify_all();
+        self.arrived.notify_all();
     }
 
-    /// A list that somebody panicked over is still a list.
+    /// A panic of another thread cannot leave the lists invalid.
     fn lock(&self) -> MutexGuard<'_, Received> {
         self.received.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn keep<T>(list: &mut VecDeque<T>) {
-    list.drain(..list.len().saturating_sub(KEPT));
+fn trim<T>(list: &mut VecDeque<T>) {
+    list.drain(..list.len().saturating_sub(CAPACITY));
 }

@@ -14,7 +14,7 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use std::fmt::Write as _;
 
-/// A span as it left the exporter.
+/// A span as the exporter sent it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReceivedSpan {
     /// 32 lower-case hex digits.
@@ -62,7 +62,7 @@ impl ReceivedSpan {
 }
 
 impl From<&ReceivedSpan> for trace::Span {
-    /// With kind, status and scope among the tags, under the names that Jaeger gives them.
+    /// Kind, status and scope become tags, under the names that Jaeger uses.
     fn from(span: &ReceivedSpan) -> Self {
         let mut tags = span.attributes.clone();
         let mut tag = |key: &str, value: &str| tags.push((key.into(), value.into()));
@@ -89,7 +89,7 @@ impl From<&ReceivedSpan> for trace::Span {
     }
 }
 
-/// A metric as it left the exporter.
+/// A metric as the exporter sent it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReceivedMetric {
     /// The name, with dots.
@@ -98,7 +98,7 @@ pub struct ReceivedMetric {
     pub unit: String,
     /// `gauge`, `sum`, `histogram`, `exponential_histogram`, `summary` or `empty`.
     pub kind: &'static str,
-    /// One for each attribute set.
+    /// One point for each attribute set.
     pub points: Vec<ReceivedPoint>,
     /// The instrumentation scope.
     pub scope: String,
@@ -111,9 +111,9 @@ pub struct ReceivedMetric {
 pub struct ReceivedPoint {
     /// The attributes as text.
     pub attributes: Vec<(String, String)>,
-    /// The number; of a histogram or summary, the sum of what was measured.
+    /// The number; for a histogram or summary, the sum of the measurements.
     pub value: f64,
-    /// Of a histogram or summary: how many were measured.
+    /// For a histogram or summary: the number of measurements.
     pub count: Option<u64>,
 }
 
@@ -125,12 +125,12 @@ impl ReceivedPoint {
     }
 }
 
-/// A log record as it left the exporter.
+/// A log record as the exporter sent it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReceivedLog {
-    /// 32 lower-case hex digits, if it was written inside a trace.
+    /// 32 lower-case hex digits; `None` outside of a trace.
     pub trace_id: Option<String>,
-    /// 16 lower-case hex digits, if it was written inside a span.
+    /// 16 lower-case hex digits; `None` outside of a span.
     pub span_id: Option<String>,
     /// Such as `WARN`.
     pub severity: String,
@@ -239,7 +239,7 @@ fn metric(metric: Metric, scope: &str, resource: &[(String, String)]) -> Receive
     ReceivedMetric { name: metric.name, unit: metric.unit, kind, points, scope, resource }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "tests compare small counts; the exact integers are Prometheus' affair")]
+#[expect(clippy::cast_precision_loss, reason = "tests compare small counts; exact integers are tested with Prometheus")]
 fn number(point: opentelemetry_proto::tonic::metrics::v1::NumberDataPoint) -> ReceivedPoint {
     let value = match point.value {
         Some(number_data_point::Value::AsDouble(value)) => value,
@@ -269,10 +269,10 @@ fn find<'a>(pairs: &'a [(String, String)], key: &str) -> Option<&'a str> {
     pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
 }
 
-/// Strings as they are; lists and maps in the manner of JSON, without quotes.
+/// Strings are unchanged; lists and maps look like JSON without quotes.
 fn text(value: Option<AnyValue>) -> String {
     match value.and_then(|value| value.value) {
-        // An index points into a table that only profiles have: to be taken as absent, says the specification.
+        // The index refers to a table that only profiles have; the specification requires to treat it as absent.
         None | Some(Value::StringValueStrindex(_)) => String::new(),
         Some(Value::StringValue(value)) => value,
         Some(Value::BoolValue(value)) => value.to_string(),
@@ -291,7 +291,7 @@ fn text(value: Option<AnyValue>) -> String {
     }
 }
 
-/// An id that is there; OTLP leaves an absent one empty (or all zero).
+/// An id; `None` if it is absent, which OTLP encodes as empty or all zero.
 fn id(bytes: &[u8]) -> Option<String> {
     bytes.iter().any(|byte| *byte != 0).then(|| hex(bytes))
 }

@@ -1,4 +1,4 @@
-//! The two protocols in front of the inbox.
+//! OTLP over gRPC and over HTTP, as one router.
 
 use super::{Inbox, record};
 use axum::Router;
@@ -20,12 +20,12 @@ use prost::Message;
 use std::sync::Arc;
 use tonic::service::Routes;
 
-/// The limit of one request, above any batch an exporter makes.
+/// The size limit of one request, above any batch of an exporter.
 const MAX_REQUEST: usize = 64 << 20;
 
 const PROTOBUF: &str = "application/x-protobuf";
 
-/// Both protocols on one router: their paths differ, and the server tells HTTP/1.1 from HTTP/2 by itself.
+/// Both protocols on one router: their paths differ, and the server detects HTTP/1.1 and HTTP/2.
 pub(super) fn router(inbox: &Arc<Inbox>) -> Router {
     let service = Service(Arc::clone(inbox));
     let (traces, metrics, logs) = (service.clone(), service.clone(), service.clone());
@@ -44,17 +44,17 @@ struct Service(Arc<Inbox>);
 
 impl Service {
     fn traces(&self, request: ExportTraceServiceRequest) -> ExportTraceServiceResponse {
-        self.0.request(|received| received.spans.extend(record::spans(request)));
+        self.0.add_request(|received| received.spans.extend(record::spans(request)));
         ExportTraceServiceResponse { partial_success: None }
     }
 
     fn metrics(&self, request: ExportMetricsServiceRequest) -> ExportMetricsServiceResponse {
-        self.0.request(|received| received.metrics.extend(record::metrics(request)));
+        self.0.add_request(|received| received.metrics.extend(record::metrics(request)));
         ExportMetricsServiceResponse { partial_success: None }
     }
 
     fn logs(&self, request: ExportLogsServiceRequest) -> ExportLogsServiceResponse {
-        self.0.request(|received| received.logs.extend(record::logs(request)));
+        self.0.add_request(|received| received.logs.extend(record::logs(request)));
         ExportLogsServiceResponse { partial_success: None }
     }
 }
@@ -97,7 +97,7 @@ where
     post(async move |headers: HeaderMap, body: Bytes| answer(&headers, body, handle))
 }
 
-/// One OTLP/HTTP request. JSON and compressed bodies are refused as the specification says, not misread.
+/// One OTLP/HTTP request. JSON and compressed bodies are refused, as the specification requires.
 fn answer<I: Message + Default, O: Message>(headers: &HeaderMap, body: Bytes, handle: impl Fn(I) -> O) -> Response {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if content_type != Some(PROTOBUF) || headers.contains_key("content-encoding") {
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_sent_over_grpc_come_out_flat_even_while_the_senders_runtime_is_blocked() {
+    fn spans_arrive_over_grpc_while_the_runtime_of_the_sender_is_blocked() {
         let receiver = Receiver::start().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_sent_over_http_come_to_the_same_place() {
+    fn spans_arrive_over_http() {
         let receiver = Receiver::start().unwrap();
         let url = format!("{}/v1/traces", receiver.http_url());
         assert_eq!(post(&url, PROTOBUF, &request().encode_to_vec()), 200);
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_protobuf_is_refused() {
+    fn a_body_that_is_not_protobuf_is_refused() {
         let receiver = Receiver::start().unwrap();
         let url = format!("{}/v1/logs", receiver.http_url());
         assert_eq!(post(&url, "application/json", b"{}"), 415);
@@ -203,8 +203,8 @@ mod tests {
     }
 
     #[test]
-    fn a_vain_wait_says_how_many_spans_have_come() {
+    fn a_timeout_reports_how_many_spans_have_arrived() {
         let error = Receiver::start().unwrap().wait_for_spans(3, Duration::from_millis(10)).unwrap_err();
-        assert!(error.to_string().contains("3 spans at the OTLP receiver (0 have come)"), "{error}");
+        assert!(error.to_string().contains("3 spans at the OTLP receiver (0 have arrived)"), "{error}");
     }
 }

@@ -1,8 +1,9 @@
-//! The example wallet service as a child process.
+//! An example service, such as the wallet service, as a child process.
 
 mod error;
 
-use crate::addresses::free_address;
+use crate::addresses::{free_address, url};
+use crate::error::error_chain;
 use crate::process::{self, Lifetime, Output, Process, ProcessError};
 use crate::query::Http;
 use crate::{interrupt, paths};
@@ -10,7 +11,7 @@ pub use error::ServiceError;
 use std::collections::VecDeque;
 use std::env;
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Command, ExitStatus, Stdio};
@@ -18,18 +19,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How long the service may take from its start to a healthy answer.
+/// How long the service may take to become healthy.
 const READY: Duration = Duration::from_mins(3);
 const POLL: Duration = Duration::from_millis(30);
 
-/// How long it may take to end: 10 s for requests under way, 5 s for telemetry, and some room.
+/// How long it may take to stop: 10 s for requests in flight, 5 s for telemetry, and a margin.
 const STOP: Duration = Duration::from_secs(20);
 const ATTEMPTS: usize = 4;
 
-/// The database of a service that was given none.
+/// The default database.
 const IN_MEMORY: &str = "sqlite::memory:";
 
-/// How many log lines are kept in memory; the file has all.
+/// How many log lines are kept in memory; the file contains all of them.
 const KEPT_LINES: usize = 100_000;
 
 /// How the service exports.
@@ -56,31 +57,31 @@ impl Protocol {
 /// How to run the service.
 #[derive(Clone, Debug, Default)]
 pub struct ServiceOptions {
-    /// Its output goes to `target/stack/<name>/`; letters, digits, `_` and `-`. The same name as a
-    /// [`Stack`](crate::Stack) keeps one run together: start the stack first, as it empties the folder.
+    /// Its output goes to `target/stack/<name>/`; letters, digits, `_` and `-`. It may be the name of a
+    /// [`Stack`](crate::Stack), which must be started first, as it empties the folder.
     pub name: String,
-    /// Where spans go; `None`: nowhere (`OTEL_TRACES_EXPORTER=none`). Log lines come on standard output either way.
+    /// Where spans are sent; `None`: nowhere (`OTEL_TRACES_EXPORTER=none`). Log lines go to standard output in either
+    /// case.
     pub otlp_endpoint: Option<String>,
-    /// How they go there.
+    /// The protocol for spans.
     pub protocol: Protocol,
-    /// `DATABASE_URL`; `None`: a database in memory.
+    /// `DATABASE_URL`; `None`: an in-memory database.
     pub database_url: Option<String>,
-    /// Where it serves its API; `None`: on a free port.
+    /// The address of its API; `None`: a free port.
     pub listen: Option<SocketAddr>,
-    /// Where it serves `/metrics`; `None`: on a free port. To tell Prometheus first, choose one with
+    /// The address of its `/metrics`; `None`: a free port. If Prometheus must know it before the start, choose one with
     /// [`free_address`].
     pub metrics: Option<SocketAddr>,
-    /// More environment variables; they win over all of the above. Of the caller's own environment the service sees
-    /// `PATH`, `HOME` and the like alone.
+    /// More environment variables; they override all of the above. Of the user's environment the service inherits only
+    /// `PATH`, `HOME` and the like.
     pub env: Vec<(String, String)>,
-    /// Whether the file with its log lines goes on where an earlier service of this name has ended it; else it is begun
-    /// anew.
+    /// Whether log lines are appended to the file of an earlier service of this name; otherwise the file is truncated.
     pub continued_log: bool,
-    /// The binary, if it is built already; `None`: [`Service::build`].
+    /// The binary; `None`: built by [`Service::build`].
     pub program: Option<PathBuf>,
 }
 
-/// The running service. Dropping it ends it like [`Service::stop`], without the answer.
+/// The running service. Dropping it stops it like [`Service::stop`], without returning the status.
 #[derive(Debug)]
 pub struct Service {
     process: Process,
@@ -92,8 +93,8 @@ pub struct Service {
 }
 
 impl Service {
-    /// Builds the wallet service with the Cargo that runs us (`CARGO`) and returns the path of its binary. Errors of the
-    /// compiler appear on standard error.
+    /// Builds the wallet service with the Cargo that runs this process (`CARGO`) and returns the path of its binary.
+    /// Compiler errors go to standard error.
     ///
     /// # Errors
     /// [`ServiceError::Build`].
@@ -101,7 +102,7 @@ impl Service {
         Self::build_example("wallet_service")
     }
 
-    /// The same of another example that is a service: it listens at `LISTEN` and answers `GET /health`.
+    /// Builds another example that is a service: it must listen at `LISTEN` and answer `GET /health`.
     ///
     /// # Errors
     /// [`ServiceError::Build`].
@@ -114,36 +115,28 @@ impl Service {
             .stdin(Stdio::null())
             .stderr(Stdio::inherit());
         if env::var_os("CARGO_TARGET_DIR").is_some() {
-            // A relative one was meant from our folder, not from the workspace.
+            // A relative one is relative to the current folder, not to the workspace.
             command.env("CARGO_TARGET_DIR", paths::target_dir());
         }
-        let failed = |error: io::Error| ServiceError::Build(error.to_string());
-        let mut cargo = command.stdout(Stdio::piped()).spawn().map_err(failed)?;
-        let messages = cargo.stdout.take().map(|mut pipe| {
-            thread::spawn(move || {
-                let mut messages = Vec::new();
-                // A broken pipe shows as messages without an executable.
-                let _ = pipe.read_to_end(&mut messages);
-                messages
-            })
-        });
+        let failed = |reason: String| ServiceError::Build { example: name.into(), reason };
+        let mut cargo = command.stdout(Stdio::piped()).spawn().map_err(|error| failed(error.to_string()))?;
+        let messages = cargo.stdout.take().map(process::read_to_end);
         let status = match interrupt::wait(&mut cargo, None) {
             Ok(status) => status,
             Err(_) if interrupt::requested() => return Err(ServiceError::Interrupted),
-            Err(error) => return Err(failed(error)),
+            Err(error) => return Err(failed(error.to_string())),
         };
         if !status.success() {
-            return Err(ServiceError::Build(status.to_string()));
+            return Err(failed(status.to_string()));
         }
         let messages = messages.and_then(|reader| reader.join().ok());
-        executable(&messages.unwrap_or_default(), name)
-            .ok_or_else(|| ServiceError::Build("cargo named no executable".into()))
+        executable(&messages.unwrap_or_default(), name).ok_or_else(|| failed("cargo reported no executable".into()))
     }
 
     /// Starts the service and waits until `GET /health` answers 200.
     ///
     /// # Errors
-    /// See [`ServiceError`]; it shows the last lines of the output.
+    /// See [`ServiceError`]; it contains the last lines of the output.
     pub fn start(options: &ServiceOptions) -> Result<Self, ServiceError> {
         if !paths::is_run_name(&options.name) {
             return Err(ServiceError::BadName(options.name.clone()));
@@ -152,9 +145,9 @@ impl Service {
         let mut attempt = 1;
         loop {
             match Self::start_once(&program, options) {
-                // Somebody else was faster on a port that we chose; one that the caller chose stays an error.
-                Err(ServiceError::Ended { error, .. })
-                    if error.is_port_conflict()
+                // Another process took a free port first. If the caller has chosen both ports, it is an error.
+                Err(ServiceError::Ended { source, .. })
+                    if source.is_port_conflict()
                         && attempt < ATTEMPTS
                         && (options.listen.is_none() || options.metrics.is_none()) =>
                 {
@@ -165,25 +158,25 @@ impl Service {
         }
     }
 
-    /// Its API.
+    /// The URL of its API.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        url(self.address)
     }
 
-    /// Its Prometheus page.
+    /// The URL of its `/metrics`.
     #[must_use]
     pub fn metrics_url(&self) -> String {
-        format!("http://{}/metrics", self.metrics)
+        format!("{}/metrics", url(self.metrics))
     }
 
-    /// Where its API is.
+    /// The address of its API.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where its Prometheus page is, for [`Options::scraping`](crate::Options::scraping).
+    /// The address of its `/metrics`, for [`Options::scraping`](crate::Options::scraping).
     #[must_use]
     pub fn metrics_address(&self) -> SocketAddr {
         self.metrics
@@ -215,15 +208,15 @@ impl Service {
         self.process.check()
     }
 
-    /// Asks it to end (SIGTERM) and waits for it; after 20 s it is killed, which the status shows. All its log lines are
-    /// in [`log_file`](Self::log_file) then.
+    /// Stops it (SIGTERM) and waits for its end; after 20 s it is killed, which the status shows. After that, all its
+    /// log lines are in [`log_file`](Self::log_file).
     ///
     /// # Errors
-    /// If the system does not let us signal or wait.
+    /// If the operating system refuses to signal or to wait.
     pub fn stop(mut self) -> io::Result<ExitStatus> {
         let status = self.process.stop(STOP)?;
         if let Some(reader) = self.reader.take() {
-            // It ends with the pipe; if it has panicked, lines are missing but the status is right.
+            // The thread ends with the pipe; if it has panicked, lines are missing, but the status is correct.
             let _ = reader.join();
         }
         Ok(status)
@@ -246,10 +239,10 @@ impl Service {
         let lines = Lines::default();
         let reader = match process.take_stdout() {
             Some(pipe) => {
-                let what = format!("write {}", stdout.display());
+                let action = format!("write {}", stdout.display());
                 let mut file = File::options();
                 let file = if options.continued_log { file.append(true) } else { file.write(true).truncate(true) };
-                let file = file.create(true).open(&stdout).map_err(io_error(what))?;
+                let file = file.create(true).open(&stdout).map_err(io_error(action))?;
                 let lines = Arc::clone(&lines);
                 Some(thread::spawn(move || collect(pipe, file, &lines)))
             }
@@ -265,11 +258,11 @@ impl Service {
         let url = format!("{}/health", self.url());
         let start = Instant::now();
         loop {
-            if let Err(error) = self.process.check() {
-                // Its last words may still be in the pipe.
+            if let Err(source) = self.process.check() {
+                // Its last lines may still be in the pipe.
                 self.reader.take().map(JoinHandle::join);
                 return Err(ServiceError::Ended {
-                    error: Box::new(error),
+                    source: Box::new(source),
                     stdout: self.stdout.clone(),
                     tail: process::tail(&self.stdout),
                 });
@@ -277,7 +270,7 @@ impl Service {
             let last = match http.status(&url) {
                 Ok(200) => return Ok(()),
                 Ok(status) => format!("it answers {status}"),
-                Err(error) => error.to_string(),
+                Err(error) => error_chain(&error),
             };
             if interrupt::requested() {
                 return Err(ServiceError::Interrupted);
@@ -313,12 +306,12 @@ fn configure(command: &mut Command, options: &ServiceOptions, address: SocketAdd
     command.envs(options.env.iter().map(|(name, value)| (name, value)));
 }
 
-/// The pipe must be read to its end, or the service blocks on its own log.
+/// Reads the pipe to its end: otherwise the service blocks on its own log.
 fn collect(pipe: ChildStdout, mut file: File, lines: &Lines) {
     let mut pipe = BufReader::new(pipe);
     let mut bytes = Vec::new();
     while pipe.read_until(b'\n', &mut bytes).is_ok_and(|read| read > 0) {
-        // A full disk must not stop the reading; the lines in memory are still there.
+        // A full disk must not end the loop; the lines are still kept in memory.
         let _ = file.write_all(&bytes);
         let line = String::from_utf8_lossy(&bytes).trim_end().to_owned();
         let mut lines = lock(lines);
@@ -334,7 +327,7 @@ fn lock(lines: &Lines) -> MutexGuard<'_, VecDeque<String>> {
     lines.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The path that Cargo names in its messages, right for every target folder, profile and platform.
+/// The path of the binary in the messages of Cargo, correct for every target folder, profile and platform.
 fn executable(messages: &[u8], name: &str) -> Option<PathBuf> {
     messages
         .split(|byte| *byte == b'\n')
@@ -343,8 +336,8 @@ fn executable(messages: &[u8], name: &str) -> Option<PathBuf> {
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
 }
 
-fn io_error(what: String) -> impl FnOnce(io::Error) -> ServiceError {
-    move |source| ServiceError::Io { what, source }
+fn io_error(action: String) -> impl FnOnce(io::Error) -> ServiceError {
+    move |source| ServiceError::Io { action, source }
 }
 
 #[cfg(test)]
@@ -354,7 +347,7 @@ mod tests {
     use std::net::TcpListener;
     use std::os::unix::fs::PermissionsExt as _;
 
-    /// A shell script in place of the service. It cannot serve HTTP, so the test answers for it where it says so.
+    /// A shell script in place of the service. It cannot serve HTTP, so a test that needs `/health` answers for it.
     fn stub(name: &str, script: &str) -> ServiceOptions {
         let name = format!("service_stub_{name}");
         let folder = paths::run_dir(&name);
@@ -378,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn the_service_gets_its_environment_its_lines_are_kept_and_it_ends_on_sigterm() {
+    fn the_service_gets_its_environment_and_stops_on_sigterm_with_all_its_lines() {
         let options = ServiceOptions {
             listen: Some(answer_everything_with_200()),
             otlp_endpoint: Some("http://127.0.0.1:1".into()),
@@ -410,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_the_callers_environment_says_what_the_service_does() {
+    fn the_environment_of_the_user_does_not_configure_the_service() {
         let hostile = [
             "DATABASE_URL",
             "LISTEN",
@@ -447,12 +440,12 @@ mod tests {
     #[test]
     fn an_early_end_shows_the_last_lines_of_both_outputs() {
         let options = stub("early", "echo '{\"message\":\"no database\"}'; echo panicked >&2; exit 1");
-        let text = Service::start(&options).unwrap_err().to_string();
+        let text = error_chain(&Service::start(&options).unwrap_err());
         assert!(text.contains("no database") && text.contains("panicked"), "{text}");
     }
 
     #[test]
-    fn the_path_of_the_binary_is_read_from_cargos_messages() {
+    fn the_path_of_the_binary_is_read_from_the_messages_of_cargo() {
         let messages = br#"{"reason":"compiler-artifact","target":{"name":"serde"},"executable":null}
 {"reason":"compiler-artifact","target":{"name":"wallet_service"},"executable":"/t/debug/wallet_service"}
 {"reason":"build-finished","success":true}"#;
@@ -462,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_no_folder_is_refused() {
+    fn a_name_that_is_not_a_folder_name_is_refused() {
         let options = ServiceOptions { name: "../x".into(), ..ServiceOptions::default() };
         assert!(matches!(Service::start(&options), Err(ServiceError::BadName(_))));
     }

@@ -1,4 +1,4 @@
-//! The servers as one thing that starts, is ready, and stops.
+//! A stack: its servers start, become ready and stop together.
 
 mod run;
 
@@ -12,7 +12,7 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-/// One running server: its process and how to ask whether it is well.
+/// One running server: its process and its health check.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) process: Process,
@@ -23,7 +23,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    fn leave(mut self) {
+    fn abandon(mut self) {
         self.scratch = None;
         self.process.abandon();
     }
@@ -36,8 +36,8 @@ impl Drop for Server {
     }
 }
 
-/// All of them. They stop as they are dropped, the last started first: an exporter lets go of its database before that
-/// is to end.
+/// The servers of a stack. Dropping them stops them, the last started first, so that an exporter disconnects before its
+/// database stops.
 #[derive(Debug, Default)]
 pub(crate) struct Servers(Vec<Server>);
 
@@ -54,9 +54,9 @@ impl Servers {
         &mut self.0
     }
 
-    /// Lets all of them run on without an owner.
-    fn leave(&mut self) {
-        self.0.drain(..).for_each(Server::leave);
+    /// Leaves all of them running without an owner.
+    fn abandon(&mut self) {
+        self.0.drain(..).for_each(Server::abandon);
     }
 }
 
@@ -66,34 +66,33 @@ impl Drop for Servers {
     }
 }
 
-/// Told of each spawn; its error ends the start.
-pub(crate) type Spawned<'a> = dyn Fn(&Addresses, &[Server]) -> Result<(), Error> + 'a;
+/// Called after each spawn with all servers so far; an error ends the start.
+pub(crate) type OnSpawn<'a> = dyn Fn(&Addresses, &[Server]) -> Result<(), Error> + 'a;
 
-/// The servers, running and ready. Dropping it stops them, unless they were started detached.
+/// A running stack. Dropping it stops the servers, unless they were started detached.
 #[derive(Debug)]
 pub struct Stack {
     options: Options,
     addresses: Addresses,
     servers: Servers,
-    /// Held while the servers are ours: two stacks must not share a run folder.
+    /// Two stacks must not share a run folder.
     _lock: File,
 }
 
 impl Stack {
-    /// Builds what is missing in the cache (minutes, once), starts the servers and waits until they are ready (a few
-    /// seconds).
+    /// Builds the missing programs (minutes, once), starts the servers and waits until they are ready (a few seconds).
     ///
     /// # Errors
-    /// See [`Error`]. Nothing is left running then.
+    /// See [`Error`]. No server is left running after an error.
     pub fn start(options: &Options) -> Result<Self, Error> {
-        Self::start_noting(options, &|_, _| Ok(()))
+        Self::start_observed(options, &|_, _| Ok(()))
     }
 
-    /// The same, calling `spawned` with all servers so far right after each has been spawned.
-    pub(crate) fn start_noting(options: &Options, spawned: &Spawned<'_>) -> Result<Self, Error> {
+    /// Starts the stack and calls `on_spawn` after each spawn.
+    pub(crate) fn start_observed(options: &Options, on_spawn: &OnSpawn<'_>) -> Result<Self, Error> {
         let run = run::Run::new(options)?;
         let lock = run.lock()?;
-        let (addresses, servers) = run.start(spawned)?;
+        let (addresses, servers) = run.start(on_spawn)?;
         Ok(Self { options: options.clone(), addresses, servers, _lock: lock })
     }
 
@@ -103,19 +102,19 @@ impl Stack {
         paths::run_dir(&self.options.name)
     }
 
-    /// Where a server listens.
+    /// The address that a server listens on.
     #[must_use]
     pub fn address(&self, port: Port) -> SocketAddr {
-        self.addresses.of(port)
+        self.addresses.address(port)
     }
 
-    /// The same as a URL.
+    /// The URL of that address.
     #[must_use]
     pub fn url(&self, port: Port) -> String {
         url(self.address(port))
     }
 
-    /// For `DATABASE_URL`: the Postgres of this run, with its password.
+    /// For `DATABASE_URL`: the Postgres of this run, including its password.
     ///
     /// # Errors
     /// If it was not started.
@@ -123,25 +122,26 @@ impl Stack {
         launch::database_url(self.address(Port::Postgres), &self.folder())
     }
 
-    /// Jaeger's page and JSON API.
+    /// The URL of Jaeger's page and JSON API.
     #[must_use]
     pub fn jaeger_url(&self) -> String {
         self.url(Port::JaegerQuery)
     }
 
-    /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with the protocol `grpc`: the collector, or Jaeger where there is none.
+    /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with the protocol `grpc`: the collector, or Jaeger if there is none.
     #[must_use]
     pub fn otlp_grpc_url(&self) -> String {
         self.url(Port::OtlpGrpc)
     }
 
-    /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with the protocol `http/protobuf`, likewise.
+    /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with the protocol `http/protobuf`: the collector, or Jaeger if there is
+    /// none.
     #[must_use]
     pub fn otlp_http_url(&self) -> String {
         self.url(Port::OtlpHttp)
     }
 
-    /// Prometheus' API.
+    /// The URL of Prometheus' API.
     #[must_use]
     pub fn prometheus_url(&self) -> String {
         self.url(Port::Prometheus)
@@ -150,12 +150,12 @@ impl Stack {
     /// Whether all servers still run.
     ///
     /// # Errors
-    /// [`ProcessError::Ended`] with the last log lines of the one that does not.
+    /// [`ProcessError::Ended`] with the last log lines of a server that has ended.
     pub fn check(&mut self) -> Result<(), ProcessError> {
         self.servers.all_mut().iter_mut().try_for_each(|server| server.process.check())
     }
 
-    /// Ends one server at once, as a crash does (SIGKILL); it stays part of the stack for [`restart`](Self::restart).
+    /// Kills one server (SIGKILL), as a crash would. It stays part of the stack for [`restart`](Self::restart).
     ///
     /// # Errors
     /// If it does not run.
@@ -163,14 +163,14 @@ impl Stack {
         self.server(system)?.process.kill().map_err(io_error("kill", Path::new(system.name())))
     }
 
-    /// Starts a server again that has ended, on the same address with the same data, and waits until it is ready.
+    /// Restarts a server that has ended, with the same address and data, and waits until it is ready.
     ///
     /// # Errors
     /// See [`Error`].
     pub fn restart(&mut self, system: System) -> Result<(), Error> {
         let server = run::Run::new(&self.options)?.restart(system, &self.addresses)?;
         let old = self.server(system)?;
-        // The new one has its folder.
+        // The new server uses the folder.
         old.scratch = None;
         *old = server;
         Ok(())
@@ -184,7 +184,7 @@ impl Stack {
             .ok_or(Error::NotStarted(system.name()))
     }
 
-    /// Stops the servers, detached or not, and waits for their end.
+    /// Stops the servers, even if they were started detached, and waits for their end.
     pub fn stop(mut self) {
         self.options.detached = false;
     }
@@ -193,8 +193,8 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         if self.options.detached {
-            self.servers.leave();
+            self.servers.abandon();
         }
-        // What is left stops as it is dropped.
+        // The remaining servers stop when they are dropped.
     }
 }

@@ -1,4 +1,4 @@
-//! What the tests of the real servers share.
+//! Helpers for the tests with real servers.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
@@ -9,9 +9,10 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use prost::Message as _;
 use serde_json::Value;
+use stack::error_chain;
 use stack::query::{QueryError, wait_until};
 use stack::service::{Service, ServiceOptions};
-use std::fmt::Display;
+use std::error::Error;
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -22,48 +23,52 @@ use std::time::{Duration, SystemTime};
 pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 pub(crate) const POLL: Duration = Duration::from_millis(100);
 
-/// Waits until `f` has something.
+/// Waits until `attempt` returns a value.
 #[track_caller]
-pub(crate) fn eventually<T, E: Display>(what: &str, f: impl FnMut() -> Result<Option<T>, E>) -> T {
-    wait_until(PATIENCE, POLL, what, f).unwrap_or_else(|error| panic!("{error}"))
+pub(crate) fn eventually<T, E>(awaited: &str, attempt: impl FnMut() -> Result<Option<T>, E>) -> T
+where
+    E: Into<Box<dyn Error>>,
+{
+    wait_until(PATIENCE, POLL, awaited, attempt).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Waits until `f` says so.
+/// Waits until `condition` holds.
 #[track_caller]
-pub(crate) fn eventually_true(what: &str, mut f: impl FnMut() -> Result<bool, QueryError>) {
-    eventually(what, || f().map(|done| done.then_some(())));
+pub(crate) fn eventually_true(awaited: &str, mut condition: impl FnMut() -> Result<bool, QueryError>) {
+    eventually(awaited, || condition().map(|done| done.then_some(())));
 }
 
 /// The wallet service, built once for each test binary.
 #[track_caller]
 pub(crate) fn service(options: ServiceOptions) -> Service {
-    Service::start(&ServiceOptions { program: Some(program()), ..options }).unwrap_or_else(|error| panic!("{error}"))
+    Service::start(&ServiceOptions { program: Some(program()), ..options })
+        .unwrap_or_else(|error| panic!("{}", error_chain(&error)))
 }
 
 fn program() -> PathBuf {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| Service::build().unwrap_or_else(|error| panic!("{error}"))).clone()
+    PROGRAM.get_or_init(|| Service::build().unwrap_or_else(|error| panic!("{}", error_chain(&error)))).clone()
 }
 
 fn agent() -> ureq::Agent {
     ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).proxy(None).build().into()
 }
 
-/// The status and the JSON of an answer, `null` if it is none.
+/// The status and the JSON body of a GET; `null` if the body is not JSON.
 pub(crate) fn get(url: &str) -> (u16, Value) {
     let mut response = agent().get(url).call().unwrap_or_else(|error| panic!("{url}: {error}"));
     let body = response.body_mut().read_json().unwrap_or_default();
     (response.status().as_u16(), body)
 }
 
-/// The same of a POST.
+/// The status and the JSON body of a POST; `null` if the body is not JSON.
 pub(crate) fn post(url: &str, body: &Value) -> (u16, Value) {
     let mut response = agent().post(url).send_json(body).unwrap_or_else(|error| panic!("{url}: {error}"));
     let body = response.body_mut().read_json().unwrap_or_default();
     (response.status().as_u16(), body)
 }
 
-/// A span to send past the library.
+/// A span that is sent without the library.
 #[derive(Clone)]
 pub(crate) struct RawSpan {
     pub(crate) trace: u128,
@@ -88,17 +93,17 @@ impl RawSpan {
     }
 }
 
-/// A trace id that nobody else has.
+/// A unique trace id.
 pub(crate) fn new_trace() -> u128 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    // The rest of the bits must look random: samplers take a share of the traces by them.
+    // The lower bits must look random: samplers select traces by them.
     let mut mixed = since.as_nanos() ^ u128::from(NEXT.fetch_add(1, Ordering::Relaxed));
     mixed = mixed.wrapping_mul(0x2d99_787a_9261_97b1_8a45_22c2_e2d9_4a3f);
     mixed ^ (mixed >> 64)
 }
 
-/// Sends spans as a service named `raw` would, in one request over OTLP/HTTP.
+/// Sends spans of a service named `raw` in one request over OTLP/HTTP.
 #[track_caller]
 pub(crate) fn send(base: &str, spans: &[RawSpan]) {
     let resource_spans = vec![ResourceSpans {
@@ -107,7 +112,7 @@ pub(crate) fn send(base: &str, spans: &[RawSpan]) {
         ..ResourceSpans::default()
     }];
     let body = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
-    // A server that says it is healthy may open this entrance a moment later.
+    // A server that reports to be healthy may open this port a moment later.
     let address = base.trim_start_matches("http://");
     eventually_true(base, || Ok(TcpStream::connect(address).is_ok()));
     let answer = agent()

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// Floors, from the lowest up, and the vocabulary's rooms in that order too; `lib.rs` is above them all.
 const FLOORS: &[(&str, &[&str])] = &[
     ("vocabulary", &["series", "current", "redact", "error", "names", "config"]),
-    ("signals", &["resource", "traces", "metrics", "logs", "export"]),
+    ("signals", &["resource", "traces", "metrics", "logs", "export", "worker"]),
     ("instrumentation", &["business", "propagation", "recorder", "wire", "server", "client", "saved_context"]),
     ("wiring", &["init", "guard"]),
     ("doors", &["scrape", "private", "testing"]),
@@ -72,7 +72,7 @@ fn may_use(room: &str, used: &str) -> bool {
         // Between themselves these have a fixed order, checked below.
         ("vocabulary", "vocabulary") => order_of(used) < order_of(room),
         ("signals", "vocabulary") => true,
-        ("signals", "signals") => matches!(used, "resource" | "export"),
+        ("signals", "signals") => matches!(used, "resource" | "export" | "worker"),
         ("instrumentation", "vocabulary") => {
             matches!(used, "names" | "series" | "redact" | "current")
         }

@@ -1,9 +1,9 @@
 //! The guard that `init` returns, and the end of telemetry.
 
 use crate::error::ShutdownError;
-use crate::export::Worker;
 use crate::metrics::Push;
 use crate::traces::SpanQueue;
+use crate::worker::Worker;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 

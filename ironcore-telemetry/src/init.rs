@@ -3,7 +3,7 @@
 use crate::business;
 use crate::config::{Config, Propagator, Settings};
 use crate::error::InitError;
-use crate::export::{self, Worker};
+use crate::export;
 use crate::guard::{Running, TelemetryGuard};
 #[cfg(feature = "prometheus")]
 use crate::metrics;
@@ -12,6 +12,7 @@ use crate::propagation::{B3Propagator, BaggagePropagator, JaegerPropagator, Trac
 use crate::recorder;
 use crate::resource;
 use crate::traces::{self, SpanQueue};
+use crate::worker::Worker;
 use opentelemetry::global;
 use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
 use opentelemetry_sdk::Resource;

@@ -72,6 +72,7 @@ mod logs;
 mod metrics;
 mod resource;
 mod traces;
+mod worker;
 // Instrumentation.
 mod business;
 #[cfg(any(feature = "http", feature = "grpc"))]

@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_lost_is_no_error() {
+    fn a_shutdown_without_a_loss_is_ok() {
         assert!(ShutdownError::check(Duration::from_millis(500), None, None).is_ok());
     }
 

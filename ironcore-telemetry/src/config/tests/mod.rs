@@ -190,7 +190,7 @@ fn credentials_are_shown_neither_in_errors_nor_in_the_report() {
 }
 
 #[test]
-fn the_switch_is_on_or_off_and_nothing_else() {
+fn the_switch_is_either_true_or_false() {
     let is_disabled = |value: &str| Settings::is_disabled(&|_| Some(value.to_owned()));
     assert!(is_disabled("TRUE").unwrap() && !is_disabled("false").unwrap());
     let error = is_disabled("yes").unwrap_err().to_string();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// Floors, from the lowest up, and the vocabulary's rooms in that order too; `lib.rs` is above them all.
 const FLOORS: &[(&str, &[&str])] = &[
     ("vocabulary", &["series", "current", "format", "redact", "error", "names", "config"]),
-    ("signals", &["resource", "traces", "metrics", "logs", "export"]),
+    ("signals", &["resource", "traces", "metrics", "logs", "export", "worker"]),
     (
         "instrumentation",
         &[
@@ -86,7 +86,7 @@ fn may_use(room: &str, used: &str) -> bool {
         // Between themselves these have a fixed order, checked below.
         ("vocabulary", "vocabulary") => order_of(used) < order_of(room),
         ("signals", "vocabulary") => true,
-        ("signals", "signals") => matches!(used, "resource" | "export"),
+        ("signals", "signals") => matches!(used, "resource" | "export" | "worker"),
         ("instrumentation", "vocabulary") => {
             matches!(used, "error" | "names" | "series" | "redact" | "current" | "format")
         }
@@ -95,12 +95,10 @@ fn may_use(room: &str, used: &str) -> bool {
             let is_edge = matches!(room, "server" | "client" | "exchange");
             match (room, used) {
                 // The lowest of the floor: they use no other room of it.
-                ("guarded" | "trace_ids" | "propagation" | "protocol", _) => false,
-                ("recorder", _) => false,
+                ("guarded" | "trace_ids" | "propagation" | "protocol" | "recorder", _) => false,
                 (_, "recorder" | "guarded" | "trace_ids") => true,
                 (_, "propagation") => is_edge || room == "saved_context",
-                (_, "protocol") => is_edge,
-                (_, "exchange") => is_edge,
+                (_, "protocol" | "exchange") => is_edge,
                 _ => false,
             }
         }

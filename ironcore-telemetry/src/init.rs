@@ -3,8 +3,8 @@
 use crate::business;
 use crate::config::{Config, Propagator, Settings};
 use crate::error::InitError;
-use crate::export::{self, Worker};
-use crate::guard::{Running, TelemetryGuard};
+use crate::export;
+use crate::guard::{Pipeline, TelemetryGuard};
 #[cfg(feature = "prometheus")]
 use crate::metrics;
 use crate::metrics::{Meters, Push};
@@ -12,6 +12,7 @@ use crate::propagation::{B3Propagator, BaggagePropagator, JaegerPropagator, Trac
 use crate::recorder;
 use crate::resource;
 use crate::traces::{self, SpanQueue};
+use crate::worker::Worker;
 use opentelemetry::global;
 use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
 use opentelemetry_sdk::Resource;
@@ -21,14 +22,13 @@ use std::time::Duration;
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::SubscriberExt;
 
-/// Building an exporter on the telemetry thread takes no time; this ends a wait that should not be.
+/// Building an exporter on the telemetry thread takes no time; this only bounds the wait should the thread hang.
 const BUILD_LIMIT: Duration = Duration::from_secs(5);
 
-/// Whether telemetry was started; held over the whole of `init`, so that of two callers one finds the other's work
-/// done.
+/// Whether telemetry was started. Locked for all of `init`, so that concurrent callers see a finished initialisation.
 static INITIALIZED: Mutex<bool> = Mutex::new(false);
 
-/// Starts telemetry with what the environment says (`OTEL_*`) and safe defaults.
+/// Starts telemetry with the configuration of the environment (`OTEL_*`) and safe defaults.
 ///
 /// ```no_run
 /// use ironcore_telemetry as telemetry;
@@ -50,13 +50,14 @@ pub fn init() -> Result<TelemetryGuard, InitError> {
 
 /// Starts telemetry: spans over OTLP, metrics on `/metrics`, JSON log lines on stdout, W3C trace context.
 ///
-/// It never waits for the collector: spans are kept until it can be reached. It works without, inside and beside any
+/// It never waits for the collector: spans are queued until it can be reached. It works without, inside and beside any
 /// tokio runtime. With `OTEL_SDK_DISABLED=true` it does nothing: no thread, no socket, no subscriber.
 ///
 /// # Errors
-/// A setting that cannot be used, a second call in the same process, a `tracing` subscriber that somebody else has
-/// set, or a port for `/metrics` that cannot be had. Nothing is left installed then.
-#[expect(clippy::needless_pass_by_value, reason = "a configuration is made for this one call")]
+/// A setting that cannot be used or needs a cargo feature that is not compiled in, a second call in the same process, a
+/// global `tracing` subscriber that is already set, or a port for `/metrics` that cannot be bound. Nothing is left
+/// installed then.
+#[expect(clippy::needless_pass_by_value, reason = "a configuration is built for this one call")]
 pub fn init_with(config: Config) -> Result<TelemetryGuard, InitError> {
     if Settings::is_disabled(&variable)? {
         return Ok(TelemetryGuard::disabled());
@@ -71,13 +72,13 @@ pub fn init_with(config: Config) -> Result<TelemetryGuard, InitError> {
     Ok(guard)
 }
 
-/// A variable of the environment. What is not UTF-8 is shown with replacement characters, and so refused by name where
-/// the value matters.
+/// A variable of the environment. Bytes that are not UTF-8 become replacement characters, which a setting with a closed
+/// set of values refuses.
 fn variable(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
-/// Everything that is built before anything global is set.
+/// Everything that `init` builds before it sets a global.
 struct Parts {
     worker: Worker,
     traces: Option<Traces>,
@@ -97,7 +98,7 @@ impl Parts {
     fn build(settings: &Settings) -> Result<Self, InitError> {
         #[cfg(feature = "prometheus")]
         let listener = settings.metrics_listener.map(metrics::bind).transpose()?.map(Arc::new);
-        let worker = Worker::start().map_err(|cause| InitError::Thread { cause })?;
+        let worker = Worker::start().map_err(|source| InitError::Thread { source })?;
         let resource = resource::resource(&settings.service);
         let traces = Traces::build(settings, &worker, &resource)?;
         let meters = Meters::new(settings, &resource);
@@ -112,7 +113,7 @@ impl Parts {
         })
     }
 
-    /// Sets the globals. The subscriber is the only one that can be refused, so it is the first.
+    /// Sets the globals. The subscriber is the only one that can be refused, so it comes first.
     fn install(self, settings: &Settings) -> Result<TelemetryGuard, InitError> {
         set_subscriber(settings, self.traces.as_ref().map(|traces| &traces.provider))?;
         set_propagator(&settings.propagators);
@@ -145,7 +146,7 @@ impl Parts {
         }
         tracing::info!(target: "ironcore_telemetry", settings = settings.report.as_str(), "telemetry started");
         let spans = self.traces.map(|traces| traces.queue);
-        Ok(TelemetryGuard::running(Running { worker: self.worker, spans, push: self.push }))
+        Ok(TelemetryGuard::new(Pipeline { worker: self.worker, spans, push: self.push }))
     }
 }
 
@@ -181,15 +182,15 @@ fn build_push(
     build_on(worker, move || Push::new(&otlp, interval, reader, &resource)).map(Some)
 }
 
-/// Builds on the telemetry thread: a transport belongs to the runtime that it was built in.
+/// Builds on the telemetry thread, because a transport is bound to the runtime that it is built in.
 fn build_on<T: Send + 'static>(
     worker: &Worker,
     build: impl FnOnce() -> Result<T, InitError> + Send + 'static,
 ) -> Result<T, InitError> {
     let result = worker.run(BUILD_LIMIT, async move { build() });
     result.unwrap_or_else(|| {
-        let cause = std::io::Error::other("it did not build the exporter");
-        Err(InitError::Thread { cause })
+        let source = std::io::Error::other("it did not build the exporter in time");
+        Err(InitError::Thread { source })
     })
 }
 
@@ -202,11 +203,10 @@ fn set_subscriber(settings: &Settings, provider: Option<&SdkTracerProvider>) -> 
         .transpose()?;
     #[cfg(not(feature = "json-logs"))]
     let logs: Option<tracing_subscriber::layer::Identity> = None;
-    let nothing_to_do = spans.is_none() && logs.is_none();
-    let subscriber = Registry::default().with(spans).with(logs);
-    if nothing_to_do {
+    if spans.is_none() && logs.is_none() {
         return Ok(());
     }
+    let subscriber = Registry::default().with(spans).with(logs);
     tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::ForeignSubscriber)?;
     #[cfg(feature = "json-logs")]
     if settings.logs {
@@ -215,7 +215,7 @@ fn set_subscriber(settings: &Settings, provider: Option<&SdkTracerProvider>) -> 
     Ok(())
 }
 
-/// One write for each line, so that the lines of different threads never mix.
+/// One write per line, so that the lines of different threads never mix.
 #[cfg(feature = "json-logs")]
 fn write_to_stdout(line: &[u8]) -> std::io::Result<()> {
     std::io::Write::write_all(&mut std::io::stdout(), line)

@@ -73,6 +73,7 @@ mod logs;
 mod metrics;
 mod resource;
 mod traces;
+mod worker;
 // Instrumentation.
 mod business;
 #[cfg(any(feature = "http", feature = "grpc"))]

@@ -1,15 +1,15 @@
-//! Who emits: the resource that stands on every span and on `target_info`.
+//! The OpenTelemetry resource of the process: the attributes of every span and of `target_info`.
 
 use crate::config::Service;
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::TelemetryResourceDetector;
 
-/// The resource of this process. `service.instance.id` is new at each start, so that replicas never share a series.
+/// The resource of this process. `service.instance.id` is new at each start, so that two replicas never share a series.
 pub(crate) fn resource(service: &Service) -> Resource {
-    let given = service.attributes.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
+    let configured = service.attributes.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
     let host = gethostname::gethostname().to_string_lossy().into_owned();
-    // What comes later wins.
+    // A later value replaces an earlier one.
     Resource::builder_empty()
         .with_detector(Box::new(TelemetryResourceDetector))
         .with_attributes([
@@ -17,11 +17,11 @@ pub(crate) fn resource(service: &Service) -> Resource {
             KeyValue::new("host.name", host),
             KeyValue::new("process.pid", i64::from(std::process::id())),
         ])
-        .with_attributes(given)
+        .with_attributes(configured)
         .with_attributes([
             KeyValue::new("service.name", service.name.clone()),
             KeyValue::new("service.version", service.version.clone()),
-            KeyValue::new("deployment.environment.name", service.environment.clone()),
+            KeyValue::new("deployment.environment.name", service.deployment_environment.clone()),
         ])
         .build()
 }
@@ -44,13 +44,13 @@ mod tests {
         Service {
             name: "ironcore".to_owned(),
             version: "1.2.3".to_owned(),
-            environment: "staging".to_owned(),
+            deployment_environment: "staging".to_owned(),
             attributes: attributes.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
         }
     }
 
     #[test]
-    fn every_attribute_that_a_reader_needs_is_there() {
+    fn the_resource_names_the_service_the_instance_the_host_and_the_sdk() {
         let resource = resource(&service(&[("team", "wallet")]));
         for key in [
             "service.name",
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_given_instance_id_is_kept() {
+    fn a_configured_instance_id_is_kept() {
         let resource = resource(&service(&[("service.instance.id", "pod-7")]));
         assert_eq!(resource.get(&Key::new("service.instance.id")).unwrap().as_str(), "pod-7");
     }

@@ -1,20 +1,26 @@
-//! What can be set, in code and by environment. Code wins over the environment, the environment over the default.
+//! The configuration in code, and the settings in force. Code wins over the environment, the environment over the default.
 
 mod otlp;
+mod parse;
+mod resolver;
 mod service;
+mod setting;
 mod settings;
-mod source;
+mod table;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use otlp::Otlp;
 pub(crate) use service::Service;
-pub(crate) use settings::{Filter, Propagator, Queue, Sampler, Settings};
+pub(crate) use settings::{Filter, Queue, Settings};
+pub(crate) use table::{Propagator, Sampler};
 
 use crate::redact::Secret;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// What [`init_with`](crate::init_with) is asked for; everything left open comes from the environment, then from safe
-/// defaults.
+/// The configuration for [`init_with`](crate::init_with). A setting that is left open comes from the environment, then from
+/// its default.
 ///
 /// ```
 /// use ironcore_telemetry as telemetry;
@@ -30,9 +36,9 @@ use std::time::Duration;
 pub struct Config {
     service: Option<String>,
     version: Option<String>,
-    environment: Option<String>,
+    deployment_environment: Option<String>,
     attributes: Vec<(String, String)>,
-    /// A secret until it is checked: it may hold a password, which is then refused.
+    /// A secret until it is checked: it may hold a password, and is refused then.
     endpoint: Option<Secret<String>>,
     protocol: Option<Protocol>,
     headers: Vec<(String, Secret<String>)>,
@@ -46,7 +52,7 @@ pub struct Config {
 /// Where `/metrics` is served.
 #[derive(Debug, Clone, Copy, Default)]
 enum MetricsListener {
-    /// As the environment says.
+    /// Where the environment puts it.
     #[default]
     ByEnvironment,
     /// Nowhere.
@@ -54,17 +60,17 @@ enum MetricsListener {
     At(SocketAddr),
 }
 
-/// How OTLP travels to the collector.
+/// The transport of OTLP to the collector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Protocol {
-    /// gRPC, port 4317 by default (feature `otlp-grpc`).
+    /// gRPC (feature `otlp-grpc`); the default.
     Grpc,
-    /// HTTP with protobuf bodies, port 4318 by default (feature `otlp-http`).
+    /// HTTP with protobuf bodies (feature `otlp-http`).
     HttpProtobuf,
 }
 
-/// Which traces are recorded when this service is the first of the trace. A trace that another service began keeps
+/// Which traces are recorded when the trace starts in this service. A trace that was started by another service keeps
 /// that service's decision.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
@@ -83,7 +89,7 @@ impl Config {
         Self { service: Some(service.into()), ..Self::default() }
     }
 
-    /// The version of the service (`service.version`), mostly `env!("CARGO_PKG_VERSION")`.
+    /// The version of the service (`service.version`), usually `env!("CARGO_PKG_VERSION")`.
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.version = Some(version.into());
         self
@@ -91,7 +97,7 @@ impl Config {
 
     /// Where the service runs (`deployment.environment.name`): production, staging, …
     pub fn deployment_environment(mut self, environment: impl Into<String>) -> Self {
-        self.environment = Some(environment.into());
+        self.deployment_environment = Some(environment.into());
         self
     }
 
@@ -107,7 +113,7 @@ impl Config {
         self
     }
 
-    /// How to speak to the collector (`OTEL_EXPORTER_OTLP_PROTOCOL`).
+    /// The transport to the collector (`OTEL_EXPORTER_OTLP_PROTOCOL`).
     pub fn protocol(mut self, protocol: Protocol) -> Self {
         self.protocol = Some(protocol);
         self
@@ -119,33 +125,51 @@ impl Config {
         self
     }
 
-    /// How long one export may take (`OTEL_EXPORTER_OTLP_TIMEOUT`, milliseconds there; 10 s by default).
+    /// How long one export may take (`OTEL_EXPORTER_OTLP_TIMEOUT`, there in milliseconds).
     pub fn export_timeout(mut self, timeout: Duration) -> Self {
         self.export_timeout = Some(timeout);
         self
     }
 
-    /// Which traces are recorded (`OTEL_TRACES_SAMPLER`); the caller's decision is kept in any case.
+    /// Which traces are recorded (`OTEL_TRACES_SAMPLER`); the decision of a parent is kept in any case.
     pub fn sampling(mut self, sampling: Sampling) -> Self {
         self.sampling = Some(sampling);
         self
     }
 
-    /// Where `/metrics` is served (`OTEL_EXPORTER_PROMETHEUS_HOST` and `_PORT`; 127.0.0.1:9464 by default). `None`
-    /// opens no listener: mount `telemetry::scrape::router()` on a router of your own instead.
+    /// Where `/metrics` is served (`OTEL_EXPORTER_PROMETHEUS_HOST` and `OTEL_EXPORTER_PROMETHEUS_PORT`). `None` opens no
+    /// listener: the service then mounts [`scrape::router`](crate::scrape::router) on a router of its own, or answers with
+    /// [`scrape::render`](crate::scrape::render).
+    ///
+    /// ```
+    /// use ironcore_telemetry as telemetry;
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let guard = telemetry::init_with(telemetry::Config::new("wallets").metrics_listener(None))?;
+    /// // A router for internal clients, with the page under `GET /metrics`.
+    /// let internal: axum::Router = axum::Router::new().merge(telemetry::scrape::router());
+    /// // Or the page as text, for a server that is not axum.
+    /// let page = telemetry::scrape::render();
+    /// assert!(page.contains("telemetry_queued"));
+    /// # drop(internal);
+    /// guard.shutdown(Duration::from_secs(5))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn metrics_listener(mut self, address: impl Into<Option<SocketAddr>>) -> Self {
         self.metrics_listener = address.into().map_or(MetricsListener::Off, MetricsListener::At);
         self
     }
 
-    /// Which events are logged, in the syntax of `RUST_LOG`, which it overrides (`info` by default).
+    /// Which events are logged, in the syntax of `RUST_LOG`, which it overrides.
     pub fn log_filter(mut self, filter: impl Into<String>) -> Self {
         self.log_filter = Some(filter.into());
         self
     }
 
-    /// Which `tracing` spans become spans of the trace, in the syntax of `RUST_LOG` (`IRONCORE_TRACE_FILTER`; `info` by
-    /// default). Operations and requests are always spans: this speaks of the spans of other crates and your own.
+    /// Which `tracing` spans become spans of the trace, in the syntax of `RUST_LOG` (`IRONCORE_TRACE_FILTER`). It applies to
+    /// the `tracing` spans of your code and of libraries; operations and requests are always spans.
     pub fn trace_filter(mut self, filter: impl Into<String>) -> Self {
         self.trace_filter = Some(filter.into());
         self

@@ -1,7 +1,8 @@
-//! How each signal reaches the collector: the OTLP variables, common and per signal.
+//! How each signal reaches the collector.
 
-use super::source::{NOT_IN_CODE, Source, milliseconds, one_of, pairs};
-use super::{Config, Protocol};
+use super::resolver::{Given, Origin, Resolver};
+use super::table::{self, Signal};
+use super::{Config, Protocol, parse};
 use crate::error::InitError;
 use crate::redact::{MASK, Secret};
 use std::time::Duration;
@@ -16,133 +17,109 @@ pub(crate) struct Otlp {
     pub(crate) timeout: Duration,
 }
 
-/// The names of one signal's variables.
-pub(super) struct Signal {
-    endpoint: [&'static str; 2],
-    protocol: [&'static str; 2],
-    headers: [&'static str; 2],
-    timeout: [&'static str; 2],
-    compression: [&'static str; 2],
-    path: &'static str,
-}
-
-pub(super) const TRACES: Signal = Signal {
-    endpoint: ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"],
-    protocol: ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"],
-    headers: ["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"],
-    timeout: ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"],
-    compression: ["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"],
-    path: "/v1/traces",
-};
-
-pub(super) const METRICS: Signal = Signal {
-    endpoint: ["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"],
-    protocol: ["OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"],
-    headers: ["OTEL_EXPORTER_OTLP_METRICS_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"],
-    timeout: ["OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"],
-    compression: ["OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"],
-    path: "/v1/metrics",
-};
-
-const PROTOCOLS: &[(&str, Protocol)] = &[("grpc", Protocol::Grpc), ("http/protobuf", Protocol::HttpProtobuf)];
-
 impl Protocol {
-    /// Its name in `OTEL_EXPORTER_OTLP_PROTOCOL`.
-    pub(crate) const fn name(self) -> &'static str {
+    /// The cargo feature that compiles it in.
+    pub(crate) const fn feature(self) -> &'static str {
         match self {
-            Self::Grpc => "grpc",
-            Self::HttpProtobuf => "http/protobuf",
+            Self::Grpc => "otlp-grpc",
+            Self::HttpProtobuf => "otlp-http",
         }
     }
 
-    /// The cargo feature that it needs, when this build lacks it.
-    const fn missing_feature(self) -> Option<&'static str> {
+    const fn other(self) -> Self {
         match self {
-            Self::Grpc if !cfg!(feature = "otlp-grpc") => Some("otlp-grpc"),
-            Self::HttpProtobuf if !cfg!(feature = "otlp-http") => Some("otlp-http"),
-            Self::Grpc | Self::HttpProtobuf => None,
+            Self::Grpc => Self::HttpProtobuf,
+            Self::HttpProtobuf => Self::Grpc,
         }
     }
 }
 
-pub(super) fn otlp(config: &Config, source: &mut Source<'_>, signal: &Signal) -> Result<Otlp, InitError> {
-    let default = if cfg!(feature = "otlp-grpc") { Protocol::Grpc } else { Protocol::HttpProtobuf };
-    let code = config.protocol.map(|protocol| ("Config::protocol", protocol.name().to_owned()));
-    let protocol = source.pick("protocol", code, &signal.protocol, default.name(), |value| one_of(PROTOCOLS, value))?;
-    if let Some(feature) = protocol.missing_feature() {
-        let [_, name] = signal.protocol;
-        return Err(InitError::MissingFeature { name, value: protocol.name().to_owned(), feature });
+impl Signal {
+    /// The path that is appended to the common endpoint when the protocol is HTTP.
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Traces => "/v1/traces",
+            Self::Metrics => "/v1/metrics",
+        }
     }
-    let (default, path) = match protocol {
-        Protocol::Grpc => ("http://localhost:4317", ""),
-        Protocol::HttpProtobuf => ("http://localhost:4318", signal.path),
-    };
-    let code = config.endpoint.clone().map(|endpoint| ("Config::endpoint", endpoint.expose().clone()));
-    source.pick("compression", NOT_IN_CODE, &signal.compression, "none", |value| one_of(&[("none", ())], value))?;
-    let [own_endpoint, _] = signal.endpoint;
-    // A signal's own endpoint is taken as it stands; the common one is the base of the signals' paths.
-    let verbatim = code.is_none() && source.variable(&[own_endpoint]).is_some();
-    let mut endpoint = source.pick("endpoint", code, &signal.endpoint, default, endpoint)?;
-    if !verbatim {
-        endpoint.push_str(path);
+
+    /// How to do without OTLP.
+    const fn off(self) -> &'static str {
+        match self {
+            Self::Traces => "OTEL_TRACES_EXPORTER=none",
+            Self::Metrics => "OTEL_METRICS_EXPORTER=prometheus or none",
+        }
     }
-    let timeout = config.export_timeout.map(|time| ("Config::export_timeout", time.as_millis().to_string()));
+}
+
+pub(super) fn otlp(config: &Config, resolver: &mut Resolver<'_>, signal: Signal) -> Result<Otlp, InitError> {
+    let protocol = protocol(config, resolver, signal)?;
+    resolver.read(&table::compression(signal))?;
     Ok(Otlp {
-        endpoint,
+        endpoint: endpoint(config, resolver, signal, protocol)?,
         protocol,
-        headers: headers(config, source, signal)?,
-        timeout: source.pick("export_timeout_ms", timeout, &signal.timeout, "10000", |value| milliseconds(value, 1))?,
+        headers: headers(config, resolver, signal)?,
+        timeout: timeout(config, resolver, signal)?,
     })
 }
 
-fn endpoint(value: &str) -> Result<String, String> {
-    let rest = value.strip_prefix("http://").ok_or(
-        "use http://host:port; TLS (https://) is not supported yet: send to a collector on this host and let it \
-         speak TLS onwards",
-    )?;
-    let (authority, _) = rest.split_once('/').unwrap_or((rest, ""));
-    let usable = !authority.is_empty() && !rest.contains(|c: char| c.is_whitespace() || c == '?' || c == '#');
-    if authority.contains('@') {
-        return Err("give no user name or password in it; use OTEL_EXPORTER_OTLP_HEADERS for credentials".to_owned());
+fn protocol(config: &Config, resolver: &mut Resolver<'_>, signal: Signal) -> Result<Protocol, InitError> {
+    let in_code = |value| Given::Value { method: "Config::protocol", value, check: Ok(()) };
+    let (protocol, origin) = resolver.read_with_origin(&table::protocol(signal), config.protocol.map(in_code))?;
+    resolver.require(protocol.feature(), protocol.name(), origin, || {
+        let other = protocol.other();
+        let choice = match origin {
+            Origin::Code(method) => format!("{method}(Protocol::{other:?})"),
+            Origin::Variable(variable) | Origin::Default(variable) => format!("{variable}={}", other.name()),
+        };
+        format!("choose {choice} with the feature `{}`, or set {}", other.feature(), signal.off())
+    })?;
+    Ok(protocol)
+}
+
+/// A signal's own endpoint is used as it stands; any other one is the base of the signals' paths.
+fn endpoint(
+    config: &Config,
+    resolver: &mut Resolver<'_>,
+    signal: Signal,
+    protocol: Protocol,
+) -> Result<String, InitError> {
+    let setting = table::endpoint(signal, protocol);
+    let in_code = config.endpoint.as_ref().map(Secret::expose);
+    let in_code = in_code.map(|endpoint| Given::Text(Origin::Code("Config::endpoint"), endpoint));
+    let (mut endpoint, origin) = resolver.read_with_origin(&setting, in_code)?;
+    let is_own = matches!(origin, Origin::Variable(name) if setting.variables.first() == Some(&name));
+    if protocol == Protocol::HttpProtobuf && !is_own {
+        endpoint.push_str(signal.path());
     }
-    let port_fits =
-        authority.rsplit_once(':').is_none_or(|(_, port)| port.ends_with(']') || port.parse::<u16>().is_ok());
-    let usable = usable && port_fits;
-    usable
-        .then(|| value.trim_end_matches('/').to_owned())
-        .ok_or_else(|| "use http://host:port, as in http://127.0.0.1:4317".to_owned())
+    Ok(endpoint)
 }
 
 fn headers(
     config: &Config,
-    source: &mut Source<'_>,
-    signal: &Signal,
+    resolver: &mut Resolver<'_>,
+    signal: Signal,
 ) -> Result<Vec<(String, Secret<String>)>, InitError> {
-    let variable = source.variable(&signal.headers);
-    let (name, origin, headers) = match (config.headers.as_slice(), variable) {
-        ([], None) => return Ok(Vec::new()),
-        ([], Some((name, list))) => {
-            // The list may hold a credential: it is never shown.
-            let headers = pairs(&list).ok_or_else(|| InitError::invalid(name, MASK, HEADERS_ALLOWED))?;
-            let headers = headers.into_iter().map(|(key, value)| (key, Secret::new(value)));
-            (name, name, headers.collect())
+    let setting = table::headers(signal);
+    let in_code = config.headers.as_slice();
+    match (in_code, resolver.variable(&setting)) {
+        ([], None) => Ok(Vec::new()),
+        ([], Some(_)) => resolver.read(&setting),
+        (_, None) => {
+            let (value, check) = (in_code.to_vec(), parse::check_headers(in_code));
+            resolver.read_with(&setting, Some(Given::Value { method: "Config::header", value, check }))
         }
-        (headers, None) => ("Config::header", "code", headers.to_vec()),
         // The exporter reads the variable by itself and would send both.
         (_, Some((name, _))) => {
-            let allowed = "use either the variable or Config::header, not both";
-            return Err(InitError::invalid(name, MASK, allowed));
+            Err(InitError::invalid(name, MASK, "use either the variable or Config::header, not both"))
         }
-    };
-    let valid_name =
-        |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-    let valid_value = |value: &str| value.bytes().all(|byte| (0x20..0x7f).contains(&byte));
-    if !headers.iter().all(|(key, value)| valid_name(key) && valid_value(value.expose())) {
-        return Err(InitError::invalid(name, MASK, HEADERS_ALLOWED));
     }
-    source.note_secret("headers", origin);
-    Ok(headers)
 }
 
-const HEADERS_ALLOWED: &str =
-    "use name=value pairs with commas between them; names of letters, digits, - and _, values of printable ASCII";
+fn timeout(config: &Config, resolver: &mut Resolver<'_>, signal: Signal) -> Result<Duration, InitError> {
+    let in_code = config.export_timeout.map(|value| {
+        let check = parse::check_milliseconds(value, &table::TIMES);
+        Given::Value { method: "Config::export_timeout", value, check }
+    });
+    resolver.read_with(&table::export_timeout(signal), in_code)
+}

@@ -67,13 +67,14 @@ impl MetricsSender {
     }
 }
 
+/// The settings refuse such a protocol before, with both ways out.
 fn unavailable(protocol: Protocol) -> InitError {
-    let feature = if protocol == Protocol::Grpc { "otlp-grpc" } else { "otlp-http" };
-    InitError::MissingFeature { name: "OTEL_EXPORTER_OTLP_PROTOCOL", value: protocol.name().to_owned(), feature }
+    let allowed = format!("enable the cargo feature `{}`", protocol.feature());
+    InitError::invalid("OTEL_EXPORTER_OTLP_PROTOCOL", protocol.name(), allowed)
 }
 
-fn failed(otlp: &Otlp, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> InitError {
-    InitError::Exporter { endpoint: otlp.endpoint.clone(), cause: cause.into() }
+fn failed(otlp: &Otlp, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> InitError {
+    InitError::Exporter { endpoint: otlp.endpoint.clone(), source: source.into() }
 }
 
 /// The exporter's own retries are off: they would sleep on the telemetry thread and give up within a second.
@@ -113,7 +114,7 @@ mod grpc {
             .with_timeout(otlp.timeout)
             .with_retry_policy(try_once())
             .build()
-            .map_err(|cause| failed(otlp, cause))
+            .map_err(|source| failed(otlp, source))
     }
 
     pub(crate) struct Metrics {
@@ -138,7 +139,7 @@ mod grpc {
     /// leaves the connect unbounded.
     fn channel(otlp: &Otlp) -> Result<Channel, InitError> {
         let connect = otlp.timeout.min(Duration::from_secs(5));
-        let endpoint = Endpoint::from_shared(otlp.endpoint.clone()).map_err(|cause| failed(otlp, cause))?;
+        let endpoint = Endpoint::from_shared(otlp.endpoint.clone()).map_err(|source| failed(otlp, source))?;
         Ok(endpoint.connect_timeout(connect).timeout(otlp.timeout).connect_lazy())
     }
 
@@ -146,7 +147,7 @@ mod grpc {
         let mut metadata = MetadataMap::new();
         for (name, value) in &otlp.headers {
             let name =
-                MetadataKey::from_bytes(name.to_ascii_lowercase().as_bytes()).map_err(|cause| failed(otlp, cause))?;
+                MetadataKey::from_bytes(name.to_ascii_lowercase().as_bytes()).map_err(|source| failed(otlp, source))?;
             let mut value: tonic::metadata::AsciiMetadataValue =
                 value.expose().parse().map_err(|_| failed(otlp, "a header's value is not printable ASCII"))?;
             value.set_sensitive(true);
@@ -179,7 +180,7 @@ mod http {
             .with_timeout(otlp.timeout)
             .with_retry_policy(try_once())
             .build()
-            .map_err(|cause| failed(otlp, cause))
+            .map_err(|source| failed(otlp, source))
     }
 
     pub(crate) struct Metrics {
@@ -192,8 +193,8 @@ mod http {
         pub(super) fn new(otlp: &Otlp) -> Result<Self, InitError> {
             let mut headers = HeaderMap::new();
             for (name, value) in &otlp.headers {
-                let name = HeaderName::from_bytes(name.as_bytes()).map_err(|cause| failed(otlp, cause))?;
-                let mut value = HeaderValue::from_str(value.expose()).map_err(|cause| failed(otlp, cause))?;
+                let name = HeaderName::from_bytes(name.as_bytes()).map_err(|source| failed(otlp, source))?;
+                let mut value = HeaderValue::from_str(value.expose()).map_err(|source| failed(otlp, source))?;
                 value.set_sensitive(true);
                 headers.insert(name, value);
             }

@@ -4,10 +4,10 @@ use super::json::Object;
 use crate::config::Filter;
 use crate::current;
 use crate::error::InitError;
-use crate::export;
 use crate::names::{self, RESERVED_LOG_KEYS};
 use crate::redact::{VALUE_LIMIT, cut};
 use crate::series::{self, Counter};
+use crate::worker;
 use opentelemetry::trace::TraceContextExt;
 use opentelemetry::{Context, KeyValue, SpanId, TraceId};
 use std::cell::Cell;
@@ -104,7 +104,7 @@ const FALSE_ALARMS: [&str; 2] = ["Export.Failed.Exhausted", "Export.Failed.NonRe
 fn is_about_transport(metadata: &Metadata<'_>) -> bool {
     !metadata.target().starts_with(OWN_TARGET)
         && (*metadata.level() > Level::WARN || FALSE_ALARMS.contains(&metadata.name()))
-        && export::is_own_thread()
+        && worker::is_own_thread()
 }
 
 struct Ids {

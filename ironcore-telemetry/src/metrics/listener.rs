@@ -35,7 +35,7 @@ pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, InitError> {
         listener.set_nonblocking(true)?;
         Ok(listener)
     };
-    open().map_err(|cause| InitError::MetricsListener { address: address.to_string(), cause })
+    open().map_err(|source| InitError::MetricsListener { address: address.to_string(), source })
 }
 
 /// Serves the page, for ever.

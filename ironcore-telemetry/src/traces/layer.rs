@@ -2,8 +2,8 @@
 
 use crate::config::Filter;
 use crate::error::InitError;
-use crate::export;
 use crate::names;
+use crate::worker;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::Subscriber;
@@ -30,7 +30,7 @@ where
         .with_tracked_inactivity(false);
     // Asked for each span, not once for each place in the code: the transports' spans are told by their thread.
     // An event is refused for good, so that one that no log line is made of costs nothing.
-    let wanted = filter::dynamic_filter_fn(|metadata, _| metadata.is_span() && !export::is_own_thread())
+    let wanted = filter::dynamic_filter_fn(|metadata, _| metadata.is_span() && !worker::is_own_thread())
         .with_callsite_filter(|metadata| if metadata.is_span() { Interest::sometimes() } else { Interest::never() });
     Ok(layer.with_filter(wanted.and(directives)))
 }

@@ -1,4 +1,4 @@
-//! The one background thread: a runtime of its own, so that telemetry works without, inside and beside any runtime of
+//! The telemetry thread: it has a runtime of its own, so that telemetry works without, inside and beside any runtime of
 //! the application, and never waits for one.
 
 use opentelemetry::Context;
@@ -14,23 +14,23 @@ use tokio::sync::oneshot;
 const START_LIMIT: Duration = Duration::from_secs(5);
 
 thread_local! {
-    static OWN: Cell<bool> = const { Cell::new(false) };
+    static IS_OWN: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Whether the calling thread is one of telemetry's own. What the transports log or trace there must not become
-/// telemetry. The SDK's suppression alone does not do it: a `tracing` span that is entered there brings a context
+/// telemetry. The SDK's suppression alone is not enough: a `tracing` span that is entered there brings a context
 /// without it.
 pub(crate) fn is_own_thread() -> bool {
-    OWN.try_with(Cell::get).unwrap_or(false)
+    IS_OWN.try_with(Cell::get).unwrap_or(false)
 }
 
-/// Marks the calling thread for as long as it lives.
-fn own_thread() {
-    OWN.set(true);
+/// Marks the calling thread as telemetry's own for as long as it lives.
+fn mark_own_thread() {
+    IS_OWN.set(true);
     std::mem::forget(Context::enter_telemetry_suppressed_scope());
 }
 
-/// The telemetry thread. Work is sent to it; dropping it stops it without waiting.
+/// The handle of the telemetry thread. Dropping it stops the thread without waiting.
 pub(crate) struct Worker {
     handle: Handle,
     stop: Option<oneshot::Sender<()>>,
@@ -51,8 +51,8 @@ impl Worker {
         Ok(Self { handle, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Runs a future on the thread and waits for its result, at most as long as `limit`; `None` when it took longer or
-    /// panicked. The future is dropped then.
+    /// Runs a future on the thread and waits for its result for at most `limit`; `None` when it took longer or panicked.
+    /// The future is dropped then.
     pub(crate) fn run<T: Send + 'static>(
         &self,
         limit: Duration,
@@ -61,14 +61,14 @@ impl Worker {
         let (done, result) = mpsc::sync_channel(1);
         self.handle.spawn(async move {
             if let Ok(value) = tokio::time::timeout(limit, future).await {
-                // Nobody waits any more when the time was up just now.
+                // The caller has stopped waiting if the time was up just now.
                 let _ = done.send(value);
             }
         });
         result.recv_timeout(limit).ok()
     }
 
-    /// Keeps a task going on the thread: one that panics is started again.
+    /// Keeps a task running on the thread: one that panics is started again.
     pub(crate) fn keep_running<F>(&self, task: impl Fn() -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -80,7 +80,7 @@ impl Worker {
         });
     }
 
-    /// Stops the thread and waits for its end, at most as long as `limit`.
+    /// Stops the thread and waits for its end for at most `limit`.
     pub(crate) fn stop(mut self, limit: Duration) {
         self.signal();
         let Some(thread) = self.thread.take() else {
@@ -91,14 +91,14 @@ impl Worker {
             std::thread::sleep(Duration::from_millis(1));
         }
         if thread.is_finished() {
-            // It ended; whether by a panic no longer matters.
+            // Whether it panicked no longer matters.
             let _ = thread.join();
         }
     }
 
     fn signal(&mut self) {
         if let Some(stop) = self.stop.take() {
-            // The thread is gone already when nobody receives.
+            // Without a receiver the thread has already ended.
             let _ = stop.send(());
         }
     }
@@ -111,12 +111,12 @@ impl Drop for Worker {
 }
 
 fn run(ready: &mpsc::SyncSender<io::Result<Handle>>, stopped: oneshot::Receiver<()>) {
-    own_thread();
+    mark_own_thread();
     let runtime = Builder::new_current_thread()
         .enable_all()
-        // Look-ups of names and scrapes.
+        // For DNS look-ups and scrapes.
         .max_blocking_threads(4)
-        .on_thread_start(own_thread)
+        .on_thread_start(mark_own_thread)
         .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -126,7 +126,7 @@ fn run(ready: &mpsc::SyncSender<io::Result<Handle>>, stopped: oneshot::Receiver<
         }
     };
     if ready.send(Ok(runtime.handle().clone())).is_ok() {
-        // Ends when asked to, and when the `Worker` is gone.
+        // Ends on the signal, and when the `Worker` is dropped.
         let _ = runtime.block_on(stopped);
     }
     runtime.shutdown_background();

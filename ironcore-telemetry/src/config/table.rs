@@ -1,0 +1,367 @@
+//! The table of settings: the one place of every variable, default and bound. A test compares README's table with it.
+
+use super::parse;
+use super::setting::{Setting, Show};
+use super::{Protocol, Sampling};
+use crate::redact::Secret;
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// An hour in milliseconds; nothing in telemetry takes longer.
+const HOUR: u64 = 3_600_000;
+/// Bounds of times, in milliseconds.
+pub(super) const TIMES: RangeInclusive<u64> = 1..=HOUR;
+/// Bounds of the interval between pushes, in milliseconds.
+const INTERVALS: RangeInclusive<u64> = 100..=HOUR;
+/// Bounds of queues and batches, in spans.
+const SIZES: RangeInclusive<usize> = 1..=1 << 20;
+
+pub(super) const DISABLED: Setting<bool> = Setting {
+    key: "disabled",
+    variables: &["OTEL_SDK_DISABLED"],
+    default: || false,
+    parse: parse::boolean,
+    show: Show::Plain(ToString::to_string),
+};
+
+pub(super) const SERVICE_NAME: Setting<String> = Setting {
+    key: "service.name",
+    variables: &["OTEL_SERVICE_NAME"],
+    default: || format!("unknown_service:{}", program()),
+    parse: |text| match text {
+        "" => Err("give a name that is not empty".to_owned()),
+        name => Ok(name.to_owned()),
+    },
+    show: Show::Plain(String::clone),
+};
+
+/// The attributes of the resource. The name, the version and the environment of the service have settings of their own.
+pub(super) const RESOURCE_ATTRIBUTES: Setting<Vec<(String, String)>> = Setting {
+    key: "resource_attributes",
+    variables: &["OTEL_RESOURCE_ATTRIBUTES"],
+    default: Vec::new,
+    parse: parse::attributes,
+    show: Show::Unreported,
+};
+
+pub(super) const SERVICE_VERSION: Setting<String> = unreported_attribute("service.version");
+pub(super) const DEPLOYMENT_ENVIRONMENT: Setting<String> = unreported_attribute("deployment.environment.name");
+
+const fn unreported_attribute(key: &'static str) -> Setting<String> {
+    Setting {
+        key,
+        variables: &[],
+        default: || "unknown".to_owned(),
+        parse: |text| Ok(text.to_owned()),
+        show: Show::Unreported,
+    }
+}
+
+/// Where the data of a signal goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exporter {
+    Otlp,
+    Prometheus,
+    Console,
+}
+
+const TRACES_EXPORTERS: &[(&str, Exporter)] = &[("otlp", Exporter::Otlp)];
+const METRICS_EXPORTERS: &[(&str, Exporter)] = &[("prometheus", Exporter::Prometheus), ("otlp", Exporter::Otlp)];
+const LOGS_EXPORTERS: &[(&str, Exporter)] = &[("console", Exporter::Console)];
+
+pub(super) const TRACES_EXPORTER: Setting<Vec<Exporter>> = Setting {
+    key: "traces",
+    variables: &["OTEL_TRACES_EXPORTER"],
+    default: || vec![Exporter::Otlp],
+    parse: |text| parse::some_of(TRACES_EXPORTERS, text),
+    show: Show::Plain(|exporters| parse::names_of(TRACES_EXPORTERS, exporters)),
+};
+
+pub(super) const METRICS_EXPORTER: Setting<Vec<Exporter>> = Setting {
+    key: "metrics",
+    variables: &["OTEL_METRICS_EXPORTER"],
+    default: || vec![Exporter::Prometheus],
+    parse: |text| parse::some_of(METRICS_EXPORTERS, text),
+    show: Show::Plain(|exporters| parse::names_of(METRICS_EXPORTERS, exporters)),
+};
+
+pub(super) const LOGS_EXPORTER: Setting<Vec<Exporter>> = Setting {
+    key: "logs",
+    variables: &["OTEL_LOGS_EXPORTER"],
+    default: || vec![Exporter::Console],
+    parse: |text| parse::some_of(LOGS_EXPORTERS, text),
+    show: Show::Plain(|exporters| parse::names_of(LOGS_EXPORTERS, exporters)),
+};
+
+/// A signal that has OTLP variables of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Signal {
+    Traces,
+    Metrics,
+}
+
+impl Signal {
+    const fn either(
+        self,
+        traces: &'static [&'static str; 2],
+        metrics: &'static [&'static str; 2],
+    ) -> &'static [&'static str] {
+        match self {
+            Self::Traces => traces,
+            Self::Metrics => metrics,
+        }
+    }
+}
+
+const PROTOCOLS: &[(&str, Protocol)] = &[("grpc", Protocol::Grpc), ("http/protobuf", Protocol::HttpProtobuf)];
+
+impl Protocol {
+    /// Its name in `OTEL_EXPORTER_OTLP_PROTOCOL`.
+    pub(crate) fn name(self) -> &'static str {
+        parse::name_of(PROTOCOLS, &self)
+    }
+}
+
+pub(super) const fn protocol(signal: Signal) -> Setting<Protocol> {
+    Setting {
+        key: "protocol",
+        variables: signal.either(
+            &["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"],
+            &["OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"],
+        ),
+        default: || Protocol::Grpc,
+        parse: |text| parse::one_of(PROTOCOLS, text),
+        show: Show::Plain(|protocol| protocol.name().to_owned()),
+    }
+}
+
+pub(super) const fn compression(signal: Signal) -> Setting<()> {
+    Setting {
+        key: "compression",
+        variables: signal.either(
+            &["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"],
+            &["OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"],
+        ),
+        default: || (),
+        parse: |text| parse::one_of(&[("none", ())], text),
+        show: Show::Plain(|()| "none".to_owned()),
+    }
+}
+
+pub(super) const fn endpoint(signal: Signal, protocol: Protocol) -> Setting<String> {
+    Setting {
+        key: "endpoint",
+        variables: signal.either(
+            &["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"],
+            &["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"],
+        ),
+        default: match protocol {
+            Protocol::Grpc => || "http://localhost:4317".to_owned(),
+            Protocol::HttpProtobuf => || "http://localhost:4318".to_owned(),
+        },
+        parse: parse::endpoint,
+        show: Show::Plain(String::clone),
+    }
+}
+
+pub(super) const fn headers(signal: Signal) -> Setting<Vec<(String, Secret<String>)>> {
+    Setting {
+        key: "headers",
+        variables: signal.either(
+            &["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"],
+            &["OTEL_EXPORTER_OTLP_METRICS_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"],
+        ),
+        default: Vec::new,
+        parse: parse::headers,
+        show: Show::Secret,
+    }
+}
+
+pub(super) const fn export_timeout(signal: Signal) -> Setting<Duration> {
+    Setting {
+        key: "export_timeout_ms",
+        variables: signal.either(
+            &["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"],
+            &["OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"],
+        ),
+        default: || Duration::from_secs(10),
+        parse: |text| parse::milliseconds(text, &TIMES),
+        show: MILLISECONDS,
+    }
+}
+
+const MILLISECONDS: Show<Duration> = Show::Plain(|time| time.as_millis().to_string());
+
+pub(super) const METRIC_INTERVAL: Setting<Duration> = Setting {
+    key: "metric_interval_ms",
+    variables: &["OTEL_METRIC_EXPORT_INTERVAL"],
+    default: || Duration::from_secs(60),
+    parse: |text| parse::milliseconds(text, &INTERVALS),
+    show: MILLISECONDS,
+};
+
+const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+pub(super) const METRICS_HOST: Setting<IpAddr> = Setting {
+    key: "metrics_host",
+    variables: &["OTEL_EXPORTER_PROMETHEUS_HOST"],
+    default: || LOCALHOST,
+    parse: |text| match text {
+        "localhost" => Ok(LOCALHOST),
+        address => address.parse().map_err(|_| "use localhost or an IP address, as in 127.0.0.1".to_owned()),
+    },
+    show: Show::Plain(|address| if *address == LOCALHOST { "localhost".to_owned() } else { address.to_string() }),
+};
+
+pub(super) const METRICS_PORT: Setting<u16> = Setting {
+    key: "metrics_port",
+    variables: &["OTEL_EXPORTER_PROMETHEUS_PORT"],
+    default: || 9464,
+    parse: |text| text.parse().map_err(|_| "use a port from 0 to 65535 (0 takes a free one)".to_owned()),
+    show: Show::Plain(u16::to_string),
+};
+
+/// The decision for traces that start here, and whether a parent's decision comes first.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Sampler {
+    pub(crate) root: Sampling,
+    pub(crate) follows_parent: bool,
+}
+
+/// The ratio of `OTEL_TRACES_SAMPLER_ARG` replaces this one.
+const BY_RATIO: Sampling = Sampling::Ratio(1.0);
+const SAMPLERS: &[(&str, Sampler)] = &[
+    ("always_on", Sampler { root: Sampling::Always, follows_parent: false }),
+    ("always_off", Sampler { root: Sampling::Never, follows_parent: false }),
+    ("traceidratio", Sampler { root: BY_RATIO, follows_parent: false }),
+    ("parentbased_always_on", Sampler { root: Sampling::Always, follows_parent: true }),
+    ("parentbased_always_off", Sampler { root: Sampling::Never, follows_parent: true }),
+    ("parentbased_traceidratio", Sampler { root: BY_RATIO, follows_parent: true }),
+];
+
+pub(super) const SAMPLER: Setting<Sampler> = Setting {
+    key: "sampler",
+    variables: &["OTEL_TRACES_SAMPLER"],
+    default: || Sampler { root: Sampling::Always, follows_parent: true },
+    parse: |text| parse::one_of(SAMPLERS, text),
+    show: Show::Plain(|sampler| parse::name_of(SAMPLERS, sampler).to_owned()),
+};
+
+pub(super) const SAMPLER_RATIO: Setting<f64> = Setting {
+    key: "sampler_ratio",
+    variables: &["OTEL_TRACES_SAMPLER_ARG"],
+    default: || 1.0,
+    parse: parse::ratio,
+    show: Show::Plain(|ratio| format!("{ratio:?}")),
+};
+
+pub(super) const QUEUE_SIZE: Setting<usize> = Setting {
+    key: "queue_size",
+    variables: &["OTEL_BSP_MAX_QUEUE_SIZE"],
+    default: || 16_384,
+    parse: |text| parse::whole(text, &SIZES),
+    show: Show::Plain(usize::to_string),
+};
+
+pub(super) const BATCH_SIZE: Setting<usize> = Setting {
+    key: "batch_size",
+    variables: &["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"],
+    default: || 512,
+    parse: |text| parse::whole(text, &SIZES),
+    show: Show::Plain(usize::to_string),
+};
+
+pub(super) const QUEUE_DELAY: Setting<Duration> = Setting {
+    key: "queue_delay_ms",
+    variables: &["OTEL_BSP_SCHEDULE_DELAY"],
+    default: || Duration::from_secs(1),
+    parse: |text| parse::milliseconds(text, &TIMES),
+    show: MILLISECONDS,
+};
+
+/// The header format of a context that crosses a process boundary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Propagator {
+    TraceContext,
+    Baggage,
+    B3,
+    B3Multi,
+    Jaeger,
+}
+
+const ALL_PROPAGATORS: &[(&str, Propagator)] = &[
+    ("tracecontext", Propagator::TraceContext),
+    ("baggage", Propagator::Baggage),
+    ("b3", Propagator::B3),
+    ("b3multi", Propagator::B3Multi),
+    ("jaeger", Propagator::Jaeger),
+];
+
+pub(super) const PROPAGATORS: Setting<Vec<Propagator>> = Setting {
+    key: "propagators",
+    variables: &["OTEL_PROPAGATORS"],
+    default: || vec![Propagator::TraceContext],
+    parse: |text| parse::some_of(ALL_PROPAGATORS, text),
+    show: Show::Plain(|propagators| parse::names_of(ALL_PROPAGATORS, propagators)),
+};
+
+/// Which events are logged; the layer parses the directives. By default without the SDK's messages about itself.
+pub(super) const LOG_FILTER: Setting<String> = Setting {
+    key: "log_filter",
+    variables: &["RUST_LOG"],
+    default: || "info,opentelemetry=warn".to_owned(),
+    parse: |text| Ok(text.to_owned()),
+    show: Show::Plain(String::clone),
+};
+
+/// Which `tracing` spans become spans of the trace; the layer parses the directives.
+pub(super) const TRACE_FILTER: Setting<String> = Setting {
+    key: "trace_filter",
+    variables: &["IRONCORE_TRACE_FILTER"],
+    default: || "info".to_owned(),
+    parse: |text| Ok(text.to_owned()),
+    show: Show::Plain(String::clone),
+};
+
+/// The file name of the running program.
+pub(super) fn program() -> String {
+    let path = std::env::current_exe().ok();
+    path.as_deref().and_then(|path| path.file_name()).unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Every variable with its default as text, `none` for an empty one that is never shown.
+#[cfg(test)]
+pub(super) fn defaults() -> std::collections::BTreeMap<&'static str, String> {
+    fn add<T>(setting: &Setting<T>) -> impl Iterator<Item = (&'static str, String)> + use<T> {
+        let default = match setting.show {
+            Show::Plain(show) => show(&(setting.default)()),
+            Show::Secret | Show::Unreported => "none".to_owned(),
+        };
+        setting.variables.iter().map(move |variable| (*variable, default.clone()))
+    }
+    let per_signal = [Signal::Traces, Signal::Metrics].into_iter().flat_map(|signal| {
+        add(&protocol(signal))
+            .chain(add(&compression(signal)))
+            .chain(add(&endpoint(signal, Protocol::Grpc)))
+            .chain(add(&headers(signal)))
+            .chain(add(&export_timeout(signal)))
+    });
+    let exporters = [TRACES_EXPORTER, METRICS_EXPORTER, LOGS_EXPORTER];
+    let sizes = [QUEUE_SIZE, BATCH_SIZE];
+    let times = [METRIC_INTERVAL, QUEUE_DELAY];
+    let texts = [SERVICE_NAME, LOG_FILTER, TRACE_FILTER];
+    per_signal
+        .chain(exporters.iter().flat_map(add))
+        .chain(sizes.iter().flat_map(add))
+        .chain(times.iter().flat_map(add))
+        .chain(texts.iter().flat_map(add))
+        .chain(add(&DISABLED))
+        .chain(add(&RESOURCE_ATTRIBUTES))
+        .chain(add(&METRICS_HOST))
+        .chain(add(&METRICS_PORT))
+        .chain(add(&SAMPLER))
+        .chain(add(&SAMPLER_RATIO))
+        .chain(add(&PROPAGATORS))
+        .collect()
+}

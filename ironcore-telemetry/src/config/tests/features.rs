@@ -1,0 +1,113 @@
+//! No cargo feature changes a default: a value whose feature is not compiled in is an error that names both ways out.
+
+use super::{ALL_FEATURES, resolve_for};
+use crate::config::{Config, Propagator, Protocol};
+use crate::error::InitError;
+
+/// The error of a build without `missing`, with the parts that it must name.
+fn refused_without(missing: &[&'static str], config: &Config, env: &[(&str, &str)], parts: &[&str]) {
+    let features: Vec<_> = ALL_FEATURES.iter().copied().filter(|feature| !missing.contains(feature)).collect();
+    let error = resolve_for(&features, config, env).unwrap_err();
+    assert!(matches!(error, InitError::MissingFeature { .. }), "{error}");
+    let error = error.to_string();
+    for part in parts {
+        assert!(error.contains(part), "{error} should name {part}");
+    }
+}
+
+#[test]
+fn the_default_protocol_is_grpc_whatever_is_compiled_in() {
+    let parts = [
+        r#"OTEL_EXPORTER_OTLP_PROTOCOL="grpc" (the default)"#,
+        "`otlp-grpc`",
+        "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf with the feature `otlp-http`",
+        "OTEL_TRACES_EXPORTER=none",
+    ];
+    refused_without(&["otlp-grpc"], &Config::default(), &[], &parts);
+    refused_without(&["otlp-grpc", "otlp-http"], &Config::default(), &[], &parts);
+}
+
+#[test]
+fn a_protocol_without_its_feature_names_the_other_one() {
+    let variable = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL";
+    let parts = [
+        r#"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL="http/protobuf" needs"#,
+        "`otlp-http`",
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=grpc with the feature `otlp-grpc`",
+    ];
+    refused_without(&["otlp-http"], &Config::default(), &[(variable, "http/protobuf")], &parts);
+    let config = Config::default().protocol(Protocol::HttpProtobuf);
+    let parts = [
+        r#"Config::protocol="http/protobuf" needs"#,
+        "`otlp-http`",
+        "Config::protocol(Protocol::Grpc) with the feature `otlp-grpc`",
+    ];
+    refused_without(&["otlp-http"], &config, &[], &parts);
+}
+
+#[test]
+fn metrics_over_otlp_need_the_feature_of_their_protocol() {
+    let env = [("OTEL_TRACES_EXPORTER", "none"), ("OTEL_METRICS_EXPORTER", "otlp")];
+    let parts = ["`otlp-grpc`", "`otlp-http`", "OTEL_METRICS_EXPORTER=prometheus or none"];
+    refused_without(&["otlp-grpc", "otlp-http"], &Config::default(), &env, &parts);
+}
+
+#[test]
+fn the_metrics_page_is_the_default_without_its_feature_too() {
+    let parts = [
+        r#"OTEL_METRICS_EXPORTER="prometheus" (the default)"#,
+        "`prometheus`",
+        "OTEL_METRICS_EXPORTER=otlp",
+        "OTEL_METRICS_EXPORTER=none",
+    ];
+    refused_without(&["prometheus"], &Config::default(), &[], &parts);
+    let env = [("OTEL_METRICS_EXPORTER", "otlp,prometheus")];
+    refused_without(&["prometheus"], &Config::default(), &env, &[r#"OTEL_METRICS_EXPORTER="prometheus" needs"#]);
+}
+
+#[test]
+fn log_lines_are_the_default_without_their_feature_too() {
+    let parts = [r#"OTEL_LOGS_EXPORTER="console" (the default)"#, "`json-logs`", "OTEL_LOGS_EXPORTER=none"];
+    refused_without(&["json-logs"], &Config::default(), &[], &parts);
+}
+
+#[test]
+fn without_any_feature_the_ways_out_lead_to_working_settings() {
+    let env = [
+        ("OTEL_TRACES_EXPORTER", "none"),
+        ("OTEL_METRICS_EXPORTER", "none"),
+        ("OTEL_LOGS_EXPORTER", "none"),
+        ("OTEL_PROPAGATORS", "tracecontext,baggage,b3,b3multi,jaeger"),
+    ];
+    let settings = resolve_for(&[], &Config::default(), &env).unwrap();
+    assert!(settings.traces.is_none() && settings.metrics_push.is_none() && !settings.prometheus && !settings.logs);
+    // Every propagator is compiled in.
+    assert_eq!(settings.propagators.len(), 5);
+    assert!(settings.propagators.contains(&Propagator::Jaeger));
+}
+
+#[test]
+fn each_default_works_with_the_default_features() {
+    assert!(resolve_for(&["otlp-grpc", "prometheus", "json-logs"], &Config::default(), &[]).is_ok());
+}
+
+#[test]
+fn the_settings_of_this_build_know_its_features() {
+    use crate::config::Settings;
+    let env = |features: bool, name: &str| (!features).then(|| (name.to_owned(), "none"));
+    let off = [
+        env(cfg!(feature = "otlp-grpc"), "OTEL_TRACES_EXPORTER"),
+        env(cfg!(feature = "prometheus"), "OTEL_METRICS_EXPORTER"),
+        env(cfg!(feature = "json-logs"), "OTEL_LOGS_EXPORTER"),
+    ];
+    let switched = |name: &str| off.iter().flatten().find(|(off, _)| off == name).map(|(_, none)| (*none).to_owned());
+    assert!(Settings::resolve(&Config::default(), &switched).is_ok());
+    let any_missing = off.iter().any(Option::is_some);
+    assert_eq!(Settings::resolve(&Config::default(), &|_| None).is_err(), any_missing);
+    let http = |name: &str| match name {
+        "OTEL_EXPORTER_OTLP_PROTOCOL" => Some("http/protobuf".to_owned()),
+        "OTEL_METRICS_EXPORTER" | "OTEL_LOGS_EXPORTER" => Some("none".to_owned()),
+        _ => None,
+    };
+    assert_eq!(Settings::resolve(&Config::default(), &http).is_ok(), cfg!(feature = "otlp-http"));
+}

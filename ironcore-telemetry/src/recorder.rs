@@ -1,7 +1,7 @@
 //! Where operations and requests are recorded: in the process from `init` on, or in the capture of a test.
 
 use crate::names;
-use crate::series::{self, Counter, Ids, Registry};
+use crate::series::{self, Counter, Registry, SpanIds};
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanBuilder, TraceContextExt};
 use std::sync::OnceLock;
@@ -194,10 +194,10 @@ pub(crate) fn apart(context: &Context) -> Context {
 
 /// The ids of a sampled span: such a trace can be looked at.
 #[inline]
-pub(crate) fn sampled(context: &Context) -> Option<Ids> {
+pub(crate) fn sampled(context: &Context) -> Option<SpanIds> {
     let span = context.span();
     let ids = span.span_context();
-    let of = || Ids {
+    let of = || SpanIds {
         trace: u128::from_be_bytes(ids.trace_id().to_bytes()),
         span: u64::from_be_bytes(ids.span_id().to_bytes()),
     };

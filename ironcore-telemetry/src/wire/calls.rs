@@ -1,6 +1,6 @@
 //! What the calls of one kind are counted by.
 
-use crate::series::{Ended, Gauge, Ids, Metric, Registry, Shard};
+use crate::series::{Ended, Gauge, Metric, Registry, Shard, SpanIds};
 use std::borrow::Cow;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -57,10 +57,10 @@ impl CallSeries {
 
     /// Counts a call that ends.
     #[inline]
-    pub(crate) fn end(&self, result: u16, duration: Duration, sampled: Option<Ids>, now: Instant) {
+    pub(crate) fn end(&self, result: u16, duration: Duration, sampled: Option<SpanIds>, now: Instant) {
         let shard = Shard::here();
         self.in_flight.add_at(shard, -1);
-        self.ended(result).record(shard, duration, sampled, now);
+        self.ended(result).observe(shard, duration, sampled, now);
     }
 
     #[inline]

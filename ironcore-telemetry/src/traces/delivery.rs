@@ -1,20 +1,20 @@
-//! What an attempt to export means for its batch, by the OTLP specification ("Failures").
+//! The result of an attempt to export a batch, judged by the OTLP specification ("Failures").
 
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 
-/// What becomes of the batch.
+/// How an attempt to deliver a batch ended.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// The collector has it.
-    Delivered,
-    /// The collector will not take it, however often it is asked.
+pub(super) enum Delivery {
+    /// The collector acknowledged the batch.
+    Acknowledged,
+    /// The collector will never accept the batch.
     Refused,
-    /// It may be taken next time.
-    Failed,
+    /// Another attempt may succeed.
+    Retryable,
 }
 
-/// The gRPC codes on which OTLP allows another attempt. `ResourceExhausted` is one only with a hint of the server's,
-/// which the exporter does not pass on; a collector that is merely full answers so, and its batch is worth keeping.
+/// The gRPC codes after which OTLP allows a retry. For `ResourceExhausted` it does so only with a `RetryInfo` of the
+/// server, which the exporter does not pass on; an overloaded collector answers with this code, so the batch is kept.
 const RETRYABLE_CODES: &[&str] = &[
     "Cancelled",
     "DeadlineExceeded",
@@ -23,32 +23,34 @@ const RETRYABLE_CODES: &[&str] = &[
     "Unavailable",
     "DataLoss",
     "ResourceExhausted",
-    // What the transport makes of a connection that broke.
+    // The transport reports a broken connection with this code.
     "Unknown",
 ];
 
-/// The HTTP statuses on which OTLP allows another attempt.
+/// The HTTP statuses after which OTLP allows a retry.
 const RETRYABLE_STATUSES: &[&str] = &["429", "502", "503", "504"];
 
-/// Judges the result of an export. The exporter's error is text that ends in the code; what holds none of the codes that
-/// are final (an unreachable collector, a time-out) may be tried again.
-pub(super) fn judge(result: &OTelSdkResult) -> Verdict {
-    let Err(error) = result else {
-        return Verdict::Delivered;
-    };
-    let text = match error {
-        OTelSdkError::InternalFailure(text) => text.as_str(),
-        OTelSdkError::Timeout(_) | OTelSdkError::AlreadyShutdown => return Verdict::Failed,
-    };
-    let code = |mark: &str| {
-        let (_, code) = text.split_once(mark)?;
-        code.split(|c: char| !c.is_alphanumeric()).next()
-    };
-    let is_final = |mark, retryable: &[&str]| code(mark).is_some_and(|code| !retryable.contains(&code));
-    if is_final("gRPC code: ", RETRYABLE_CODES) || is_final("status code: ", RETRYABLE_STATUSES) {
-        Verdict::Refused
-    } else {
-        Verdict::Failed
+impl Delivery {
+    /// Judges the result of an export. The exporter's error is text that ends in the code. Without a final code (an
+    /// unreachable collector, a time-out) the batch may be sent again.
+    pub(super) fn judge(result: &OTelSdkResult) -> Self {
+        let Err(error) = result else {
+            return Self::Acknowledged;
+        };
+        let text = match error {
+            OTelSdkError::InternalFailure(text) => text.as_str(),
+            OTelSdkError::Timeout(_) | OTelSdkError::AlreadyShutdown => return Self::Retryable,
+        };
+        let code = |mark: &str| {
+            let (_, code) = text.split_once(mark)?;
+            code.split(|c: char| !c.is_alphanumeric()).next()
+        };
+        let is_final = |mark, retryable: &[&str]| code(mark).is_some_and(|code| !retryable.contains(&code));
+        if is_final("gRPC code: ", RETRYABLE_CODES) || is_final("status code: ", RETRYABLE_STATUSES) {
+            Self::Refused
+        } else {
+            Self::Retryable
+        }
     }
 }
 
@@ -56,20 +58,20 @@ pub(super) fn judge(result: &OTelSdkResult) -> Verdict {
 mod tests {
     use super::*;
 
-    fn failure(text: &str) -> Verdict {
-        judge(&Err(OTelSdkError::InternalFailure(text.to_owned())))
+    fn failure(text: &str) -> Delivery {
+        Delivery::judge(&Err(OTelSdkError::InternalFailure(text.to_owned())))
     }
 
     #[test]
-    fn success_is_delivered() {
-        assert_eq!(judge(&Ok(())), Verdict::Delivered);
+    fn success_is_an_acknowledgement() {
+        assert_eq!(Delivery::judge(&Ok(())), Delivery::Acknowledged);
     }
 
     #[test]
-    fn grpc_codes_are_final_or_not_as_otlp_says() {
+    fn grpc_codes_are_retryable_as_otlp_specifies() {
         for code in ["Cancelled", "DeadlineExceeded", "Aborted", "OutOfRange", "Unavailable", "DataLoss"] {
             let text = format!("TonicTracesClient export failed with gRPC code: {code}: transport error");
-            assert_eq!(failure(&text), Verdict::Failed, "{code}");
+            assert_eq!(failure(&text), Delivery::Retryable, "{code}");
         }
         for code in [
             "InvalidArgument",
@@ -82,30 +84,33 @@ mod tests {
             "Internal",
         ] {
             let text = format!("TonicTracesClient export failed with gRPC code: {code}");
-            assert_eq!(failure(&text), Verdict::Refused, "{code}");
+            assert_eq!(failure(&text), Delivery::Refused, "{code}");
         }
     }
 
     #[test]
-    fn http_statuses_are_final_or_not_as_otlp_says() {
-        for (status, verdict) in [
-            (400, Verdict::Refused),
-            (401, Verdict::Refused),
-            (404, Verdict::Refused),
-            (413, Verdict::Refused),
-            (429, Verdict::Failed),
-            (500, Verdict::Refused),
-            (502, Verdict::Failed),
-            (503, Verdict::Failed),
-            (504, Verdict::Failed),
+    fn http_statuses_are_retryable_as_otlp_specifies() {
+        for (status, delivery) in [
+            (400, Delivery::Refused),
+            (401, Delivery::Refused),
+            (404, Delivery::Refused),
+            (413, Delivery::Refused),
+            (429, Delivery::Retryable),
+            (500, Delivery::Refused),
+            (502, Delivery::Retryable),
+            (503, Delivery::Retryable),
+            (504, Delivery::Retryable),
         ] {
-            assert_eq!(failure(&format!("HTTP export failed with status code: {status}")), verdict, "{status}");
+            assert_eq!(failure(&format!("HTTP export failed with status code: {status}")), delivery, "{status}");
         }
     }
 
     #[test]
-    fn what_never_reached_the_collector_is_tried_again() {
-        assert_eq!(failure("network error: connection refused"), Verdict::Failed);
-        assert_eq!(judge(&Err(OTelSdkError::Timeout(std::time::Duration::from_secs(1)))), Verdict::Failed);
+    fn a_batch_that_never_reached_the_collector_is_retryable() {
+        assert_eq!(failure("network error: connection refused"), Delivery::Retryable);
+        assert_eq!(
+            Delivery::judge(&Err(OTelSdkError::Timeout(std::time::Duration::from_secs(1)))),
+            Delivery::Retryable
+        );
     }
 }

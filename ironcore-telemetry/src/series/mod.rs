@@ -15,7 +15,7 @@ mod text;
 
 pub(crate) use cells::{Counter, Durations, Ended, Gauge, Shard};
 pub(crate) use exemplar::{Exemplar, SpanIds};
-#[cfg(test)]
+#[cfg(all(test, not(ironcore_loom)))]
 pub(crate) use registry::Count;
 #[cfg(test)]
 pub(crate) use registry::durations;

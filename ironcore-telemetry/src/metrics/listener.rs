@@ -82,3 +82,40 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
     };
     Ok(response.map(|body| Full::new(Bytes::from(body))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read as _, Write as _};
+
+    fn response(address: SocketAddr, request: &str) -> String {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        write!(stream, "{request} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        response
+    }
+
+    #[tokio::test]
+    async fn only_the_page_is_served_and_only_to_readers() {
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve(Arc::new(listener)));
+        for (request, status, headers) in [
+            ("GET /metrics", "200 OK", ["content-type: text/plain; version=0.0.4; charset=utf-8", "vary: accept"]),
+            ("HEAD /metrics", "200 OK", ["content-type: text/plain; version=0.0.4; charset=utf-8", "vary: accept"]),
+            (
+                "POST /metrics",
+                "405 Method Not Allowed",
+                ["content-type: text/plain; charset=utf-8", "allow: GET, HEAD"],
+            ),
+            ("GET /", "404 Not Found", ["content-type: text/plain; charset=utf-8", "vary: accept"]),
+        ] {
+            let response = tokio::task::spawn_blocking(move || response(address, request)).await.unwrap();
+            assert!(response.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{request}: {response}");
+            for header in headers {
+                assert!(response.contains(&format!("\r\n{header}\r\n")), "{request}: {response}");
+            }
+        }
+    }
+}

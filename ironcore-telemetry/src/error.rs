@@ -319,8 +319,8 @@ impl InvalidPattern {
 
 /// The message: a `main` that returns the error prints its `Debug`.
 #[cfg(any(feature = "http", feature = "grpc"))]
-impl std::fmt::Debug for InvalidPattern {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::fmt::Display::fmt(self, formatter)
+impl fmt::Debug for InvalidPattern {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
     }
 }

@@ -1,13 +1,13 @@
-//! What must not leave the process: secrets, and more of a value than anyone reads.
+//! Keeps secrets and overlong values from leaving the process.
 
 use std::fmt;
 use zeroize::Zeroize;
 
-/// Bytes of a value that leave; what follows is cut off at a character boundary.
+/// The longest value that leaves the process, in bytes; longer ones are [truncated](truncate).
 pub(crate) const VALUE_LIMIT: usize = 8 * 1024;
 
-/// The beginning of a text, so many bytes at most, up to a character boundary.
-pub(crate) fn cut(text: &str, limit: usize) -> &str {
+/// The longest prefix of at most `limit` bytes that ends at a character boundary.
+pub(crate) fn truncate(text: &str, limit: usize) -> &str {
     let mut end = text.len().min(limit);
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -15,10 +15,10 @@ pub(crate) fn cut(text: &str, limit: usize) -> &str {
     text.get(..end).unwrap_or_default()
 }
 
-/// What is shown in place of a secret.
+/// Shown in place of a secret.
 pub(crate) const MASK: &str = "[REDACTED]";
 
-/// A value that can be used but not shown: `Debug` and `Display` print a mask, and the memory is cleared on drop.
+/// A value that can be used but not printed: `Debug` and `Display` write a mask, and the memory is cleared on drop.
 ///
 /// ```
 /// use ironcore_telemetry::Secret;
@@ -31,12 +31,12 @@ pub(crate) const MASK: &str = "[REDACTED]";
 pub struct Secret<T: Zeroize>(T);
 
 impl<T: Zeroize> Secret<T> {
-    /// Takes a value into custody.
+    /// Wraps a value.
     pub const fn new(value: T) -> Self {
         Self(value)
     }
 
-    /// The value itself. Each call is a place to review.
+    /// The value itself. Review each call.
     pub const fn expose(&self) -> &T {
         &self.0
     }

@@ -1,48 +1,71 @@
-//! The `/metrics` page for those who serve it themselves.
+//! The `/metrics` page for applications that serve it themselves.
 //!
 //! [`init`](crate::init) serves the page on a listener of its own (127.0.0.1:9464 by default). A service that wants it
-//! on a router of its own turns that listener off with
-//! [`Config::metrics_listener(None)`](crate::Config::metrics_listener) and mounts [`router`]; mind that what is
-//! mounted on a public router is public.
+//! on its own router turns that listener off with
+//! [`Config::metrics_listener(None)`](crate::Config::metrics_listener) and mounts [`router`]. On a public router the
+//! page is public.
 
-use crate::metrics::Format;
+use crate::metrics::{self, Format};
 
-/// The page as it stands now, in Prometheus text format 0.0.4: this library's series, and with the feature
-/// `prometheus` the OpenTelemetry instruments of the application and of libraries.
+/// The page as it stands now, in Prometheus text format 0.0.4: the metrics of this library, and with the feature
+/// `prometheus` the OpenTelemetry instruments of the application and of libraries. It is empty before
+/// [`init`](crate::init).
 ///
-/// It gathers every instrument; with many thousands of series call it from `spawn_blocking`.
+/// It gathers every instrument, so with many thousands of series call it from `spawn_blocking`.
+///
+/// ```
+/// use ironcore_telemetry as telemetry;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = telemetry::Config::default().metrics_listener(None);
+/// let guard = telemetry::init_with(config)?;
+/// let page = telemetry::scrape::render();
+/// assert!(page.contains("# TYPE telemetry_exported_total counter"));
+/// # drop(guard);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// It does not panic. When a callback of an observable instrument panics, the page has only the metrics of this library
+/// from then on, as the SDK does not gather again. Each such page raises
+/// `telemetry_export_failures_total{signal="metrics"}`, and the first one logs an error.
 #[must_use]
 pub fn render() -> String {
-    crate::metrics::page(Format::Text)
+    metrics::page(Format::Text)
 }
 
-/// The same in `OpenMetrics` 1.0 (`application/openmetrics-text; version=1.0.0`): each bucket of a duration names a recent
-/// sampled trace that is in it, so that one gets from a slow bucket to what was slow.
+/// [`render`] in `OpenMetrics` 1.0 (`application/openmetrics-text; version=1.0.0`): each bucket of a duration names a
+/// recent sampled trace that is counted in it, which leads from a slow bucket to a slow request.
 #[must_use]
 pub fn render_open_metrics() -> String {
-    crate::metrics::page(Format::OpenMetrics)
+    metrics::page(Format::OpenMetrics)
 }
 
-/// A router with the one route `GET /metrics`: text, or `OpenMetrics` with exemplars for who asks for it, as Prometheus does
-/// with `--enable-feature=exemplar-storage` or without.
+/// A router with the one route `GET /metrics`: text, or `OpenMetrics` with exemplars for clients that request it, as
+/// Prometheus does with or without `--enable-feature=exemplar-storage`.
 ///
 /// ```
 /// use axum::Router;
+/// use axum::body::Body;
+/// use axum::http::Request;
 /// use ironcore_telemetry as telemetry;
+/// use tower::ServiceExt;
 ///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let internal: Router = Router::new().merge(telemetry::scrape::router());
+///
+/// let response = internal.oneshot(Request::get("/metrics").body(Body::empty())?).await?;
+/// assert_eq!(response.status(), 200);
+/// assert_eq!(response.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+/// # Ok(())
+/// # }
 /// ```
+///
+/// The page is that of [`render`], gathered on a blocking thread. The status is 500 when that thread does not deliver
+/// it, as when the runtime shuts down; the listener of [`init`](crate::init) answers the same.
 #[cfg(feature = "http")]
 pub fn router<S: Clone + Send + Sync + 'static>() -> axum::Router<S> {
-    let page = async |headers: http::HeaderMap| {
-        let accept = headers.get(http::header::ACCEPT);
-        let format = Format::asked(accept.and_then(|accept| accept.to_str().ok()));
-        match tokio::task::spawn_blocking(move || crate::metrics::page(format)).await {
-            Ok(page) => {
-                Ok(([(http::header::CONTENT_TYPE, format.content_type()), (http::header::VARY, "accept")], page))
-            }
-            Err(_) => Err((http::StatusCode::INTERNAL_SERVER_ERROR, "the page could not be gathered\n")),
-        }
-    };
+    let page = async |headers: http::HeaderMap| metrics::respond(&headers).await;
     axum::Router::new().route("/metrics", axum::routing::get(page))
 }

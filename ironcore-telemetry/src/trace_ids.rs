@@ -1,6 +1,6 @@
 //! The ids of the current trace.
 
-use crate::series::Ids;
+use crate::series::SpanIds;
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;
 
@@ -23,10 +23,10 @@ pub fn trace_id() -> Option<String> {
 
 /// The ids of a sampled span, for exemplars: only such a trace can be looked up.
 #[inline]
-pub(crate) fn sampled(context: &Context) -> Option<Ids> {
+pub(crate) fn sampled(context: &Context) -> Option<SpanIds> {
     let span = context.span();
     let ids = span.span_context();
-    let of = || Ids {
+    let of = || SpanIds {
         trace: u128::from_be_bytes(ids.trace_id().to_bytes()),
         span: u64::from_be_bytes(ids.span_id().to_bytes()),
     };

@@ -4,7 +4,7 @@
 //! `?expr` as `(&&Shown(&expr)).as_debug()`. Method lookup finds a [`Secret`](crate::Secret) first, and what it gives is
 //! no [`Field`], so that it does not compile.
 
-use crate::redact::{Secret, VALUE_LIMIT, cut};
+use crate::redact::{Secret, VALUE_LIMIT, truncate};
 use opentelemetry::Value;
 use std::fmt;
 use zeroize::Zeroize;
@@ -76,7 +76,7 @@ impl FieldValue for f32 {
 
 impl FieldValue for str {
     fn to_value(&self) -> Value {
-        Value::String(cut(self, VALUE_LIMIT).to_owned().into())
+        Value::String(truncate(self, VALUE_LIMIT).to_owned().into())
     }
 }
 
@@ -164,7 +164,7 @@ fn text(arguments: fmt::Arguments<'_>) -> Value {
     impl fmt::Write for Bounded {
         fn write_str(&mut self, text: &str) -> fmt::Result {
             let left = VALUE_LIMIT - self.0.len();
-            let kept = cut(text, left);
+            let kept = truncate(text, left);
             self.0.push_str(kept);
             // Ends the formatting early: a value of megabytes is not worth its time.
             if kept.len() < text.len() { Err(fmt::Error) } else { Ok(()) }

@@ -5,7 +5,7 @@ use super::outcome::OutcomeClass;
 use super::verdict::Verdict;
 use crate::names::{self, OTHER};
 use crate::recorder::{self, Recorder};
-use crate::series::{self, Counter, Durations, Ended, Gauge, Ids, Registry, Shard};
+use crate::series::{self, Counter, Durations, Ended, Gauge, Registry, Shard, SpanIds};
 use std::any::type_name;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -198,11 +198,11 @@ impl SiteSeries {
 
     /// Counts an ended call.
     #[inline]
-    pub(super) fn end(&self, verdict: Verdict, duration: Duration, sampled: Option<Ids>, now: Instant) {
+    pub(super) fn end(&self, verdict: Verdict, duration: Duration, sampled: Option<SpanIds>, now: Instant) {
         let shard = Shard::here();
         self.in_flight.add_at(shard, -1);
         let ended = Ended { count: self.counter(verdict), duration: self.durations(verdict.class) };
-        ended.record(shard, duration, sampled, now);
+        ended.observe(shard, duration, sampled, now);
     }
 
     #[inline]

@@ -1,7 +1,7 @@
 //! What the calls of one kind are counted in.
 
 use crate::protocol::ResultLabel;
-use crate::series::{Ended, Gauge, Ids, Metric, Registry, Shard};
+use crate::series::{Ended, Gauge, Metric, Registry, Shard, SpanIds};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -49,10 +49,10 @@ impl<R: ResultLabel> CallSeries<R> {
 
     /// Counts a call that ends.
     #[inline]
-    pub(crate) fn end(&self, result: R, duration: Duration, sampled: Option<Ids>, now: Instant) {
+    pub(crate) fn end(&self, result: R, duration: Duration, sampled: Option<SpanIds>, now: Instant) {
         let shard = Shard::here();
         self.in_flight.add_at(shard, -1);
-        self.ended(result).record(shard, duration, sampled, now);
+        self.ended(result).observe(shard, duration, sampled, now);
     }
 
     #[inline]

@@ -1,4 +1,4 @@
-//! OTLP over gRPC and over HTTP. Everything here is built and used on the telemetry thread.
+//! The exporters: OTLP over gRPC and over HTTP. They are built and used on the telemetry thread.
 
 use crate::config::{Otlp, Protocol};
 use crate::error::InitError;
@@ -6,7 +6,7 @@ use crate::error::InitError;
 pub(crate) use opentelemetry_otlp::SpanExporter;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 
-/// The exporter of spans. It tries once: the queue keeps a batch until it was taken.
+/// The exporter of spans. It tries once: the queue keeps a batch until the collector has answered.
 ///
 /// # Errors
 /// The endpoint or a header cannot be used.
@@ -21,12 +21,12 @@ pub(crate) fn span_exporter(otlp: &Otlp) -> Result<SpanExporter, InitError> {
     }
 }
 
-/// Sends metrics, those of the SDK and our own in one request.
+/// Sends metrics over the configured transport.
 pub(crate) enum MetricsSender {
     #[cfg(feature = "otlp-grpc")]
-    Grpc(Box<grpc::Metrics>),
+    Grpc(Box<grpc::MetricsClient>),
     #[cfg(feature = "otlp-http")]
-    Http(Box<http::Metrics>),
+    Http(Box<http::MetricsClient>),
     #[cfg(not(any(feature = "otlp-grpc", feature = "otlp-http")))]
     Never(std::convert::Infallible),
 }
@@ -39,9 +39,9 @@ impl MetricsSender {
     pub(crate) fn new(otlp: &Otlp) -> Result<Self, InitError> {
         match otlp.protocol {
             #[cfg(feature = "otlp-grpc")]
-            Protocol::Grpc => grpc::Metrics::new(otlp).map(Box::new).map(Self::Grpc),
+            Protocol::Grpc => grpc::MetricsClient::new(otlp).map(Box::new).map(Self::Grpc),
             #[cfg(feature = "otlp-http")]
-            Protocol::HttpProtobuf => http::Metrics::new(otlp).map(Box::new).map(Self::Http),
+            Protocol::HttpProtobuf => http::MetricsClient::new(otlp).map(Box::new).map(Self::Http),
             #[allow(unreachable_patterns, reason = "reached only when the feature of a protocol is off")]
             protocol => Err(unavailable(protocol)),
         }
@@ -50,7 +50,7 @@ impl MetricsSender {
     /// Sends one request.
     ///
     /// # Errors
-    /// What went wrong, without anything that the server said.
+    /// Why the request failed, without any text from the server.
     #[cfg_attr(
         not(any(feature = "otlp-grpc", feature = "otlp-http")),
         expect(clippy::unused_async, reason = "there is nothing to wait for without a transport")
@@ -58,9 +58,9 @@ impl MetricsSender {
     pub(crate) async fn send(&self, request: ExportMetricsServiceRequest) -> Result<(), String> {
         match self {
             #[cfg(feature = "otlp-grpc")]
-            Self::Grpc(metrics) => metrics.send(request).await,
+            Self::Grpc(client) => client.send(request).await,
             #[cfg(feature = "otlp-http")]
-            Self::Http(metrics) => metrics.send(request).await,
+            Self::Http(client) => client.send(request).await,
             #[cfg(not(any(feature = "otlp-grpc", feature = "otlp-http")))]
             Self::Never(never) => match (*never, request) {},
         }
@@ -83,7 +83,7 @@ fn try_once() -> opentelemetry_otlp::RetryPolicy {
     opentelemetry_otlp::RetryPolicy::disabled()
 }
 
-/// Without a transport there is no exporter: settings that ask for one are refused.
+/// Without a transport there is no exporter, and settings that need one are errors.
 #[cfg(not(any(feature = "otlp-grpc", feature = "otlp-http")))]
 #[derive(Debug)]
 pub(crate) enum SpanExporter {}
@@ -114,15 +114,15 @@ mod grpc {
             .with_timeout(otlp.timeout)
             .with_retry_policy(try_once())
             .build()
-            .map_err(|source| failed(otlp, source))
+            .map_err(|error| failed(otlp, error))
     }
 
-    pub(crate) struct Metrics {
+    pub(crate) struct MetricsClient {
         client: MetricsServiceClient<Channel>,
         metadata: MetadataMap,
     }
 
-    impl Metrics {
+    impl MetricsClient {
         pub(super) fn new(otlp: &Otlp) -> Result<Self, InitError> {
             Ok(Self { client: MetricsServiceClient::new(channel(otlp)?), metadata: metadata(otlp)? })
         }
@@ -135,11 +135,10 @@ mod grpc {
         }
     }
 
-    /// A channel that connects when it is first used, and whose every step is bounded: the exporter's own channel
-    /// leaves the connect unbounded.
+    /// A channel that connects on first use. Its connect has a time limit too, which the exporter's own channel lacks.
     fn channel(otlp: &Otlp) -> Result<Channel, InitError> {
         let connect = otlp.timeout.min(Duration::from_secs(5));
-        let endpoint = Endpoint::from_shared(otlp.endpoint.clone()).map_err(|source| failed(otlp, source))?;
+        let endpoint = Endpoint::from_shared(otlp.endpoint.clone()).map_err(|error| failed(otlp, error))?;
         Ok(endpoint.connect_timeout(connect).timeout(otlp.timeout).connect_lazy())
     }
 
@@ -147,7 +146,7 @@ mod grpc {
         let mut metadata = MetadataMap::new();
         for (name, value) in &otlp.headers {
             let name =
-                MetadataKey::from_bytes(name.to_ascii_lowercase().as_bytes()).map_err(|source| failed(otlp, source))?;
+                MetadataKey::from_bytes(name.to_ascii_lowercase().as_bytes()).map_err(|error| failed(otlp, error))?;
             let mut value: tonic::metadata::AsciiMetadataValue =
                 value.expose().parse().map_err(|_| failed(otlp, "a header's value is not printable ASCII"))?;
             value.set_sensitive(true);
@@ -172,7 +171,7 @@ mod http {
         let headers = otlp.headers.iter().map(|(name, value)| (name.clone(), value.expose().clone()));
         SpanExporter::builder()
             .with_http()
-            // Named, so that no feature of another crate can put a client in its place that wants another runtime.
+            // Set explicitly, so that a feature of another crate cannot select a client that needs another runtime.
             .with_http_client(client(otlp))
             .with_protocol(Protocol::HttpBinary)
             .with_endpoint(&otlp.endpoint)
@@ -180,21 +179,21 @@ mod http {
             .with_timeout(otlp.timeout)
             .with_retry_policy(try_once())
             .build()
-            .map_err(|source| failed(otlp, source))
+            .map_err(|error| failed(otlp, error))
     }
 
-    pub(crate) struct Metrics {
+    pub(crate) struct MetricsClient {
         client: HyperClient,
         endpoint: String,
         headers: HeaderMap,
     }
 
-    impl Metrics {
+    impl MetricsClient {
         pub(super) fn new(otlp: &Otlp) -> Result<Self, InitError> {
             let mut headers = HeaderMap::new();
             for (name, value) in &otlp.headers {
-                let name = HeaderName::from_bytes(name.as_bytes()).map_err(|source| failed(otlp, source))?;
-                let mut value = HeaderValue::from_str(value.expose()).map_err(|source| failed(otlp, source))?;
+                let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| failed(otlp, error))?;
+                let mut value = HeaderValue::from_str(value.expose()).map_err(|error| failed(otlp, error))?;
                 value.set_sensitive(true);
                 headers.insert(name, value);
             }

@@ -1,9 +1,9 @@
 //! One JSON object, written key by key into a buffer.
 
-use crate::redact::{VALUE_LIMIT, cut};
+use crate::redact::{VALUE_LIMIT, truncate};
 use std::fmt::{self, Write};
 
-/// Writes members of one object.
+/// Writes the members of one object.
 pub(super) struct Object<'buffer> {
     buffer: &'buffer mut String,
 }
@@ -25,12 +25,12 @@ impl<'buffer> Object<'buffer> {
         self.key(key);
         self.buffer.push('"');
         let mut escaped = Escaped { buffer: self.buffer, left: VALUE_LIMIT };
-        // A value's own `Display` may fail half-way: what it wrote until then stays.
+        // The value's `Display` may fail half-way; the text written until then stays.
         let _ = write!(escaped, "{value}");
         self.buffer.push('"');
     }
 
-    /// A member whose value is a number or a boolean, as `value` prints it.
+    /// A member whose value is a number or a boolean.
     pub(super) fn plain(&mut self, key: &str, value: &dyn fmt::Display) {
         self.key(key);
         let _ = write!(self.buffer, "{value}");
@@ -46,8 +46,8 @@ impl<'buffer> Object<'buffer> {
     }
 }
 
-/// Escapes what would end the string or the line, and what would let a value change how a terminal or a person reads
-/// the line (control characters, line separators, bidirectional controls).
+/// Escapes characters that would end the string or the line, and those that would change how a terminal or a person
+/// reads the line (control characters, line separators, bidirectional controls).
 struct Escaped<'buffer> {
     buffer: &'buffer mut String,
     left: usize,
@@ -55,7 +55,7 @@ struct Escaped<'buffer> {
 
 impl Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let kept = cut(text, self.left);
+        let kept = truncate(text, self.left);
         self.left = if kept.len() < text.len() { 0 } else { self.left - kept.len() };
         for character in kept.chars() {
             match character {
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn members_are_separated_and_the_line_is_closed() {
+    fn members_are_separated_by_commas_and_the_line_is_closed() {
         let line = object(|object| {
             object.text("a", &"x");
             object.plain("b", &7);
@@ -100,17 +100,17 @@ mod tests {
     }
 
     #[test]
-    fn no_value_can_forge_a_line_or_steer_a_terminal() {
+    fn no_value_can_forge_a_line_or_control_a_terminal() {
         let line = object(|object| object.text("a", &"\"}\n{\r\u{1b}[31m\u{2028}\u{202e}\u{7f}\u{9b}"));
         assert_eq!(line, "{\"a\":\"\\\"}\\n{\\r\\u001b[31m\\u2028\\u202e\\u007f\\u009b\"}\n");
     }
 
     #[test]
-    fn a_long_value_is_cut_at_a_character_boundary() {
+    fn a_long_value_is_truncated_at_a_character_boundary() {
         let line = object(|object| object.text("a", &"é".repeat(VALUE_LIMIT)));
         assert_eq!(line.matches('é').count(), VALUE_LIMIT / 2);
         let line = object(|object| object.text("a", &format_args!("a{}z", "é".repeat(VALUE_LIMIT))));
         assert_eq!(line.matches('é').count(), (VALUE_LIMIT - 1) / 2);
-        assert!(!line.contains('z'), "nothing follows what was cut");
+        assert!(!line.contains('z'), "nothing follows the truncated text");
     }
 }

@@ -1,11 +1,11 @@
-//! The layer that turns events into log lines, and warnings and errors into events of the current span too.
+//! The layer that turns events into log lines, and warnings and errors also into events of the current span.
 
 use super::json::Object;
 use crate::config::Filter;
 use crate::current;
 use crate::error::InitError;
 use crate::names::{self, RESERVED_LOG_KEYS};
-use crate::redact::{VALUE_LIMIT, cut};
+use crate::redact::{VALUE_LIMIT, truncate};
 use crate::series::{self, Counter};
 use crate::worker;
 use opentelemetry::trace::TraceContextExt;
@@ -23,10 +23,10 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 /// The target of this library's own messages.
 const OWN_TARGET: &str = "ironcore_telemetry";
-/// A buffer that grew beyond this for one long line is not kept.
+/// A buffer that grew beyond this size for one long line is freed.
 const KEPT_BUFFER: usize = 64 * 1024;
 
-/// The layer; `write` takes one whole line at a time.
+/// The layer; it calls `write` once per line.
 ///
 /// # Errors
 /// The filter's directives cannot be parsed.
@@ -40,7 +40,7 @@ where
     Ok(JsonLines { service: service.to_owned(), write, lost }.with_filter(directives))
 }
 
-/// Makes the records of the `log` crate events too. Another logger that was set before stays.
+/// Turns records of the `log` crate into events. A logger that is already set stays.
 pub(crate) fn forward_log_crate() {
     let _ = tracing_log::LogTracer::init();
 }
@@ -81,10 +81,10 @@ impl<W> JsonLines<W> {
         object.text("level", metadata.level());
         object.text("target", &metadata.target());
         event.record(&mut Message(&mut object));
-        if let Some(Ids { trace, span, sampled }) = Ids::current() {
-            object.text("trace_id", &trace);
-            object.text("span_id", &span);
-            object.plain("sampled", &sampled);
+        if let Some(CurrentSpan { trace_id, span_id, is_sampled }) = CurrentSpan::read() {
+            object.text("trace_id", &trace_id);
+            object.text("span_id", &span_id);
+            object.plain("sampled", &is_sampled);
         }
         object.text("service", &self.service);
         event.record(&mut Fields(&mut object));
@@ -95,36 +95,36 @@ impl<W> JsonLines<W> {
     }
 }
 
-/// What the exporter says of a failed attempt: that the spans are lost. The queue keeps or counts them.
+/// The exporter's events for a failed attempt, which report the spans as lost although the queue keeps or counts them.
 const FALSE_ALARMS: [&str; 2] = ["Export.Failed.Exhausted", "Export.Failed.NonRetryable"];
 
-/// What the transports say about exports on the telemetry thread: below `WARN` it is of use to their authors only and
-/// may quote request headers; and when an export has failed they say that its spans are lost, which they are not, as
-/// the queue keeps them and says so itself.
+/// Whether an event comes from the transports on the telemetry thread and is left out: below `WARN` it only helps their
+/// authors and may quote request headers, and [`FALSE_ALARMS`] are wrong.
 fn is_about_transport(metadata: &Metadata<'_>) -> bool {
     !metadata.target().starts_with(OWN_TARGET)
         && (*metadata.level() > Level::WARN || FALSE_ALARMS.contains(&metadata.name()))
         && worker::is_own_thread()
 }
 
-struct Ids {
-    trace: TraceId,
-    span: SpanId,
-    sampled: bool,
+/// The ids of the current span, for a log line.
+struct CurrentSpan {
+    trace_id: TraceId,
+    span_id: SpanId,
+    is_sampled: bool,
 }
 
-impl Ids {
-    fn current() -> Option<Self> {
+impl CurrentSpan {
+    fn read() -> Option<Self> {
         Context::map_current(|context| {
             let span = context.span();
             let ids = span.span_context();
-            let of = || Self { trace: ids.trace_id(), span: ids.span_id(), sampled: ids.is_sampled() };
-            ids.is_valid().then(of)
+            let read = || Self { trace_id: ids.trace_id(), span_id: ids.span_id(), is_sampled: ids.is_sampled() };
+            ids.is_valid().then(read)
         })
     }
 }
 
-/// Lends the thread's buffer. A value whose `Debug` logs itself finds it taken and gets one of its own.
+/// Lends the thread's buffer. When a value's `Debug` logs in turn, that inner line gets a new buffer.
 fn with_buffer(work: impl FnOnce(&mut String)) {
     thread_local! {
         static BUFFER: Cell<String> = const { Cell::new(String::new()) };
@@ -137,7 +137,7 @@ fn with_buffer(work: impl FnOnce(&mut String)) {
     }
 }
 
-/// Warnings and errors belong to the story of the span that they happened in.
+/// Adds a warning or an error to the current span, whose trace should show it.
 fn add_to_span(event: &Event<'_>, metadata: &Metadata<'_>) {
     let recording = Context::map_current(|context| context.span().is_recording());
     if !recording {
@@ -152,7 +152,7 @@ fn add_to_span(event: &Event<'_>, metadata: &Metadata<'_>) {
     });
 }
 
-/// Whether a field came with a record of the `log` crate and says where it was written, not what.
+/// Whether a field holds the source location of a record of the `log` crate.
 fn is_origin_of_log_record(field: &Field) -> bool {
     matches!(field.name(), "log.target" | "log.module_path" | "log.file" | "log.line")
 }
@@ -174,7 +174,7 @@ impl Visit for Message<'_, '_> {
     }
 }
 
-/// Writes every other field, with its type.
+/// Writes every field but the message, with its type.
 struct Fields<'object, 'buffer>(&'object mut Object<'buffer>);
 
 impl Fields<'_, '_> {
@@ -220,7 +220,7 @@ impl Visit for Fields<'_, '_> {
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        // JSON has no word for the others.
+        // JSON cannot express NaN and infinity.
         if value.is_finite() {
             self.plain(field, &value);
         } else {
@@ -233,7 +233,7 @@ impl Visit for Fields<'_, '_> {
     }
 }
 
-/// An event's message and fields as an event of a span.
+/// The message and fields of an event, for a span.
 #[derive(Default)]
 struct Collected {
     message: String,
@@ -246,7 +246,7 @@ impl Visit for Collected {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        let value = cut(value, VALUE_LIMIT).to_owned();
+        let value = truncate(value, VALUE_LIMIT).to_owned();
         if field.name() == "message" {
             self.message = value;
         } else if !is_origin_of_log_record(field) {

@@ -1,4 +1,4 @@
-//! Logs: one JSON object a line on stdout, with the ids of the current span and the name of the business operation.
+//! Logs: one JSON object per line on stdout, with the ids of the current span and the name of the business operation.
 
 mod json;
 mod layer;

@@ -1,7 +1,7 @@
 //! The OpenTelemetry instruments of users and libraries on the `/metrics` page.
 //!
-//! `opentelemetry-prometheus` gathers them; what it lets through that would make Prometheus refuse the whole page is
-//! mended here.
+//! `opentelemetry-prometheus` gathers them. It lets names and labels through that would make Prometheus reject the
+//! whole page; they are corrected here.
 
 use crate::names;
 use crate::series::{self, Format};
@@ -14,22 +14,22 @@ use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Once, OnceLock};
 
-/// The registry of the provider that was installed.
+/// The registry of the installed provider.
 static INSTALLED: OnceLock<Registry> = OnceLock::new();
 
-/// What gathers for the page, before its provider is the global one.
+/// Gathers the instruments of a provider for the page.
 pub(crate) struct Bridge(Registry);
 
 impl Bridge {
     /// A bridge and the reader that feeds it.
     pub(super) fn new() -> Option<(Self, PrometheusExporter)> {
         let registry = Registry::new();
-        // Fails only when the registry has a collector already.
+        // Fails only when the registry already has a collector.
         let reader = opentelemetry_prometheus::exporter().with_registry(registry.clone()).build().ok()?;
         Some((Self(registry), reader))
     }
 
-    /// Puts its families on the page from here on.
+    /// Puts the instruments on the page from here on.
     pub(crate) fn install(self) {
         // Set once: `init` refuses a second call.
         let _ = INSTALLED.set(self.0);
@@ -38,18 +38,12 @@ impl Bridge {
 
 /// Appends the bridged families to the page.
 pub(super) fn render(page: &mut String, format: Format) {
-    let Some(registry) = INSTALLED.get() else {
+    let Some(families) = INSTALLED.get().and_then(gather) else {
         return;
     };
-    // A callback of the user's may panic; that costs the bridged families, not the page.
-    let families = catch_unwind(AssertUnwindSafe(|| registry.gather())).unwrap_or_default();
-    if families.is_empty() {
-        // `target_info` is always among them: only a panic in a callback, now or before, leaves none.
-        return broken();
-    }
     let (clashing, families): (Vec<_>, Vec<_>) = families.into_iter().partition(|family| names::is_ours(family.name()));
-    warn_once(&clashing);
-    let families: Vec<_> = families.into_iter().map(mended).collect();
+    warn_of_clash(&clashing);
+    let families: Vec<_> = families.into_iter().map(sanitized).collect();
     // Fails only on a family without series, which the registry does not return.
     let _ = match format {
         Format::Text => TextEncoder::new().encode_utf8(&families, page),
@@ -60,11 +54,23 @@ pub(super) fn render(page: &mut String, format: Format) {
     };
 }
 
-/// The samples are written alike; what is said before them is not.
+/// The families of a registry; `None` when a callback of an observable instrument panics, now or in an earlier scrape.
+fn gather(registry: &Registry) -> Option<Vec<MetricFamily>> {
+    // A panic costs the bridged instruments, not the page.
+    let families = catch_unwind(AssertUnwindSafe(|| registry.gather())).unwrap_or_default();
+    if families.is_empty() {
+        // `target_info` is always present, so only a panic leaves nothing.
+        report_panicked_callback();
+        return None;
+    }
+    Some(families)
+}
+
+/// Appends a family in `OpenMetrics`: the samples are those of the text format, the metadata lines differ.
 fn open_metrics(family: &MetricFamily, names: &mut HashSet<String>, page: &mut String) -> prometheus::Result<()> {
     let name = family.name();
     let (name, kind) = match family.get_field_type() {
-        // A counter's one sample has the suffix there, and its family has not.
+        // The family of a counter is named without the suffix of its sample.
         MetricType::COUNTER => match name.strip_suffix("_total") {
             Some(name) => (name, "counter"),
             None => (name, "unknown"),
@@ -74,7 +80,7 @@ fn open_metrics(family: &MetricFamily, names: &mut HashSet<String>, page: &mut S
         MetricType::SUMMARY => (name, "summary"),
         MetricType::UNTYPED => (name, "unknown"),
     };
-    // Without the suffix two families may have one name, which makes the page unreadable: the first one stays.
+    // Without the suffix two families may share a name, which makes the page invalid: the first one stays.
     if names::is_ours(&format!("{name}_total")) || !names.insert(name.to_owned()) {
         return Ok(());
     }
@@ -90,7 +96,7 @@ fn open_metrics(family: &MetricFamily, names: &mut HashSet<String>, page: &mut S
     Ok(())
 }
 
-/// `le="5"` is written `le="5.0"` there.
+/// `OpenMetrics` writes `le="5"` as `le="5.0"`.
 fn with_canonical_bound(line: &str) -> Cow<'_, str> {
     let whole = line.split_once("le=\"").and_then(|(before, after)| {
         let (bound, rest) = after.split_once('"')?;
@@ -99,24 +105,24 @@ fn with_canonical_bound(line: &str) -> Cow<'_, str> {
     whole.map_or(Cow::Borrowed(line), Cow::Owned)
 }
 
-/// The SDK does not gather again once a callback has panicked: that is counted at each scrape and said once.
-fn broken() {
-    static SAID: Once = Once::new();
+/// The SDK does not gather again once a callback has panicked: counted at each scrape, logged once.
+fn report_panicked_callback() {
+    static LOGGED: Once = Once::new();
     series::counter(&names::TELEMETRY_EXPORT_FAILURES, &["metrics"]).add(1);
-    SAID.call_once(|| {
+    LOGGED.call_once(|| {
         tracing::error!(
             target: "ironcore_telemetry",
             "a callback of an observable instrument panicked: OpenTelemetry instruments are missing on /metrics until \
-             the service is started anew; catch panics inside the callback"
+             the service is restarted; catch panics inside the callback"
         );
     });
 }
 
-/// A family whose name is one of ours would make the page ambiguous: it is left out, and that is said.
-fn warn_once(clashing: &[MetricFamily]) {
-    static SAID: Once = Once::new();
+/// Warns once of families that are left out because a metric of ours has their name.
+fn warn_of_clash(clashing: &[MetricFamily]) {
+    static LOGGED: Once = Once::new();
     if let Some(family) = clashing.first() {
-        SAID.call_once(|| {
+        LOGGED.call_once(|| {
             tracing::warn!(
                 target: "ironcore_telemetry",
                 metric = family.name(),
@@ -126,8 +132,8 @@ fn warn_once(clashing: &[MetricFamily]) {
     }
 }
 
-/// The family with label names that Prometheus accepts, each at most once, and each series at most once.
-fn mended(mut family: MetricFamily) -> MetricFamily {
+/// The family with label names that Prometheus accepts, without duplicate labels or duplicate series.
+fn sanitized(mut family: MetricFamily) -> MetricFamily {
     let reserved = match family.get_field_type() {
         MetricType::HISTOGRAM => "le",
         MetricType::SUMMARY => "quantile",
@@ -146,7 +152,7 @@ fn mended(mut family: MetricFamily) -> MetricFamily {
         };
         metric.set_label(labels.into_iter().map(pair).collect());
     }
-    // Series that became the same would make Prometheus refuse the page: the first one stays.
+    // Prometheus rejects a page with duplicate series: the first one stays.
     let mut seen = HashSet::new();
     let mut kept = family.take_metric();
     kept.retain(|metric| {
@@ -157,28 +163,44 @@ fn mended(mut family: MetricFamily) -> MetricFamily {
     family
 }
 
-/// `[a-zA-Z_][a-zA-Z0-9_]*`, and none that the format itself uses.
+/// The name as `[a-zA-Z_][a-zA-Z0-9_]*`, and different from the label that the format reserves for this kind.
 fn valid_label(name: &str, reserved: &str) -> String {
     let valid = |c: char| {
         if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }
     };
-    let mended: String = name.chars().map(valid).collect();
-    if mended.is_empty() || mended == reserved || mended.starts_with(|c: char| c.is_ascii_digit()) {
-        format!("_{mended}")
+    let sanitized: String = name.chars().map(valid).collect();
+    if sanitized.is_empty() || sanitized == reserved || sanitized.starts_with(|c: char| c.is_ascii_digit()) {
+        format!("_{sanitized}")
     } else {
-        mended
+        sanitized
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{open_metrics, valid_label, with_canonical_bound};
+    use super::*;
+    use opentelemetry::metrics::MeterProvider as _;
+    use opentelemetry_sdk::metrics::SdkMeterProvider;
     use prometheus::core::Collector as _;
     use prometheus::{IntCounter, Opts};
-    use std::collections::HashSet;
 
     #[test]
-    fn a_bound_that_is_whole_is_written_with_its_fraction() {
+    fn a_callback_that_panics_costs_the_bridged_instruments_and_is_counted_at_each_scrape() {
+        let (Bridge(registry), reader) = Bridge::new().unwrap();
+        let provider = SdkMeterProvider::builder().with_reader(reader).build();
+        let meter = provider.meter("test");
+        meter.u64_counter("orders").build().add(1, &[]);
+        assert!(gather(&registry).is_some());
+        let _faulty = meter.u64_observable_gauge("faulty").with_callback(|_| panic!("a bug in a callback")).build();
+        let failures = series::counter(&names::TELEMETRY_EXPORT_FAILURES, &["metrics"]);
+        let before = failures.value();
+        assert!(gather(&registry).is_none());
+        assert!(gather(&registry).is_none());
+        assert_eq!(failures.value() - before, 2);
+    }
+
+    #[test]
+    fn in_open_metrics_a_whole_bound_is_written_with_a_fraction() {
         for (line, canonical) in [
             (r#"a_bucket{le="5"} 1"#, r#"a_bucket{le="5.0"} 1"#),
             (r#"a_bucket{x="1",le="0.5"} 1"#, r#"a_bucket{x="1",le="0.5"} 1"#),
@@ -190,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn in_open_metrics_a_family_has_its_name_once_and_none_of_ours() {
+    fn in_open_metrics_no_family_takes_a_name_twice_or_one_of_ours() {
         let counter = |name: &str| {
             let counter = IntCounter::with_opts(Opts::new(name, "say \"hi\"")).unwrap();
             counter.collect().remove(0)
@@ -207,8 +229,8 @@ mod tests {
     }
 
     #[test]
-    fn no_label_name_can_break_the_page() {
-        for (given, mended) in [
+    fn every_label_name_becomes_valid() {
+        for (given, valid) in [
             ("a.b", "a_b"),
             ("1digit", "_1digit"),
             ("", "_"),
@@ -217,7 +239,7 @@ mod tests {
             ("métal", "m_tal"),
             ("ok_1", "ok_1"),
         ] {
-            assert_eq!(valid_label(given, "le"), mended, "{given}");
+            assert_eq!(valid_label(given, "le"), valid, "{given}");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The small listener of the `/metrics` page. It serves nothing else, and no client can hold it up or grow it.
+//! The listener of the `/metrics` page. It serves nothing else, and limits the connections, time and memory of its
+//! clients.
 
-use super::page::page;
+use super::response::{plain_text, respond};
 use crate::error::InitError;
-use crate::series::Format;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -16,19 +16,19 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-/// Connections served at a time; more wait in the backlog.
+/// Connections served at the same time; more wait in the backlog.
 const CONNECTIONS: usize = 16;
-/// How long a client may take to send its request's head.
+/// The time limit for a client to send the head of its request.
 const HEAD_LIMIT: Duration = Duration::from_secs(5);
-/// How long one connection may last in all, so that no client can keep a place.
+/// The longest life of a connection, so that no client can occupy a place indefinitely.
 const CONNECTION_LIMIT: Duration = Duration::from_secs(60);
-/// Bytes that a request's head may take.
+/// The size limit of a request's head in bytes.
 const HEAD_BYTES: usize = 8 * 1024;
 
 /// Opens the port, before anything global is set.
 ///
 /// # Errors
-/// The address cannot be had.
+/// The address cannot be bound.
 pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, InitError> {
     let open = || {
         let listener = TcpListener::bind(address)?;
@@ -38,7 +38,7 @@ pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, InitError> {
     open().map_err(|source| InitError::MetricsListener { address: address.to_string(), source })
 }
 
-/// Serves the page, for ever.
+/// Serves the page; does not return while the listener works.
 pub(crate) async fn serve(listener: Arc<TcpListener>) {
     let Ok(listener) = listener.try_clone().and_then(tokio::net::TcpListener::from_std) else {
         return;
@@ -49,7 +49,7 @@ pub(crate) async fn serve(listener: Arc<TcpListener>) {
             return;
         };
         let Ok((stream, _)) = listener.accept().await else {
-            // Out of file descriptors, most likely: others will be closed.
+            // Most likely out of file descriptors; wait until some are closed.
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
@@ -66,38 +66,56 @@ async fn connection(stream: TcpStream) {
         .header_read_timeout(HEAD_LIMIT)
         .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service_fn(answer));
-    // A client that misbehaves or goes away is its own problem.
+    // Fails when the client breaks the protocol or goes away: neither matters here.
     let _ = served.await;
 }
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let accept = request.headers().get(header::ACCEPT);
-    let format = Format::asked(accept.and_then(|accept| accept.to_str().ok()));
-    let (status, body) = match (request.method(), request.uri().path()) {
-        (&Method::GET | &Method::HEAD, "/metrics") => gathered(format).await,
-        (_, "/metrics") => refused(StatusCode::METHOD_NOT_ALLOWED, "use GET\n"),
-        _ => refused(StatusCode::NOT_FOUND, "only /metrics is here\n"),
+    let response = match (request.method(), request.uri().path()) {
+        (&Method::GET | &Method::HEAD, "/metrics") => respond(request.headers()).await,
+        (_, "/metrics") => {
+            let mut response = plain_text(StatusCode::METHOD_NOT_ALLOWED, "use GET\n");
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            response
+        }
+        _ => plain_text(StatusCode::NOT_FOUND, "only /metrics is here\n"),
     };
-    let content_type = if status == StatusCode::OK { format.content_type() } else { "text/plain; charset=utf-8" };
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(header::VARY, HeaderValue::from_static("accept"));
-    if status == StatusCode::METHOD_NOT_ALLOWED {
-        headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+    Ok(response.map(|body| Full::new(Bytes::from(body))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read as _, Write as _};
+
+    fn response(address: SocketAddr, request: &str) -> String {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        write!(stream, "{request} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        response
     }
-    Ok(response)
-}
 
-fn refused(status: StatusCode, why: &str) -> (StatusCode, String) {
-    (status, why.to_owned())
-}
-
-/// The page, gathered beside the telemetry thread: a callback of the user's may be slow, and must not hold up the spans.
-async fn gathered(format: Format) -> (StatusCode, String) {
-    match tokio::task::spawn_blocking(move || page(format)).await {
-        Ok(page) => (StatusCode::OK, page),
-        Err(_) => refused(StatusCode::INTERNAL_SERVER_ERROR, "the page could not be gathered\n"),
+    #[tokio::test]
+    async fn only_the_page_is_served_and_only_to_readers() {
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve(Arc::new(listener)));
+        for (request, status, headers) in [
+            ("GET /metrics", "200 OK", ["content-type: text/plain; version=0.0.4; charset=utf-8", "vary: accept"]),
+            ("HEAD /metrics", "200 OK", ["content-type: text/plain; version=0.0.4; charset=utf-8", "vary: accept"]),
+            (
+                "POST /metrics",
+                "405 Method Not Allowed",
+                ["content-type: text/plain; charset=utf-8", "allow: GET, HEAD"],
+            ),
+            ("GET /", "404 Not Found", ["content-type: text/plain; charset=utf-8", "vary: accept"]),
+        ] {
+            let response = tokio::task::spawn_blocking(move || response(address, request)).await.unwrap();
+            assert!(response.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{request}: {response}");
+            for header in headers {
+                assert!(response.contains(&format!("\r\n{header}\r\n")), "{request}: {response}");
+            }
+        }
     }
 }

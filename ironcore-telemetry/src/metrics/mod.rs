@@ -1,4 +1,4 @@
-//! Metrics: the `/metrics` page, the provider for the instruments of users and libraries, and OTLP on request.
+//! Metrics: the `/metrics` page, the meter provider for the instruments of users and libraries, and the push over OTLP.
 
 #[cfg(feature = "prometheus")]
 mod bridge;
@@ -7,6 +7,9 @@ mod listener;
 mod page;
 mod provider;
 mod push;
+mod reader;
+#[cfg(any(feature = "prometheus", feature = "http"))]
+mod response;
 
 pub(crate) use crate::series::Format;
 #[cfg(feature = "prometheus")]
@@ -14,3 +17,5 @@ pub(crate) use listener::{bind, serve};
 pub(crate) use page::page;
 pub(crate) use provider::Meters;
 pub(crate) use push::Push;
+#[cfg(feature = "http")]
+pub(crate) use response::respond;

@@ -1,11 +1,11 @@
-//! Metrics over OTLP, on request: the SDK's instruments and our own series in one message.
+//! The push of metrics over OTLP: the SDK's instruments and our own series in one message.
 
-use super::provider::PushReader;
+use super::reader::PushReader;
 use crate::config::Otlp;
 use crate::error::InitError;
 use crate::export::MetricsSender;
 use crate::names;
-use crate::series::{self, Counter, Distribution, Exemplar, Family, Kind, Labels, Reading, Series};
+use crate::series::{self, Counter, Distribution, Exemplar, Family, Kind, Labels, Reading, Series, seconds};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{
@@ -28,6 +28,7 @@ pub(crate) struct Push {
     reader: PushReader,
     resource: ProtoResource,
     interval: Duration,
+    /// Start of all sums, in nanoseconds since 1970.
     started: u64,
     failing: AtomicBool,
     failures: Counter,
@@ -58,11 +59,11 @@ impl Push {
         }))
     }
 
-    /// Pushes, for ever.
+    /// Pushes at each interval; never returns.
     pub(crate) async fn pump(self: Arc<Self>) {
         loop {
             tokio::time::sleep(self.interval).await;
-            // Cumulative values: the next push carries what this one could not.
+            // Values are cumulative, so the next push makes up for a failed one.
             let failed = Arc::clone(&self).push().await.is_err();
             if failed != self.failing.swap(failed, Ordering::Relaxed) && failed {
                 tracing::warn!(target: "ironcore_telemetry", "metrics cannot be delivered over OTLP; the next push carries them");
@@ -73,9 +74,9 @@ impl Push {
     /// Pushes once.
     ///
     /// # Errors
-    /// What went wrong.
+    /// Why the push failed.
     pub(crate) async fn push(self: Arc<Self>) -> Result<(), String> {
-        // A callback of the user's may be slow: it must not hold up the spans.
+        // A callback of an observable instrument may be slow and must not hold up the spans.
         let collecting = Arc::clone(&self);
         let request = tokio::task::spawn_blocking(move || collecting.request()).await;
         let request = request.map_err(|_| "the metrics could not be collected".to_owned())?;
@@ -88,7 +89,7 @@ impl Push {
 
     fn request(&self) -> ExportMetricsServiceRequest {
         let mut bridged = data::ResourceMetrics::default();
-        // A callback of the user's may panic, or the provider be shut down: then only our own series are sent.
+        // A callback may panic, or the application may have shut the provider down: only our own series are sent then.
         let collected = catch_unwind(AssertUnwindSafe(|| self.reader.collect(&mut bridged)));
         let bridged = matches!(collected, Ok(Ok(()))).then(|| ExportMetricsServiceRequest::from(&bridged));
         let mut scopes: Vec<_> = bridged
@@ -181,8 +182,8 @@ fn exemplar(Exemplar { ids, value, at }: &Exemplar) -> ProtoExemplar {
     }
 }
 
-/// The name without the suffixes that a Prometheus receiver derives from unit and kind, so that both ways end in the
-/// same name.
+/// The name without the suffixes that a Prometheus receiver derives from unit and kind, so that scrape and push lead to
+/// the same name.
 fn otlp_name(name: &str) -> &str {
     let name = name.strip_suffix("_total").unwrap_or(name);
     name.strip_suffix("_seconds").unwrap_or(name)
@@ -199,11 +200,7 @@ fn attributes(labels: &Labels) -> Vec<KeyValue> {
         .collect()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a sum of nanoseconds in a float is exact to 15 digits")]
-pub(super) fn seconds(nanos: u64) -> f64 {
-    nanos as f64 / 1e9
-}
-
+/// The current time in nanoseconds since 1970.
 fn now() -> u64 {
     unix_nanos(SystemTime::now())
 }

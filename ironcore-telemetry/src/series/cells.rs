@@ -1,35 +1,39 @@
-//! The cells that threads write to, and the handles on them.
+//! The cells that threads write to, and the handles to them.
 
-use super::exemplar::{Exemplars, Ids, Moment, nanos};
+use super::exemplar::{COUNTER_SLOT, Exemplars, Moment, SpanIds, nanos};
 use super::sync::AtomicU64;
 use super::sync::Ordering::Relaxed;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
-/// Words a cache line holds.
+/// `u64` words in a cache line.
 const WORDS: usize = 8;
+/// The only word of a counter and of a gauge.
+pub(super) const VALUE: usize = 0;
+/// Longer durations count as this one (292 years).
+const LONGEST_NANOS: u64 = 1 << 63;
 
-/// A cache line of its own, so that threads of different shards never write to the same one.
+/// One cache line, aligned so that threads of different shards never write to the same one.
 #[repr(align(64))]
 #[derive(Default)]
 struct Line([AtomicU64; WORDS]);
 
-/// Cells of one series: for each shard `words` words, rounded up to whole lines.
+/// The cells of one series: `words` words per shard, rounded up to whole cache lines.
 pub(super) struct Cells {
     lines: Box<[Line]>,
     lines_per_shard: usize,
 }
 
 impl Cells {
-    /// Cells for the life of the process. Label sets are closed, so there is a bounded number of them.
+    /// Cells that live as long as the process. Label sets are bounded, so the number of cells is bounded too.
     pub(super) fn leak(words: usize) -> &'static Self {
         let lines_per_shard = words.div_ceil(WORDS);
         let lines = (0..lines_per_shard * shards()).map(|_| Line::default()).collect();
         Box::leak(Box::new(Self { lines, lines_per_shard }))
     }
 
-    /// Adds to a word of a shard; wraps around at 2⁶⁴.
+    /// Adds to one word of a shard; wraps around at 2⁶⁴.
     #[inline]
     fn add(&self, Shard(shard): Shard, word: usize, amount: u64) {
         let line = shard * self.lines_per_shard + word / WORDS;
@@ -48,18 +52,18 @@ impl Cells {
     }
 }
 
-/// A power of two, so that a thread's shard is found by a mask.
+/// The number of shards: a power of two, so that a mask maps a thread to its shard.
 fn shards() -> usize {
     static SHARDS: OnceLock<usize> = OnceLock::new();
     *SHARDS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from).next_power_of_two().min(64))
 }
 
-/// Where a thread writes. Looked up once for all that one event counts.
+/// The part of all cells that a thread writes to. Looked up once for an event that updates several series.
 #[derive(Clone, Copy)]
 pub(crate) struct Shard(usize);
 
 impl Shard {
-    /// The calling thread's. Threads are dealt out in turn; two threads of one shard stay correct, only slower.
+    /// The calling thread's shard. Shards are assigned round-robin; threads that share one are slower, but correct.
     #[inline]
     pub(crate) fn here() -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -70,7 +74,7 @@ impl Shard {
     }
 }
 
-/// A number that only rises.
+/// A sum that only rises.
 #[derive(Clone, Copy)]
 pub(crate) struct Counter {
     pub(super) cells: &'static Cells,
@@ -78,25 +82,25 @@ pub(crate) struct Counter {
 }
 
 impl Counter {
-    /// Counts `amount` more.
+    /// Adds `amount`.
     pub(crate) fn add(self, amount: u64) {
         self.add_at(Shard::here(), amount);
     }
 
-    /// The same for a thread that has looked up its shard.
+    /// As [`add`](Self::add), for a thread that has already looked up its shard.
     #[inline]
     pub(crate) fn add_at(self, shard: Shard, amount: u64) {
-        self.cells.add(shard, 0, amount);
+        self.cells.add(shard, VALUE, amount);
     }
 
-    /// What was counted so far, by all threads.
+    /// The sum over all threads.
     #[cfg(test)]
     pub(crate) fn value(self) -> u64 {
-        self.cells.sum(0)
+        self.cells.sum(VALUE)
     }
 }
 
-/// A number that rises and falls.
+/// A value that rises and falls.
 #[derive(Clone, Copy)]
 pub(crate) struct Gauge(pub(super) &'static Cells);
 
@@ -106,14 +110,14 @@ impl Gauge {
         self.add_at(Shard::here(), amount);
     }
 
-    /// The same for a thread that has looked up its shard.
+    /// As [`add`](Self::add), for a thread that has already looked up its shard.
     #[inline]
     pub(crate) fn add_at(self, shard: Shard, amount: i64) {
-        self.0.add(shard, 0, amount.cast_unsigned());
+        self.0.add(shard, VALUE, amount.cast_unsigned());
     }
 }
 
-/// The distribution of durations.
+/// A histogram of durations.
 #[derive(Clone, Copy)]
 pub(crate) struct Durations {
     pub(super) cells: &'static Cells,
@@ -122,37 +126,49 @@ pub(crate) struct Durations {
 }
 
 impl Durations {
-    /// Words that a histogram of these bounds takes: a bucket a bound, one above them, and the sum.
-    pub(super) const fn words(bounds: &[u64]) -> usize {
-        bounds.len() + 2
+    /// The number of buckets: one per bound, and one for longer durations. They are the first words of a shard.
+    #[inline]
+    pub(super) const fn buckets(bounds: &[u64]) -> usize {
+        bounds.len() + 1
     }
 
-    /// Records one duration; counts as 2⁶³ ns (292 years) when it is longer.
+    /// The word of the sum, which follows the buckets.
     #[inline]
-    fn record(self, shard: Shard, duration: Duration) -> Place {
-        let nanos = nanos(duration).min(1 << 63);
+    pub(super) const fn sum_word(bounds: &[u64]) -> usize {
+        Self::buckets(bounds)
+    }
+
+    /// The number of words per shard: the buckets and the sum.
+    pub(super) const fn words(bounds: &[u64]) -> usize {
+        Self::sum_word(bounds) + 1
+    }
+
+    /// Adds one duration to its bucket and to the sum.
+    #[inline]
+    fn observe_at(self, shard: Shard, duration: Duration) -> Observed {
+        let nanos = nanos(duration).min(LONGEST_NANOS);
         let bucket = self.bounds.iter().take_while(|bound| nanos > **bound).count();
         self.cells.add(shard, bucket, 1);
-        self.cells.add(shard, self.bounds.len() + 1, nanos);
-        Place { bucket, nanos }
+        self.cells.add(shard, Self::sum_word(self.bounds), nanos);
+        Observed { bucket, nanos }
     }
 }
 
 #[cfg(test)]
 impl Durations {
-    /// Records a duration that no span was measured in.
+    /// Adds one duration, without an exemplar.
     pub(crate) fn observe(self, duration: Duration) {
-        self.record(Shard::here(), duration);
+        self.observe_at(Shard::here(), duration);
     }
 }
 
-/// Where a duration was recorded.
-struct Place {
+/// A duration as its histogram holds it.
+struct Observed {
     bucket: usize,
     nanos: u64,
 }
 
-/// What the ended calls of one kind are counted by.
+/// The counter and the histogram of calls that ended with the same labels.
 #[derive(Clone, Copy)]
 pub(crate) struct Ended {
     pub(crate) count: Counter,
@@ -160,14 +176,15 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    /// Records one call. With the ids of a sampled span it may become the example of its bucket and of the counter.
+    /// Counts one call and its duration. With the ids of a sampled span it may become the exemplar of its bucket and of
+    /// the counter.
     #[inline]
-    pub(crate) fn record(self, shard: Shard, duration: Duration, sampled: Option<Ids>, now: Instant) {
+    pub(crate) fn observe(self, shard: Shard, duration: Duration, sampled: Option<SpanIds>, now: Instant) {
         self.count.add_at(shard, 1);
-        let Place { bucket, nanos } = self.duration.record(shard, duration);
+        let Observed { bucket, nanos } = self.duration.observe_at(shard, duration);
         if let Some(ids) = sampled {
             let now = Moment::of(now);
-            self.count.exemplars.offer(0, ids, 1, now);
+            self.count.exemplars.offer(COUNTER_SLOT, ids, 1, now);
             self.duration.exemplars.offer(bucket, ids, nanos, now);
         }
     }
@@ -182,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn totals_are_exact_with_sixteen_threads() {
+    fn sums_over_sixteen_threads_are_exact() {
         let counter = counter();
         let gauge = Gauge(Cells::leak(1));
         std::thread::scope(|scope| {
@@ -197,16 +214,16 @@ mod tests {
             }
         });
         assert_eq!(counter.value(), 160_000);
-        assert_eq!(gauge.0.sum(0), 0);
+        assert_eq!(gauge.0.sum(VALUE), 0);
     }
 
     #[test]
-    fn a_duration_on_a_bound_belongs_to_its_bucket() {
+    fn the_upper_bound_of_a_bucket_is_inclusive() {
         let bounds: &[u64] = &[10, 20];
-        let (cells, exemplars) = (Cells::leak(Durations::words(bounds)), Exemplars::leak(bounds.len() + 1));
+        let (cells, exemplars) = (Cells::leak(Durations::words(bounds)), Exemplars::leak(Durations::buckets(bounds)));
         let durations = Durations { cells, exemplars, bounds };
         for nanos in [0, 10, 11, 20, 21, 1_000] {
-            durations.record(Shard::here(), Duration::from_nanos(nanos));
+            durations.observe(Duration::from_nanos(nanos));
         }
         assert_eq!([0, 1, 2, 3].map(|word| durations.cells.sum(word)), [2, 2, 2, 1_062]);
     }
@@ -214,21 +231,21 @@ mod tests {
 
 #[cfg(all(test, ironcore_loom))]
 mod loom_tests {
-    use super::super::sync::bounded;
+    use super::super::sync::explore;
     use super::*;
     use loom::thread;
 
     #[test]
-    fn a_reader_beside_two_writers_never_sees_too_much_and_in_the_end_all() {
-        bounded(|| {
+    fn a_concurrent_reader_never_sees_more_than_two_writers_add_and_finally_sees_all() {
+        explore(|| {
             let counter = Counter { cells: Cells::leak(1), exemplars: Exemplars::leak(1) };
             let writers = [0, 1].map(|shard| thread::spawn(move || counter.add_at(Shard(shard % shards()), 1)));
-            let (first, second) = (counter.cells.sum(0), counter.cells.sum(0));
+            let (first, second) = (counter.cells.sum(VALUE), counter.cells.sum(VALUE));
             assert!(first <= second && second <= 2, "{first} {second}");
             for writer in writers {
                 writer.join().unwrap();
             }
-            assert_eq!(counter.cells.sum(0), 2);
+            assert_eq!(counter.cells.sum(VALUE), 2);
         });
     }
 }

@@ -1,33 +1,34 @@
-//! One recent example of each bucket of a histogram, and of each counter: which trace to look at.
+//! Exemplars: one recent trace for each bucket of a histogram and for each counter.
 
 use super::sync::{AtomicU64, Ordering};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 
-/// The trace and the span that a value was measured in.
+/// The ids of the trace and of the span in which a value was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Ids {
+pub(crate) struct SpanIds {
     pub(crate) trace: u128,
     pub(crate) span: u64,
 }
 
-/// One measured value and where it was measured.
+/// One measured value with its span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Exemplar {
-    pub(crate) ids: Ids,
-    /// Of a duration in nanoseconds; of a counter what it was raised by.
+    pub(crate) ids: SpanIds,
+    /// The duration in nanoseconds, or the amount that was added to the counter.
     pub(crate) value: u64,
     pub(crate) at: SystemTime,
 }
 
-/// A slot for each bucket, and one for a counter. Writers take a slot at most once a second, without waiting for each other or for readers.
+/// One slot per bucket of a histogram, or one for a counter. A slot is written at most once a second. Writers wait
+/// neither for each other nor for readers.
 pub(crate) struct Exemplars(Box<[Slot]>);
 
-/// A sequence lock: odd while a writer is at it. A reader that saw the number change looks again.
+/// A sequence lock: `version` is odd while a writer is active. A reader that sees it change reads again.
 #[derive(Default)]
 struct Slot {
     version: AtomicU64,
-    /// As a [`Moment`]; zero while the slot is empty.
+    /// A [`Moment`]; zero while the slot is empty.
     at: AtomicU64,
     value: AtomicU64,
     trace_high: AtomicU64,
@@ -35,21 +36,25 @@ struct Slot {
     span: AtomicU64,
 }
 
-/// What a reader saw of a slot.
+/// The result of one attempt to read a slot.
 #[derive(Debug, PartialEq, Eq)]
 enum Look {
-    /// Nothing was written yet.
+    /// The slot was never written.
     Empty,
     Seen(Exemplar),
-    /// A writer was at it.
+    /// A writer was active.
     Busy,
 }
 
-/// How often a reader looks at a slot that is being written before it leaves it out.
+/// Attempts to read a slot that is being written, before the reader skips it.
 const LOOKS: usize = 8;
+/// An exemplar is replaced once it is older than this.
+const MIN_AGE_NANOS: u64 = 1_000_000_000;
+/// The slot of a counter; a histogram has one per bucket.
+pub(super) const COUNTER_SLOT: usize = 0;
 
 impl Exemplars {
-    /// Slots for the life of the process, as the cells beside them.
+    /// Slots that live as long as the process, like the cells of their series.
     pub(super) fn leak(slots: usize) -> &'static Self {
         Box::leak(Box::new(Self::new(slots)))
     }
@@ -58,34 +63,34 @@ impl Exemplars {
         Self((0..slots).map(|_| Slot::default()).collect())
     }
 
-    /// Offers an example for a bucket; kept unless the bucket had one within the last second.
-    pub(super) fn offer(&self, bucket: usize, ids: Ids, value: u64, Moment(at): Moment) {
-        if let Some(slot) = self.0.get(bucket) {
+    /// Offers an exemplar for a slot, which keeps it unless it took one within the last second.
+    pub(super) fn offer(&self, slot: usize, ids: SpanIds, value: u64, Moment(at): Moment) {
+        if let Some(slot) = self.0.get(slot) {
             slot.offer(ids, value, at);
         }
     }
 
-    /// The examples that there are.
+    /// The exemplars of all slots that have one.
     pub(super) fn read(&self) -> Vec<Exemplar> {
         self.0.iter().filter_map(Slot::read).collect()
     }
 }
 
 impl Slot {
-    fn offer(&self, ids: Ids, value: u64, at: u64) {
-        // Before the time: whoever has written one since changes the number.
+    fn offer(&self, ids: SpanIds, value: u64, at: u64) {
+        // Loaded before `at`: a write in between changes the version, and the exchange below fails.
         let version = self.version.load(Ordering::Acquire);
         let last = self.at.load(Ordering::Relaxed);
-        if last != 0 && at.saturating_sub(last) < 1_000_000_000 {
+        if last != 0 && at.saturating_sub(last) < MIN_AGE_NANOS {
             return;
         }
         let is_free = version.is_multiple_of(2);
         let taken = self.version.compare_exchange(version, version + 1, Ordering::Acquire, Ordering::Relaxed);
         if !is_free || taken.is_err() {
-            // Another thread has just offered one: that will do.
+            // Another thread is writing its exemplar, which is just as recent.
             return;
         }
-        // Release: whoever sees one of these sees the odd number too.
+        // Release: a reader that sees one of these values sees the odd version too.
         self.at.store(at, Ordering::Release);
         self.value.store(value, Ordering::Release);
         self.trace_high.store(high(ids.trace), Ordering::Release);
@@ -101,7 +106,7 @@ impl Slot {
 
     fn look(&self) -> Look {
         let before = self.version.load(Ordering::Acquire);
-        // Acquire: none of these is read after the second look at the number.
+        // Acquire: none of these loads moves behind the second load of the version.
         let at = self.at.load(Ordering::Acquire);
         let value = self.value.load(Ordering::Acquire);
         let (high, low) = (self.trace_high.load(Ordering::Acquire), self.trace_low.load(Ordering::Acquire));
@@ -112,7 +117,7 @@ impl Slot {
         let Some(at) = at.checked_sub(1) else {
             return Look::Empty;
         };
-        let ids = Ids { trace: u128::from(high) << 64 | u128::from(low), span };
+        let ids = SpanIds { trace: u128::from(high) << 64 | u128::from(low), span };
         let at = anchor().1 + Duration::from_nanos(at);
         Look::Seen(Exemplar { ids, value, at })
     }
@@ -126,13 +131,13 @@ fn low(trace: u128) -> u64 {
     u64::try_from(trace & u128::from(u64::MAX)).unwrap_or_default()
 }
 
-/// One moment on both clocks, so that a monotonic reading can be told as a date.
+/// One moment on both clocks, to convert monotonic times to dates.
 fn anchor() -> &'static (Instant, SystemTime) {
     static ANCHOR: OnceLock<(Instant, SystemTime)> = OnceLock::new();
     ANCHOR.get_or_init(|| (Instant::now(), SystemTime::now()))
 }
 
-/// Nanoseconds since [`anchor`], plus one.
+/// Nanoseconds since [`anchor`], plus one: never zero, which marks an empty slot.
 #[derive(Clone, Copy)]
 pub(super) struct Moment(u64);
 
@@ -142,7 +147,7 @@ impl Moment {
     }
 }
 
-/// A duration in nanoseconds; 584 years when it is longer.
+/// A duration in nanoseconds, at most `u64::MAX` (584 years).
 #[inline]
 pub(super) fn nanos(duration: Duration) -> u64 {
     let seconds = duration.as_secs().saturating_mul(1_000_000_000);
@@ -153,16 +158,16 @@ pub(super) fn nanos(duration: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    const FIRST: Ids = Ids { trace: 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c, span: 7 };
-    const SECOND: Ids = Ids { trace: 1, span: 2 };
+    const FIRST: SpanIds = SpanIds { trace: 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c, span: 7 };
+    const SECOND: SpanIds = SpanIds { trace: 1, span: 2 };
 
     #[test]
-    fn an_empty_slot_has_no_example() {
+    fn an_empty_slot_has_no_exemplar() {
         assert_eq!(Exemplars::new(3).read(), []);
     }
 
     #[test]
-    fn an_example_is_kept_for_a_second_and_then_replaced() {
+    fn an_exemplar_is_kept_for_a_second_and_then_replaced() {
         let exemplars = Exemplars::new(1);
         let start = Instant::now();
         exemplars.offer(0, FIRST, 5, Moment::of(start));
@@ -173,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_moment_is_told_as_a_date() {
+    fn the_time_of_an_exemplar_is_a_date() {
         let exemplars = Exemplars::new(1);
         let before = SystemTime::now();
         exemplars.offer(0, FIRST, 5, Moment::of(Instant::now()));
@@ -186,19 +191,19 @@ mod tests {
 
 #[cfg(all(test, ironcore_loom))]
 mod loom_tests {
-    use super::super::sync::bounded;
+    use super::super::sync::explore;
     use super::*;
     use loom::sync::Arc;
     use loom::thread;
 
     #[test]
-    fn a_reader_never_sees_half_of_one_example_and_half_of_another() {
-        bounded(|| {
+    fn a_reader_never_sees_a_mix_of_two_exemplars() {
+        explore(|| {
             let slot = Arc::new(Slot::default());
             let writers = [1_u64, 2].map(|number| {
                 let slot = Arc::clone(&slot);
-                let ids = Ids { trace: u128::from(number) << 64 | u128::from(number), span: number };
-                // So far apart that neither keeps the other out.
+                let ids = SpanIds { trace: u128::from(number) << 64 | u128::from(number), span: number };
+                // More than a second apart, so that neither is too recent for the other.
                 thread::spawn(move || slot.offer(ids, number, number * 2_000_000_000))
             });
             if let Look::Seen(seen) = slot.look() {

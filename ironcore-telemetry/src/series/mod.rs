@@ -1,8 +1,9 @@
-//! Counters, gauges and duration histograms of closed label sets, made for the calling thread.
+//! Counters, gauges and duration histograms with bounded label sets, sharded by thread.
 //!
-//! A handle points at cells that live as long as the process, one set of cells a shard, and each thread writes to its
-//! own shard: recording takes no lock, allocates nothing and does not meet other cores. The values are integers
-//! (durations in nanoseconds), so no value can poison a sum. Labels are rendered once, when a series is made.
+//! A handle points at cells that live as long as the process. There is one set of cells per shard, and each thread
+//! writes to its own shard: an update takes no lock, allocates nothing and does not contend with other cores. The
+//! values are integers (durations in nanoseconds), so no value can turn a sum into NaN. Labels are stored once, when a
+//! series is created.
 
 mod cells;
 mod exemplar;
@@ -13,22 +14,22 @@ mod sync;
 mod text;
 
 pub(crate) use cells::{Counter, Durations, Ended, Gauge, Shard};
-pub(crate) use exemplar::{Exemplar, Ids};
-#[cfg(test)]
+pub(crate) use exemplar::{Exemplar, SpanIds};
+#[cfg(all(test, not(ironcore_loom)))]
 pub(crate) use registry::Count;
 #[cfg(test)]
 pub(crate) use registry::durations;
 pub(crate) use registry::{Distribution, Family, Labels, Reading, Registry, Series, counter, families, gauge, process};
 pub(crate) use text::{Format, render};
 
-/// What a metric is. One static each, in [`names`](crate::names).
+/// The definition of a metric. Each is a static in [`names`](crate::names).
 #[derive(Debug)]
 pub(crate) struct Metric {
     /// The name on `/metrics`, unit and `_total` suffix included.
     pub(crate) name: &'static str,
-    /// One sentence for people.
+    /// The help text: one sentence.
     pub(crate) help: &'static str,
-    /// How it counts.
+    /// The kind of its values.
     pub(crate) kind: Kind,
     /// The label names, in the order in which values are given.
     pub(crate) labels: &'static [&'static str],
@@ -37,23 +38,29 @@ pub(crate) struct Metric {
     pub(crate) bounded: &'static [&'static str],
 }
 
-/// How a metric counts.
+/// The kind of a metric's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Only rises.
+    /// A sum that only rises.
     Counter,
-    /// Rises and falls.
+    /// A value that rises and falls.
     Gauge,
-    /// Distribution of durations; the upper bounds of its buckets in nanoseconds, rising.
+    /// A histogram of durations, with the upper bounds of its buckets in nanoseconds, in ascending order.
     Durations(&'static [u64]),
 }
 
 impl Kind {
-    /// The bounds of its buckets; none when it has no buckets.
+    /// The upper bounds of its buckets; empty for a counter or a gauge.
     pub(crate) const fn bounds(self) -> &'static [u64] {
         match self {
             Self::Durations(bounds) => bounds,
             Self::Counter | Self::Gauge => &[],
         }
     }
+}
+
+/// A duration in nanoseconds as seconds.
+#[expect(clippy::cast_precision_loss, reason = "a sum of nanoseconds in a float is exact to 15 digits")]
+pub(crate) fn seconds(nanos: u64) -> f64 {
+    nanos as f64 / 1e9
 }

@@ -1,19 +1,19 @@
-//! All series, by metric and labels.
+//! The registry: all series, by metric and labels.
 
-use super::cells::{Cells, Counter, Durations, Gauge};
+use super::cells::{Cells, Counter, Durations, Gauge, VALUE};
 use super::exemplar::{Exemplar, Exemplars};
 use super::{Kind, Metric};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Names and values of a series, in the order of the page.
+/// The label names and values of a series, in the order of the page.
 pub(crate) type Labels = Vec<(&'static str, Cow<'static, str>)>;
 
 /// The series of this process.
 static PROCESS: Registry = Registry::new();
 
-/// The counter of this metric with these label values: the same cells for the same values, zero when new.
+/// The counter of this metric with these label values. The same values give the same counter; a new one is zero.
 pub(crate) fn counter(metric: &'static Metric, values: &[&str]) -> Counter {
     PROCESS.counter(metric, values, &[])
 }
@@ -29,7 +29,7 @@ pub(crate) fn durations(metric: &'static Metric, values: &[&str]) -> Durations {
     PROCESS.durations(metric, values, &[])
 }
 
-/// What all series of this process hold now, by metric name and labels.
+/// The current readings of all series of this process, by metric name and labels.
 pub(crate) fn families() -> Vec<Family> {
     PROCESS.families()
 }
@@ -39,17 +39,17 @@ pub(crate) fn process() -> &'static Registry {
     &PROCESS
 }
 
-/// Series by metric name. There is one for the process, and one for each capture of a test.
+/// All series by metric name. There is one registry for the process, and one for each capture of a test.
 pub(crate) struct Registry(Mutex<BTreeMap<&'static str, Entry>>);
 
 struct Entry {
     metric: &'static Metric,
-    series: BTreeMap<Labels, Slot>,
+    series: BTreeMap<Labels, Storage>,
 }
 
-/// Where a series keeps its values.
+/// The memory of one series.
 #[derive(Clone, Copy)]
-struct Slot {
+struct Storage {
     cells: &'static Cells,
     exemplars: &'static Exemplars,
 }
@@ -59,80 +59,94 @@ impl Registry {
         Self(Mutex::new(BTreeMap::new()))
     }
 
-    /// The counter of this metric with these values of its labels, and `more` labels of its own.
+    /// The counter of this metric with these label values; `extra` are names and values of further labels.
     pub(crate) fn counter(
         &self,
         metric: &'static Metric,
         values: &[&str],
-        more: &[(&'static str, &'static str)],
+        extra: &[(&'static str, &'static str)],
     ) -> Counter {
         debug_assert_eq!(metric.kind, Kind::Counter, "{}", metric.name);
-        let Slot { cells, exemplars } = self.slot(metric, values, more);
+        let Storage { cells, exemplars } = self.storage(metric, values, extra);
         Counter { cells, exemplars }
     }
 
-    /// The gauge of this metric with these values of its labels.
+    /// The gauge of this metric with these label values.
     pub(crate) fn gauge(&self, metric: &'static Metric, values: &[&str]) -> Gauge {
         debug_assert_eq!(metric.kind, Kind::Gauge, "{}", metric.name);
-        Gauge(self.slot(metric, values, &[]).cells)
+        Gauge(self.storage(metric, values, &[]).cells)
     }
 
-    /// The histogram of this metric with these values of its labels, and `more` labels of its own.
+    /// The histogram of this metric with these label values; `extra` are names and values of further labels.
     pub(crate) fn durations(
         &self,
         metric: &'static Metric,
         values: &[&str],
-        more: &[(&'static str, &'static str)],
+        extra: &[(&'static str, &'static str)],
     ) -> Durations {
-        let Slot { cells, exemplars } = self.slot(metric, values, more);
+        let Storage { cells, exemplars } = self.storage(metric, values, extra);
         Durations { cells, exemplars, bounds: metric.kind.bounds() }
     }
 
-    /// What all series hold now, by metric name and labels.
+    /// The current readings of all series, by metric name and labels.
     pub(crate) fn families(&self) -> Vec<Family> {
         self.lock().values().map(Family::read).collect()
     }
 
-    fn slot(&self, metric: &'static Metric, values: &[&str], more: &[(&'static str, &'static str)]) -> Slot {
+    fn storage(&self, metric: &'static Metric, values: &[&str], extra: &[(&'static str, &'static str)]) -> Storage {
         debug_assert_eq!(metric.labels.len(), values.len(), "{}", metric.name);
         let own = metric.labels.iter().zip(values).map(|(name, value)| (*name, Cow::Owned((*value).to_owned())));
-        let more = more.iter().map(|(name, value)| (*name, Cow::Borrowed(*value)));
-        let labels = own.chain(more).collect();
+        let extra = extra.iter().map(|(name, value)| (*name, Cow::Borrowed(*value)));
+        let labels = own.chain(extra).collect();
         let mut entries = self.lock();
         let entry = entries.entry(metric.name).or_insert_with(|| Entry { metric, series: BTreeMap::new() });
-        *entry.series.entry(labels).or_insert_with(|| Slot::new(metric.kind))
+        *entry.series.entry(labels).or_insert_with(|| Storage::new(metric.kind))
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Entry>> {
-        // A panic while the map was locked leaves it whole: every change is one insertion.
+        // A panic under the lock leaves the map consistent: every change is one insertion.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Slot {
+impl Storage {
     fn new(kind: Kind) -> Self {
         let (words, exemplars) = match kind {
             Kind::Counter => (1, 1),
             Kind::Gauge => (1, 0),
-            Kind::Durations(bounds) => (Durations::words(bounds), bounds.len() + 1),
+            Kind::Durations(bounds) => (Durations::words(bounds), Durations::buckets(bounds)),
         };
         Self { cells: Cells::leak(words), exemplars: Exemplars::leak(exemplars) }
     }
+
+    fn read(&self, kind: Kind) -> Reading {
+        match kind {
+            Kind::Counter => {
+                Reading::Counter(Count { value: self.cells.sum(VALUE), exemplar: self.exemplars.read().pop() })
+            }
+            Kind::Gauge => Reading::Gauge(self.cells.sum(VALUE).cast_signed()),
+            Kind::Durations(bounds) => Reading::Durations(Distribution {
+                buckets: (0..Durations::buckets(bounds)).map(|bucket| self.cells.sum(bucket)).collect(),
+                sum: self.cells.sum(Durations::sum_word(bounds)),
+                exemplars: self.exemplars.read(),
+            }),
+        }
+    }
 }
 
-/// One metric and its series at one moment.
+/// A metric with the readings of all its series.
 pub(crate) struct Family {
     pub(crate) metric: &'static Metric,
     pub(crate) series: Vec<Series>,
 }
 
-/// One series at one moment.
+/// A series with its current reading.
 pub(crate) struct Series {
     pub(crate) labels: Labels,
     pub(crate) reading: Reading,
 }
 
-/// What a series holds.
+/// The value of a series at one moment.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Reading {
     Counter(Count),
@@ -140,38 +154,30 @@ pub(crate) enum Reading {
     Durations(Distribution),
 }
 
-/// What a counter holds.
+/// The reading of a counter.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Count {
     pub(crate) value: u64,
     pub(crate) exemplar: Option<Exemplar>,
 }
 
-/// What a histogram holds.
+/// The reading of a histogram.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Distribution {
-    /// Counts a bucket (not cumulated; the last one is above all bounds).
+    /// The count of each bucket, not cumulative; the last bucket is above all bounds.
     pub(crate) buckets: Vec<u64>,
     /// In nanoseconds.
     pub(crate) sum: u64,
-    /// At most one a bucket.
+    /// At most one per bucket.
     pub(crate) exemplars: Vec<Exemplar>,
 }
 
 impl Family {
     fn read(entry: &Entry) -> Self {
-        let read = |slot: &Slot| match entry.metric.kind {
-            Kind::Counter => {
-                Reading::Counter(Count { value: slot.cells.sum(0), exemplar: slot.exemplars.read().pop() })
-            }
-            Kind::Gauge => Reading::Gauge(slot.cells.sum(0).cast_signed()),
-            Kind::Durations(bounds) => Reading::Durations(Distribution {
-                buckets: (0..=bounds.len()).map(|bucket| slot.cells.sum(bucket)).collect(),
-                sum: slot.cells.sum(bounds.len() + 1),
-                exemplars: slot.exemplars.read(),
-            }),
-        };
-        let series = entry.series.iter().map(|(labels, slot)| Series { labels: labels.clone(), reading: read(slot) });
+        let series = entry
+            .series
+            .iter()
+            .map(|(labels, storage)| Series { labels: labels.clone(), reading: storage.read(entry.metric.kind) });
         Self { metric: entry.metric, series: series.collect() }
     }
 }

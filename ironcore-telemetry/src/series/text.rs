@@ -1,11 +1,11 @@
-//! The Prometheus text format, version 0.0.4, and `OpenMetrics` 1.0, which is much the same with exemplars.
+//! The Prometheus text format, version 0.0.4, and `OpenMetrics` 1.0, which adds exemplars.
 
 use super::registry::{Count, Distribution, Family, Labels, Reading, families};
 use super::{Exemplar, Kind, Metric};
 use std::fmt::Write;
 use std::time::SystemTime;
 
-/// How a page is written.
+/// The exposition format of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     /// Prometheus text, version 0.0.4.
@@ -30,7 +30,7 @@ fn write_family(page: &mut String, Family { metric, series }: &Family, format: F
     let Metric { name, help, kind, .. } = metric;
     let family = match format {
         Format::Text => name,
-        // There a counter's family has the name without the suffix of its one sample.
+        // The family of a counter is named without the suffix of its sample.
         Format::OpenMetrics => name.strip_suffix("_total").unwrap_or(name),
     };
     let type_name = match kind {
@@ -73,16 +73,16 @@ impl Histogram<'_> {
     fn write(&self, page: &mut String, format: Format) -> std::fmt::Result {
         let Self { name, labels, .. } = self;
         let Distribution { buckets, sum, .. } = self.read;
-        let mut below = 0_u64;
+        let mut cumulative = 0_u64;
         for (bucket, bound) in buckets.iter().zip(self.bounds) {
-            below = below.wrapping_add(*bucket);
+            cumulative = cumulative.wrapping_add(*bucket);
             let le = match format {
                 Format::OpenMetrics if bound % 1_000_000_000 == 0 => {
                     format!("{}.0", Seconds(*bound))
                 }
                 _ => Seconds(*bound).to_string(),
             };
-            self.write_bucket(page, format, &le, below, Some(*bound))?;
+            self.write_bucket(page, format, &le, cumulative, Some(*bound))?;
         }
         let count = buckets.iter().fold(0_u64, |count, bucket| count.wrapping_add(*bucket));
         self.write_bucket(page, format, "+Inf", count, None)?;
@@ -110,11 +110,11 @@ impl Histogram<'_> {
         Ok(())
     }
 
-    /// The example of the bucket that ends at this bound, of which no lower one has any part.
+    /// The exemplar of this bucket; `None` is the bound of the last bucket.
     fn exemplar(&self, bound: Option<u64>) -> Option<&Exemplar> {
-        let of = |value: u64| self.bounds.iter().copied().find(|bound| value <= *bound);
+        let bound_of = |value: u64| self.bounds.iter().copied().find(|bound| value <= *bound);
         let mut exemplars = self.read.exemplars.iter();
-        exemplars.find(|exemplar| of(exemplar.value) == bound)
+        exemplars.find(|exemplar| bound_of(exemplar.value) == bound)
     }
 }
 
@@ -134,7 +134,7 @@ fn write_exemplar(
     )
 }
 
-/// `name="value"` pairs; an empty value means the same as no label and is left out.
+/// `name="value"` pairs; labels with an empty value are left out, as that means the same.
 fn render_labels(labels: &Labels) -> String {
     let mut text = String::new();
     for (name, value) in labels.iter().filter(|(_, value)| !value.is_empty()) {
@@ -164,7 +164,7 @@ impl std::fmt::Display for Seconds {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Ended, Shard, counter, durations, gauge};
+    use super::super::{Ended, Shard, SpanIds, counter, durations, gauge};
     use super::*;
     use std::time::{Duration, Instant};
 
@@ -185,7 +185,7 @@ mod tests {
         bounded: &[],
     };
 
-    /// The lines of the page that speak of one metric; other tests of the process have their own.
+    /// The lines of the page that contain this name; other tests of the process use other metrics.
     fn lines_of(name: &str) -> Vec<String> {
         lines_in(Format::Text, name)
     }
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn in_open_metrics_a_counters_family_has_no_suffix() {
+    fn in_open_metrics_the_family_of_a_counter_has_no_suffix() {
         static OPEN: Metric =
             Metric { name: "text_test_suffix_total", help: "Counts.", kind: Kind::Counter, labels: &[], bounded: &[] };
         counter(&OPEN, &[]).add(1);
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn in_open_metrics_a_bucket_and_a_counter_name_the_trace_of_a_recent_example() {
+    fn in_open_metrics_buckets_and_counters_have_exemplars() {
         static COUNT: Metric =
             Metric { name: "text_test_open_total", help: "Counts.", kind: Kind::Counter, labels: &[], bounded: &[] };
         static OPEN: Metric = Metric {
@@ -219,14 +219,14 @@ mod tests {
             bounded: &[],
         };
         let ended = Ended { count: counter(&COUNT, &[]), duration: durations(&OPEN, &[]) };
-        let ids = |trace| Some(super::super::Ids { trace, span: 0xb });
+        let ids = |trace| Some(SpanIds { trace, span: 0xb });
         let now = Instant::now();
-        ended.record(Shard::here(), Duration::from_millis(6), ids(0xa), now);
-        ended.record(Shard::here(), Duration::from_secs(2), ids(0xc), now);
-        ended.record(Shard::here(), Duration::from_millis(1), None, now);
+        ended.observe(Shard::here(), Duration::from_millis(6), ids(0xa), now);
+        ended.observe(Shard::here(), Duration::from_secs(2), ids(0xc), now);
+        ended.observe(Shard::here(), Duration::from_millis(1), None, now);
         let lines = lines_in(Format::OpenMetrics, "text_test_open_seconds_bucket");
         assert_eq!(lines[0], r#"text_test_open_seconds_bucket{le="0.005"} 1"#);
-        let example = |line: &str, head: &str, trace: &str, value: &str| {
+        let assert_exemplar = |line: &str, head: &str, trace: &str, value: &str| {
             let (before, after) = line.split_once(" # ").unwrap();
             assert_eq!(before, head);
             let (labels, rest) = after.split_once("} ").unwrap();
@@ -235,11 +235,11 @@ mod tests {
             assert_eq!(seen, value);
             assert!(at.parse::<f64>().unwrap() > 1e9, "{at}");
         };
-        example(&lines[1], r#"text_test_open_seconds_bucket{le="1.0"} 2"#, "a", "0.006");
-        example(&lines[2], r#"text_test_open_seconds_bucket{le="+Inf"} 3"#, "c", "2");
-        // The counter had one a moment ago.
+        assert_exemplar(&lines[1], r#"text_test_open_seconds_bucket{le="1.0"} 2"#, "a", "0.006");
+        assert_exemplar(&lines[2], r#"text_test_open_seconds_bucket{le="+Inf"} 3"#, "c", "2");
+        // The counter keeps its first one for a second.
         let counted = lines_in(Format::OpenMetrics, "text_test_open_total");
-        example(&counted[0], "text_test_open_total 3", "a", "1");
+        assert_exemplar(&counted[0], "text_test_open_total 3", "a", "1");
         for name in ["text_test_open_seconds_bucket", "text_test_open_total "] {
             assert!(!lines_in(Format::Text, name).join("").contains(" # "));
         }

@@ -1,4 +1,4 @@
-//! What one test recorded: spans, metrics and log lines of the code that it ran, apart from those of every other test.
+//! Captures the spans, metrics and log lines of one test, separate from those of all other tests.
 //!
 //! ```
 //! use ironcore_telemetry as telemetry;
@@ -22,21 +22,21 @@ use crate::names;
 use crate::recorder;
 use crate::series::{Reading, Registry, Series};
 use crate::{logs, traces};
-use opentelemetry::trace::{FutureExt, Status};
+use opentelemetry::trace::{FutureExt, SpanContext, Status};
 use opentelemetry::{Context, trace};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SpanData, SpanProcessor};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber;
 use tracing_subscriber::Registry as Subscriber;
 use tracing_subscriber::layer::SubscriberExt;
 
-/// Records what the code that it runs emits. It touches nothing global, so that tests may run beside each other, and
-/// needs no `init`. What that code spawns is recorded when it is given through
-/// [`run_async`](Self::run_async) too.
+/// Captures the telemetry of the code that it runs. It changes nothing global, so tests may run in parallel, and it
+/// needs no `init`. Threads and tasks that the code spawns are captured only if their code runs through
+/// [`run`](Self::run) or [`run_async`](Self::run_async) too.
 pub struct Capture {
     registry: &'static Registry,
     context: Context,
@@ -49,21 +49,21 @@ pub struct Capture {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Span {
-    /// `{domain}.{operation}`, `{METHOD} {route}`, or the name of a `tracing` span.
+    /// The name: `{domain}.{operation}`, `{METHOD} {route}`, or that of a `tracing` span.
     pub name: String,
-    /// Which trace it belongs to, as 32 hexadecimal digits.
+    /// The id of its trace, as 32 hexadecimal digits.
     pub trace_id: String,
     /// Its own id, as 16 hexadecimal digits.
     pub span_id: String,
-    /// The id of its parent; `None` for the first span of a trace.
+    /// The id of its parent; `None` for the root span of a trace.
     pub parent_id: Option<String>,
-    /// Whether its status is an error.
+    /// Whether its status is `Error`.
     pub is_error: bool,
-    /// Its attributes as text, in the order in which they were set.
+    /// Its attributes as text, in the order they were set.
     pub attributes: Vec<(String, String)>,
     /// The names of its events.
     pub events: Vec<String>,
-    /// The spans that it links to: the ids of a trace and of a span.
+    /// The trace id and the span id of each span that it links to.
     pub links: Vec<(String, String)>,
 }
 
@@ -89,66 +89,65 @@ impl Default for Capture {
 }
 
 impl Capture {
-    /// A capture that takes every span, every metric, and log lines of every level.
+    /// A capture of every span, every metric, and log lines of every level.
     #[must_use]
     pub fn new() -> Self {
         let (spans, lines) = (Arc::default(), Arc::<Mutex<Vec<String>>>::default());
-        // As long as the process, like the series in it.
+        // Leaked, as its series live as long as the process.
         let registry: &'static Registry = Box::leak(Box::new(Registry::new()));
         let sampler = Sampler { root: Sampling::Always, follows_parent: true };
         let resource = Resource::builder_empty().build();
-        let provider = traces::provider_with(sampler, resource, Keep(Arc::clone(&spans)));
+        let provider = traces::provider_with(sampler, resource, KeepSpans(Arc::clone(&spans)));
         let context = recorder::capture(registry, Box::new(traces::start_span(&provider, sampler)));
         let all = Filter { origin: "Capture", directives: "trace".to_owned() };
         let kept = Arc::clone(&lines);
         let keep = move |line: &[u8]| {
-            let line = String::from_utf8_lossy(line).trim_end().to_owned();
-            kept.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            locked(&kept).push(String::from_utf8_lossy(line).trim_end().to_owned());
             Ok(())
         };
-        // `trace` is a filter that can be parsed.
+        // Cannot fail: `trace` is a valid filter.
         let (spans_layer, lines_layer) = (traces::layer(&all, &provider).ok(), logs::layer(&all, "capture", keep).ok());
         let dispatch = Dispatch::new(Subscriber::default().with(spans_layer).with(lines_layer));
         Self { registry, context, dispatch, spans, lines }
     }
 
-    /// Runs code and records what it emits on this thread.
+    /// Runs code and captures its telemetry on this thread.
     pub fn run<R>(&self, code: impl FnOnce() -> R) -> R {
         let _current = self.context.clone().attach();
         tracing::dispatcher::with_default(&self.dispatch, code)
     }
 
-    /// Runs a future and records what it emits, on whatever threads it is polled.
+    /// Runs a future and captures its telemetry, on all threads that poll it.
     pub async fn run_async<F: Future>(&self, future: F) -> F::Output {
         future.with_context(self.context.clone()).with_subscriber(self.dispatch.clone()).await
     }
 
-    /// The spans that have ended, in the order of their ends.
+    /// The ended spans, in the order in which they ended.
     #[must_use]
     pub fn spans(&self) -> Vec<Span> {
-        self.spans.lock().unwrap_or_else(PoisonError::into_inner).iter().map(Span::of).collect()
+        locked(&self.spans).iter().map(Span::from_sdk).collect()
     }
 
     /// The log lines, one JSON object each.
     #[must_use]
     pub fn log_lines(&self) -> Vec<String> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        locked(&self.lines).clone()
     }
 
-    /// The sum of a counter, a gauge, or the number of values of a histogram, over all series that have these labels.
-    /// Zero when there is none.
+    /// The value of a counter or a gauge, or the count of a histogram, summed over all series with these labels. Zero
+    /// when no series has them.
     #[must_use]
     pub fn value(&self, metric: &str, labels: &[(&str, &str)]) -> i64 {
         let series = self.series(metric);
-        let wanted = series.iter().filter(|series| {
-            labels.iter().all(|(name, value)| series.labels.iter().any(|(known, has)| known == name && has == value))
+        let matching = series.iter().filter(|series| {
+            labels.iter().all(|(name, value)| series.labels.iter().any(|(key, actual)| key == name && actual == value))
         });
         let read = |reading: &Reading| match reading {
             Reading::Counter(count) => i64::try_from(count.value).unwrap_or(i64::MAX),
             Reading::Gauge(value) => *value,
             Reading::Durations(read) => i64::try_from(read.buckets.iter().sum::<u64>()).unwrap_or(i64::MAX),
         };
-        wanted.map(|series| read(&series.reading)).sum()
+        matching.map(|series| read(&series.reading)).sum()
     }
 
     fn series(&self, metric: &str) -> Vec<Series> {
@@ -156,10 +155,11 @@ impl Capture {
         families.filter(|family| family.metric.name == metric).flat_map(|family| family.series).collect()
     }
 
-    /// Asserts that exactly one operation of this name ended, and so: as a span, as a count and as a duration.
+    /// Asserts that exactly one operation of this name ended, with this outcome: in the spans, in the counter and in
+    /// the histogram.
     ///
     /// # Panics
-    /// When it did not.
+    /// When none, more than one, or one with another outcome ended.
     #[track_caller]
     pub fn assert_operation(&self, name: &str, outcome: &str) {
         let spans: Vec<_> = self.spans().into_iter().filter(|span| span.name == name).collect();
@@ -177,10 +177,10 @@ impl Capture {
         }
     }
 
-    /// Asserts that a label of a metric took no value but these.
+    /// Asserts that a label of a metric has only these values.
     ///
     /// # Panics
-    /// When it did.
+    /// When it has another one.
     #[track_caller]
     pub fn assert_label_within(&self, metric: &str, label: &str, allowed: &[&str]) {
         let series = self.series(metric);
@@ -189,10 +189,10 @@ impl Capture {
         }
     }
 
-    /// Asserts that a text, such as the value of a secret, is in no span, no metric and no log line.
+    /// Asserts that a text, such as a secret, is in no span, no metric and no log line.
     ///
     /// # Panics
-    /// When it is.
+    /// When it is in one.
     #[track_caller]
     pub fn assert_absent(&self, text: &str) {
         for (place, emitted) in self.everything() {
@@ -200,21 +200,22 @@ impl Capture {
         }
     }
 
-    /// Asserts that nothing that was emitted looks like a secret: a private key in PEM, an extended private key, a JSON web
-    /// token, a bearer token, a card number, or a mnemonic of 12 words.
+    /// Asserts that no span, no metric and no log line holds text that looks like a secret: a private key in PEM, an
+    /// extended private key, a JSON web token, a bearer token, a card number, or a mnemonic of 12 words.
     ///
     /// # Panics
-    /// When something does.
+    /// When one does.
     #[track_caller]
     #[expect(clippy::panic, reason = "an assertion for tests")]
     pub fn assert_no_secrets(&self) {
         for (place, emitted) in self.everything() {
-            if let Some(kind) = secrets::found(&emitted) {
+            if let Some(kind) = secrets::find(&emitted) {
                 panic!("{place} holds what looks like {kind}");
             }
         }
     }
 
+    /// All captured telemetry as text, each piece with the name of its kind.
     fn everything(&self) -> Vec<(&'static str, String)> {
         let spans = self.spans().into_iter().map(|span| ("a span", format!("{span:?}")));
         let lines = self.log_lines().into_iter().map(|line| ("a log line", line));
@@ -228,35 +229,40 @@ impl Capture {
 }
 
 impl Span {
-    fn of(span: &SpanData) -> Self {
+    fn from_sdk(span: &SpanData) -> Self {
         let parent = span.parent_span_id;
+        let (trace_id, span_id) = ids(&span.span_context);
         Self {
             name: span.name.to_string(),
-            trace_id: span.span_context.trace_id().to_string(),
-            span_id: span.span_context.span_id().to_string(),
+            trace_id,
+            span_id,
             parent_id: (parent != trace::SpanId::INVALID).then(|| parent.to_string()),
             is_error: matches!(span.status, Status::Error { .. }),
             attributes: span.attributes.iter().map(|pair| (pair.key.to_string(), pair.value.to_string())).collect(),
             events: span.events.iter().map(|event| event.name.to_string()).collect(),
-            links: span
-                .links
-                .iter()
-                .map(|link| &link.span_context)
-                .map(|ids| (ids.trace_id().to_string(), ids.span_id().to_string()))
-                .collect(),
+            links: span.links.iter().map(|link| ids(&link.span_context)).collect(),
         }
     }
 }
 
-/// Keeps the spans of a capture.
-#[derive(Debug)]
-struct Keep(Arc<Mutex<Vec<SpanData>>>);
+fn ids(span: &SpanContext) -> (String, String) {
+    (span.trace_id().to_string(), span.span_id().to_string())
+}
 
-impl SpanProcessor for Keep {
+/// A failed assertion in another thread does not spoil the capture.
+fn locked<T>(captured: &Mutex<T>) -> MutexGuard<'_, T> {
+    captured.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Keeps the ended spans of a capture.
+#[derive(Debug)]
+struct KeepSpans(Arc<Mutex<Vec<SpanData>>>);
+
+impl SpanProcessor for KeepSpans {
     fn on_start(&self, _: &mut opentelemetry_sdk::trace::Span, _: &Context) {}
 
     fn on_end(&self, span: SpanData) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(span);
+        locked(&self.0).push(span);
     }
 
     fn force_flush(&self) -> OTelSdkResult {

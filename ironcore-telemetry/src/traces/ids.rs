@@ -5,21 +5,21 @@ use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 use std::cell::Cell;
 
 thread_local! {
-    static NEXT_TRACE: Cell<Option<TraceId>> = const { Cell::new(None) };
+    static PRESET_TRACE_ID: Cell<Option<TraceId>> = const { Cell::new(None) };
 }
 
-/// The trace that the span started next on this thread begins: the one that the sampler was asked about.
-pub(super) fn next_trace(id: TraceId) {
-    NEXT_TRACE.set(Some(id));
+/// Sets the trace id of the next root span that starts on this thread: the one for which the sampler has decided.
+pub(super) fn preset_trace_id(id: TraceId) {
+    PRESET_TRACE_ID.set(Some(id));
 }
 
-/// Random ids, but for a trace that was named before.
+/// Random ids, except for a trace id that was set before.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Ids;
+pub(super) struct PresetIds;
 
-impl IdGenerator for Ids {
+impl IdGenerator for PresetIds {
     fn new_trace_id(&self) -> TraceId {
-        NEXT_TRACE.take().unwrap_or_else(|| RandomIdGenerator::default().new_trace_id())
+        PRESET_TRACE_ID.take().unwrap_or_else(|| RandomIdGenerator::default().new_trace_id())
     }
 
     fn new_span_id(&self) -> SpanId {

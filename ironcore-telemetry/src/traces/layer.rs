@@ -1,4 +1,4 @@
-//! `tracing` spans of users and libraries as spans of the trace, nested with those that this library makes.
+//! `tracing` spans of users and libraries as OpenTelemetry spans, nested with those of this library.
 
 use crate::config::Filter;
 use crate::error::InitError;
@@ -12,8 +12,8 @@ use tracing_subscriber::filter::FilterExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer, filter};
 
-/// The layer. It takes spans only: events become log lines, with the ids of the current span. What the exporters'
-/// transports do on the telemetry thread is left out.
+/// The layer. It handles spans only: events become log lines, with the ids of the current span. Spans of the exporters'
+/// transports on the telemetry thread are left out.
 ///
 /// # Errors
 /// The filter's directives cannot be parsed.
@@ -28,8 +28,8 @@ where
         .with_threads(false)
         .with_target(false)
         .with_tracked_inactivity(false);
-    // Asked for each span, not once for each place in the code: the transports' spans are told by their thread.
-    // An event is refused for good, so that one that no log line is made of costs nothing.
+    // Decided for each span, not once per callsite, as the transports' spans are recognised by their thread. Events are
+    // disabled per callsite, so that one that becomes no log line costs nothing.
     let wanted = filter::dynamic_filter_fn(|metadata, _| metadata.is_span() && !worker::is_own_thread())
         .with_callsite_filter(|metadata| if metadata.is_span() { Interest::sometimes() } else { Interest::never() });
     Ok(layer.with_filter(wanted.and(directives)))

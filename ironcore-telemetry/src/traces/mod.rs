@@ -1,13 +1,13 @@
-//! Spans: sampler, queue and provider, and the layer that turns `tracing` spans into spans of the trace.
+//! Spans: sampler, queue and provider, and the layer that turns `tracing` spans into OpenTelemetry spans.
 
+mod delivery;
 mod ids;
 mod layer;
 mod queue;
-mod verdict;
 
 use crate::config::{Sampler, Sampling};
 use crate::names;
-use ids::Ids;
+use ids::PresetIds;
 pub(crate) use layer::layer;
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanBuilder, SpanContext, SpanKind, TraceContextExt, TraceFlags, Tracer, TracerProvider};
@@ -18,7 +18,7 @@ use opentelemetry_sdk::trace::{
 pub(crate) use queue::SpanQueue;
 use std::sync::Arc;
 
-/// Bounds of what one span may hold.
+/// Limits on the contents of one span.
 const LIMITS: SpanLimits = SpanLimits {
     max_events_per_span: 64,
     max_attributes_per_span: 64,
@@ -27,12 +27,12 @@ const LIMITS: SpanLimits = SpanLimits {
     max_attributes_per_link: 32,
 };
 
-/// The provider whose spans end in the queue.
+/// The provider whose ended spans go into the queue.
 pub(crate) fn provider(sampler: Sampler, resource: Resource, queue: &Arc<SpanQueue>) -> SdkTracerProvider {
     provider_with(sampler, resource, queue::Processor::new(Arc::clone(queue)))
 }
 
-/// A provider whose spans end in any processor.
+/// A provider whose ended spans go to any processor.
 pub(crate) fn provider_with(
     sampler: Sampler,
     resource: Resource,
@@ -40,15 +40,16 @@ pub(crate) fn provider_with(
 ) -> SdkTracerProvider {
     SdkTracerProvider::builder()
         .with_sampler(sdk_sampler(sampler))
-        .with_id_generator(Ids)
+        .with_id_generator(PresetIds)
         .with_resource(resource)
         .with_span_limits(LIMITS)
         .with_span_processor(processor)
         .build()
 }
 
-/// Makes spans by the SDK's own tracer: no lock, no second box. The sampler is asked before the span is described: one that
-/// it leaves out costs its ids. The SDK asks it once more about the same ids, and gets the same answer.
+/// Starts spans with the SDK's tracer, without the lock and the boxing of the global one. The sampler decides before
+/// the span is described, so a span that is not sampled costs only its ids. The SDK repeats the decision for the same
+/// trace id, with the same result.
 pub(crate) fn start_span(
     provider: &SdkTracerProvider,
     sampler: Sampler,
@@ -62,28 +63,28 @@ pub(crate) fn start_span(
         let span = parent.span();
         let parent_ids = span.span_context();
         let has_parent = parent_ids.is_valid();
-        let trace_id = if has_parent { parent_ids.trace_id() } else { Ids.new_trace_id() };
+        let trace_id = if has_parent { parent_ids.trace_id() } else { PresetIds.new_trace_id() };
         let is_sampled = if has_parent && sampler.follows_parent {
             parent_ids.is_sampled()
         } else {
-            // None of our samplers looks at more than the parent and the id.
-            let asked = sdk_sampler.should_sample(Some(parent), trace_id, "", &SpanKind::Internal, &[], &[]);
-            asked.decision == SamplingDecision::RecordAndSample
+            // Our samplers use only the parent and the trace id.
+            let sampling = sdk_sampler.should_sample(Some(parent), trace_id, "", &SpanKind::Internal, &[], &[]);
+            sampling.decision == SamplingDecision::RecordAndSample
         };
         if !is_sampled {
             let ids = SpanContext::new(
                 trace_id,
-                Ids.new_span_id(),
+                PresetIds.new_span_id(),
                 TraceFlags::default(),
                 false,
                 parent_ids.trace_state().clone(),
             );
             return parent.with_remote_span_context(ids);
         }
-        // First: whoever describes the span may run code that starts others.
+        // Before the trace id is preset: the description may run code that starts other spans.
         let builder = describe();
         if !has_parent {
-            ids::next_trace(trace_id);
+            ids::preset_trace_id(trace_id);
         }
         parent.with_span(tracer.build_with_context(builder, parent))
     }
@@ -106,9 +107,9 @@ mod tests {
     use std::time::Duration;
 
     #[derive(Debug)]
-    struct Nowhere;
+    struct Discard;
 
-    impl SpanProcessor for Nowhere {
+    impl SpanProcessor for Discard {
         fn on_start(&self, _: &mut Span, _: &Context) {}
 
         fn on_end(&self, _: SpanData) {}
@@ -123,9 +124,9 @@ mod tests {
     }
 
     #[test]
-    fn a_span_that_is_described_is_sampled_whatever_its_description_starts() {
+    fn a_described_span_is_sampled_even_if_its_description_starts_other_spans() {
         let sampler = Sampler { root: Sampling::Ratio(0.5), follows_parent: true };
-        let provider = provider_with(sampler, Resource::builder_empty().build(), Nowhere);
+        let provider = provider_with(sampler, Resource::builder_empty().build(), Discard);
         let start = start_span(&provider, sampler);
         let outside = Context::new();
         let mut described = 0;

@@ -1,9 +1,9 @@
 //! The bounded queue between the threads that end spans and the telemetry thread that exports them.
 //!
-//! A batch belongs to the queue until the collector has answered for it, so that at every moment
+//! A batch belongs to the queue until the collector has answered, so that at every moment
 //! `ended == exported + dropped + queued`.
 
-use super::verdict::{Verdict, judge};
+use super::delivery::Delivery;
 use crate::config::Queue;
 use crate::names;
 use crate::series::{self, Counter, Gauge, Shard};
@@ -13,16 +13,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-/// The label of this signal.
+/// The value of the label `signal`.
 const TRACES: &str = "traces";
-/// Pause after a first failed attempt; doubles with each further one.
+/// Pause after the first failed attempt; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause between attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-/// Pause between attempts while the queue is being drained for the end.
+/// Pause between attempts while the closed queue is drained.
 const DRAINING_PAUSE: Duration = Duration::from_millis(100);
-/// A batch that could not be delivered for this long is dropped, so that one that always fails cannot hold up the
-/// others for ever.
+/// A batch that could not be delivered for this long is dropped, so that one that always fails cannot block the others.
 const MAX_AGE: Duration = Duration::from_secs(300);
 
 /// Spans that wait for export.
@@ -39,16 +38,16 @@ pub(crate) struct SpanQueue {
 #[derive(Default)]
 struct State {
     waiting: Vec<SpanData>,
-    /// When the first of the waiting spans came.
+    /// When the first of the waiting spans arrived.
     waiting_since: Option<Instant>,
-    /// The batch that is on its way, and since when.
+    /// The batch that is being delivered, and since when.
     in_flight: Option<(Arc<Vec<SpanData>>, Instant)>,
-    /// No more spans are taken, and what is left is to go as fast as it can.
+    /// New spans are refused, and the remaining ones are delivered without delay.
     closed: bool,
     last_failure: Option<String>,
 }
 
-/// What happened to each span, counted once.
+/// Counts each span once by what happened to it.
 struct Ledger {
     ended: Counter,
     exported: Counter,
@@ -66,7 +65,7 @@ impl SpanQueue {
         let batch = bounds.batch.min(bounds.capacity);
         Arc::new(Self {
             state: Mutex::new(State {
-                // Grown at once: to grow while spans end would copy them all.
+                // Allocated at once: growing while spans end would copy them all.
                 waiting: Vec::with_capacity(batch.saturating_mul(4).min(bounds.capacity)),
                 ..State::default()
             }),
@@ -77,7 +76,7 @@ impl SpanQueue {
         })
     }
 
-    /// Exports what comes in, for ever. Started again after a panic, it goes on with the batch that was on its way.
+    /// Exports batches; never returns. Restarted after a panic, it continues with the batch in flight.
     pub(crate) async fn pump<E: SpanExporter>(self: Arc<Self>, exporter: Arc<E>) {
         let mut pause = FIRST_PAUSE;
         loop {
@@ -97,7 +96,7 @@ impl SpanQueue {
         }
     }
 
-    /// Closes the queue and waits until everything that ended before has been delivered or dropped.
+    /// Closes the queue and waits until every span that ended before is delivered or dropped.
     pub(crate) async fn drained(&self) {
         self.lock().closed = true;
         self.work.notify_one();
@@ -112,27 +111,27 @@ impl SpanQueue {
         }
     }
 
-    /// Closes the queue and gives up what is left: how many spans that were, and what the last failed attempt ended
-    /// with.
+    /// Closes the queue and drops the remaining spans. Returns their number, and the error of the last attempt if it
+    /// failed.
     pub(crate) fn abandon(&self) -> (u64, Option<String>) {
         let mut state = self.lock();
         state.closed = true;
         let left = state.len();
         state.waiting.clear();
         state.in_flight = None;
-        self.ledger.left(left, self.ledger.shutdown);
+        self.ledger.remove(left, self.ledger.shutdown);
         (count(left), state.last_failure.take())
     }
 
-    /// The batch in flight. When there is none, a new one if it is due: full, or its first span has waited long
-    /// enough, or the queue is closed.
+    /// The batch in flight, or else a new one if it is due: it is full, its first span has waited long enough, or the
+    /// queue is closed.
     fn batch(&self) -> Option<(Arc<Vec<SpanData>>, Instant)> {
         let mut state = self.lock();
         if state.in_flight.is_none() && self.due_in(&state).is_some_and(|left| left.is_zero()) {
             let size = state.waiting.len().min(self.bounds.batch);
             let batch = state.waiting.drain(..size).collect();
             let now = Instant::now();
-            // What is left came after what goes: to count it as new is at most one delay too late.
+            // The spans left behind arrived later: counted as new, they leave at most one delay too late.
             state.waiting_since = (!state.waiting.is_empty()).then_some(now);
             state.in_flight = Some((Arc::new(batch), now));
         }
@@ -142,7 +141,7 @@ impl SpanQueue {
         state.in_flight.clone()
     }
 
-    /// When the waiting spans are to go: at once is zero, `None` when none waits.
+    /// The time until the waiting spans are due; `None` when none waits.
     fn due_in(&self, state: &State) -> Option<Duration> {
         let since = state.waiting_since?;
         let now = state.closed || state.waiting.len() >= self.bounds.batch;
@@ -155,7 +154,7 @@ impl SpanQueue {
         self.due_in(&state).unwrap_or(self.bounds.delay)
     }
 
-    /// Takes note of an attempt; says whether the batch is done with, delivered or not.
+    /// Notes the result of an attempt. Returns whether the batch has left the queue, delivered or dropped.
     fn settle(&self, result: &OTelSdkResult, since: Instant) -> bool {
         let mut state = self.lock();
         match result {
@@ -165,19 +164,19 @@ impl SpanQueue {
                 note_failure(&mut state, &error.to_string());
             }
         }
-        let towards = match judge(result) {
-            Verdict::Delivered => self.ledger.exported,
-            Verdict::Refused => self.ledger.refused,
-            Verdict::Failed if since.elapsed() >= MAX_AGE => self.ledger.expired,
-            Verdict::Failed => return false,
+        let fate = match Delivery::judge(result) {
+            Delivery::Acknowledged => self.ledger.exported,
+            Delivery::Refused => self.ledger.refused,
+            Delivery::Retryable if since.elapsed() >= MAX_AGE => self.ledger.expired,
+            Delivery::Retryable => return false,
         };
-        // `None` when it was abandoned in the meantime, and counted then.
+        // `None` when the batch was abandoned meanwhile, and counted then.
         let size = state.in_flight.take().map_or(0, |(batch, _)| batch.len());
-        self.ledger.left(size, towards);
+        self.ledger.remove(size, fate);
         true
     }
 
-    /// The pause between attempts from the moment on that the queue is closed.
+    /// The pause between attempts once the queue is closed.
     async fn draining_pause(&self) {
         while !self.lock().closed {
             self.work.notified().await;
@@ -210,27 +209,27 @@ impl SpanQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while the lock is held but an allocation; the state is whole then.
+        // Only an allocation can panic under the lock, and it leaves the state consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Remembers what an attempt ended with. Said once for each outage; the counters tell the rest.
+/// Remembers the error of an attempt. Logged once per outage; the counters show the rest.
 fn note_failure(state: &mut State, error: &str) {
     let error = error.to_owned();
     if state.last_failure.replace(error.clone()).is_none() {
-        say(move || tracing::warn!(target: "ironcore_telemetry", error, "spans cannot be delivered"));
+        log(move || tracing::warn!(target: "ironcore_telemetry", error, "spans cannot be delivered"));
     }
 }
 
 fn note_success(state: &mut State) {
     if state.last_failure.take().is_some() {
-        say(|| tracing::info!(target: "ironcore_telemetry", "spans are delivered again"));
+        log(|| tracing::info!(target: "ironcore_telemetry", "spans are delivered again"));
     }
 }
 
-/// Logs from a thread that may block: a stdout that nobody reads must not stop the exports.
-fn say(line: impl FnOnce() + Send + 'static) {
+/// Logs from a thread that may block: a stalled stdout must not stop the exports.
+fn log(line: impl FnOnce() + Send + 'static) {
     match tokio::runtime::Handle::try_current() {
         Ok(runtime) => drop(runtime.spawn_blocking(line)),
         Err(_) => line(),
@@ -259,9 +258,9 @@ impl Ledger {
         }
     }
 
-    /// Counts spans that left the queue.
-    fn left(&self, spans: usize, towards: Counter) {
-        towards.add(count(spans));
+    /// Counts spans that leave the queue, by their fate.
+    fn remove(&self, spans: usize, fate: Counter) {
+        fate.add(count(spans));
         self.queued.add(-i64::try_from(spans).unwrap_or(i64::MAX));
     }
 }
@@ -270,7 +269,7 @@ fn count(spans: usize) -> u64 {
     u64::try_from(spans).unwrap_or(u64::MAX)
 }
 
-/// The SDK's view of the queue.
+/// The queue as a span processor of the SDK.
 pub(super) struct Processor(Arc<SpanQueue>);
 
 impl Processor {
@@ -295,12 +294,12 @@ impl SpanProcessor for Processor {
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        // Flushing is the guard's: it waits on the telemetry thread with a limit, which this call has not.
+        // The guard flushes: it waits on the telemetry thread with a time limit, which this call lacks.
         Ok(())
     }
 
     fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        // As above. Spans that end later are still offered, so that they are counted.
+        // As above. Spans that end later still arrive, so that they are counted.
         Ok(())
     }
 }

@@ -1,5 +1,5 @@
-//! The queue against an exporter that does what a test says. The counters are the process's, so each test looks at
-//! differences of its own, and the tests take turns.
+//! The queue against a scripted exporter. The counters belong to the process, so each test compares differences, and
+//! the tests take turns.
 
 use super::*;
 use crate::series::Reading;
@@ -14,30 +14,30 @@ static TURN: Mutex<()> = Mutex::new(());
 
 const BOUNDS: Queue = Queue { capacity: 100, batch: 10, delay: Duration::from_millis(20) };
 
-/// What the exporter does with one batch.
+/// The exporter's reaction to one batch.
 #[derive(Clone, Copy)]
-enum Act {
-    Take,
+enum Reaction {
+    Accept,
     Fail,
     Refuse,
     Panic,
     Hang,
 }
 
-/// Follows a script, then takes everything.
+/// Follows a script, then accepts everything.
 struct Scripted {
-    script: Vec<Act>,
+    script: Vec<Reaction>,
     calls: AtomicUsize,
-    taken: Mutex<Vec<usize>>,
+    accepted: Mutex<Vec<usize>>,
 }
 
 impl Scripted {
-    fn new(script: &[Act]) -> Arc<Self> {
-        Arc::new(Self { script: script.to_vec(), calls: AtomicUsize::new(0), taken: Mutex::default() })
+    fn new(script: &[Reaction]) -> Arc<Self> {
+        Arc::new(Self { script: script.to_vec(), calls: AtomicUsize::new(0), accepted: Mutex::default() })
     }
 
     fn batches(&self) -> Vec<usize> {
-        self.taken.lock().unwrap().clone()
+        self.accepted.lock().unwrap().clone()
     }
 }
 
@@ -50,15 +50,15 @@ impl std::fmt::Debug for Scripted {
 impl SpanExporter for Scripted {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
-        match self.script.get(call).unwrap_or(&Act::Take) {
-            Act::Take => {
-                self.taken.lock().unwrap().push(batch.len());
+        match self.script.get(call).unwrap_or(&Reaction::Accept) {
+            Reaction::Accept => {
+                self.accepted.lock().unwrap().push(batch.len());
                 Ok(())
             }
-            Act::Fail => Err(OTelSdkError::InternalFailure("gRPC code: Unavailable".to_owned())),
-            Act::Refuse => Err(OTelSdkError::InternalFailure("gRPC code: InvalidArgument".to_owned())),
-            Act::Panic => panic!("the exporter has a bug"),
-            Act::Hang => std::future::pending().await,
+            Reaction::Fail => Err(OTelSdkError::InternalFailure("gRPC code: Unavailable".to_owned())),
+            Reaction::Refuse => Err(OTelSdkError::InternalFailure("gRPC code: InvalidArgument".to_owned())),
+            Reaction::Panic => panic!("the exporter has a bug"),
+            Reaction::Hang => std::future::pending().await,
         }
     }
 }
@@ -85,7 +85,7 @@ fn push(queue: &SpanQueue, spans: usize) {
     (0..spans).for_each(|_| queue.push(span(TraceFlags::SAMPLED)));
 }
 
-/// The counts of this signal: by reason, `ended`, `exported`, `queued`.
+/// The counts of this signal: `ended`, `exported`, `queued`, `export_failures`, and those dropped by reason.
 fn counts() -> BTreeMap<String, i64> {
     let mut counts = BTreeMap::new();
     for family in series::families().iter().filter(|family| family.metric.name.starts_with("telemetry_")) {
@@ -102,7 +102,7 @@ fn counts() -> BTreeMap<String, i64> {
     counts
 }
 
-/// Runs a scenario on a queue and returns what changed; the ledger must balance.
+/// Runs a scenario on a queue and returns the counts that changed; the ledger must balance.
 fn changes(bounds: Queue, scenario: impl AsyncFnOnce(Arc<SpanQueue>)) -> BTreeMap<String, i64> {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let queue = SpanQueue::new(bounds);
@@ -120,12 +120,12 @@ fn changes(bounds: Queue, scenario: impl AsyncFnOnce(Arc<SpanQueue>)) -> BTreeMa
         ["queue_full", "refused", "expired", "shutdown", "after_shutdown"].iter().map(|reason| changes[*reason]).sum();
     assert_eq!(changes["ended"], changes["exported"] + dropped + changes["queued"], "{changes:?}");
     changes.retain(|_, value| *value != 0);
-    // What is still queued would weigh on the next test.
+    // Spans that are still queued would change the counts of the next test.
     let _ = queue.abandon();
     changes
 }
 
-/// Keeps the pump going as the telemetry thread does.
+/// Restarts the pump after a panic, as the telemetry thread does.
 fn keep_pumping(queue: &Arc<SpanQueue>, exporter: &Arc<Scripted>) {
     let (queue, exporter) = (Arc::clone(queue), Arc::clone(exporter));
     tokio::spawn(async move { while tokio::spawn(Arc::clone(&queue).pump(Arc::clone(&exporter))).await.is_err() {} });
@@ -136,7 +136,7 @@ fn expected(pairs: &[(&str, i64)]) -> BTreeMap<String, i64> {
 }
 
 #[test]
-fn what_is_taken_is_exported() {
+fn every_ended_span_is_exported() {
     let exporter = Scripted::new(&[]);
     let changes = changes(BOUNDS, async |queue| {
         keep_pumping(&queue, &exporter);
@@ -166,7 +166,7 @@ fn spans_wait_for_a_full_batch_or_the_delay() {
 
 #[test]
 fn a_failed_batch_is_kept_and_delivered_later() {
-    let exporter = Scripted::new(&[Act::Fail, Act::Fail]);
+    let exporter = Scripted::new(&[Reaction::Fail, Reaction::Fail]);
     let changes = changes(BOUNDS, async |queue| {
         keep_pumping(&queue, &exporter);
         push(&queue, 5);
@@ -176,20 +176,19 @@ fn a_failed_batch_is_kept_and_delivered_later() {
 }
 
 #[test]
-fn a_refused_batch_is_dropped_at_once_and_the_next_one_goes() {
-    let exporter = Scripted::new(&[Act::Refuse]);
+fn a_refused_batch_is_dropped_at_once_and_the_next_one_is_sent() {
+    let exporter = Scripted::new(&[Reaction::Refuse]);
     let changes = changes(BOUNDS, async |queue| {
         keep_pumping(&queue, &exporter);
         push(&queue, 15);
         queue.drained().await;
     });
-    let of = [("ended", 15), ("exported", 5), ("refused", 10), ("export_failures", 1)];
-    assert_eq!(changes, expected(&of));
+    assert_eq!(changes, expected(&[("ended", 15), ("exported", 5), ("refused", 10), ("export_failures", 1)]));
 }
 
 #[test]
 fn an_exporter_that_panics_costs_no_span() {
-    let exporter = Scripted::new(&[Act::Panic, Act::Panic]);
+    let exporter = Scripted::new(&[Reaction::Panic, Reaction::Panic]);
     let changes = changes(BOUNDS, async |queue| {
         keep_pumping(&queue, &exporter);
         push(&queue, 12);
@@ -200,7 +199,7 @@ fn an_exporter_that_panics_costs_no_span() {
 
 #[test]
 fn a_full_queue_drops_the_newest_and_counts_them() {
-    let exporter = Scripted::new(&[Act::Hang]);
+    let exporter = Scripted::new(&[Reaction::Hang]);
     let changes = changes(BOUNDS, async |queue| {
         keep_pumping(&queue, &exporter);
         push(&queue, 130);
@@ -210,8 +209,8 @@ fn a_full_queue_drops_the_newest_and_counts_them() {
 }
 
 #[test]
-fn what_is_abandoned_during_an_export_is_counted_once() {
-    let exporter = Scripted::new(&[Act::Hang]);
+fn a_batch_abandoned_during_its_export_is_counted_once() {
+    let exporter = Scripted::new(&[Reaction::Hang]);
     let changes = changes(BOUNDS, async |queue| {
         keep_pumping(&queue, &exporter);
         push(&queue, 14);
@@ -224,7 +223,7 @@ fn what_is_abandoned_during_an_export_is_counted_once() {
 }
 
 #[test]
-fn draining_ends_under_traffic_and_counts_what_came_too_late() {
+fn draining_ends_under_traffic_and_counts_late_spans() {
     let exporter = Scripted::new(&[]);
     let changes = changes(BOUNDS, async |queue| {
         keep_pumping(&queue, &exporter);
@@ -252,7 +251,7 @@ fn a_batch_larger_than_the_queue_still_leaves_when_the_queue_is_full() {
         while exporter.batches().is_empty() {
             tokio::task::yield_now().await;
         }
-        // The batch is settled after it was taken.
+        // The queue is updated after the exporter returns.
         while queue.lock().len() > 0 {
             tokio::task::yield_now().await;
         }
@@ -261,7 +260,7 @@ fn a_batch_larger_than_the_queue_still_leaves_when_the_queue_is_full() {
 }
 
 #[test]
-fn a_span_that_is_not_sampled_is_not_for_export() {
+fn a_span_that_is_not_sampled_is_not_exported() {
     let changes = changes(BOUNDS, async |queue| {
         Processor::new(queue).on_end(span(TraceFlags::NOT_SAMPLED));
     });

@@ -1,0 +1,41 @@
+//! The reader that the OTLP push collects from.
+
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::metrics::data::ResourceMetrics;
+use opentelemetry_sdk::metrics::reader::MetricReader;
+use opentelemetry_sdk::metrics::{InstrumentKind, ManualReader, Pipeline, Temporality};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// A reader for the telemetry thread. The SDK's periodic reader has a thread of its own and flushes without a time
+/// limit.
+#[derive(Clone, Debug)]
+pub(crate) struct PushReader(Arc<ManualReader>);
+
+impl PushReader {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(ManualReader::builder().with_temporality(Temporality::Cumulative).build()))
+    }
+}
+
+impl MetricReader for PushReader {
+    fn register_pipeline(&self, pipeline: Weak<Pipeline>) {
+        self.0.register_pipeline(pipeline);
+    }
+
+    fn collect(&self, metrics: &mut ResourceMetrics) -> OTelSdkResult {
+        self.0.collect(metrics)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.0.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.0.shutdown_with_timeout(timeout)
+    }
+
+    fn temporality(&self, kind: InstrumentKind) -> Temporality {
+        self.0.temporality(kind)
+    }
+}

@@ -1,7 +1,7 @@
-//! `#[instrument_business]` on every kind of function: it compiles without a warning, and the outcome is the function's.
-//! One process, one telemetry; each operation here has a name of its own.
+//! `#[instrument_business]` on every kind of function: it compiles without a warning, and records the function's
+//! outcome. The tests share one process and its telemetry, so each operation here has its own name.
 
-// What a strict user's crate says.
+// The lints of a strict user's crate.
 #![deny(warnings, unused, clippy::all, clippy::pedantic)]
 #![forbid(unsafe_code)]
 
@@ -28,12 +28,12 @@ fn start() {
     LazyLock::force(&TELEMETRY);
 }
 
-/// The span of an operation, when it has been sent.
+/// Waits for the span of an operation.
 fn span(name: &str) -> ReceivedSpan {
     span_named(&TELEMETRY.0, name)
 }
 
-/// How often an operation ended so.
+/// The number of calls that ended with this outcome.
 fn count(operation: &str, outcome: &str) -> f64 {
     let page = telemetry::scrape::render();
     sample(
@@ -122,7 +122,7 @@ fn shadowed(operation: u64, result: u64, current: u64) -> u64 {
 
 #[telemetry::instrument_business(wallet)]
 fn with_inner_attribute() -> u8 {
-    #![expect(clippy::identity_op, reason = "there must be something to allow")]
+    #![expect(clippy::identity_op, reason = "an expectation that the body fulfils")]
     1 + 0
 }
 
@@ -139,14 +139,14 @@ impl Signer for Slow {
     async fn sign(&self, fail: bool) -> Result<u64, String> {
         tokio::time::sleep(Duration::from_millis(30)).await;
         if fail {
-            return Err("the signer is away".to_owned());
+            return Err("the signer is unavailable".to_owned());
         }
         Ok(1)
     }
 }
 
 #[tokio::test]
-async fn methods_may_borrow_from_what_they_are_given() {
+async fn methods_can_borrow_from_their_arguments() {
     start();
     let mut ledger = Ledger { balance: 1 };
     *ledger.borrowed_mut() += 1;
@@ -158,7 +158,7 @@ async fn methods_may_borrow_from_what_they_are_given() {
 }
 
 #[test]
-fn generics_lifetimes_and_opaque_types_are_kept() {
+fn generics_lifetimes_and_opaque_types_work() {
     start();
     assert_eq!(generic([1, 2]), "12");
     assert_eq!(first_of("a b", "c"), "a");
@@ -169,7 +169,7 @@ fn generics_lifetimes_and_opaque_types_are_kept() {
 }
 
 #[tokio::test]
-async fn an_error_beside_an_opaque_type_is_a_failure() {
+async fn an_error_of_a_result_with_an_opaque_type_is_failed() {
     start();
     assert!(opaque_or_error("x").is_err());
     assert!(opaque_or_error_async("x").await.is_err());
@@ -178,7 +178,7 @@ async fn an_error_beside_an_opaque_type_is_a_failure() {
 }
 
 #[tokio::test]
-async fn small_bodies_early_returns_and_common_names_are_no_trouble() {
+async fn small_bodies_early_returns_and_common_names_work() {
     start();
     assert_eq!(one_expression().await, 7);
     assert!(early_return(true).is_err() && early_return(false).is_ok());
@@ -191,7 +191,7 @@ async fn small_bodies_early_returns_and_common_names_are_no_trouble() {
 }
 
 #[tokio::test]
-async fn a_method_of_async_trait_is_timed_and_judged_by_its_work() {
+async fn a_method_of_async_trait_has_the_duration_and_outcome_of_its_work() {
     start();
     assert!(Slow.sign(true).await.is_err());
     counted("sign_boxed", ERROR);

@@ -1,14 +1,15 @@
-//! What the compiler says to users of the macros: `ui/pass` compiles without a warning and runs, and each file of `ui/fail`
-//! makes one mistake, whose message stands beside it. `TRYBUILD=overwrite` writes the messages anew: read them, and write
-//! them with all files at once, because some are seen only when code is generated for the others.
+//! The compiler's messages to users of the macros: the files of `ui/pass` compile without a warning and run; each file
+//! of `ui/fail` makes one mistake, and the expected message is in the `.stderr` file beside it. `TRYBUILD=overwrite`
+//! rewrites the messages: read them, and rewrite all files in one run, because errors that need code generation appear
+//! only when `ui/pass` runs too.
 
 use std::process::Command;
 
-/// The messages are this compiler's; another one's differ in their wording.
+/// The messages are those of this compiler; other versions word them differently.
 const TOOLCHAIN: &str = "rustc 1.95.";
 
 #[test]
-fn messages_are_those_that_were_read() {
+fn compiler_messages_are_the_reviewed_ones() {
     let cases = trybuild::TestCases::new();
     cases.pass("ui/pass/*.rs");
     if toolchain().starts_with(TOOLCHAIN) {

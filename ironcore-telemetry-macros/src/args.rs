@@ -1,18 +1,19 @@
 //! The grammar of the attribute's arguments.
 
 use crate::domain;
-use crate::named::{Field, Label, fields, labels};
-use proc_macro2::Span;
+use crate::given::{Given, set_once};
+use crate::key_values::{Field, Label, fields, labels};
+use crate::snake_case::is_snake_case;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::{Expr, Ident, LitStr, Path, Token};
 
-/// What may stand in the parentheses.
+/// The arguments that are allowed in the parentheses.
 const ALLOWED: &str = "a domain (wallet, transaction, swap, payment, user), `domain = \"…\"`, `name = \"…\"`, \
-                       `fields(key = expr)`, `labels(key = expr)`, `err = function`, `ok = function`, `crate = path`, or \
-                       `skip`, each at most once";
+                       `fields(key = expr)`, `labels(key = expr)`, `err = function`, `ok = function`, `crate = path`, \
+                       or `skip`, each at most once";
 
-/// The arguments as given, each at most once.
+/// The arguments of one attribute.
 #[derive(Default)]
 pub(crate) struct Args {
     pub(crate) domain: Option<Given<LitStr>>,
@@ -25,22 +26,15 @@ pub(crate) struct Args {
     pub(crate) skip: Option<Given<()>>,
 }
 
-/// An argument's value, and where its key stands: what is wrong with it is said there.
-#[derive(Clone)]
-pub(crate) struct Given<T> {
-    pub(crate) at: Span,
-    pub(crate) value: T,
-}
-
 impl Args {
-    /// These arguments of a method, with what the block around it says where they say nothing.
-    pub(crate) fn within(mut self, block: &Self) -> Self {
+    /// A method's arguments, with the block's domain and `crate` where the method has none.
+    pub(crate) fn with_defaults_of(mut self, block: &Self) -> Self {
         self.domain = self.domain.or_else(|| block.domain.clone());
         self.library = self.library.or_else(|| block.library.clone());
         self
     }
 
-    /// Whether nothing but `skip` is given.
+    /// Whether `skip` is the only argument.
     pub(crate) fn is_only_skip(&self) -> bool {
         matches!(
             self,
@@ -57,20 +51,23 @@ impl Args {
         )
     }
 
-    fn take(&mut self, input: ParseStream<'_>) -> syn::Result<()> {
+    fn parse_argument(&mut self, input: ParseStream<'_>) -> syn::Result<()> {
         let key = input
             .call(Ident::parse_any)
             .map_err(|error| syn::Error::new(error.span(), format!("expected {ALLOWED}")))?;
-        match key.to_string().as_str() {
-            "domain" => set_once(&mut self.domain, &key, || text(input)),
-            "name" => set_once(&mut self.name, &key, || text(input)),
-            "fields" => set_once(&mut self.fields, &key, || fields(&key, input)),
-            "labels" => set_once(&mut self.labels, &key, || labels(&key, input)),
-            "err" => set_once(&mut self.err, &key, || value(input)),
-            "ok" => set_once(&mut self.ok, &key, || value(input)),
-            "crate" => set_once(&mut self.library, &key, || value(input)),
-            "skip" => set_once(&mut self.skip, &key, || Ok(())),
-            known if domain::is_known(known) => set_once(&mut self.domain, &key, || Ok(LitStr::new(known, key.span()))),
+        let text = key.to_string();
+        match text.as_str() {
+            "domain" => set_domain(&mut self.domain, &key, || word(input)),
+            "name" => set(&mut self.name, &key, || word(input)),
+            "fields" => set(&mut self.fields, &key, || fields(&key, input)),
+            "labels" => set(&mut self.labels, &key, || labels(&key, input)),
+            "err" => set(&mut self.err, &key, || value(input)),
+            "ok" => set(&mut self.ok, &key, || value(input)),
+            "crate" => set(&mut self.library, &key, || value(input)),
+            "skip" => set(&mut self.skip, &key, || Ok(())),
+            known if domain::is_known(known) => {
+                set_domain(&mut self.domain, &key, || Ok(LitStr::new(known, key.span())))
+            }
             unknown => {
                 let why = format!("unknown argument `{unknown}`: expected {ALLOWED}");
                 Err(syn::Error::new(key.span(), why))
@@ -83,7 +80,7 @@ impl Parse for Args {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let mut args = Self::default();
         while !input.is_empty() {
-            args.take(input)?;
+            args.parse_argument(input)?;
             if !input.is_empty() {
                 input.parse::<Token![,]>()?;
             }
@@ -92,18 +89,17 @@ impl Parse for Args {
     }
 }
 
-/// Reads the value of a key that has none yet.
-fn set_once<T>(place: &mut Option<Given<T>>, key: &Ident, read: impl FnOnce() -> syn::Result<T>) -> syn::Result<()> {
-    if place.is_some() {
-        let why = if domain::is_known(&key.to_string()) || key == "domain" {
-            format!("the domain is given twice: expected {ALLOWED}")
-        } else {
-            format!("`{key}` is given twice: expected {ALLOWED}")
-        };
-        return Err(syn::Error::new(key.span(), why));
-    }
-    *place = Some(Given { at: key.span(), value: read()? });
-    Ok(())
+fn set<T>(place: &mut Option<Given<T>>, key: &Ident, read: impl FnOnce() -> syn::Result<T>) -> syn::Result<()> {
+    set_once(place, &format!("`{key}`"), key.span(), ALLOWED, read)
+}
+
+/// The domain has two spellings: `wallet` and `domain = "wallet"`.
+fn set_domain(
+    place: &mut Option<Given<LitStr>>,
+    key: &Ident,
+    read: impl FnOnce() -> syn::Result<LitStr>,
+) -> syn::Result<()> {
+    set_once(place, "the domain", key.span(), ALLOWED, read)
 }
 
 fn value<T: Parse>(input: ParseStream<'_>) -> syn::Result<T> {
@@ -111,21 +107,15 @@ fn value<T: Parse>(input: ParseStream<'_>) -> syn::Result<T> {
     input.parse()
 }
 
-/// A domain or an operation: it becomes a label and a part of the span's name.
-fn text(input: ParseStream<'_>) -> syn::Result<LitStr> {
+/// A domain or an operation: it becomes a label value and a part of the span's name.
+fn word(input: ParseStream<'_>) -> syn::Result<LitStr> {
     let text: LitStr = value(input)?;
-    if is_word(&text.value(), 32) {
+    if is_snake_case(&text.value(), 32) {
         Ok(text)
     } else {
-        Err(syn::Error::new(text.span(), "use lower-case letters, digits and _, a letter first, 32 at most"))
+        let why = "use at most 32 lower-case letters, digits and _, starting with a letter";
+        Err(syn::Error::new(text.span(), why))
     }
-}
-
-/// Whether this is `[a-z][a-z0-9_]*` and no longer than that.
-pub(crate) fn is_word(text: &str, longest: usize) -> bool {
-    text.starts_with(|first: char| first.is_ascii_lowercase())
-        && text.len() <= longest
-        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
 #[cfg(test)]
@@ -140,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn every_argument_may_stand_beside_every_other_in_any_order() {
+    fn arguments_may_be_combined_in_any_order() {
         let args: Args = syn::parse_str(
             r#"ok = |_| OutcomeClass::Ok, crate = a::b, err = E::class, labels(side = side), name = "n", swap,
                fields(chain.id = id, to = %to, raw = ?raw),"#,
@@ -153,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn an_argument_given_twice_is_refused_whatever_stands_between() {
+    fn an_argument_given_twice_is_an_error() {
         for (args, key) in [
             ("wallet, swap", "the domain"),
             ("domain = \"a\", wallet", "the domain"),
@@ -171,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_argument_is_refused_with_what_is_allowed() {
+    fn an_unknown_argument_is_an_error_that_lists_the_allowed_ones() {
         let expected = format!("unknown argument `level`: expected {ALLOWED}");
         assert_eq!(refusal("wallet, level = \"info\""), expected);
         assert_eq!(refusal("\"wallet\""), format!("expected {ALLOWED}"));

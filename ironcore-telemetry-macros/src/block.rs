@@ -1,24 +1,25 @@
-//! A whole `impl` block: each of its methods is an operation of the block's domain, unless it says otherwise.
+//! The attribute on an `impl` block: it instruments each method that does not opt out.
 
-use crate::args::{Args, Given};
+use crate::args::Args;
+use crate::given::Given;
 use crate::model::Model;
 use proc_macro2::{Span, TokenTree};
 use syn::{Attribute, ImplItem, ImplItemFn, ItemFn, ItemImpl, Meta};
 
-/// A block without the attributes inside it, and the operations in the places of their methods.
+/// A block without the attributes inside it, and for each of its items the model of the instrumented method.
 pub(crate) struct Block {
     pub(crate) item: ItemImpl,
     pub(crate) methods: Vec<Option<Model>>,
 }
 
 impl Block {
-    pub(crate) fn of(args: &Args, mut item: ItemImpl) -> syn::Result<Self> {
-        refuse_what_is_a_methods_own(args)?;
+    pub(crate) fn build(args: &Args, mut item: ItemImpl) -> syn::Result<Self> {
+        reject_method_arguments(args)?;
         let mut methods = Vec::with_capacity(item.items.len());
         let mut errors: Option<syn::Error> = None;
         for method in &mut item.items {
             let model = match method {
-                ImplItem::Fn(method) => operation(args, method),
+                ImplItem::Fn(method) => build_method(args, method),
                 _ => Ok(None),
             };
             match (model, &mut errors) {
@@ -34,19 +35,19 @@ impl Block {
     }
 }
 
-/// Takes the attributes inside a block away: the block's own speaks for them.
+/// Removes the attributes from the methods of a block that cannot be expanded.
 pub(crate) fn strip(item: &mut ItemImpl) {
     for item in &mut item.items {
         if let ImplItem::Fn(method) = item {
-            method.attrs.retain(|attr| !is_ours(attr) && !hides_ours(attr));
+            method.attrs.retain(|attr| !is_ours(attr) && !is_ours_in_cfg_attr(attr));
         }
     }
 }
 
-/// The operation that a method is; `None` when it opts out.
-fn operation(block: &Args, method: &mut ImplItemFn) -> syn::Result<Option<Model>> {
-    let own = own(method)?;
-    let says_itself = own.is_some();
+/// The model of a method; `None` when it opts out.
+fn build_method(block: &Args, method: &mut ImplItemFn) -> syn::Result<Option<Model>> {
+    let own = take_own_args(method)?;
+    let has_own_attribute = own.is_some();
     let args = own.unwrap_or_default();
     if let Some(skip) = &args.skip {
         return if args.is_only_skip() {
@@ -56,8 +57,8 @@ fn operation(block: &Args, method: &mut ImplItemFn) -> syn::Result<Option<Model>
             Err(syn::Error::new(skip.at, why))
         };
     }
-    let way_out = |error: syn::Error| {
-        if says_itself {
+    let with_way_out = |error: syn::Error| {
+        if has_own_attribute {
             return error;
         }
         let why = "or leave the method out with #[instrument_business(skip)]";
@@ -65,7 +66,7 @@ fn operation(block: &Args, method: &mut ImplItemFn) -> syn::Result<Option<Model>
     };
     if let Some(keyword) = &method.defaultness {
         let why = "a `default fn` cannot be a business operation";
-        return Err(way_out(syn::Error::new_spanned(keyword, why)));
+        return Err(with_way_out(syn::Error::new_spanned(keyword, why)));
     }
     let function = ItemFn {
         attrs: method.attrs.clone(),
@@ -73,13 +74,14 @@ fn operation(block: &Args, method: &mut ImplItemFn) -> syn::Result<Option<Model>
         sig: method.sig.clone(),
         block: Box::new(method.block.clone()),
     };
-    Model::of(args.within(block), function).map(Some).map_err(way_out)
+    Model::build(args.with_defaults_of(block), function).map(Some).map_err(with_way_out)
 }
 
-/// The arguments of a method's own attribute, which is taken away.
-fn own(method: &mut ImplItemFn) -> syn::Result<Option<Args>> {
-    if let Some(hidden) = method.attrs.iter().find(|attr| hides_ours(attr)) {
-        let why = "the block cannot see what stands in `cfg_attr`: write the attribute itself, or `cfg` two methods";
+/// Removes the attribute from a method and returns its arguments.
+fn take_own_args(method: &mut ImplItemFn) -> syn::Result<Option<Args>> {
+    if let Some(hidden) = method.attrs.iter().find(|attr| is_ours_in_cfg_attr(attr)) {
+        let why =
+            "the block cannot see an attribute inside `cfg_attr`: write the attribute itself, or `cfg` two methods";
         return Err(syn::Error::new_spanned(hidden, why));
     }
     let mut own = None;
@@ -96,14 +98,14 @@ fn own(method: &mut ImplItemFn) -> syn::Result<Option<Args>> {
     Ok(own)
 }
 
-/// By whatever path it is named.
+/// Whether this is `#[instrument_business]`, under any path.
 fn is_ours(attr: &Attribute) -> bool {
     let name = attr.path().segments.last();
     name.is_some_and(|name| name.ident == "instrument_business")
 }
 
-/// Whether it stands in a `cfg_attr`, which is resolved only after the block.
-fn hides_ours(attr: &Attribute) -> bool {
+/// The compiler resolves `cfg_attr` inside the block only after the block's attribute has been expanded.
+fn is_ours_in_cfg_attr(attr: &Attribute) -> bool {
     let Meta::List(list) = &attr.meta else {
         return false;
     };
@@ -111,11 +113,11 @@ fn hides_ours(attr: &Attribute) -> bool {
     list.path.is_ident("cfg_attr") && list.tokens.clone().into_iter().any(is_ours)
 }
 
-fn refuse_what_is_a_methods_own(args: &Args) -> syn::Result<()> {
+fn reject_method_arguments(args: &Args) -> syn::Result<()> {
     fn at<T>(word: &'static str, given: Option<&Given<T>>) -> Option<(&'static str, Span)> {
         given.map(|given| (word, given.at))
     }
-    let own = [
+    let given = [
         at("name", args.name.as_ref()),
         at("fields", args.fields.as_ref()),
         at("labels", args.labels.as_ref()),
@@ -123,7 +125,7 @@ fn refuse_what_is_a_methods_own(args: &Args) -> syn::Result<()> {
         at("ok", args.ok.as_ref()),
         at("skip", args.skip.as_ref()),
     ];
-    match own.into_iter().flatten().next() {
+    match given.into_iter().flatten().next() {
         None => Ok(()),
         Some((word, at)) => {
             let why = format!(

@@ -1,33 +1,30 @@
-//! How a function does its work, read from its signature and its body.
+//! The kind of a function's body: synchronous, `async`, or a boxed future.
 
-use syn::{
-    Attribute, Block, Expr, ExprAsync, ExprBlock, GenericArgument, ItemFn, Local, LocalInit, PathArguments,
-    PathSegment, ReturnType, Stmt, Type, TypeParamBound,
-};
+use crate::return_type::is_future;
+use syn::{Attribute, Block, Expr, ExprAsync, ExprBlock, ItemFn, Local, LocalInit, ReturnType, Stmt, Type};
 
-/// How the function does its work.
 pub(crate) enum Body {
-    /// It is done when the function returns.
+    /// The work is done when the function returns.
     Sync,
-    /// It is an `async fn`.
+    /// An `async fn`.
     Async,
-    /// What `async_trait` makes of a method: `Box::pin(async move { … })` at the end.
+    /// The body that `async_trait` generates: it ends in `Box::pin(async move { … })`.
     Boxed(Box<BoxedBody>),
 }
 
 /// The parts of a boxed body.
 pub(crate) struct BoxedBody {
     pub(crate) before: Vec<Stmt>,
-    /// Statements of the block that name what is in the arguments: first, for expressions that see the arguments.
-    pub(crate) names: Vec<Stmt>,
-    /// `Box::pin`, as it is written.
+    /// The statements of the async block that bind the arguments, when fields or labels need them before it.
+    pub(crate) bindings: Vec<Stmt>,
+    /// `Box::pin`, as the function writes it.
     pub(crate) pin: Expr,
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) block: Block,
 }
 
 impl Body {
-    pub(crate) fn of(function: &ItemFn) -> syn::Result<Self> {
+    pub(crate) fn detect(function: &ItemFn) -> syn::Result<Self> {
         let output = match &function.sig.output {
             ReturnType::Default => None,
             ReturnType::Type(_, output) => Some(&**output),
@@ -42,16 +39,25 @@ impl Body {
         let Some(output) = output.filter(|output| is_future(output)) else {
             return Ok(Self::Sync);
         };
-        BoxedBody::of(function).map(|body| Self::Boxed(Box::new(body))).ok_or_else(|| {
+        BoxedBody::detect(function).map(|body| Self::Boxed(Box::new(body))).ok_or_else(|| {
             let why = "this function returns before its future has done the work: make it an `async fn`, or end its \
                        body in `Box::pin(async move { … })`";
             syn::Error::new_spanned(output, why)
         })
     }
+
+    /// Moves the statements that bind the arguments out of the async block, where `async_trait` puts them, so that
+    /// fields and labels can use the names.
+    pub(crate) fn bind_arguments_first(&mut self) {
+        if let Self::Boxed(boxed) = self {
+            let bindings = boxed.block.stmts.extract_if(.., |part| binds_argument(part));
+            boxed.bindings = bindings.collect();
+        }
+    }
 }
 
 impl BoxedBody {
-    fn of(function: &ItemFn) -> Option<Self> {
+    fn detect(function: &ItemFn) -> Option<Self> {
         let (last, before) = function.block.stmts.split_last()?;
         let Stmt::Expr(Expr::Call(call), None) = last else {
             return None;
@@ -68,7 +74,7 @@ impl BoxedBody {
         };
         Some(Self {
             before: before.to_vec(),
-            names: Vec::new(),
+            bindings: Vec::new(),
             pin: (*call.func).clone(),
             attrs: attrs.clone(),
             block: block.clone(),
@@ -76,18 +82,9 @@ impl BoxedBody {
     }
 }
 
-impl Body {
-    /// Takes the patterns of arguments out of the block, into which `async_trait` writes them.
-    pub(crate) fn name_arguments_first(&mut self) {
-        if let Self::Boxed(boxed) = self {
-            let names = boxed.block.stmts.extract_if(.., |part| is_name(part));
-            boxed.names = names.collect();
-        }
-    }
-}
-
-/// Whether it is `let (a, b) = { let __arg1 = __arg1; __arg1 };`, or shorter, as `async_trait` wrote it once.
-fn is_name(statement: &Stmt) -> bool {
+/// Whether it is `let (a, b) = { let __arg1 = __arg1; __arg1 };`, or `let (a, b) = __arg1;` of older versions of
+/// `async_trait`.
+fn binds_argument(statement: &Stmt) -> bool {
     let Stmt::Local(Local { init: Some(LocalInit { expr, .. }), .. }) = statement else {
         return false;
     };
@@ -102,68 +99,4 @@ fn is_name(statement: &Stmt) -> bool {
     };
     let name = path.path.get_ident();
     name.is_some_and(|name| name.to_string().starts_with("__arg"))
-}
-
-/// Whether the type is `impl Future<…>` or a pinned box of one.
-fn is_future(output: &Type) -> bool {
-    match output {
-        Type::ImplTrait(output) => names_future(&output.bounds).is_some(),
-        Type::TraitObject(output) => names_future(&output.bounds).is_some(),
-        Type::Path(output) => output.path.segments.last().is_some_and(|segment| {
-            let wraps = segment.ident == "Pin" || segment.ident == "Box";
-            segment.ident == "BoxFuture"
-                || segment.ident == "LocalBoxFuture"
-                || (wraps && arguments(segment).any(is_future))
-        }),
-        _ => false,
-    }
-}
-
-/// What the future gives that the type is, where it says so: `T` of `Pin<Box<dyn Future<Output = T>>>`.
-pub(crate) fn future_output(output: &Type) -> Option<&Type> {
-    let bound = match output {
-        Type::ImplTrait(output) => names_future(&output.bounds),
-        Type::TraitObject(output) => names_future(&output.bounds),
-        Type::Path(output) => {
-            let segment = output.path.segments.last()?;
-            return if segment.ident == "Pin" || segment.ident == "Box" {
-                arguments(segment).find_map(future_output)
-            } else if segment.ident == "BoxFuture" || segment.ident == "LocalBoxFuture" {
-                arguments(segment).next()
-            } else {
-                None
-            };
-        }
-        _ => None,
-    };
-    let PathArguments::AngleBracketed(arguments) = &bound?.arguments else {
-        return None;
-    };
-    arguments.args.iter().find_map(|argument| match argument {
-        GenericArgument::AssocType(bound) if bound.ident == "Output" => Some(&bound.ty),
-        _ => None,
-    })
-}
-
-/// The types in the angle brackets.
-fn arguments(segment: &PathSegment) -> impl Iterator<Item = &Type> {
-    let list = match &segment.arguments {
-        PathArguments::AngleBracketed(list) => Some(list.args.iter()),
-        _ => None,
-    };
-    list.into_iter().flatten().filter_map(
-        |argument| {
-            if let GenericArgument::Type(inner) = argument { Some(inner) } else { None }
-        },
-    )
-}
-
-/// The bound that is `Future<…>`.
-fn names_future<'a>(bounds: impl IntoIterator<Item = &'a TypeParamBound>) -> Option<&'a PathSegment> {
-    bounds.into_iter().find_map(|bound| {
-        let TypeParamBound::Trait(bound) = bound else {
-            return None;
-        };
-        bound.path.segments.last().filter(|segment| segment.ident == "Future")
-    })
 }

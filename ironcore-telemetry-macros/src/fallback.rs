@@ -1,5 +1,5 @@
-//! What is emitted when the attribute cannot be used: the error and the item without it, so that one mistake makes one
-//! message.
+//! The output for a wrong use of the attribute: the error, and the item without the attribute, so that one mistake
+//! gives one message.
 
 use crate::block;
 use proc_macro2::TokenStream;

@@ -1,22 +1,16 @@
 //! `#[derive(Label)]`: an enum without fields as a label of metrics.
 
-use crate::model::library;
-use crate::words::snake_case;
-use proc_macro2::TokenStream;
+use crate::given::{Given, set_once};
+use crate::library;
+use crate::snake_case::to_snake_case;
+use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::ext::IdentExt;
 use syn::{Attribute, Data, DeriveInput, Ident, LitStr, Path, Variant};
 
-/// More, with five outcomes each, would pass the 200 series a site may have.
+/// With five outcomes each, more values would exceed the 200 series of one instrumented function.
 const MOST: usize = 40;
 const LONGEST: usize = 64;
-
-/// The checked enum.
-struct Model {
-    item: DeriveInput,
-    library: Path,
-    values: Vec<(Ident, String)>,
-}
 
 pub(crate) fn derive(item: TokenStream) -> TokenStream {
     let item: DeriveInput = match syn::parse2(item) {
@@ -24,16 +18,17 @@ pub(crate) fn derive(item: TokenStream) -> TokenStream {
         Err(error) => return error.to_compile_error(),
     };
     let path = given_path(&item.attrs);
-    let library = library(path.as_ref().ok().cloned().flatten());
+    let library = library::path(path.as_ref().ok().cloned().flatten());
     let (values, error) = match path.and_then(|_| values(&item)) {
         Ok(values) => (values, TokenStream::new()),
-        // With an implementation all the same, so that one mistake makes one message.
+        // The implementation is emitted too, so that one mistake gives one message.
         Err(error) => (Vec::new(), error.to_compile_error()),
     };
-    let expanded = expand(&Model { item, library, values });
+    let expanded = expand(&item, &library, &values);
     quote!(#error #expanded)
 }
 
+/// Each variant with its value.
 fn values(item: &DeriveInput) -> syn::Result<Vec<(Ident, String)>> {
     let Data::Enum(data) = &item.data else {
         let why = "a label is one of a closed set: derive Label on an enum without fields";
@@ -60,29 +55,29 @@ fn values(item: &DeriveInput) -> syn::Result<Vec<(Ident, String)>> {
     Ok(values)
 }
 
-/// The value of a variant, and where it is said.
-fn value(variant: &Variant) -> syn::Result<(proc_macro2::Span, String)> {
+/// The value of a variant, and the place where errors about it are reported.
+fn value(variant: &Variant) -> syn::Result<(Span, String)> {
     let mut given: Option<LitStr> = None;
-    for attr in ours(&variant.attrs) {
+    for attr in label_attributes(&variant.attrs) {
         let name: LitStr = attr.parse_args().map_err(|error| {
             let why = "expected the value of the label, as in #[label(\"btc\")]";
             syn::Error::new(error.span(), why)
         })?;
-        if let Some(second) = given.replace(name).and(given.as_ref()) {
-            return Err(syn::Error::new(
-                second.span(),
-                "the value of the label is given twice: expected one, as in #[label(\"btc\")]",
-            ));
+        if given.is_some() {
+            let why = "the value of the label is given twice: expected one, as in #[label(\"btc\")]";
+            return Err(syn::Error::new(name.span(), why));
         }
+        given = Some(name);
     }
     let (at, value) = given.map_or_else(
-        || (variant.ident.span(), snake_case(&variant.ident.unraw().to_string())),
+        || (variant.ident.span(), to_snake_case(&variant.ident.unraw().to_string())),
         |given| (given.span(), given.value()),
     );
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    if value.is_empty() || value.len() > LONGEST || !value.bytes().all(fits) {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    if value.is_empty() || value.len() > LONGEST || !value.bytes().all(is_allowed) {
         let why = format!(
-            "the value of a label is ASCII letters, digits, _, - and ., {LONGEST} at most: give one, as in #[label(\"btc\")]"
+            "the value of a label is at most {LONGEST} ASCII letters, digits, _, - and .: give one, as in \
+             #[label(\"btc\")]"
         );
         return Err(syn::Error::new(at, why));
     }
@@ -90,36 +85,37 @@ fn value(variant: &Variant) -> syn::Result<(proc_macro2::Span, String)> {
 }
 
 /// `#[label(crate = path)]` on the enum.
-fn given_path(attrs: &[Attribute]) -> syn::Result<Option<Path>> {
+fn given_path(attrs: &[Attribute]) -> syn::Result<Option<Given<Path>>> {
+    const ALLOWED: &str = "`crate = path`";
     let mut given = None;
-    for attr in ours(attrs) {
-        attr.parse_nested_meta(|meta| {
-            if !meta.path.is_ident("crate") {
-                return Err(meta.error("unknown argument: expected `crate = path`"));
+    for attr in label_attributes(attrs) {
+        attr.parse_nested_meta(|meta| match meta.path.get_ident() {
+            Some(key) if key == "crate" => {
+                set_once(&mut given, "`crate`", key.span(), ALLOWED, || meta.value()?.parse())
             }
-            if given.replace(meta.value()?.parse()?).is_some() {
-                return Err(meta.error("`crate` is given twice: expected `crate = path`"));
-            }
-            Ok(())
+            _ => Err(meta.error(format!("unknown argument: expected {ALLOWED}"))),
         })?;
     }
     Ok(given)
 }
 
-fn ours(attrs: &[Attribute]) -> impl Iterator<Item = &Attribute> {
+fn label_attributes(attrs: &[Attribute]) -> impl Iterator<Item = &Attribute> {
     attrs.iter().filter(|attr| attr.path().is_ident("label"))
 }
 
-fn expand(model: &Model) -> TokenStream {
-    let Model { item, library, values } = model;
+fn expand(item: &DeriveInput, library: &Path, values: &[(Ident, String)]) -> TokenStream {
     let private = quote!(#library::__private);
     let name = &item.ident;
     let (generics, arguments, conditions) = item.generics.split_for_impl();
     let texts = values.iter().map(|(_, value)| value);
     let arms = values.iter().enumerate().map(|(index, (variant, _))| quote!(Self::#variant { .. } => #index,));
-    // Nothing to tell apart after an error.
+    // After an error there are no variants to match.
     let index = if values.is_empty() { quote!(0usize) } else { quote!(match self { #(#arms)* }) };
     quote! {
+        #[automatically_derived]
+        #[allow(deprecated)]
+        impl #generics #private::SealedLabel for #name #arguments #conditions {}
+
         #[automatically_derived]
         #[allow(deprecated)]
         impl #generics #private::Label for #name #arguments #conditions {

@@ -7,29 +7,33 @@ mod body;
 mod domain;
 mod expand;
 mod fallback;
+mod given;
+mod instrumented;
+mod key_values;
 mod label;
+mod library;
 mod model;
-mod named;
 mod outcome;
-mod words;
+mod return_type;
+mod snake_case;
 
 use proc_macro::TokenStream;
 
-/// Makes a function a business operation; documented at its re-export in `ironcore-telemetry`.
+/// Instruments a function as a business operation; documented at its re-export in `ironcore-telemetry`.
 #[proc_macro_attribute]
 pub fn instrument_business(args: TokenStream, item: TokenStream) -> TokenStream {
     let item = item.into();
-    let expanded = model::Instrumented::parse(args.into(), &item).map(expand::expand);
+    let expanded = instrumented::Instrumented::parse(args.into(), &item).map(expand::expand);
     expanded.unwrap_or_else(|error| fallback::fallback(&error, item)).into()
 }
 
-/// Gives an error type its verdicts; documented at its re-export in `ironcore-telemetry`.
+/// Implements `Outcome` for an error type; documented at its re-export in `ironcore-telemetry`.
 #[proc_macro_derive(Outcome, attributes(outcome, source, from))]
 pub fn outcome(item: TokenStream) -> TokenStream {
     outcome::derive(item.into()).into()
 }
 
-/// Makes an enum a label of metrics; documented at its re-export in `ironcore-telemetry`.
+/// Implements `Label` for an enum; documented at its re-export in `ironcore-telemetry`.
 #[proc_macro_derive(Label, attributes(label))]
 pub fn label(item: TokenStream) -> TokenStream {
     label::derive(item.into()).into()

@@ -120,9 +120,10 @@ pub use server::grpc::GrpcTelemetryLayer;
 pub use server::http::HttpTelemetryLayer;
 pub use trace_ids::trace_id;
 
-/// Makes a function a business operation: each call is a span `{domain}.{operation}`, one more in
-/// `business_operations_total`, one duration in `business_operation_duration_seconds`, and one in
-/// `business_operations_in_flight` while it runs. No argument is recorded unless it is named.
+/// Instruments a function as a business operation. Each call makes a span `{domain}.{operation}`, is counted in
+/// `business_operations_total`, has its duration in `business_operation_duration_seconds`, and is counted in
+/// `business_operations_in_flight` while it runs. Arguments are not recorded unless you name them in `fields` or
+/// `labels`.
 ///
 /// ```
 /// use ironcore_telemetry as telemetry;
@@ -134,22 +135,22 @@ pub use trace_ids::trace_id;
 /// # create_wallet().unwrap();
 /// ```
 ///
-/// | argument | what it says |
+/// | argument | meaning |
 /// |---|---|
-/// | `wallet`, `transaction`, `swap`, `payment`, `user` | the domain, when the function's name does not tell it |
-/// | `domain = "…"` | a domain of your own: `[a-z][a-z0-9_]*`, 32 at most |
-/// | `name = "…"` | the operation, else it is the function's name without the domain's words |
+/// | `wallet`, `transaction`, `swap`, `payment`, `user` | the domain, where the function's name does not contain it |
+/// | `domain = "…"` | a domain of your own: `[a-z][a-z0-9_]*`, at most 32 characters |
+/// | `name = "…"` | the operation, in the same form; without it, the function's name without the words of the domain |
 /// | `fields(key = expr, …)` | attributes of the span |
-/// | `labels(key = expr, …)` | labels of the metrics, four at most |
-/// | `err = function`, `ok = function` | the verdict on an error or a value, when the type does not say it |
-/// | `crate = path` | where this library is, when it is not `ironcore_telemetry` |
-/// | `skip` | on a method of an instrumented block: this one is no operation |
+/// | `labels(key = expr, …)` | labels of the metrics, at most four |
+/// | `err = function`, `ok = function` | the verdict on an error or a value, in place of its type |
+/// | `crate = path` | the path of this library, where it is not `ironcore_telemetry` |
+/// | `skip` | on a method of an instrumented block: the method is not instrumented |
 ///
 /// # Domain and operation
 ///
-/// The domain is read from the function's name when exactly one domain word stands in it (`wallet`; `transaction`,
-/// `tx`; `swap`; `payment`; `user`); the other words are the operation: `create_wallet` is `wallet.create`. Else it is
-/// named:
+/// The domain is read from the function's name if the name contains exactly one domain word: `wallet`, `transaction` or
+/// `tx`, `swap`, `payment`, `user`, or the plural of one. The other words are the operation: `create_wallet` is
+/// `wallet.create`. Otherwise give the domain:
 ///
 /// ```
 /// use ironcore_telemetry as telemetry;
@@ -166,7 +167,7 @@ pub use trace_ids::trace_id;
 /// # assert!(names.contains(&("custody", "rotate")) && names.contains(&("swap", "quote")));
 /// ```
 ///
-/// A name without a domain, or with two, does not compile:
+/// A name without a domain word, or with two, does not compile:
 ///
 /// ```compile_fail
 /// #[ironcore_telemetry::instrument_business]
@@ -178,7 +179,7 @@ pub use trace_ids::trace_id;
 /// fn pay_user_by_wallet() {}
 /// ```
 ///
-/// nor does a domain that is no word:
+/// Neither does a domain that does not match the pattern:
 ///
 /// ```compile_fail
 /// #[ironcore_telemetry::instrument_business(domain = "Custody 2")]
@@ -187,12 +188,13 @@ pub use trace_ids::trace_id;
 ///
 /// # Outcome
 ///
-/// How a call ended is read from what it returns: an error that implements [`Outcome`](trait@Outcome) decides itself
-/// ([derive it](macro@Outcome)), any other `Err` is `failed` with the code `error`, everything else is `ok`. A future
-/// that is dropped before its end is `cancelled`, a panic is `panicked` and goes on unchanged.
+/// The outcome of a call is read from the value that it returns. A value or an error that implements
+/// [`Outcome`](trait@Outcome) gives its own ([derive it](macro@Outcome) for your errors); any other `Err` is `failed`
+/// with the code `error`, and any other value is `ok`. A future that is dropped before it is ready is `cancelled`. A
+/// panic is `panicked`, and unwinds further.
 ///
-/// For a `Result` of other people's types, `err` and `ok` name a function or a closure that is given a reference and
-/// answers with an [`OutcomeClass`], or with a class and a code; the side that is not named keeps the verdict of its type.
+/// For a `Result` of types that are not yours, give a function or a closure as `err` or `ok`. It takes a reference and
+/// returns an [`OutcomeClass`], or a class with a code. The side that you do not give keeps the outcome of its type.
 ///
 /// ```
 /// use ironcore_telemetry as telemetry;
@@ -212,7 +214,7 @@ pub use trace_ids::trace_id;
 /// }
 /// ```
 ///
-/// There must be a `Result` to judge, and a verdict to come of it:
+/// `err` and `ok` need a function that returns a `Result`, and must return a verdict:
 ///
 /// ```compile_fail
 /// # use ironcore_telemetry as telemetry;
@@ -229,9 +231,9 @@ pub use trace_ids::trace_id;
 ///
 /// # Fields
 ///
-/// `key = expr` puts a boolean, a number or text on the span, `key = %expr` shows a value by `Display`, `key = ?expr` by
-/// `Debug`. The expressions see the arguments before the body does, by reference, and are evaluated only for a call whose
-/// span is sampled. A value longer than 8 KiB is cut.
+/// `key = expr` puts a boolean, a number or text on the span; `key = %expr` formats a value with `Display`, and
+/// `key = ?expr` with `Debug`. The expressions are evaluated before the body, take the arguments by reference, and are
+/// evaluated only for a call whose span is sampled. A value longer than 8 KiB is cut.
 ///
 /// ```
 /// use ironcore_telemetry as telemetry;
@@ -244,7 +246,7 @@ pub use trace_ids::trace_id;
 /// }
 /// ```
 ///
-/// A [`Secret`] cannot be named, whichever way:
+/// A [`Secret`] does not compile, in any of the three forms:
 ///
 /// ```compile_fail
 /// use ironcore_telemetry::{Secret, instrument_business};
@@ -253,7 +255,7 @@ pub use trace_ids::trace_id;
 /// fn import_wallet(seed: Secret<String>) {}
 /// ```
 ///
-/// nor a type that is none of these without `%` or `?`, nor a key that every operation has:
+/// Neither does a value of another type without `%` or `?`, nor a key that the library sets itself:
 ///
 /// ```compile_fail
 /// #[ironcore_telemetry::instrument_business(fields(pair = pair))]
@@ -267,9 +269,9 @@ pub use trace_ids::trace_id;
 ///
 /// # Labels
 ///
-/// A label is a [`Label`](trait@Label): an enum without fields that [derives it](macro@Label), or `bool`. With five
-/// outcomes a site may have 200 series, that is 40 combinations of labels. From the first call on every combination stands
-/// on `/metrics`, at zero.
+/// The value of a label implements [`Label`](trait@Label): it is an enum without fields that [derives it](macro@Label),
+/// or a `bool`. A function may have 200 series, that is 40 combinations of label values with five outcomes each. From
+/// the first call on, every combination is on `/metrics`, at zero.
 ///
 /// ```
 /// use ironcore_telemetry as telemetry;
@@ -288,7 +290,8 @@ pub use trace_ids::trace_id;
 /// # execute_swap(Asset::WrappedBtc, 1);
 /// ```
 ///
-/// Text, numbers, addresses and ids are no labels, because each new value would be a series for ever:
+/// Text, numbers, addresses and ids cannot be labels, because each new value would create a series that is never
+/// removed; neither can a fifth label, nor a key that the library uses itself:
 ///
 /// ```compile_fail
 /// #[ironcore_telemetry::instrument_business(labels(owner = owner))]
@@ -307,8 +310,8 @@ pub use trace_ids::trace_id;
 ///
 /// # Blocks
 ///
-/// On an `impl` block, of a type or of a trait for it, every method is an operation of the block's domain. A method says
-/// more in an attribute of its own, or opts out; a `const fn` must.
+/// On an `impl` block, with or without a trait, the attribute instruments every method as an operation of the block's
+/// domain. A method can have further arguments in an attribute of its own, or opt out; a `const fn` must opt out.
 ///
 /// ```
 /// use ironcore_telemetry as telemetry;
@@ -336,7 +339,7 @@ pub use trace_ids::trace_id;
 /// # assert!(names.contains(&"audit") && names.contains(&"rotate") && !names.contains(&"new"));
 /// ```
 ///
-/// What belongs to one method is not for a block:
+/// Arguments that belong to one method are not allowed on a block:
 ///
 /// ```compile_fail
 /// # struct Vault;
@@ -354,13 +357,14 @@ pub use trace_ids::trace_id;
 /// }
 /// ```
 ///
-/// # Where it can stand
+/// # Where it is allowed
 ///
-/// On functions and methods, `async` or not, generic, `unsafe`, `extern`, with `impl Trait` in any place; on methods under
-/// `#[async_trait]`, above or below it; on handlers of axum and services of tonic. Errors in the body are reported where
-/// they are. A synchronous body becomes a closure: `Location::caller` inside it is not that of `#[track_caller]`.
+/// On functions and methods: `async` or not, generic, `unsafe`, `extern`, with `impl Trait` anywhere in the signature;
+/// with `#[async_trait]`, above or below it; on axum handlers and tonic services. Errors in the body are reported where
+/// they are. A synchronous body becomes a closure, in which `Location::caller` is not the caller that `#[track_caller]`
+/// gives.
 ///
-/// Refused is what has no outcome to record when it returns:
+/// It is not allowed on items that have no outcome to record when they return:
 ///
 /// ```compile_fail
 /// #[ironcore_telemetry::instrument_business(wallet)]
@@ -382,7 +386,7 @@ pub use trace_ids::trace_id;
 /// struct Wallet;
 /// ```
 ///
-/// and an argument that is not in the table, or there twice:
+/// Arguments that are not in the table are not allowed either, nor is an argument given twice:
 ///
 /// ```compile_fail
 /// #[ironcore_telemetry::instrument_business(level = "info")]
@@ -394,7 +398,7 @@ pub use trace_ids::trace_id;
 /// fn create_wallet() {}
 /// ```
 ///
-/// # Renamed
+/// # The library under another path
 ///
 /// ```edition2021
 /// mod observability {
@@ -408,8 +412,9 @@ pub use trace_ids::trace_id;
 /// ```
 pub use ironcore_telemetry_macros::instrument_business;
 
-/// Implements [`Label`](trait@Label) for an enum without fields. The values are the names of the variants in `snake_case`,
-/// or what `#[label("…")]` says; there are 40 at most, each once.
+/// Implements [`Label`](trait@Label) for an enum without fields. The value of a variant is its name in `snake_case`, or
+/// the text of `#[label("…")]`: at most 64 ASCII letters, digits, `_`, `-` and `.`. There are at most 40 values, all
+/// different.
 ///
 /// ```
 /// use ironcore_telemetry::Label;
@@ -426,14 +431,14 @@ pub use ironcore_telemetry_macros::instrument_business;
 /// # assert_eq!((Network::Mainnet.index(), Network::OptimisticRollup.index(), Network::ZkRollup.index()), (0, 1, 2));
 /// ```
 ///
-/// `#[label(crate = path)]` on the enum says where this library is, when it is not `ironcore_telemetry`. A type that is no
-/// closed set is refused:
+/// `#[label(crate = path)]` on the enum gives the path of this library, where it is not `ironcore_telemetry`. A type
+/// that is not a closed set does not compile:
 ///
 /// ```compile_fail
 /// #[derive(ironcore_telemetry::Label)]
 /// enum Owner {
-///     Nobody,
-///     Somebody(String),
+///     Unknown,
+///     Named(String),
 /// }
 /// ```
 ///
@@ -442,7 +447,7 @@ pub use ironcore_telemetry_macros::instrument_business;
 /// struct Owner(String);
 /// ```
 ///
-/// and so are two variants with one value:
+/// Neither do two variants with the same value:
 ///
 /// ```compile_fail
 /// #[derive(ironcore_telemetry::Label)]
@@ -454,10 +459,17 @@ pub use ironcore_telemetry_macros::instrument_business;
 /// ```
 pub use ironcore_telemetry_macros::Label;
 
-/// Implements [`Outcome`](trait@Outcome) for an error type. Every variant of an enum says `#[outcome(ok)]`,
-/// `#[outcome(rejected)]` (the caller's fault, expected) or `#[outcome(failed)]` (the service's), and may say a
-/// `code = "…"`: `[a-z][a-z0-9_]*`, else it is the variant's name in `snake_case`. `#[outcome(forward)]` asks the only
-/// field, or the one marked `#[source]` or `#[from]`. A struct says the same of itself.
+/// Implements [`Outcome`](trait@Outcome) for an error type. Every variant of an enum has a verdict:
+///
+/// | attribute | the error |
+/// |---|---|
+/// | `#[outcome(ok)]` | is not an error to the business |
+/// | `#[outcome(rejected)]` | is the caller's fault, and expected |
+/// | `#[outcome(failed)]` | is the service's fault |
+/// | `#[outcome(forward)]` | has the outcome of its only field, or of the one marked `#[source]` or `#[from]` |
+///
+/// The code is the variant's name in `snake_case`; beside the first three, `code = "…"` gives another:
+/// `[a-z][a-z0-9_]*`, at most 64 characters. A struct has the attribute on itself.
 ///
 /// ```
 /// use ironcore_telemetry::{Outcome, OutcomeClass};
@@ -482,8 +494,8 @@ pub use ironcore_telemetry_macros::Label;
 /// assert_eq!(verdict(TransferError::Chain(ChainError)), (OutcomeClass::Failed, "chain_down"));
 /// ```
 ///
-/// `#[outcome(crate = path)]` on the type says where this library is, when it is not `ironcore_telemetry`. A variant that
-/// is forgotten does not compile, and the message names it:
+/// `#[outcome(crate = path)]` on the type gives the path of this library, where it is not `ironcore_telemetry`. A
+/// variant without a verdict does not compile, and the message names it:
 ///
 /// ```compile_fail
 /// #[derive(ironcore_telemetry::Outcome)]
@@ -492,7 +504,7 @@ pub use ironcore_telemetry_macros::Label;
 /// }
 /// ```
 ///
-/// nor does a source that has no outcome, or a code that is no word:
+/// Neither does a source that does not implement `Outcome`, nor a code that does not match the pattern:
 ///
 /// ```compile_fail
 /// #[derive(ironcore_telemetry::Outcome)]

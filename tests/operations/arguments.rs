@@ -1,4 +1,4 @@
-//! The arguments of the attribute, the derives, and blocks, as they are seen on `/metrics` and on spans.
+//! The arguments of the attribute, the derives and instrumented blocks, checked on `/metrics` and on spans.
 
 use super::{ERROR, counted, span, start};
 use ironcore_telemetry as telemetry;
@@ -19,7 +19,7 @@ async fn labelled(asset: Asset, amount: u64) -> Result<u64, String> {
 }
 
 #[tokio::test]
-async fn labels_stand_at_zero_in_every_combination_from_the_first_call_on_and_count() {
+async fn every_combination_of_labels_is_on_the_page_from_the_first_call_on() {
     start();
     assert!(labelled(Asset::WrappedBtc, 9).await.is_err());
     assert!(labelled(Asset::Eth, 1).await.is_err());
@@ -66,7 +66,7 @@ async fn judged_by_value_alone(fail: bool) -> Result<u8, TransferError> {
 }
 
 #[tokio::test]
-async fn judges_of_the_function_decide_and_leave_the_other_side_to_the_type() {
+async fn err_and_ok_give_the_verdict_and_the_side_not_given_keeps_that_of_its_type() {
     start();
     for text in ["early", "", "late", "later"] {
         let _ = judged(text);
@@ -90,7 +90,7 @@ enum TransferError {
     #[outcome(rejected)]
     InsufficientFunds,
     #[outcome(failed, code = "signer_unavailable")]
-    Signer(#[expect(dead_code, reason = "a field that is not asked")] u64),
+    Signer(#[expect(dead_code, reason = "a field that gives no verdict")] u64),
     #[outcome(ok, code = "was_done")]
     AlreadyDone,
     #[outcome(forward)]
@@ -104,7 +104,7 @@ enum TransferError {
     },
 }
 
-/// Generic: the bound is on the parameter that is asked.
+/// Generic: the derive bounds only the types that it forwards to.
 #[derive(Debug, Outcome)]
 enum CustodyError<T> {
     #[outcome(rejected, code = "custody_refused")]
@@ -125,7 +125,7 @@ fn derived(error: TransferError) -> Result<(), Wrapped<TransferError>> {
 }
 
 #[test]
-fn derived_outcomes_and_those_they_forward_are_counted() {
+fn derived_and_forwarded_outcomes_are_counted() {
     start();
     for error in [
         TransferError::InsufficientFunds,
@@ -167,7 +167,7 @@ impl Desk {
 }
 
 #[tokio::test]
-async fn the_methods_of_a_block_are_operations_unless_they_opt_out() {
+async fn a_block_instruments_its_methods_except_those_that_opt_out() {
     start();
     let mut desk = Desk::new();
     desk.desk_open();
@@ -195,7 +195,7 @@ async fn fields(owner: &str, amounts: &mut Vec<u64>, text: String) -> String {
 }
 
 #[tokio::test]
-async fn fields_are_on_the_span_as_they_were_before_the_body() {
+async fn fields_are_on_the_span_with_their_values_from_before_the_body() {
     start();
     let mut amounts = vec![1, 2];
     let back = fields("alice", &mut amounts, "text".to_owned()).await;
@@ -219,7 +219,7 @@ fn generic_label<L: Label>(kind: L) -> usize {
 }
 
 #[test]
-fn a_generic_function_counts_each_type_of_label_under_its_own_values() {
+fn a_generic_function_counts_each_label_type_under_its_own_values() {
     start();
     generic_label(Asset::WrappedBtc);
     generic_label(true);

@@ -1,17 +1,18 @@
-//! From the model to tokens. The expansion names nothing but the library's hidden private module.
+//! From the model to tokens. The expansion uses nothing but the library's hidden module `__private`.
 
 #[cfg(test)]
 mod tests;
 
 use crate::block::Block;
-use crate::body::{Body, BoxedBody, future_output};
-use crate::model::{Instrumented, Model};
-use crate::named::{Field, How, Label};
+use crate::body::{Body, BoxedBody};
+use crate::instrumented::Instrumented;
+use crate::key_values::{Field, Format, Label};
+use crate::model::Model;
+use crate::return_type::{future_output, inferred, returned};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::visit_mut::{VisitMut, visit_type_mut};
-use syn::{AttrStyle, Expr, ImplItem, ItemFn, ReturnType, Signature, Type, parse_quote};
+use syn::{AttrStyle, Expr, ImplItem, ItemFn, ReturnType, Signature, Type};
 
 pub(crate) fn expand(item: Instrumented) -> TokenStream {
     match item {
@@ -40,11 +41,11 @@ fn function(model: &Model) -> TokenStream {
             recorded(model, &async_call(model, &future))
         }
         Body::Boxed(boxed) => {
-            let BoxedBody { before, names, pin, attrs, block } = &**boxed;
+            let BoxedBody { before, bindings, pin, attrs, block } = &**boxed;
             let hint = return_hint(sig, future_output(&returned(&sig.output)));
             let future = quote!(#(#attrs)* async move { #hint #[allow(unused_braces)] #block });
             let work = recorded(model, &async_call(model, &future));
-            quote!(#(#before)* #pin(async move { #(#names)* #work }))
+            quote!(#(#before)* #pin(async move { #(#bindings)* #work }))
         }
     };
     quote! {
@@ -56,8 +57,8 @@ fn function(model: &Model) -> TokenStream {
     }
 }
 
-/// The static of the function, and the call with its verdict. The library is named in one place: when it is not there, the
-/// compiler says so once.
+/// The static of the function, and the call. The library's path stands in one place, so that a wrong path gives one
+/// error.
 fn recorded(model: &Model, call: &TokenStream) -> TokenStream {
     let (library, private, site) = (&model.library, private(), site(model));
     quote! {
@@ -80,7 +81,7 @@ fn async_call(model: &Model, future: &TokenStream) -> TokenStream {
         };
     }
     let start = start(model);
-    // What is told of the arguments is told before they are moved into the future.
+    // Labels and fields are evaluated before the arguments are moved into the future.
     quote! {
         let #operation = #start;
         #private::Operation::run(#operation, #future, #judge).await
@@ -91,10 +92,10 @@ fn sync_call(model: &Model) -> TokenStream {
     let (private, operation, judge) = (private(), operation(), judge(model));
     let start = start(model);
     let ItemFn { sig, block, .. } = &model.function;
-    let output = closure_output(&sig.output);
+    let output = inferred(&returned(&sig.output));
     quote! {
         let #operation = #start;
-        #private::Operation::call(#operation, move || #output #block, #judge)
+        #private::Operation::call(#operation, move || -> #output #block, #judge)
     }
 }
 
@@ -102,9 +103,10 @@ fn sync_call(model: &Model) -> TokenStream {
 fn start(model: &Model) -> TokenStream {
     let values = model.labels.iter().map(|Label { value, .. }| by_reference(value));
     let values = quote!(#(#values,)*);
-    // What is no label is said at it, or at the word before several: the compiler does not tell which of them it was.
+    // An error about a value that is not a label is reported at the value; with several, at the word `labels`, because
+    // the compiler does not report which one it is.
     let at = match &model.labels[..] {
-        [Label { value, .. }] => ours_at(value),
+        [Label { value, .. }] => located_at_expr(value),
         _ => Span::call_site().located_at(model.labels_at),
     };
     let private = private_at(at);
@@ -115,16 +117,16 @@ fn start(model: &Model) -> TokenStream {
     quote_spanned!(at=> #private::Operation::start_with(&__IRONCORE_TELEMETRY_SITE, &(#values), #count, #fields))
 }
 
-/// The fields: a closure, which is called only when somebody will see them.
+/// The fields: a closure, which is called only when the span is sampled.
 fn fields(model: &Model) -> TokenStream {
     let fields = hygienic("fields");
-    let each = model.fields.iter().map(|Field { key, how, value }| {
-        let at = ours_at(value);
+    let each = model.fields.iter().map(|Field { key, format, value }| {
+        let at = located_at_expr(value);
         let (private, reference) = (private_at(at), by_reference(value));
-        let value = match how {
-            How::Plain => quote_spanned!(at=> #private::value(#reference)),
-            How::Display => quote_spanned!(at=> (&&#private::Shown(#reference)).as_display()),
-            How::Debug => quote_spanned!(at=> (&&#private::Shown(#reference)).as_debug()),
+        let value = match format {
+            Format::Plain => quote_spanned!(at=> #private::value(#reference)),
+            Format::Display => quote_spanned!(at=> (&&#private::Formatted(#reference)).as_display()),
+            Format::Debug => quote_spanned!(at=> (&&#private::Formatted(#reference)).as_debug()),
         };
         quote_spanned!(at=> #private::Fields::add(#fields, #key, #value);)
     });
@@ -141,13 +143,13 @@ fn fields(model: &Model) -> TokenStream {
     }
 }
 
-/// How the value is judged, by the function's own judges or else by its type: a closure, so that it is done where the
-/// type is known.
+/// The verdict on the returned value: by the functions given as `err` and `ok`, else by its type. It is a closure, so
+/// that it is called where the type is known.
 fn judge(model: &Model) -> TokenStream {
     let (private, value) = (private(), hygienic("value"));
-    let by_type = quote!((&&&#private::Probe(#value)).verdict());
+    let by_type = quote!((&&&#private::Judged(#value)).verdict());
     let judged = |by: &str, judge: &Expr| {
-        let at = ours_at(judge);
+        let at = located_at_expr(judge);
         let (private, by) = (private_at(at), Ident::new(by, at));
         let mut value = value.clone();
         value.set_span(value.span().located_at(at));
@@ -170,18 +172,17 @@ fn judge(model: &Model) -> TokenStream {
     }
 }
 
-/// A reference to the user's expression, which is not moved. What is wrong with it is said where it stands.
+/// A reference to the user's expression, which is not moved. Errors are reported at the expression.
 fn by_reference(value: &Expr) -> TokenStream {
-    quote_spanned!(ours_at(value)=> &(#value))
+    quote_spanned!(located_at_expr(value)=> &(#value))
 }
 
-/// The place of the user's expression, for tokens that are ours: lints on style do not look at them.
-fn ours_at(value: &Expr) -> Span {
+/// The place of the user's expression for tokens of ours: errors are reported there, and lints on style skip them.
+fn located_at_expr(value: &Expr) -> Span {
     Span::call_site().located_at(value.span())
 }
 
-/// The static of this function, and its entry in the list of all. Items are not hygienic: the name is one that nobody
-/// else uses.
+/// The static of this function, and its entry in the list of all statics. Items are not hygienic, hence the long name.
 fn site(model: &Model) -> TokenStream {
     let Model { domain, operation, function, .. } = model;
     let private = private();
@@ -206,15 +207,15 @@ fn site(model: &Model) -> TokenStream {
     }
 }
 
-/// A return that is never taken: it fixes the type of an async block, which `?` and `into` need, and lets the
+/// A return that is never executed: it fixes the type of an async block, which `?` and `into` need, and lets the
 /// compiler report a mismatch at the user's own expression.
 fn return_hint(sig: &Signature, output: Option<&Type>) -> TokenStream {
     let output = match output {
-        // Nothing is known of it here.
+        // The type is unknown or has no name.
         None | Some(Type::ImplTrait(_)) => return TokenStream::new(),
         Some(output) => inferred(output),
     };
-    // Where the compiler says that it has the type from.
+    // The place that the compiler names as the origin of the type.
     let at = Span::call_site().located_at(match &sig.output {
         ReturnType::Default => sig.ident.span(),
         ReturnType::Type(_, output) => output.span(),
@@ -228,41 +229,12 @@ fn return_hint(sig: &Signature, output: Option<&Type>) -> TokenStream {
     }
 }
 
-fn returned(output: &ReturnType) -> Type {
-    match output {
-        ReturnType::Default => parse_quote!(()),
-        ReturnType::Type(_, output) => (**output).clone(),
-    }
-}
-
-fn closure_output(output: &ReturnType) -> TokenStream {
-    let output = inferred(&returned(output));
-    quote!(-> #output)
-}
-
-/// The return type with `_` for each `impl Trait`, which may stand only in the signature itself.
-fn inferred(output: &Type) -> TokenStream {
-    struct Inferred;
-    impl VisitMut for Inferred {
-        fn visit_type_mut(&mut self, part: &mut Type) {
-            if matches!(part, Type::ImplTrait(_)) {
-                *part = parse_quote!(_);
-            } else {
-                visit_type_mut(self, part);
-            }
-        }
-    }
-    let mut output = output.clone();
-    Inferred.visit_type_mut(&mut output);
-    quote!(#output)
-}
-
-/// The library's hidden module, as the expansion calls it: items are not hygienic, so by a name that nobody else uses.
+/// The name of the library's hidden module in the expansion. Imports are not hygienic, hence the long name.
 fn private() -> Ident {
     private_at(Span::call_site())
 }
 
-/// The same at another place, so that what is wrong with a value is said there.
+/// The same name at another place, so that errors about a value are reported there.
 fn private_at(at: Span) -> Ident {
     Ident::new("__ironcore_telemetry", at)
 }

@@ -1,11 +1,11 @@
-//! The tokens that matter, not all of them: what is there for each argument, and what is not there without it.
+//! The tokens that each argument adds to the expansion, and their absence without it.
 
 use super::expand;
-use crate::model::Instrumented;
+use crate::instrumented::Instrumented;
 use proc_macro2::TokenStream;
 use quote::quote;
 
-/// What the attribute with these arguments makes of the item, as text without spaces.
+/// The expansion of the item under the attribute with these arguments, as text without spaces.
 fn expanded(args: TokenStream, item: &TokenStream) -> String {
     let item = Instrumented::parse(args, item).unwrap();
     flat(&expand(item))
@@ -46,7 +46,7 @@ fn a_plain_function_starts_an_operation_without_labels_or_fields() {
 }
 
 #[test]
-fn fields_are_evaluated_only_where_they_are_taken() {
+fn fields_are_in_a_closure_that_only_a_sampled_span_calls() {
     let expanded = expanded(
         quote!(swap, fields(chain.id = id, to = %to, raw = ?raw)),
         &quote!(
@@ -56,12 +56,12 @@ fn fields_are_evaluated_only_where_they_are_taken() {
     contains(&expanded, &quote!(&__IRONCORE_TELEMETRY_SITE, &(), 3usize, |fields|));
     contains(&expanded, &quote!(__ironcore_telemetry::Fields::add));
     contains(&expanded, &quote!("chain.id", __ironcore_telemetry::value(&(id))));
-    contains(&expanded, &quote!("to", (&&__ironcore_telemetry::Shown(&(to))).as_display()));
-    contains(&expanded, &quote!("raw", (&&__ironcore_telemetry::Shown(&(raw))).as_debug()));
+    contains(&expanded, &quote!("to", (&&__ironcore_telemetry::Formatted(&(to))).as_display()));
+    contains(&expanded, &quote!("raw", (&&__ironcore_telemetry::Formatted(&(raw))).as_debug()));
 }
 
 #[test]
-fn labels_are_a_tuple_of_references_and_their_keys_stand_in_the_spec() {
+fn labels_are_a_tuple_of_references_and_their_keys_are_in_the_spec() {
     let expanded = expanded(
         quote!(swap, labels(side = side, large = amount > 7)),
         &quote!(
@@ -73,7 +73,7 @@ fn labels_are_a_tuple_of_references_and_their_keys_stand_in_the_spec() {
 }
 
 #[test]
-fn judges_come_before_the_type() {
+fn err_and_ok_come_before_the_verdict_of_the_type() {
     let expanded = expanded(
         quote!(swap, err = E::class, ok = |_| Class::Ok),
         &quote!(
@@ -91,7 +91,7 @@ fn judges_come_before_the_type() {
 }
 
 #[test]
-fn a_block_instruments_its_methods_but_those_that_opt_out() {
+fn a_block_instruments_its_methods_except_those_that_opt_out() {
     let expanded = expanded(
         quote!(domain = "custody", crate = other::telemetry),
         &quote!(
@@ -121,7 +121,7 @@ fn a_block_instruments_its_methods_but_those_that_opt_out() {
 }
 
 #[test]
-fn what_async_trait_makes_is_timed_inside_the_box() {
+fn the_body_that_async_trait_generates_is_timed_inside_the_box() {
     let expanded = expanded(
         quote!(wallet),
         &quote!(
@@ -136,7 +136,7 @@ fn what_async_trait_makes_is_timed_inside_the_box() {
 }
 
 #[test]
-fn each_wrong_method_of_a_block_is_named_and_shown_the_way_out() {
+fn a_wrong_method_of_a_block_is_an_error_that_mentions_skip() {
     let why = refusal(
         quote!(wallet),
         &quote!(

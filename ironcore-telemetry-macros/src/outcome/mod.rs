@@ -1,55 +1,31 @@
-//! `#[derive(Outcome)]`: the verdict of each variant of an error type. The attribute's grammar and the checked model; the
-//! tokens are made in `outcome/expand.rs`.
+//! `#[derive(Outcome)]`: the verdict of each variant of an error type. Here are the checks; the tokens are made in
+//! `outcome/expand.rs`.
 
+mod args;
 mod expand;
 
-use crate::args::is_word;
-use crate::model::library;
-use crate::words::snake_case;
+use crate::given::Given;
+use crate::library;
+use crate::snake_case::{is_snake_case, to_snake_case};
+use args::{ALLOWED, Class, OutcomeArgs};
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::ext::IdentExt;
-use syn::meta::ParseNestedMeta;
-use syn::{Attribute, Data, DeriveInput, Field, Fields, Ident, LitStr, Member, Path, Variant};
+use syn::{Attribute, Data, DeriveInput, Field, Fields, Ident, Member, Type, Variant};
 
-const ALLOWED: &str = "`ok`, `rejected`, `failed` or `forward`, and `code = \"…\"` beside the first three";
-
-/// What one variant, or a struct, says of itself.
-enum Verdict {
-    /// A class and a code of its own.
+/// How a variant, or a struct, gets its verdict.
+enum Rule {
+    /// It has its own class and code.
     Own { class: Class, code: String },
-    /// That of the field, which has this type.
-    Forward { field: Member, of: Box<syn::Type>, at: Span },
+    /// It has the verdict of the field, which is of type `of`.
+    Forward { field: Member, of: Box<Type>, at: Span },
 }
 
-#[derive(Clone, Copy)]
-enum Class {
-    Ok,
-    Rejected,
-    Failed,
-}
-
-/// The checked type.
-struct Model {
-    item: DeriveInput,
-    library: Path,
-    verdicts: Verdicts,
-}
-
-enum Verdicts {
-    Struct(Verdict),
-    Enum(Vec<(Ident, Verdict)>),
-    /// There was an error.
-    Unknown,
-}
-
-/// What the attributes of one item say, each at most once.
-#[derive(Default)]
-struct Given {
-    /// Where the verdict stands, and its class; none when it is `forward`.
-    verdict: Option<(Span, Option<Class>)>,
-    code: Option<(Span, LitStr)>,
-    library: Option<(Span, Path)>,
+enum Rules {
+    Struct(Rule),
+    Enum(Vec<(Ident, Rule)>),
+    /// The attributes are wrong.
+    Invalid,
 }
 
 pub(crate) fn derive(item: TokenStream) -> TokenStream {
@@ -57,33 +33,32 @@ pub(crate) fn derive(item: TokenStream) -> TokenStream {
         Ok(item) => item,
         Err(error) => return error.to_compile_error(),
     };
-    let given = Given::of(&item.attrs);
-    let path = given.as_ref().ok().and_then(|given| given.library.clone());
-    let library = library(path.map(|(_, path)| path));
-    let (verdicts, error) = match given.and_then(|given| verdicts(&given, &item)) {
-        Ok(verdicts) => (verdicts, TokenStream::new()),
-        // With an implementation all the same, so that one mistake makes one message.
-        Err(error) => (Verdicts::Unknown, error.to_compile_error()),
+    let args = OutcomeArgs::parse(&item.attrs);
+    let library = library::path(args.as_ref().ok().and_then(|args| args.library.clone()));
+    let (rules, error) = match args.and_then(|args| rules(&args, &item)) {
+        Ok(rules) => (rules, TokenStream::new()),
+        // The implementation is emitted too, so that one mistake gives one message.
+        Err(error) => (Rules::Invalid, error.to_compile_error()),
     };
-    let expanded = expand::expand(&Model { item, library, verdicts });
+    let expanded = expand::expand(&item, &library, &rules);
     quote!(#error #expanded)
 }
 
-fn verdicts(given: &Given, item: &DeriveInput) -> syn::Result<Verdicts> {
+fn rules(args: &OutcomeArgs, item: &DeriveInput) -> syn::Result<Rules> {
     match &item.data {
         Data::Struct(data) => {
-            let verdict = given.verdict(&item.ident, &data.fields)?.ok_or_else(|| {
+            let rule = rule(args, &item.ident, &data.fields)?.ok_or_else(|| {
                 let why = format!("`{}` has no verdict: write #[outcome(…)] on it, with {ALLOWED}", item.ident);
                 syn::Error::new(item.ident.span(), why)
             })?;
-            Ok(Verdicts::Struct(verdict))
+            Ok(Rules::Struct(rule))
         }
         Data::Enum(data) => {
-            if let Some((at, _)) = given.verdict {
-                let why = "each variant says its own verdict: there is none for the whole enum";
-                return Err(syn::Error::new(at, why));
+            if let Some(verdict) = &args.verdict {
+                let why = "an enum as a whole has no verdict: write #[outcome(…)] on each variant";
+                return Err(syn::Error::new(verdict.at, why));
             }
-            of_variants(data.variants.iter())
+            rules_of_variants(data.variants.iter())
         }
         Data::Union(data) => {
             let why = "a union does not know what it holds: derive Outcome on an enum or a struct";
@@ -92,129 +67,75 @@ fn verdicts(given: &Given, item: &DeriveInput) -> syn::Result<Verdicts> {
     }
 }
 
-fn of_variants<'a>(variants: impl Iterator<Item = &'a Variant>) -> syn::Result<Verdicts> {
-    let mut verdicts = Vec::new();
-    let mut without: Vec<&Ident> = Vec::new();
+fn rules_of_variants<'a>(variants: impl Iterator<Item = &'a Variant>) -> syn::Result<Rules> {
+    let mut rules = Vec::new();
+    let mut missing: Vec<&Ident> = Vec::new();
     for variant in variants {
-        let given = Given::of(&variant.attrs)?;
-        if let Some((at, _)) = given.library {
+        let args = OutcomeArgs::parse(&variant.attrs)?;
+        if let Some(Given { at, .. }) = args.library {
             let why = "`crate` belongs on the enum itself";
             return Err(syn::Error::new(at, why));
         }
-        match given.verdict(&variant.ident, &variant.fields)? {
-            Some(verdict) => verdicts.push((variant.ident.clone(), verdict)),
-            None => without.push(&variant.ident),
+        match rule(&args, &variant.ident, &variant.fields)? {
+            Some(rule) => rules.push((variant.ident.clone(), rule)),
+            None => missing.push(&variant.ident),
         }
     }
-    let Some(first) = without.first() else {
-        return Ok(Verdicts::Enum(verdicts));
+    let Some(first) = missing.first() else {
+        return Ok(Rules::Enum(rules));
     };
-    let names: Vec<_> = without.iter().map(|name| format!("`{name}`")).collect();
+    let names: Vec<_> = missing.iter().map(|name| format!("`{name}`")).collect();
     let why = format!("no verdict for {}: write #[outcome(…)] on each, with {ALLOWED}", names.join(", "));
     Err(syn::Error::new(first.span(), why))
 }
 
-impl Given {
-    fn of(attrs: &[Attribute]) -> syn::Result<Self> {
-        let mut given = Self::default();
-        for attr in attrs.iter().filter(|attr| attr.path().is_ident("outcome")) {
-            attr.parse_nested_meta(|meta| given.take(&meta))?;
+/// The rule of an item with this name and these fields; `None` when its attributes give no verdict.
+fn rule(args: &OutcomeArgs, name: &Ident, fields: &Fields) -> syn::Result<Option<Rule>> {
+    let verdict = match (&args.verdict, &args.code) {
+        (Some(verdict), _) => verdict,
+        (None, None) => return Ok(None),
+        (None, Some(code)) => {
+            let why = "a code needs a verdict beside it: `ok`, `rejected` or `failed`";
+            return Err(syn::Error::new(code.at, why));
         }
-        Ok(given)
-    }
-
-    fn take(&mut self, meta: &ParseNestedMeta<'_>) -> syn::Result<()> {
-        let unknown = || meta.error(format!("unknown argument: expected {ALLOWED}"));
-        let key = meta.path.get_ident().ok_or_else(unknown)?;
-        let at = key.span();
-        let class = match key.to_string().as_str() {
-            "ok" => Some(Class::Ok),
-            "rejected" => Some(Class::Rejected),
-            "failed" => Some(Class::Failed),
-            "forward" => None,
-            "code" => return once(&mut self.code, at, "code", || code(meta)),
-            "crate" => return once(&mut self.library, at, "crate", || meta.value()?.parse()),
-            _ => return Err(unknown()),
-        };
-        if self.verdict.is_some() {
-            let why = format!("the verdict is given twice: expected one of {ALLOWED}");
-            return Err(syn::Error::new(at, why));
+    };
+    let Some(class) = verdict.value else {
+        if let Some(code) = &args.code {
+            let why = "a forwarded outcome brings its own code";
+            return Err(syn::Error::new(code.at, why));
         }
-        self.verdict = Some((at, class));
-        Ok(())
+        let (member, field) = source(verdict.at, fields)?;
+        return Ok(Some(Rule::Forward { field: member, of: Box::new(field.ty.clone()), at: verdict.at }));
+    };
+    let code = match &args.code {
+        Some(code) => code.value.value(),
+        None => to_snake_case(&name.unraw().to_string()),
+    };
+    if !is_snake_case(&code, 64) {
+        let why = "this name cannot be a code: give one, as in `code = \"signer_unavailable\"`";
+        return Err(syn::Error::new(name.span(), why));
     }
-
-    /// What this says of an item with that name and those fields; `None` when it says nothing.
-    fn verdict(&self, name: &Ident, fields: &Fields) -> syn::Result<Option<Verdict>> {
-        let (class, at) = match (self.verdict, &self.code) {
-            (Some((at, class)), _) => (class, at),
-            (None, None) => return Ok(None),
-            (None, Some((at, _))) => {
-                let why = "a code needs a verdict beside it: `ok`, `rejected` or `failed`";
-                return Err(syn::Error::new(*at, why));
-            }
-        };
-        let Some(class) = class else {
-            if let Some((at, _)) = self.code {
-                let why = "a forwarded outcome brings its own code";
-                return Err(syn::Error::new(at, why));
-            }
-            let (member, field) = source(at, fields)?;
-            return Ok(Some(Verdict::Forward { field: member, of: Box::new(field.ty.clone()), at }));
-        };
-        let code = match &self.code {
-            Some((_, code)) => code.value(),
-            None => snake_case(&name.unraw().to_string()),
-        };
-        if !is_word(&code, 64) {
-            let why = "this name makes no code: give one, as in `code = \"signer_unavailable\"`";
-            return Err(syn::Error::new(name.span(), why));
-        }
-        Ok(Some(Verdict::Own { class, code }))
-    }
+    Ok(Some(Rule::Own { class, code }))
 }
 
 /// The field that a verdict is forwarded to: the only one, or the one that is marked.
 fn source(at: Span, fields: &Fields) -> syn::Result<(Member, &Field)> {
-    let marked = |field: &Field| {
-        let mark = |attr: &Attribute| attr.path().is_ident("source") || attr.path().is_ident("from");
-        field.attrs.iter().any(mark)
+    let is_marked = |field: &Field| {
+        let is_mark = |attr: &Attribute| attr.path().is_ident("source") || attr.path().is_ident("from");
+        field.attrs.iter().any(is_mark)
     };
     let member = |(place, field): (usize, &Field)| {
         let name = field.ident.clone();
         name.map_or_else(|| Member::from(place), Member::Named)
     };
     let all: Vec<_> = fields.iter().enumerate().map(member).zip(fields).collect();
-    let sources: Vec<_> = all.iter().filter(|(_, field)| marked(field)).collect();
+    let sources: Vec<_> = all.iter().filter(|(_, field)| is_marked(field)).collect();
     match (&all[..], &sources[..]) {
         ([only], _) => Ok(only.clone()),
         (_, [only]) => Ok((*only).clone()),
         _ => {
-            let why = "`forward` asks the only field, or the one marked #[source] or #[from]";
+            let why = "`forward` takes the verdict of the only field, or of the one marked #[source] or #[from]";
             Err(syn::Error::new(at, why))
         }
     }
-}
-
-fn code(meta: &ParseNestedMeta<'_>) -> syn::Result<LitStr> {
-    let code: LitStr = meta.value()?.parse()?;
-    if is_word(&code.value(), 64) {
-        Ok(code)
-    } else {
-        let why = "a code is lower-case letters, digits and _, a letter first, 64 at most";
-        Err(syn::Error::new(code.span(), why))
-    }
-}
-
-fn once<T>(
-    place: &mut Option<(Span, T)>,
-    at: Span,
-    key: &str,
-    read: impl FnOnce() -> syn::Result<T>,
-) -> syn::Result<()> {
-    if place.is_some() {
-        return Err(syn::Error::new(at, format!("`{key}` is given twice: expected {ALLOWED}")));
-    }
-    *place = Some((at, read()?));
-    Ok(())
 }

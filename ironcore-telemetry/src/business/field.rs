@@ -1,22 +1,23 @@
-//! Values of named fields on their way onto a span.
+//! The values of `fields(…)` as attributes of a span.
 //!
-//! The expansion writes `fields(key = expr)` as `value(&expr)`, `%expr` as `(&&Shown(&expr)).as_display()` and
-//! `?expr` as `(&&Shown(&expr)).as_debug()`. Method lookup finds a [`Secret`](crate::Secret) first, and what it gives is
-//! no [`Field`], so that it does not compile.
+//! The expansion turns `fields(key = expr)` into `value(&expr)`, `%expr` into `(&&Formatted(&expr)).as_display()` and
+//! `?expr` into `(&&Formatted(&expr)).as_debug()`. Method lookup finds the implementation for a
+//! [`Secret`](crate::Secret) first. It returns a [`SecretValue`], which is not a [`Field`], so that the code does not
+//! compile.
 
 use crate::redact::{Secret, VALUE_LIMIT, truncate};
 use opentelemetry::Value;
 use std::fmt;
 use zeroize::Zeroize;
 
-/// A value that may stand on a span.
+/// A value that a span can have as an attribute.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a field of a span",
     label = "a secret must not leave the process",
     note = "leave it out, or name a part that is not secret, such as its length or kind"
 )]
 pub trait Field {
-    /// The value as the span keeps it.
+    /// The value of the attribute.
     fn into_value(self) -> Value;
 }
 
@@ -26,22 +27,23 @@ impl Field for Value {
     }
 }
 
-/// What a secret gives: it is no [`Field`].
+/// Stands for a secret. It is not a [`Field`].
 #[derive(Debug)]
-pub struct Refused;
+pub struct SecretValue;
 
-/// A value named in `fields(…)`.
+/// A value of `fields(…)` that is to be formatted.
 #[derive(Debug)]
-pub struct Shown<'value, T: ?Sized>(pub &'value T);
+pub struct Formatted<'value, T: ?Sized>(pub &'value T);
 
-/// Types that a span keeps as they are: `fields(key = expr)`.
+/// A type that needs no formatting: `fields(key = expr)`.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be a field as it stands",
-    label = "neither a boolean, a number nor text",
-    note = "write `key = %expr` to show it by `Display`, or `key = ?expr` by `Debug`; a `Secret` cannot be a field at all"
+    message = "`{Self}` cannot be a field as it is",
+    label = "not a boolean, a number or text",
+    note = "write `key = %expr` to format it with `Display`, or `key = ?expr` with `Debug`; a `Secret` cannot be a field at \
+            all"
 )]
 pub trait FieldValue {
-    /// The value as the span keeps it.
+    /// The value of the attribute.
     fn to_value(&self) -> Value;
 }
 
@@ -86,7 +88,7 @@ impl FieldValue for String {
     }
 }
 
-/// Integers that a span's 64 bits hold are numbers; larger ones are exact as text, as amounts must be.
+/// Integers outside the 64 bits of an attribute become text, because amounts must stay exact.
 macro_rules! integers {
     ($($integer:ty),+) => {
         $(impl FieldValue for $integer {
@@ -101,23 +103,23 @@ integers!(u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize);
 
 /// `fields(key = %expr)`.
 pub trait AsDisplay {
-    /// What it gives.
+    /// [`Value`], or [`SecretValue`] for a secret.
     type Output;
 
-    /// The value by `Display`.
+    /// Formats the value with `Display`.
     fn as_display(&self) -> Self::Output;
 }
 
 /// `fields(key = ?expr)`.
 pub trait AsDebug {
-    /// What it gives.
+    /// [`Value`], or [`SecretValue`] for a secret.
     type Output;
 
-    /// The value by `Debug`.
+    /// Formats the value with `Debug`.
     fn as_debug(&self) -> Self::Output;
 }
 
-impl<T: fmt::Display + ?Sized> AsDisplay for Shown<'_, T> {
+impl<T: fmt::Display + ?Sized> AsDisplay for Formatted<'_, T> {
     type Output = Value;
 
     fn as_display(&self) -> Value {
@@ -125,7 +127,7 @@ impl<T: fmt::Display + ?Sized> AsDisplay for Shown<'_, T> {
     }
 }
 
-impl<T: fmt::Debug + ?Sized> AsDebug for Shown<'_, T> {
+impl<T: fmt::Debug + ?Sized> AsDebug for Formatted<'_, T> {
     type Output = Value;
 
     fn as_debug(&self) -> Value {
@@ -133,31 +135,31 @@ impl<T: fmt::Debug + ?Sized> AsDebug for Shown<'_, T> {
     }
 }
 
-macro_rules! refused {
+macro_rules! secrets {
     ($($secret:ty),+) => {
         $(
-            impl<T: Zeroize> AsDisplay for &Shown<'_, $secret> {
-                type Output = Refused;
+            impl<T: Zeroize> AsDisplay for &Formatted<'_, $secret> {
+                type Output = SecretValue;
 
-                fn as_display(&self) -> Refused {
-                    Refused
+                fn as_display(&self) -> SecretValue {
+                    SecretValue
                 }
             }
 
-            impl<T: Zeroize> AsDebug for &Shown<'_, $secret> {
-                type Output = Refused;
+            impl<T: Zeroize> AsDebug for &Formatted<'_, $secret> {
+                type Output = SecretValue;
 
-                fn as_debug(&self) -> Refused {
-                    Refused
+                fn as_debug(&self) -> SecretValue {
+                    SecretValue
                 }
             }
         )+
     };
 }
 
-refused!(Secret<T>, &Secret<T>, Option<Secret<T>>, &Option<Secret<T>>);
+secrets!(Secret<T>, &Secret<T>, Option<Secret<T>>, &Option<Secret<T>>);
 
-/// Formats into a bounded string; a value that panics or fails as it is shown costs the value.
+/// The text, cut to [`VALUE_LIMIT`]. A value whose formatting fails keeps the text written so far.
 fn text(arguments: fmt::Arguments<'_>) -> Value {
     struct Bounded(String);
 
@@ -166,7 +168,7 @@ fn text(arguments: fmt::Arguments<'_>) -> Value {
             let left = VALUE_LIMIT - self.0.len();
             let kept = truncate(text, left);
             self.0.push_str(kept);
-            // Ends the formatting early: a value of megabytes is not worth its time.
+            // Stops the formatting: a value of several megabytes must not take its time.
             if kept.len() < text.len() { Err(fmt::Error) } else { Ok(()) }
         }
     }
@@ -181,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_stay_numbers_and_amounts_beyond_them_stay_exact() {
+    fn integers_beyond_64_bits_are_exact_as_text() {
         assert_eq!(7_u64.to_value(), Value::I64(7));
         assert_eq!(u128::MAX.to_value().as_str(), u128::MAX.to_string());
         assert_eq!(true.to_value(), Value::Bool(true));
@@ -191,7 +193,7 @@ mod tests {
     fn long_values_are_cut_at_a_character_boundary() {
         let long = "é".repeat(VALUE_LIMIT);
         assert_eq!(long.to_value().as_str().len(), VALUE_LIMIT);
-        assert_eq!(Shown(&format!("x{long}")).as_display().as_str().len(), VALUE_LIMIT - 1);
-        assert_eq!(Shown(&long).as_debug().as_str().len(), VALUE_LIMIT - 1);
+        assert_eq!(Formatted(&format!("x{long}")).as_display().as_str().len(), VALUE_LIMIT - 1);
+        assert_eq!(Formatted(&long).as_debug().as_str().len(), VALUE_LIMIT - 1);
     }
 }

@@ -1,8 +1,10 @@
-//! Labels of metrics: closed sets, so that no caller can make series.
+//! Labels of metrics: closed sets of values, so that requests cannot create series.
 
-/// A value that may be a label of a metric: one out of a set that is fixed when the program is compiled. Derive it on an
-/// enum without fields; `bool` has it. Strings, numbers, ids, addresses and amounts do not: each new value would be a
-/// new series for ever.
+/// A value that can be a label of a metric: one of a set that is fixed when the program is compiled.
+///
+/// Derive it on an enum without fields; `bool` implements it too. Strings, numbers, ids, addresses and amounts do not:
+/// each new value would create a series that is never removed. The trait is sealed: an index outside `VALUES` would
+/// lose the operation, so it cannot be implemented by hand.
 ///
 /// ```
 /// use ironcore_telemetry::Label;
@@ -19,16 +21,29 @@
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a label of a metric",
     label = "not a closed set of values",
-    note = "each value of a label is a series for ever: derive `telemetry::Label` on an enum without fields and give that, \
-            or put the value on the span with `fields(…)`"
+    note = "each value of a label creates a series that is never removed: derive `telemetry::Label` on an enum without \
+            fields and use that, or put the value on the span with `fields(…)`"
 )]
-pub trait Label {
-    /// Every value, in the order of [`index`](Self::index).
+pub trait Label: SealedLabel {
+    /// All values, in the order of [`index`](Self::index).
     const VALUES: &'static [&'static str];
 
-    /// Which of the values this is.
+    /// The position of this value in [`VALUES`](Self::VALUES).
     fn index(&self) -> usize;
 }
+
+/// Keeps hand-written implementations of [`Label`] out; the derive implements it.
+#[diagnostic::on_unimplemented(
+    message = "`Label` cannot be implemented by hand for `{Self}`",
+    label = "`Label` is not derived for this type",
+    note = "an index outside `VALUES` would lose the operation: write `#[derive(telemetry::Label)]` on an enum without \
+            fields"
+)]
+pub trait SealedLabel {}
+
+impl SealedLabel for bool {}
+
+impl<L: Label + ?Sized> SealedLabel for &L {}
 
 impl Label for bool {
     const VALUES: &'static [&'static str] = &["false", "true"];
@@ -46,31 +61,31 @@ impl<L: Label + ?Sized> Label for &L {
     }
 }
 
-/// The labels of one site: a tuple of up to four.
+/// The labels of an instrumented function: a tuple of up to four.
 pub trait LabelSet {
-    /// Whether there is no label at all.
+    /// Whether there are no labels.
     const IS_EMPTY: bool = false;
 
-    /// How many combinations of values there are.
+    /// The number of combinations of values.
     const SIZE: usize;
 
-    /// Which combination this is.
+    /// The index of this combination.
     fn index(&self) -> usize;
 
     /// The values of a combination, in the order of the tuple.
     fn values(index: usize) -> Vec<&'static str>;
 }
 
-/// Series a site may have for each metric: the combinations of its labels with the five outcomes.
+/// The limit of series per metric of one instrumented function: combinations of its labels times the five outcomes.
 const SERIES: usize = 200;
 const OUTCOMES: usize = 5;
 
-/// Evaluated when a site with these labels is compiled.
+/// Fails the compilation of a function whose labels have too many combinations.
 pub(super) const fn check<S: LabelSet>() {
     assert!(
         S::SIZE * OUTCOMES <= SERIES,
-        "too many combinations of labels: a site may have 200 series, that is 40 combinations with 5 outcomes each; leave a \
-         label out, or put its value on the span with `fields(…)`"
+        "too many combinations of labels: a function may have 200 series, that is 40 combinations with 5 outcomes each; \
+         leave a label out, or put its value on the span with `fields(…)`"
     );
 }
 
@@ -121,25 +136,23 @@ label_set!(A 0, B 1, C 2, D 3);
 mod tests {
     use super::*;
 
-    struct Asset(usize);
-
-    impl Label for Asset {
-        const VALUES: &'static [&'static str] = &["btc", "eth", "sol"];
-
-        fn index(&self) -> usize {
-            self.0
-        }
+    #[derive(ironcore_telemetry_macros::Label)]
+    #[label(crate = crate)]
+    enum Asset {
+        Btc,
+        Eth,
+        Sol,
     }
 
     #[test]
-    fn each_combination_has_an_index_of_its_own_and_its_values_back() {
+    fn each_combination_has_its_own_index_which_gives_back_its_values() {
         type Set<'label> = (&'label Asset, &'label bool);
         let mut seen = Vec::new();
-        for asset in 0..3 {
+        for (asset, name) in [(Asset::Btc, "btc"), (Asset::Eth, "eth"), (Asset::Sol, "sol")] {
             for sold in [false, true] {
-                let set = (&Asset(asset), &sold);
+                let set = (&asset, &sold);
                 let values = Set::values(set.index());
-                assert_eq!(values, [Asset::VALUES[asset], bool::VALUES[usize::from(sold)]]);
+                assert_eq!(values, [name, bool::VALUES[usize::from(sold)]]);
                 seen.push(set.index());
             }
         }

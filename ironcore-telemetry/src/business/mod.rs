@@ -1,7 +1,6 @@
 //! Business operations: what the attribute expands to.
 
 mod field;
-mod impls;
 mod label;
 mod operation;
 mod outcome;
@@ -9,12 +8,12 @@ mod site;
 mod span;
 mod verdict;
 
-pub use field::{AsDebug, AsDisplay, Field, FieldValue, Refused, Shown, value};
-pub use label::{Label, LabelSet};
+pub use field::{AsDebug, AsDisplay, Field, FieldValue, Formatted, SecretValue, value};
+pub use label::{Label, LabelSet, SealedLabel};
 pub use operation::Operation;
 pub use outcome::{Outcome, OutcomeClass};
 pub use site::{CatalogEntry, SITES, Site, Spec, catalog};
 pub use span::Fields;
-pub use verdict::{ByDefault, ByOutcome, ByResult, IntoVerdict, Probe, Verdict};
+pub use verdict::{ByDefault, ByOutcome, ByResult, IntoVerdict, Judged, Verdict, judge_err, judge_ok};
 
 pub(crate) use site::install;

@@ -1,11 +1,12 @@
-//! Which verdict a value gets: that of its [`Outcome`], else that of a `Result` whose error has none, else `ok`.
+//! The verdict on a returned value: that of its [`Outcome`]; else, for a `Result` whose error has none, `failed` or
+//! `ok`; else `ok`.
 //!
-//! The expansion calls `(&&&Probe(&value)).verdict()` where the type is known; method lookup tries the traits in the
-//! order of their references, so the most telling one wins.
+//! The expansion calls `(&&&Judged(&value)).verdict()` where the type is known. Method lookup tries the traits in the
+//! order of their references, so the most specific one wins.
 
 use super::outcome::{Outcome, OutcomeClass};
 
-/// The class and the code of an ended operation.
+/// What a result means to the business: a class and a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
     pub(super) class: OutcomeClass,
@@ -19,11 +20,11 @@ impl Verdict {
     pub(super) const ERROR: Self = Self { class: OutcomeClass::Failed, code: "error" };
 }
 
-/// What a function given as `err = …` or `ok = …` may answer with.
+/// A return value of a function given as `err = …` or `ok = …`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a verdict",
-    label = "answers with neither a class nor a class and a code",
-    note = "answer with an `OutcomeClass`, or with `(OutcomeClass, \"code\")`"
+    label = "returns neither a class nor a class with a code",
+    note = "return an `OutcomeClass`, or `(OutcomeClass, \"code\")`"
 )]
 pub trait IntoVerdict {
     /// The verdict.
@@ -42,44 +43,54 @@ impl IntoVerdict for (OutcomeClass, &'static str) {
     }
 }
 
-/// A value that is about to be judged.
+/// A returned value that is to get a verdict.
 #[derive(Debug)]
-pub struct Probe<'value, T>(pub &'value T);
+pub struct Judged<'value, T>(pub &'value T);
 
-/// First choice: the value has an outcome.
+/// First choice: the value implements [`Outcome`].
 pub trait ByOutcome {
     /// The verdict of the value.
     fn verdict(&self) -> Verdict;
 }
 
-impl<T: Outcome> ByOutcome for &&Probe<'_, T> {
+impl<T: Outcome> ByOutcome for &&Judged<'_, T> {
     fn verdict(&self) -> Verdict {
         Verdict { class: self.0.class(), code: self.0.code() }
     }
 }
 
-/// Second choice: a `Result` whose error says nothing about itself.
+/// Second choice: a `Result` whose error does not implement [`Outcome`].
 pub trait ByResult {
     /// The verdict of the value.
     fn verdict(&self) -> Verdict;
 }
 
-impl<T, E> ByResult for &Probe<'_, Result<T, E>> {
+impl<T, E> ByResult for &Judged<'_, Result<T, E>> {
     fn verdict(&self) -> Verdict {
         if self.0.is_ok() { Verdict::OK } else { Verdict::ERROR }
     }
 }
 
-/// Last choice: a value that says nothing about success.
+/// Last choice: any other value is `ok`.
 pub trait ByDefault {
     /// The verdict of the value.
     fn verdict(&self) -> Verdict;
 }
 
-impl<T> ByDefault for Probe<'_, T> {
+impl<T> ByDefault for Judged<'_, T> {
     fn verdict(&self) -> Verdict {
         Verdict::OK
     }
+}
+
+/// The verdict of the function given as `err = …`, when the result is an error.
+pub fn judge_err<T, E, V: IntoVerdict>(result: &Result<T, E>, judge: impl FnOnce(&E) -> V) -> Option<Verdict> {
+    result.as_ref().err().map(|error| judge(error).into_verdict())
+}
+
+/// The verdict of the function given as `ok = …`, when the result is a value.
+pub fn judge_ok<T, E, V: IntoVerdict>(result: &Result<T, E>, judge: impl FnOnce(&T) -> V) -> Option<Verdict> {
+    result.as_ref().ok().map(|value| judge(value).into_verdict())
 }
 
 #[cfg(test)]
@@ -87,35 +98,35 @@ impl<T> ByDefault for Probe<'_, T> {
 mod tests {
     use super::*;
 
-    struct Refused;
+    struct Denied;
 
-    impl Outcome for Refused {
+    impl Outcome for Denied {
         fn class(&self) -> OutcomeClass {
             OutcomeClass::Rejected
         }
 
         fn code(&self) -> &'static str {
-            "refused"
+            "denied"
         }
     }
 
     #[test]
-    fn an_error_with_an_outcome_decides() {
-        let value: Result<(), Refused> = Err(Refused);
-        let verdict = (&&&Probe(&value)).verdict();
-        assert_eq!(verdict, Verdict { class: OutcomeClass::Rejected, code: "refused" });
+    fn an_error_that_implements_outcome_gives_the_verdict() {
+        let value: Result<(), Denied> = Err(Denied);
+        let verdict = (&&&Judged(&value)).verdict();
+        assert_eq!(verdict, Verdict { class: OutcomeClass::Rejected, code: "denied" });
     }
 
     #[test]
-    fn an_error_without_an_outcome_is_a_failure() {
+    fn an_error_that_does_not_implement_outcome_is_failed() {
         let value: Result<u8, String> = Err("why".to_owned());
-        assert_eq!((&&&Probe(&value)).verdict(), Verdict::ERROR);
+        assert_eq!((&&&Judged(&value)).verdict(), Verdict::ERROR);
         let value: Result<u8, String> = Ok(1);
-        assert_eq!((&&&Probe(&value)).verdict(), Verdict::OK);
+        assert_eq!((&&&Judged(&value)).verdict(), Verdict::OK);
     }
 
     #[test]
     fn any_other_value_is_ok() {
-        assert_eq!((&&&Probe(&"text")).verdict(), Verdict::OK);
+        assert_eq!((&&&Judged(&"text")).verdict(), Verdict::OK);
     }
 }

@@ -1,4 +1,4 @@
-//! Lints that nobody is made to switch on.
+//! Under the compiler's optional lints.
 #![deny(
     warnings,
     closure_returning_async_block,
@@ -38,7 +38,7 @@
     rust_2021_compatibility,
     rust_2024_compatibility
 )]
-// The package has dependencies for other cases.
+// The package has dependencies for other files.
 #![allow(unused_crate_dependencies)]
 
 use ironcore_telemetry::{Label, Outcome, OutcomeClass, instrument_business};
@@ -50,9 +50,9 @@ pub enum Side {
     Sell,
 }
 
-/// A refusal.
+/// A rejection.
 #[derive(Clone, Copy, Debug, Outcome)]
-pub enum Refused {
+pub enum SwapError {
     /// Too late.
     #[outcome(rejected)]
     Late,
@@ -62,8 +62,8 @@ pub enum Refused {
 ///
 /// # Errors
 /// Never.
-#[instrument_business(fields(id = id, shown = %id), labels(side = side), err = Refused::class, ok = |_| OutcomeClass::Ok)]
-pub fn open_wallet(id: u64, side: Side) -> Result<Side, Refused> {
+#[instrument_business(fields(id = id, shown = %id), labels(side = side), err = SwapError::class, ok = |_| OutcomeClass::Ok)]
+pub fn open_wallet(id: u64, side: Side) -> Result<Side, SwapError> {
     Ok(side)
 }
 
@@ -72,7 +72,7 @@ pub fn open_wallet(id: u64, side: Side) -> Result<Side, Refused> {
 /// # Errors
 /// Never.
 #[instrument_business(fields(id = id, shown = ?id), labels(side = side))]
-pub async fn close_wallet(id: u64, side: Side) -> Result<Side, Refused> {
+pub async fn close_wallet(id: u64, side: Side) -> Result<Side, SwapError> {
     std::future::ready(()).await;
     let closed = open_wallet(id, side)?;
     Ok(closed)
@@ -87,7 +87,7 @@ impl Wallet {
     /// Nothing.
     pub fn nothing(self) {}
 
-    /// Nothing, later.
+    /// Nothing, asynchronously.
     pub async fn later(self) {}
 }
 

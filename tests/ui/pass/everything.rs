@@ -1,4 +1,4 @@
-//! Every argument at once, in a crate as strict as can be.
+//! All arguments at once, in a crate with strict lints.
 #![deny(missing_docs, unused, warnings, clippy::all, clippy::pedantic)]
 #![forbid(unsafe_code)]
 
@@ -18,10 +18,10 @@ pub enum Asset {
 /// A public error.
 #[derive(Debug, Outcome)]
 pub enum SwapError {
-    /// Nobody sells.
+    /// There are no offers.
     #[outcome(rejected)]
     NoLiquidity,
-    /// The signer is away.
+    /// The signer is unavailable.
     #[outcome(failed, code = "signer_unavailable")]
     Signer {
         /// For how long.
@@ -30,7 +30,7 @@ pub enum SwapError {
     /// Done before.
     #[outcome(ok)]
     AlreadyDone,
-    /// Of a lower floor.
+    /// The custody service refused.
     #[outcome(forward)]
     Custody(CustodyError),
 }
@@ -52,7 +52,7 @@ pub struct Order {
 /// Sells.
 ///
 /// # Errors
-/// When nobody buys.
+/// When there is no buyer.
 #[telemetry::instrument_business(
     swap,
     name = "sell",
@@ -73,7 +73,7 @@ pub async fn sell(order: &Order, note: &str) -> Result<u64, SwapError> {
 /// Buys.
 ///
 /// # Errors
-/// When nobody sells.
+/// When there is no seller.
 #[telemetry::instrument_business(swap, fields(order = %order.id), labels(asset = order.asset), err = SwapError::class)]
 pub fn buy(order: Order) -> Result<Order, SwapError> {
     Ok(order)
@@ -88,25 +88,25 @@ pub struct Exchange {
 
 #[telemetry::instrument_business(payment)]
 impl Exchange {
-    /// Opt out.
+    /// Opts out.
     #[must_use]
     #[telemetry::instrument_business(skip)]
     pub const fn new(fee: u64) -> Self {
         Self { fee }
     }
 
-    /// Taken as it is.
+    /// Has no arguments of its own.
     #[must_use]
     pub fn fee(&self) -> u64 {
         self.fee
     }
 
-    /// With arguments of its own.
+    /// Has arguments of its own.
     pub async fn charge(&mut self, more: u64) {
         self.fee += more;
     }
 
-    /// With arguments of its own.
+    /// Has arguments of its own.
     #[telemetry::instrument_business(user, name = "charge_own", fields(fee = self.fee, more = more))]
     pub async fn charge_user(&mut self, more: u64) {
         self.fee += more;

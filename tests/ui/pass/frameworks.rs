@@ -24,7 +24,7 @@ struct Last {
     hot: bool,
 }
 
-// What patterns name is seen too.
+// Fields and labels can use names that patterns bind.
 #[async_trait::async_trait]
 impl Patterns for Inside {
     #[telemetry::instrument_business(wallet, fields(low = low, text = text), labels(hot = hot))]

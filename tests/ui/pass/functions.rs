@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// `place` must be valid.
 #[telemetry::instrument_business(wallet, fields(place = ?place))]
 unsafe fn read_wallet(place: *const u64) -> u64 {
-    // SAFETY: as the caller promised.
+    // SAFETY: the caller guarantees it.
     unsafe { *place }
 }
 
@@ -23,7 +23,7 @@ extern "C" fn foreign_wallet(value: u64) -> u64 {
 }
 
 /// # Safety
-/// None is needed.
+/// There are no conditions.
 #[telemetry::instrument_business(wallet)]
 unsafe extern "C" fn unsafe_foreign_wallet(value: u64) -> u64 {
     value
@@ -132,7 +132,7 @@ impl Owned {
     }
 
     /// # Safety
-    /// None is needed.
+    /// There are no conditions.
     async unsafe fn risky(self) -> Result<Box<dyn Display + Send>, ParseIntError> {
         let parsed: u64 = "7".parse()?;
         Ok(Box::new(parsed + self.0))
@@ -155,10 +155,10 @@ operations! { one 1; two 1 + 1; }
 
 fn main() {
     let seven = 7;
-    // SAFETY: it is a valid place.
+    // SAFETY: the pointer is valid.
     assert_eq!(unsafe { read_wallet(&raw const seven) }, 7);
     assert_eq!(foreign_wallet(1), 1);
-    // SAFETY: there is nothing to hold.
+    // SAFETY: there are no conditions.
     assert_eq!(unsafe { unsafe_foreign_wallet(2) }, 2);
     assert_eq!(generic_wallet("a", &[1, 2]), "a");
     assert_eq!(opaque_wallet([1].into_iter()).next(), Some(2));
@@ -169,7 +169,7 @@ fn main() {
     assert_eq!(Box::new(Owned(1)).boxed() + Arc::new(Owned(2)).shared(), 3);
     assert_eq!(Owned(1).text(Some("a")).as_deref(), Some("a1"));
     drop(pin!(Owned(1)).as_mut().pinned());
-    // SAFETY: there is nothing to hold.
+    // SAFETY: there are no conditions.
     drop(unsafe { Owned(1).risky() });
     drop(borrows_wallet(&mut vec![1], 2));
 }

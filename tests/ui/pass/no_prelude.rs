@@ -1,4 +1,4 @@
-//! Nothing is in scope but what the file names, and what it names are other things.
+//! Without the prelude, and with other items under the names that the expansion could use.
 #![no_implicit_prelude]
 #![deny(warnings, unused, clippy::all, clippy::pedantic)]
 #![allow(non_camel_case_types, dead_code, clippy::upper_case_acronyms)]
@@ -18,7 +18,8 @@ struct Box;
 struct Operation;
 struct Site;
 struct Spec;
-struct Probe;
+struct Judged;
+struct Formatted;
 struct SITES;
 struct u32;
 struct usize;
@@ -42,7 +43,7 @@ enum Side {
 }
 
 #[derive(::ironcore_telemetry::Outcome)]
-enum Refused {
+enum SwapError {
     #[outcome(rejected)]
     Late,
     #[outcome(failed)]
@@ -62,15 +63,15 @@ fn nothing() {}
     wallet,
     fields(amount = amount, shown = %amount, dumped = ?amount),
     labels(side = side, urgent = true),
-    err = |_error: &Refused| ::ironcore_telemetry::OutcomeClass::Failed,
+    err = |_error: &SwapError| ::ironcore_telemetry::OutcomeClass::Failed,
     ok = |_value: &u64| (::ironcore_telemetry::OutcomeClass::Ok, "done")
 )]
-fn everything(amount: u64, side: Side) -> ::core::result::Result<u64, Refused> {
+fn everything(amount: u64, side: Side) -> ::core::result::Result<u64, SwapError> {
     ::core::result::Result::Ok(amount)
 }
 
 #[::ironcore_telemetry::instrument_business(wallet, fields(amount = amount), labels(side = side))]
-async fn asynchronous(amount: u64, side: Side) -> ::core::result::Result<u64, Refused> {
+async fn asynchronous(amount: u64, side: Side) -> ::core::result::Result<u64, SwapError> {
     everything(amount, side)?;
     ::core::result::Result::Ok(amount)
 }

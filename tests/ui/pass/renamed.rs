@@ -1,4 +1,4 @@
-//! The library under another name.
+//! The library under another path.
 #![deny(warnings)]
 
 mod facade {
@@ -13,7 +13,7 @@ enum Side {
 
 #[derive(Debug, facade::watch::Outcome)]
 #[outcome(crate = crate::facade::watch)]
-enum Refused {
+enum SwapError {
     #[outcome(rejected)]
     Late,
 }
@@ -23,8 +23,8 @@ enum Refused {
 struct Lost;
 
 #[facade::watch::instrument_business(crate = crate::facade::watch, labels(side = side), fields(late = late))]
-fn create_wallet(side: Side, late: bool) -> Result<(), Refused> {
-    if late { Err(Refused::Late) } else { Ok(()) }
+fn create_wallet(side: Side, late: bool) -> Result<(), SwapError> {
+    if late { Err(SwapError::Late) } else { Ok(()) }
 }
 
 struct Ledger;

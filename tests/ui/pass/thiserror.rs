@@ -1,4 +1,4 @@
-//! Beside `thiserror`, which marks sources with the same words.
+//! Together with `thiserror`, which marks sources with the same attributes.
 #![deny(warnings, unused, clippy::all, clippy::pedantic)]
 
 use ironcore_telemetry::{Outcome, OutcomeClass};
@@ -13,7 +13,7 @@ enum TransferError {
     Chain {
         block: u64,
         #[source]
-        cause: ChainError,
+        source: ChainError,
     },
     #[error(transparent)]
     #[outcome(forward)]
@@ -21,8 +21,8 @@ enum TransferError {
 }
 
 #[derive(Debug, thiserror::Error, Outcome)]
-#[error("the node is away")]
-#[outcome(failed, code = "node_away")]
+#[error("the node is unavailable")]
+#[outcome(failed, code = "node_unavailable")]
 struct ChainError;
 
 #[derive(Debug, thiserror::Error, Outcome)]
@@ -37,8 +37,8 @@ fn main() {
         (OutcomeClass::Rejected, "insufficient_funds")
     );
     assert_eq!(
-        verdict(TransferError::Chain { block: 1, cause: ChainError }),
-        (OutcomeClass::Failed, "node_away")
+        verdict(TransferError::Chain { block: 1, source: ChainError }),
+        (OutcomeClass::Failed, "node_unavailable")
     );
     assert_eq!(
         verdict(TransferError::from(CustodyError)),

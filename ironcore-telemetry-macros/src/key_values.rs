@@ -1,6 +1,6 @@
-//! The lists of named expressions: `fields(key = expr, …)` and `labels(key = expr, …)`.
+//! The lists of keys and expressions: `fields(key = expr, …)` and `labels(key = expr, …)`.
 
-use crate::args::is_word;
+use crate::snake_case::is_snake_case;
 use proc_macro2::Span;
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
@@ -13,14 +13,14 @@ use syn::{Expr, ExprTry, Ident, Token, parenthesized, token};
 #[derive(Clone)]
 pub(crate) struct Field {
     pub(crate) key: String,
-    pub(crate) how: How,
+    pub(crate) format: Format,
     pub(crate) value: Expr,
 }
 
-/// How a field shows its value.
+/// How a field's value is formatted.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum How {
-    /// As it is.
+pub(crate) enum Format {
+    /// `expr`: a boolean, a number or text, as it is.
     Plain,
     /// `%expr`.
     Display,
@@ -37,20 +37,20 @@ pub(crate) struct Label {
 
 const A_FIELD: &str = "a field is `key = expr`, `key = %expr` (by Display) or `key = ?expr` (by Debug)";
 const A_LABEL: &str = "a label is `key = expr`, the key one word";
-/// More would multiply to more series than anybody looks at.
+/// Each label multiplies the number of series.
 const MOST_LABELS: usize = 4;
-/// What the metrics of operations carry already, and what the text format keeps for itself.
+/// Labels that the metrics of operations have already, and `le`, which the text format of histograms uses.
 const OUR_LABELS: &[&str] = &["domain", "operation", "outcome", "code", "le"];
-/// What each span of an operation carries already.
+/// Attributes that the span of each operation has already.
 const OUR_ATTRIBUTES: &[&str] = &["error.type", "code.function.name"];
 
-/// What follows the word `fields`.
+/// Parses what follows the word `fields`.
 pub(crate) fn fields(word: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<Field>> {
     let mut fields: Vec<Field> = Vec::new();
     list(word, input, A_FIELD, |input| {
         let path = dotted(input)?;
         let key = path.iter().map(|segment| segment.unraw().to_string()).collect::<Vec<_>>().join(".");
-        if let Some(odd) = path.iter().find(|segment| !is_word(&segment.unraw().to_string(), 64)) {
+        if let Some(odd) = path.iter().find(|segment| !is_snake_case(&segment.unraw().to_string(), 64)) {
             let why = "a field's key is lower-case letters, digits and _, a letter first, its parts separated by dots";
             return Err(syn::Error::new(odd.span(), why));
         }
@@ -64,29 +64,29 @@ pub(crate) fn fields(word: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<Fi
         if fields.iter().any(|field| field.key == key) {
             return Err(syn::Error::new(at, format!("the field `{key}` is named twice")));
         }
-        assigned(input, A_FIELD)?;
-        let how = if input.parse::<Option<Token![%]>>()?.is_some() {
-            How::Display
+        equals_sign(input, A_FIELD)?;
+        let format = if input.parse::<Option<Token![%]>>()?.is_some() {
+            Format::Display
         } else if input.parse::<Option<Token![?]>>()?.is_some() {
-            How::Debug
+            Format::Debug
         } else {
-            How::Plain
+            Format::Plain
         };
-        let value = staying(input)?;
-        fields.push(Field { key, how, value });
+        let value = expression(input)?;
+        fields.push(Field { key, format, value });
         Ok(())
     })?;
     Ok(fields)
 }
 
-/// What follows the word `labels`.
+/// Parses what follows the word `labels`.
 pub(crate) fn labels(word: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<Label>> {
     let mut labels: Vec<Label> = Vec::new();
     list(word, input, A_LABEL, |input| {
         let name = input.call(Ident::parse_any).map_err(|error| syn::Error::new(error.span(), A_LABEL))?;
         let key = name.unraw().to_string();
         let refuse = |why: &str| Err(syn::Error::new(name.span(), why));
-        if !is_word(&key, 64) {
+        if !is_snake_case(&key, 64) {
             return refuse("a label's key is lower-case letters, digits and _, a letter first");
         }
         if OUR_LABELS.contains(&key.as_str()) {
@@ -100,19 +100,19 @@ pub(crate) fn labels(word: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<La
         if labels.len() == MOST_LABELS {
             return refuse("more than 4 labels: put this one on the span with `fields(…)`, or leave it out");
         }
-        assigned(input, A_LABEL)?;
+        equals_sign(input, A_LABEL)?;
         if input.peek(Token![%]) || input.peek(Token![?]) {
             let why = "a label is a value that implements `Label`, not text: `%` and `?` are for fields";
             return Err(syn::Error::new(input.span(), why));
         }
-        let value = staying(input)?;
+        let value = expression(input)?;
         labels.push(Label { key, value });
         Ok(())
     })?;
     Ok(labels)
 }
 
-/// `(item, item)`, with one item at least.
+/// Parses `(item, item)`, with at least one item.
 fn list(
     word: &Ident,
     input: ParseStream<'_>,
@@ -126,7 +126,7 @@ fn list(
     let content;
     parenthesized!(content in input);
     if content.is_empty() {
-        let why = format!("`{word}` names nothing: {an_item}");
+        let why = format!("`{word}` is empty: {an_item}");
         return Err(syn::Error::new(word.span(), why));
     }
     while !content.is_empty() {
@@ -138,8 +138,8 @@ fn list(
     Ok(())
 }
 
-/// An expression that does not leave the function: nobody's work ends because of what is told about it.
-fn staying(input: ParseStream<'_>) -> syn::Result<Expr> {
+/// Parses an expression that cannot leave the function: recording a value must not end the caller's work.
+fn expression(input: ParseStream<'_>) -> syn::Result<Expr> {
     struct Leaving(Option<syn::Error>);
 
     impl VisitMut for Leaving {
@@ -148,7 +148,7 @@ fn staying(input: ParseStream<'_>) -> syn::Result<Expr> {
                 Expr::Try(ExprTry { question_token, .. }) => self.refuse(question_token.span()),
                 Expr::Return(part) => self.refuse(part.return_token.span()),
                 Expr::Await(part) => self.refuse(part.await_token.span()),
-                // These have a way of their own.
+                // Control flow inside these does not leave the function.
                 Expr::Closure(_) | Expr::Async(_) => {}
                 part => visit_expr_mut(self, part),
             }
@@ -158,7 +158,7 @@ fn staying(input: ParseStream<'_>) -> syn::Result<Expr> {
     impl Leaving {
         fn refuse(&mut self, at: Span) {
             let why =
-                "the value of a field or a label is told before the body begins: no `?`, `return` or `.await` in it";
+                "the value of a field or a label is evaluated before the body: no `?`, `return` or `.await` in it";
             self.0.get_or_insert_with(|| syn::Error::new(at, why));
         }
     }
@@ -169,8 +169,8 @@ fn staying(input: ParseStream<'_>) -> syn::Result<Expr> {
     leaving.0.map_or(Ok(value), Err)
 }
 
-/// The `=` after a key.
-fn assigned(input: ParseStream<'_>, an_item: &str) -> syn::Result<()> {
+/// Parses the `=` after a key.
+fn equals_sign(input: ParseStream<'_>, an_item: &str) -> syn::Result<()> {
     if input.peek(Token![=]) {
         input.parse::<Token![=]>().map(drop)
     } else {
@@ -178,7 +178,7 @@ fn assigned(input: ParseStream<'_>, an_item: &str) -> syn::Result<()> {
     }
 }
 
-/// Identifiers between dots, keywords too.
+/// Parses identifiers separated by dots; keywords are allowed.
 fn dotted(input: ParseStream<'_>) -> syn::Result<Punctuated<Ident, Token![.]>> {
     Punctuated::parse_separated_nonempty_with(input, Ident::parse_any)
         .map_err(|error| syn::Error::new(error.span(), A_FIELD))

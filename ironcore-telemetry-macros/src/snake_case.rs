@@ -1,7 +1,14 @@
-//! From the names of Rust's types to the words of labels.
+//! `snake_case`, the form of domains, operations, codes and keys.
 
-/// `WrappedBtc` as `wrapped_btc`, `HTTPError` as `http_error`.
-pub(crate) fn snake_case(name: &str) -> String {
+/// Whether this is `[a-z][a-z0-9_]*` and at most `limit` bytes long.
+pub(crate) fn is_snake_case(text: &str, limit: usize) -> bool {
+    text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text.len() <= limit
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+/// `WrappedBtc` becomes `wrapped_btc`, `HTTPError` becomes `http_error`.
+pub(crate) fn to_snake_case(name: &str) -> String {
     let letters: Vec<char> = name.chars().collect();
     let mut words = String::with_capacity(name.len() + 4);
     for (place, letter) in letters.iter().enumerate() {
@@ -26,10 +33,10 @@ pub(crate) fn snake_case(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::snake_case;
+    use super::to_snake_case;
 
     #[test]
-    fn words_begin_at_capitals_and_capitals_in_a_row_are_one() {
+    fn a_word_begins_at_a_capital_and_a_row_of_capitals_is_one_word() {
         for (name, words) in [
             ("Eth", "eth"),
             ("WrappedBtc", "wrapped_btc"),
@@ -39,7 +46,7 @@ mod tests {
             ("V2", "v2"),
             ("Already_Split", "already_split"),
         ] {
-            assert_eq!(snake_case(name), words);
+            assert_eq!(to_snake_case(name), words);
         }
     }
 }

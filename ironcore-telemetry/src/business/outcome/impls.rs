@@ -1,8 +1,8 @@
-//! What the results of other crates mean to the business.
+//! `Outcome` for types of other crates. The table in the documentation of [`Outcome`] lists them.
 
-use super::outcome::{Outcome, OutcomeClass};
+use super::{Outcome, OutcomeClass};
 
-/// `Some` is ok; `None`, an answer that there is nothing, is an expected refusal with the code `none`.
+/// `Some` is ok. `None` is rejected with the code `none`: it was not found, which is expected.
 impl<T> Outcome for Option<T> {
     fn class(&self) -> OutcomeClass {
         if self.is_some() { OutcomeClass::Ok } else { OutcomeClass::Rejected }
@@ -13,8 +13,8 @@ impl<T> Outcome for Option<T> {
     }
 }
 
-/// Through references and boxes, as errors are passed on.
-macro_rules! through {
+/// References and boxes have the outcome of the value.
+macro_rules! pointers {
     ($($pointer:ty),+) => {
         $(impl<T: Outcome + ?Sized> Outcome for $pointer {
             fn class(&self) -> OutcomeClass {
@@ -28,15 +28,15 @@ macro_rules! through {
     };
 }
 
-through!(&T, Box<T>, std::sync::Arc<T>);
+pointers!(&T, Box<T>, std::sync::Arc<T>);
 
 #[cfg(feature = "http")]
 mod http {
     use super::{Outcome, OutcomeClass};
     use ::http::{Response, StatusCode};
 
-    /// 4xx is the caller's fault and so a refusal, 5xx a failure, anything else ok. The code is the status where it is one
-    /// of the common ones, else `4xx` or `5xx`.
+    /// 4xx is rejected, because the caller is at fault; 5xx is failed, any other status ok. The code is the status if
+    /// it is a common one, else `4xx` or `5xx`.
     impl Outcome for StatusCode {
         fn class(&self) -> OutcomeClass {
             if self.is_server_error() {
@@ -77,7 +77,7 @@ mod http {
         }
     }
 
-    /// By its status. This is axum's `Response` too.
+    /// The outcome of the status. It is also axum's `Response`.
     impl<Body> Outcome for Response<Body> {
         fn class(&self) -> OutcomeClass {
             self.status().class()
@@ -88,7 +88,7 @@ mod http {
         }
     }
 
-    /// By its status: what axum handlers return.
+    /// The outcome of the status: axum handlers return such pairs.
     impl<Body> Outcome for (StatusCode, Body) {
         fn class(&self) -> OutcomeClass {
             self.0.class()
@@ -105,8 +105,8 @@ mod grpc {
     use super::{Outcome, OutcomeClass};
     use tonic::{Code, Status};
 
-    /// The codes that OpenTelemetry counts as errors of a server are failures, the others the caller's fault. The code is
-    /// the name of the gRPC code in `snake_case`.
+    /// The codes that OpenTelemetry counts as errors of a server are failed; the others are rejected, because the
+    /// caller is at fault. The code is the name of the gRPC code in `snake_case`.
     impl Outcome for Status {
         fn class(&self) -> OutcomeClass {
             match self.code() {
@@ -150,14 +150,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_a_refusal() {
+    fn none_is_rejected() {
         assert_eq!((None::<u8>.class(), None::<u8>.code()), (OutcomeClass::Rejected, "none"));
         assert_eq!(Some(1).class(), OutcomeClass::Ok);
     }
 
     #[test]
     #[cfg(feature = "http")]
-    fn statuses_are_judged_by_their_hundred() {
+    fn the_class_of_a_status_follows_its_first_digit() {
         use ::http::{Response, StatusCode};
         for (status, class, code) in [
             (201, OutcomeClass::Ok, ""),
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     #[cfg(feature = "grpc")]
-    fn grpc_codes_are_judged_as_opentelemetry_judges_servers() {
+    fn the_class_of_a_grpc_code_is_that_of_opentelemetrys_servers() {
         use tonic::Status;
         for (status, class, code) in [
             (Status::not_found("x"), OutcomeClass::Rejected, "not_found"),

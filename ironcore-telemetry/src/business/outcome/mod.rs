@@ -1,0 +1,127 @@
+//! How an operation ended. Here is only the vocabulary; nothing is recorded here.
+
+mod impls;
+
+/// How a business operation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OutcomeClass {
+    /// It did what was asked.
+    Ok,
+    /// It was refused for an expected reason that lies with the caller, such as insufficient funds. It is not an error
+    /// of the service and raises no alert.
+    Rejected,
+    /// It failed for a reason that lies with the service.
+    Failed,
+    /// Its future was dropped before it ended.
+    Cancelled,
+    /// It panicked.
+    Panicked,
+}
+
+impl OutcomeClass {
+    /// The value of the label `outcome`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Panicked => "panicked",
+        }
+    }
+}
+
+/// What a result means to the business: a class and a code. Implement it for the error types of a service, or
+/// [derive it](macro@crate::Outcome); a `Result` with such an error then has an outcome too.
+///
+/// ```
+/// use ironcore_telemetry::{Outcome, OutcomeClass};
+///
+/// enum TransferError {
+///     InsufficientFunds,
+///     SignerUnavailable,
+/// }
+///
+/// impl Outcome for TransferError {
+///     fn class(&self) -> OutcomeClass {
+///         match self {
+///             Self::InsufficientFunds => OutcomeClass::Rejected,
+///             Self::SignerUnavailable => OutcomeClass::Failed,
+///         }
+///     }
+///
+///     fn code(&self) -> &'static str {
+///         match self {
+///             Self::InsufficientFunds => "insufficient_funds",
+///             Self::SignerUnavailable => "signer_unavailable",
+///         }
+///     }
+/// }
+///
+/// let refused: Result<(), _> = Err(TransferError::InsufficientFunds);
+/// assert_eq!(refused.class(), OutcomeClass::Rejected);
+/// ```
+///
+/// # Outcomes of types that are not yours
+///
+/// `#[instrument_business]` reads a returned value so:
+///
+/// | returned value | class | code |
+/// |---|---|---|
+/// | `()` | `ok` | |
+/// | `Some(_)` | `ok` | |
+/// | `None` | `rejected` | `none` |
+/// | `Ok(_)`, whatever the value | `ok` | |
+/// | `Err(error)` whose type implements `Outcome` | that of the error | that of the error |
+/// | `Err(_)` of another type | `failed` | `error` |
+/// | `&T`, `Box<T>`, `Arc<T>` of a type that implements `Outcome` | that of the `T` | that of the `T` |
+/// | any other type | `ok` | |
+///
+/// With the feature `http` (a default), `http::StatusCode`, `http::Response<_>` (axum's `Response` too) and the pair
+/// `(StatusCode, _)` implement `Outcome`, by their status:
+///
+/// | status | class | code |
+/// |---|---|---|
+/// | 4xx | `rejected` | the status if it is 400 to 405, 408, 409, 413, 415, 422 or 429, else `4xx` |
+/// | 5xx | `failed` | the status if it is 500, 502, 503 or 504, else `5xx` |
+/// | any other | `ok` | |
+///
+/// With the feature `grpc` (a default), `tonic::Status` implements `Outcome`, by its code. The failed ones are those
+/// that OpenTelemetry counts as errors of a server.
+///
+/// | gRPC code | class | code |
+/// |---|---|---|
+/// | `Ok` | `ok` | |
+/// | `Unknown`, `DeadlineExceeded`, `Unimplemented`, `Internal`, `Unavailable`, `DataLoss` | `failed` | its name: `data_loss` |
+/// | any other | `rejected` | its name: `not_found` |
+///
+/// Without the feature these types are like any other: `ok` as a returned value, and `failed` with the code `error` as
+/// the error of a `Result`.
+pub trait Outcome {
+    /// How the operation ended.
+    fn class(&self) -> OutcomeClass;
+
+    /// The reason, one of a small fixed set of words. It becomes the label `code` of an operation that was rejected or
+    /// failed. Empty when there is none.
+    fn code(&self) -> &'static str {
+        ""
+    }
+}
+
+impl<T, E: Outcome> Outcome for Result<T, E> {
+    fn class(&self) -> OutcomeClass {
+        self.as_ref().map_or_else(Outcome::class, |_| OutcomeClass::Ok)
+    }
+
+    fn code(&self) -> &'static str {
+        self.as_ref().map_or_else(Outcome::code, |_| "")
+    }
+}
+
+impl Outcome for () {
+    fn class(&self) -> OutcomeClass {
+        OutcomeClass::Ok
+    }
+}

@@ -140,12 +140,16 @@ impl Scan<'_> {
             if let Item::Use(item) = item {
                 let names = flatten(&item.tree, &[]);
                 if is_public(&item.vis) {
-                    names.iter().for_each(|(_, path)| self.name(path));
+                    for (_, path) in &names {
+                        self.name(path);
+                    }
                 }
                 self.imports.extend(names);
             }
         }
-        items.into_iter().for_each(|item| self.item(item));
+        for item in items {
+            self.item(item);
+        }
     }
 
     fn item(&mut self, item: Item) {

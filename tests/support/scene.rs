@@ -16,7 +16,6 @@ pub const PATIENCE: Duration = Duration::from_mins(3);
 ///
 /// # Panics
 /// When telemetry does not start.
-#[must_use]
 pub fn start() -> TelemetryGuard {
     telemetry::init_with(Config::new("tests").version("1.0.0")).expect("telemetry starts")
 }
@@ -44,7 +43,6 @@ pub fn shutdown_at_once(guard: TelemetryGuard) {
 ///
 /// # Panics
 /// When one of them does not start.
-#[must_use]
 pub fn start_recording(service: &str) -> (Receiver, TelemetryGuard) {
     let receiver = Receiver::start().expect("the receiver starts");
     let config = Config::new(service).endpoint(receiver.grpc_url()).metrics_listener(None).log_filter("off");

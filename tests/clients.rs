@@ -11,29 +11,17 @@ use hyper_util::rt::TokioExecutor;
 use ironcore_telemetry as telemetry;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
-use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::time::Duration;
-use support::{ReceivedSpan, Receiver, assert_sample, serve, span_named, start_recording, wait_for};
-use telemetry::{
-    Boundary, HttpClientTelemetryLayer, HttpClientTelemetryService, HttpTelemetryLayer, Resends, TelemetryGuard,
-};
+use support::{ReceivedSpan, Scene, assert_sample, span_named, wait_for};
+use telemetry::{Boundary, HttpClientTelemetryLayer, HttpClientTelemetryService, HttpTelemetryLayer, Resends};
 use tower::retry::{Policy, Retry};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
-struct Scene {
-    receiver: Receiver,
-    address: SocketAddr,
-    _guard: TelemetryGuard,
-}
-
 /// Telemetry and a server of this process; both live as long as it.
 fn scene() -> &'static Scene {
-    static SCENE: LazyLock<Scene> = LazyLock::new(|| {
-        let (receiver, guard) = start_recording("clients_test");
-        let address = serve(async |listener| axum::serve(listener, server()).await.unwrap());
-        Scene { receiver, address, _guard: guard }
-    });
+    static SCENE: LazyLock<Scene> =
+        LazyLock::new(|| Scene::start("clients_test", async |listener| axum::serve(listener, server()).await.unwrap()));
     &SCENE
 }
 

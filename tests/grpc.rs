@@ -5,13 +5,12 @@ use http_body_util::BodyExt as _;
 use ironcore_telemetry as telemetry;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::LazyLock;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
-use support::{ReceivedSpan, Receiver, is, sample, serve, span_named, start_recording, wait_for};
-use telemetry::{Boundary, GrpcClientTelemetryLayer, GrpcClientTelemetryService, GrpcTelemetryLayer, TelemetryGuard};
+use support::{ReceivedSpan, Scene, is, sample, span_named, wait_for};
+use telemetry::{Boundary, GrpcClientTelemetryLayer, GrpcClientTelemetryService, GrpcTelemetryLayer};
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::body::Body;
 use tonic::codegen::http::uri::PathAndQuery;
@@ -152,27 +151,19 @@ fn ok(messages: Messages) -> Ready<Result<Response<Messages>, Status>> {
     ready(Ok(Response::new(messages)))
 }
 
-struct Scene {
-    receiver: Receiver,
-    address: SocketAddr,
-    _guard: TelemetryGuard,
-}
-
 /// Telemetry and a server of this process; both live as long as it.
 fn scene() -> &'static Scene {
     static SCENE: LazyLock<Scene> = LazyLock::new(|| {
-        let (receiver, guard) = start_recording("grpc_test");
         let methods = ["Waits", "WaitsLong", "Panics", "NoTrailers", "NotGrpc", "Drips"]
             .into_iter()
             .map(str::to_owned)
             .chain((0..17).map(|code| format!("Code{code}")))
             .map(|method| format!("{SERVICE}/{method}"));
         let layer = GrpcTelemetryLayer::new().boundary(Boundary::Trusted).methods(methods);
-        let address = serve(async |listener| {
+        Scene::start("grpc_test", async |listener| {
             let server = Server::builder().layer(layer).add_service(Probe);
             server.serve_with_incoming(TcpIncoming::from(listener)).await.unwrap();
-        });
-        Scene { receiver, address, _guard: guard }
+        })
     });
     &SCENE
 }

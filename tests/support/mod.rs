@@ -9,7 +9,7 @@ pub use child::{Child, Report};
 pub use instruments::record_instruments;
 pub use page::{assert_golden, assert_sample, is, sample};
 pub use scene::{
-    PATIENCE, current_thread, multi_thread, serve, shutdown, shutdown_at_once, shutdown_within, span_named, start,
-    start_recording, wait_for,
+    PATIENCE, Scene, current_thread, multi_thread, serve, shutdown, shutdown_at_once, shutdown_within, span_named,
+    start, start_recording, wait_for,
 };
 pub use stack::receiver::{ReceivedSpan, Receiver};

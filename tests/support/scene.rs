@@ -49,6 +49,24 @@ pub fn start_recording(service: &str) -> (Receiver, TelemetryGuard) {
     (receiver, telemetry::init_with(config).expect("telemetry starts"))
 }
 
+/// Telemetry of this process with its receiver, and a server; all live as long as this.
+pub struct Scene {
+    /// Receives the spans.
+    pub receiver: Receiver,
+    /// The address of the server.
+    pub address: SocketAddr,
+    _guard: TelemetryGuard,
+}
+
+impl Scene {
+    /// Starts telemetry, then the server, so that its layers are recorded.
+    #[must_use]
+    pub fn start<F: Future>(service: &str, server: impl FnOnce(TcpListener) -> F + Send + 'static) -> Self {
+        let (receiver, guard) = start_recording(service);
+        Self { receiver, address: serve(server), _guard: guard }
+    }
+}
+
 /// Serves on a free port, on a thread and a runtime that live as long as the process; returns the address.
 ///
 /// # Panics

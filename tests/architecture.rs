@@ -1,10 +1,10 @@
-//! Data flows downhill: what each room of the library may use, by its `use` lines and paths.
+//! The rooms that each room of the library may use, by its `use` lines and paths: only those of lower floors.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Floors, from the lowest up, and the vocabulary's rooms in that order too; `lib.rs` is above them all.
+/// Floors, from the lowest up; the rooms of the vocabulary are in that order too. `lib.rs` is above them all.
 const FLOORS: &[(&str, &[&str])] = &[
     ("vocabulary", &["series", "current", "format", "redact", "error", "names", "config"]),
     ("signals", &["resource", "traces", "metrics", "logs", "export", "worker"]),
@@ -49,12 +49,11 @@ fn every_room_uses_only_rooms_below_it() {
 }
 
 #[test]
-fn no_floor_names_a_crate_that_is_not_for_it() {
+fn no_floor_names_a_crate_that_is_forbidden_on_it() {
     for (room, file, _) in rooms() {
         let text = code(&file);
         for krate in NOT_ON.iter().filter(|(floor, _)| *floor == floor_of(&room)).flat_map(|(_, crates)| *crates) {
             let named = text.contains(&format!("{krate}::"));
-            // `opentelemetry::` also ends a longer name, as in `crate::opentelemetry::`; no room is called so.
             assert!(!named, "{} names {krate}", file.display());
         }
     }

@@ -1,4 +1,4 @@
-//! `telemetry::testing::Capture`: what one test recorded, apart from all others.
+//! `telemetry::testing::Capture`: the telemetry of one test, apart from all others.
 
 use ironcore_telemetry as telemetry;
 use telemetry::testing::Capture;
@@ -16,7 +16,7 @@ fn create_user(name: &str) {
 }
 
 #[tokio::test]
-async fn an_operation_is_seen_as_span_metrics_and_log() {
+async fn an_operation_is_captured_as_span_metrics_and_log_line() {
     let capture = Capture::new();
     capture.run_async(send_payment(7)).await.unwrap();
     capture.assert_operation("payment.send", "ok");
@@ -65,7 +65,7 @@ async fn a_line_names_the_innermost_operation_that_it_was_written_in() {
 }
 
 #[tokio::test]
-async fn captures_beside_each_other_see_only_their_own() {
+async fn concurrent_captures_see_only_their_own_telemetry() {
     let tasks = (0..50_i64).map(|amount| {
         tokio::spawn(async move {
             let capture = Capture::new();
@@ -82,7 +82,7 @@ async fn captures_beside_each_other_see_only_their_own() {
 }
 
 #[test]
-fn what_runs_outside_is_not_recorded() {
+fn calls_outside_of_a_capture_are_not_recorded() {
     let capture = Capture::new();
     create_user("outside");
     capture.run(|| create_user("inside"));
@@ -93,7 +93,7 @@ fn what_runs_outside_is_not_recorded() {
 }
 
 #[test]
-fn a_secret_in_a_line_is_found() {
+fn assert_no_secrets_finds_a_key_in_a_log_line() {
     let capture = Capture::new();
     capture.run(|| create_user("-----BEGIN PRIVATE KEY-----"));
     let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| capture.assert_no_secrets()));
@@ -105,7 +105,7 @@ fn a_secret_in_a_line_is_found() {
 
 #[test]
 #[should_panic(expected = "expected one operation user.create that ended failed")]
-fn a_wrong_expectation_says_what_was_found() {
+fn a_failed_assertion_names_the_expected_operation_and_outcome() {
     let capture = Capture::new();
     capture.run(|| create_user("alice"));
     capture.assert_operation("user.create", "failed");

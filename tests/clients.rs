@@ -11,39 +11,19 @@ use hyper_util::rt::TokioExecutor;
 use ironcore_telemetry as telemetry;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
-use std::net::SocketAddr;
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 use std::time::Duration;
-use support::{PATIENCE, ReceivedSpan, Receiver};
+use support::{ReceivedSpan, Scene, assert_sample, span_named, wait_for};
 use telemetry::client::{HttpClientTelemetryService, Resends};
-use telemetry::{Boundary, Config, HttpClientTelemetryLayer, HttpTelemetryLayer, TelemetryGuard};
+use telemetry::{Boundary, HttpClientTelemetryLayer, HttpTelemetryLayer};
 use tower::retry::{Policy, Retry};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
-struct Scene {
-    receiver: Receiver,
-    address: SocketAddr,
-    _guard: TelemetryGuard,
-}
-
 /// Telemetry and a server of this process; both live as long as it.
 fn scene() -> &'static Scene {
-    static SCENE: OnceLock<Scene> = OnceLock::new();
-    SCENE.get_or_init(|| {
-        let receiver = Receiver::start().unwrap();
-        let config = Config::new("clients_test").endpoint(receiver.grpc_url()).metrics_listener(None).log_filter("off");
-        let guard = telemetry::init_with(config).unwrap();
-        let (tell, told) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-                tell.send(listener.local_addr().unwrap()).unwrap();
-                axum::serve(listener, server()).await.unwrap();
-            });
-        });
-        Scene { receiver, address: told.recv().unwrap(), _guard: guard }
-    })
+    static SCENE: LazyLock<Scene> =
+        LazyLock::new(|| Scene::start("clients_test", async |listener| axum::serve(listener, server()).await.unwrap()));
+    &SCENE
 }
 
 fn server() -> Router {
@@ -52,6 +32,7 @@ fn server() -> Router {
         .route("/busy", get(async || StatusCode::SERVICE_UNAVAILABLE))
         .route("/waits", get(std::future::pending::<&'static str>))
         .route("/any", any(async || "fine"))
+        .route("/continued", get(async || "fine"))
         .layer(HttpTelemetryLayer::new().boundary(Boundary::Trusted))
 }
 
@@ -82,13 +63,11 @@ fn span(peer: &str) -> ReceivedSpan {
 }
 
 fn spans(peer: &str, count: usize) -> Vec<ReceivedSpan> {
-    stack::query::wait_until(PATIENCE, Duration::from_millis(10), peer, || {
-        let spans = scene().receiver.spans().into_iter();
-        let of_peer = |span: &ReceivedSpan| span.attribute("service.peer.name") == Some(peer);
-        let found: Vec<_> = spans.filter(of_peer).collect();
-        Ok::<_, Infallible>((found.len() == count).then_some(found))
+    wait_for(&format!("{count} spans of {peer}"), || {
+        let mut spans = scene().receiver.spans();
+        spans.retain(|span| span.attribute("service.peer.name") == Some(peer));
+        (spans.len() == count).then_some(spans)
     })
-    .unwrap_or_else(|late| panic!("not {count} spans of {peer}: {late:?}"))
 }
 
 fn counted(metric: &str, peer: &str, more: &str) -> Option<u64> {
@@ -109,7 +88,7 @@ fn assert_counted(peer: &str, status: &str, count: u64) {
 
 #[tokio::test]
 async fn a_request_is_a_client_span_and_its_trace_goes_on_at_the_peer() {
-    assert_eq!(status("one", "/any?key=hunter2").await, StatusCode::OK);
+    assert_eq!(status("one", "/continued?key=hunter2").await, StatusCode::OK);
     let span = span("one");
     assert_eq!((span.name.as_str(), span.kind), ("GET", "client"));
     for (key, value) in [("http.request.method", "GET"), ("http.response.status_code", "200"), ("url.scheme", "http")] {
@@ -117,16 +96,16 @@ async fn a_request_is_a_client_span_and_its_trace_goes_on_at_the_peer() {
     }
     assert_eq!(span.status, "unset");
     assert_counted("one", "200", 1);
-    let at_the_peer = support::span_named(&scene().receiver, "GET /any");
+    let at_the_peer = span_named(&scene().receiver, "GET /continued");
     assert_eq!(at_the_peer.trace_id, span.trace_id);
     assert_eq!(at_the_peer.parent_span_id, Some(span.span_id.clone()));
-    // Neither the address nor what is in it.
+    // Neither the address nor anything in it.
     let text = format!("{span:?}");
-    assert!(!text.contains("hunter2") && !text.contains("127.0.0.1") && !text.contains("/any"));
+    assert!(!text.contains("hunter2") && !text.contains("127.0.0.1") && !text.contains("/continued"));
 }
 
 #[tokio::test]
-async fn an_answer_of_400_and_more_is_an_error_of_the_span() {
+async fn a_response_of_400_and_above_is_an_error_of_the_span() {
     for (peer, path, code) in [("missing", "/missing", "404"), ("busy", "/busy", "503")] {
         assert_eq!(status(peer, path).await.as_str(), code);
         let span = span(peer);
@@ -136,7 +115,7 @@ async fn an_answer_of_400_and_more_is_an_error_of_the_span() {
 }
 
 #[tokio::test]
-async fn a_peer_that_does_not_answer_is_an_error() {
+async fn a_peer_that_does_not_respond_is_an_error() {
     scene();
     let request = Request::get("http://127.0.0.1:9/").body(Body::empty()).unwrap();
     let client = client(&HttpClientTelemetryLayer::new("absent"));
@@ -148,7 +127,7 @@ async fn a_peer_that_does_not_answer_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_given_up_is_cancelled_and_no_error() {
+async fn a_request_that_is_given_up_is_cancelled_and_not_an_error() {
     let request = request("/waits");
     let client = client(&HttpClientTelemetryLayer::new("slow"));
     let answer = tokio::time::timeout(Duration::from_millis(100), client.oneshot(request));
@@ -160,7 +139,7 @@ async fn a_request_that_is_given_up_is_cancelled_and_no_error() {
 }
 
 #[tokio::test]
-async fn whoever_wants_only_the_status_may_drop_the_body() {
+async fn a_body_that_is_dropped_unread_is_not_an_error() {
     let request = request("/any");
     let client = client(&HttpClientTelemetryLayer::new("glance"));
     drop(client.oneshot(request).await.unwrap());
@@ -169,7 +148,7 @@ async fn whoever_wants_only_the_status_may_drop_the_body() {
 }
 
 #[tokio::test]
-async fn who_panics_with_an_answer_in_hand_has_had_it() {
+async fn a_panic_while_a_response_is_held_is_not_an_error_of_the_request() {
     let request = request("/any");
     let client = client(&HttpClientTelemetryLayer::new("held"));
     let held = client.oneshot(request).await.unwrap();
@@ -183,7 +162,7 @@ async fn who_panics_with_an_answer_in_hand_has_had_it() {
 }
 
 #[tokio::test]
-async fn statuses_that_nobody_knows_make_one_series() {
+async fn unknown_statuses_make_one_series() {
     scene();
     for status in 600..1_000 {
         let peer = service_fn(move |_: Request<Body>| {
@@ -199,11 +178,11 @@ async fn statuses_that_nobody_knows_make_one_series() {
     let of_peer = |line: &&str| line.starts_with("http_client_requests_total{peer=\"hostile\"");
     assert_eq!(page.lines().filter(of_peer).count(), 1);
     let folded = r#"telemetry_label_overflow_total{metric="http_client_requests_total",label="status"}"#;
-    assert!((support::sample(&page, folded) - 400.0).abs() < f64::EPSILON);
+    assert_sample(&page, folded, 400);
 }
 
-/// What a peer is told by whoever hands on the headers of a stranger: those of the request as it leaves.
-async fn told(layer: HttpClientTelemetryLayer, uri: &str) -> HeaderMap {
+/// Forwards the headers of an untrusted caller; the headers that arrive at the peer.
+async fn forwarded(layer: HttpClientTelemetryLayer, uri: &str) -> HeaderMap {
     scene();
     let (sender, receiver) = std::sync::mpsc::channel();
     let peer = service_fn(move |request: Request<Body>| {
@@ -211,15 +190,15 @@ async fn told(layer: HttpClientTelemetryLayer, uri: &str) -> HeaderMap {
         ready(Ok::<_, Infallible>(http::Response::new(Body::empty())))
     });
     let mut request = Request::get(uri).body(Body::empty()).unwrap();
-    for (name, value) in STRANGERS {
+    for (name, value) in UNTRUSTED {
         request.headers_mut().insert(name, value.parse().unwrap());
     }
     layer.layer(peer).oneshot(request).await.unwrap();
     receiver.recv().unwrap()
 }
 
-/// Headers that came from a stranger.
-const STRANGERS: [(&str, &str); 5] = [
+/// Headers of an untrusted caller.
+const UNTRUSTED: [(&str, &str); 5] = [
     ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     ("tracestate", "theirs=1"),
     ("baggage", "admin=1"),
@@ -228,14 +207,14 @@ const STRANGERS: [(&str, &str); 5] = [
 ];
 
 #[tokio::test]
-async fn a_host_of_others_is_not_told_the_trace_unless_it_is_named() {
-    let layer = || HttpClientTelemetryLayer::new("told");
-    let theirs = "https://api.example.org/v1";
-    assert!(told(layer(), theirs).await.is_empty());
-    let named = told(layer().propagate_to("*.example.org").unwrap(), theirs).await;
-    let ours = told(layer(), "http://ledger.internal/v1").await;
+async fn a_foreign_host_receives_the_trace_only_when_it_is_named() {
+    let layer = || HttpClientTelemetryLayer::new("forwarded");
+    let foreign = "https://api.example.org/v1";
+    assert!(forwarded(layer(), foreign).await.is_empty());
+    let named = forwarded(layer().propagate_to("*.example.org").unwrap(), foreign).await;
+    let ours = forwarded(layer(), "http://ledger.internal/v1").await;
     for headers in [named, ours] {
-        // Our own, and nothing of what was handed on.
+        // Our own trace, and none of the headers that were forwarded.
         let parent = headers["traceparent"].to_str().unwrap();
         assert!(!parent.contains("0af7651916cd43dd"), "{parent}");
         assert_eq!(headers.len(), 1, "{headers:?}");
@@ -262,7 +241,7 @@ impl<Answer, Error> Policy<Request<Body>, Answer, Error> for Thrice {
 }
 
 #[tokio::test]
-async fn a_retry_is_a_span_of_its_own_that_says_how_often_it_was_sent_before() {
+async fn a_retry_is_a_span_of_its_own_with_the_number_of_earlier_attempts() {
     let mut request = request("/busy");
     request.extensions_mut().insert(Resends::default());
     let client = client(&HttpClientTelemetryLayer::new("again"));

@@ -5,14 +5,13 @@ use http_body_util::BodyExt as _;
 use ironcore_telemetry as telemetry;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
-use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::OnceLock;
-use std::task::{Context, Poll};
+use std::sync::LazyLock;
+use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
-use support::{PATIENCE, ReceivedSpan, Receiver, sample};
+use support::{ReceivedSpan, Scene, is, sample, span_named, wait_for};
 use telemetry::client::GrpcClientTelemetryService;
-use telemetry::{Boundary, Config, GrpcClientTelemetryLayer, GrpcTelemetryLayer, TelemetryGuard};
+use telemetry::{Boundary, GrpcClientTelemetryLayer, GrpcTelemetryLayer};
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::body::Body;
 use tonic::codegen::http::uri::PathAndQuery;
@@ -20,8 +19,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Code, Request, Response, Status};
 use tonic_prost::ProstCodec;
-use tower::Layer as _;
-use tower::service_fn;
+use tower::{Layer as _, ServiceExt as _, service_fn};
 
 const SERVICE: &str = "tests.Probe";
 /// Codes in the order of their numbers.
@@ -44,12 +42,12 @@ const CODES: [&str; 17] = [
     "DATA_LOSS",
     "UNAUTHENTICATED",
 ];
-/// What the semantic conventions call errors of a server.
+/// The codes that the semantic conventions call errors of a server.
 const SERVER_ERRORS: [usize; 6] = [2, 4, 12, 13, 14, 15];
 
 type Messages = Pin<Box<dyn Stream<Item = Result<String, Status>> + Send>>;
 
-/// A service whose methods do as they are called: `Code5` answers with code 5.
+/// A service whose methods behave as their names say: `Code5` responds with code 5.
 #[derive(Clone)]
 struct Probe;
 
@@ -66,7 +64,7 @@ where
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
@@ -130,12 +128,12 @@ where
             .unwrap(),
         "NotGrpc" => http::Response::builder().status(503).body(Body::empty()).unwrap(),
         "Waits" | "WaitsLong" | "WaitsHere" => std::future::pending().await,
-        "Panics" => panic!("as it was asked to"),
+        "Panics" => panic!("planned"),
         _ => {
             let code = method.strip_prefix("Code").and_then(|code| code.parse().ok());
             let status = match code {
                 Some(code) => Code::from_i32(code),
-                // As an interceptor answers before anybody has looked at the method.
+                // As an interceptor responds before the method is looked up.
                 None if method.starts_with("Intercepted") => Code::InvalidArgument,
                 None => Code::Unimplemented,
             };
@@ -154,41 +152,21 @@ fn ok(messages: Messages) -> Ready<Result<Response<Messages>, Status>> {
     ready(Ok(Response::new(messages)))
 }
 
-struct Scene {
-    receiver: Receiver,
-    address: SocketAddr,
-    _guard: TelemetryGuard,
-}
-
 /// Telemetry and a server of this process; both live as long as it.
 fn scene() -> &'static Scene {
-    static SCENE: OnceLock<Scene> = OnceLock::new();
-    SCENE.get_or_init(|| {
-        let receiver = Receiver::start().unwrap();
-        let config = Config::new("grpc_test").endpoint(receiver.grpc_url()).metrics_listener(None).log_filter("off");
-        let guard = telemetry::init_with(config).unwrap();
-        let (tell, told) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-            runtime.block_on(async {
-                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-                tell.send(listener.local_addr().unwrap()).unwrap();
-                let methods = ["Waits", "WaitsLong", "Panics", "NoTrailers", "NotGrpc", "Drips"]
-                    .into_iter()
-                    .map(str::to_owned)
-                    .chain((0..17).map(|code| format!("Code{code}")))
-                    .map(|method| format!("{SERVICE}/{method}"));
-                let layer = GrpcTelemetryLayer::new().boundary(Boundary::Trusted).methods(methods).unwrap();
-                Server::builder()
-                    .layer(layer)
-                    .add_service(Probe)
-                    .serve_with_incoming(TcpIncoming::from(listener))
-                    .await
-                    .unwrap();
-            });
-        });
-        Scene { receiver, address: told.recv().unwrap(), _guard: guard }
-    })
+    static SCENE: LazyLock<Scene> = LazyLock::new(|| {
+        let methods = ["Waits", "WaitsLong", "Panics", "NoTrailers", "NotGrpc", "Drips"]
+            .into_iter()
+            .map(str::to_owned)
+            .chain((0..17).map(|code| format!("Code{code}")))
+            .map(|method| format!("{SERVICE}/{method}"));
+        let layer = GrpcTelemetryLayer::new().boundary(Boundary::Trusted).methods(methods).unwrap();
+        Scene::start("grpc_test", async |listener| {
+            let server = Server::builder().layer(layer).add_service(Probe);
+            server.serve_with_incoming(TcpIncoming::from(listener)).await.unwrap();
+        })
+    });
+    &SCENE
 }
 
 type Client = tonic::client::Grpc<GrpcClientTelemetryService<Channel>>;
@@ -219,12 +197,8 @@ async fn unary(method: &str) -> Result<String, Status> {
 fn spans(method: &str) -> (ReceivedSpan, ReceivedSpan) {
     let name = format!("{SERVICE}/{method}");
     let side = |kind: &str| {
-        stack::query::wait_until(PATIENCE, Duration::from_millis(10), &name, || {
-            let spans = scene().receiver.spans().into_iter();
-            let mut found = spans.filter(|span| span.name == name && span.kind == kind);
-            Ok::<_, Infallible>(found.next())
-        })
-        .unwrap_or_else(|late| panic!("no {kind} span {name}: {late:?}"))
+        let is_it = |span: &ReceivedSpan| span.name == name && span.kind == kind;
+        wait_for(&format!("the {kind} span {name}"), || scene().receiver.spans().into_iter().find(is_it))
     };
     (side("client"), side("server"))
 }
@@ -234,17 +208,13 @@ fn counted(metric: &str, method: &str, more: &str) -> f64 {
     let series = format!(r#"{metric}{{{peer}rpc_service="{SERVICE}",method="{method}"{more}}}"#);
     let page = telemetry::scrape::render();
     let found = page.lines().find_map(|line| line.strip_prefix(&series));
-    // What was not counted yet has no series.
+    // A series exists from its first call on.
     found.map_or(0.0, |value| value.trim().parse().unwrap())
 }
 
-fn is(value: f64, count: u32) -> bool {
-    (value - f64::from(count)).abs() < f64::EPSILON
-}
-
-/// Waits until both sides have counted so many calls of a method with a code, and have none in flight.
+/// Waits until both sides have counted this number of calls of a method with a code, and have none in flight.
 fn wait_for_count(method: &str, [client, server]: [&str; 2], count: u32) {
-    let done = || {
+    wait_for(method, || {
         let of = |metric, code| counted(metric, method, &format!(r#",code="{code}""#));
         let done = is(of("grpc_client_requests_total", client), count)
             && is(of("grpc_requests_total", server), count)
@@ -252,14 +222,12 @@ fn wait_for_count(method: &str, [client, server]: [&str; 2], count: u32) {
             && is(of("grpc_client_request_duration_seconds_count", client), count)
             && is(counted("grpc_requests_in_flight", method, ""), 0)
             && is(counted("grpc_client_requests_in_flight", method, ""), 0);
-        Ok::<_, Infallible>(done.then_some(()))
-    };
-    stack::query::wait_until(PATIENCE, Duration::from_millis(10), method, done)
-        .unwrap_or_else(|late| panic!("{late:?}\n{}", telemetry::scrape::render()));
+        done.then_some(())
+    });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_code_is_counted_and_judged_on_both_sides_as_the_conventions_say() {
+async fn every_code_is_counted_and_classified_on_both_sides_by_the_conventions() {
     for (number, code) in CODES.into_iter().enumerate() {
         let method = format!("Code{number}");
         let answer = unary(&method).await;
@@ -311,13 +279,13 @@ async fn messages_of_streams_are_counted_by_direction_on_both_sides() {
             (sent, received, sent, received),
             "{method}"
         );
-        // It became known with its first answer, and its span has its name.
+        // The method became known with its first response, and its span has its name.
         assert_eq!(spans(method).1.status, "unset");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_status_at_the_end_of_a_stream_is_the_calls() {
+async fn a_status_at_the_end_of_a_stream_is_that_of_the_call() {
     let one = Request::new("x".to_owned());
     let stream = client().await.server_streaming(one, path("Fails"), codec()).await;
     let messages: Vec<Result<String, Status>> = stream.unwrap().into_inner().collect().await;
@@ -333,13 +301,13 @@ async fn a_stream_without_a_status_is_unknown() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_that_is_not_of_grpc_has_the_code_that_its_status_stands_for() {
+async fn a_response_that_is_not_grpc_has_the_code_of_its_http_status() {
     assert!(unary("NotGrpc").await.is_err());
     wait_for_count("NotGrpc", ["UNAVAILABLE", "UNAVAILABLE"], 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_that_the_client_gives_up_is_cancelled_on_both_sides_and_no_error_of_the_server() {
+async fn a_call_that_the_client_gives_up_is_cancelled_on_both_sides_and_not_an_error_of_the_server() {
     let answer = tokio::time::timeout(Duration::from_millis(100), unary("Waits"));
     assert!(answer.await.is_err());
     wait_for_count("Waits", ["CANCELLED", "CANCELLED"], 1);
@@ -359,11 +327,11 @@ async fn a_stream_that_the_client_drops_is_cancelled_on_both_sides() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_whose_time_is_over_has_exceeded_its_deadline_to_who_made_it() {
+async fn a_client_counts_a_call_that_timed_out_as_deadline_exceeded() {
     let mut request = Request::new("x".to_owned());
     request.set_timeout(Duration::from_millis(100));
     let answer = client().await.unary(request, path("WaitsLong"), codec()).await;
-    // tonic tells it as one that was cancelled, if the server was the first to look at its clock.
+    // tonic reports it as cancelled when the server's clock was the first to run out.
     let _: Status = answer.map(|answer: Response<String>| answer).unwrap_err();
     let code = r#",code="DEADLINE_EXCEEDED""#;
     assert!(is(counted("grpc_client_requests_total", "WaitsLong", code), 1));
@@ -371,11 +339,11 @@ async fn a_call_whose_time_is_over_has_exceeded_its_deadline_to_who_made_it() {
 }
 
 #[tokio::test]
-async fn a_server_that_gives_up_a_call_whose_time_is_over_has_exceeded_the_deadline() {
+async fn a_server_counts_a_call_that_it_gives_up_after_its_timeout_as_deadline_exceeded() {
     scene();
     let layer = GrpcTelemetryLayer::new().methods([format!("{SERVICE}/WaitsHere")]).unwrap();
     let request = http::Request::post(path("WaitsHere")).header("grpc-timeout", "20m").body(Body::empty()).unwrap();
-    let waits = tower::ServiceExt::oneshot(layer.layer(Probe), request);
+    let waits = layer.layer(Probe).oneshot(request);
     assert!(tokio::time::timeout(Duration::from_millis(20), waits).await.is_err());
     let code = r#",code="DEADLINE_EXCEEDED""#;
     assert!(is(counted("grpc_requests_total", "WaitsHere", code), 1));
@@ -409,7 +377,7 @@ async fn a_server_that_is_not_there_is_unavailable() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn unknown_services_and_methods_make_no_series_and_keep_none_from_a_real_one() {
+async fn unknown_services_and_methods_make_no_series_and_do_not_block_those_of_real_ones() {
     let _ = unary("Code0").await;
     let series = || {
         let page = telemetry::scrape::render();
@@ -428,7 +396,7 @@ async fn unknown_services_and_methods_make_no_series_and_keep_none_from_a_real_o
     assert_eq!(series(), 1, "{}", telemetry::scrape::render());
     let folded = r#"telemetry_label_overflow_total{metric="grpc_requests_total",label="method"}"#;
     assert!(sample(&telemetry::scrape::render(), folded) >= 3_000.0);
-    // Nor does an answer that somebody in front of the methods gives.
+    // Nor does a response of an interceptor in front of the methods.
     for attempt in 0..20 {
         let refused = unary(&format!("Intercepted{attempt}")).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument);
@@ -444,7 +412,7 @@ async fn unknown_services_and_methods_make_no_series_and_keep_none_from_a_real_o
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_that_is_open_is_counted_as_it_goes_under_its_own_name() {
+async fn an_open_stream_is_counted_under_its_own_method_as_it_goes() {
     let one = Request::new("x".to_owned());
     let stream = client().await.server_streaming(one, path("Watch"), codec()).await;
     let mut stream: tonic::Streaming<String> = stream.unwrap().into_inner();
@@ -452,7 +420,7 @@ async fn a_stream_that_is_open_is_counted_as_it_goes_under_its_own_name() {
         let message = stream.message().await.unwrap();
         assert_eq!(message.as_deref(), Some(expected));
     }
-    // Nobody has declared it: its first message has told that there is such a method.
+    // The method was not declared: its first message has proved that it exists.
     let sent = counted("grpc_messages_total", "Watch", r#",direction="sent""#);
     assert!(is(sent, 2) && is(counted("grpc_requests_in_flight", "Watch", ""), 1));
     drop(stream);
@@ -464,7 +432,7 @@ async fn a_stream_that_is_open_is_counted_as_it_goes_under_its_own_name() {
 
 const CALLERS_TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
-/// Calls a method of a service with this layer, as a stranger with a trace.
+/// Calls a method of a service with this layer, as an untrusted caller with a trace.
 async fn called(layer: GrpcTelemetryLayer, method: &str) {
     scene();
     let request = http::Request::post(path(method))
@@ -475,16 +443,16 @@ async fn called(layer: GrpcTelemetryLayer, method: &str) {
             http_body_util::Full::new(bytes::Bytes::from_static(&[0, 0, 0, 0, 0])).map_err(|never| match never {}),
         ))
         .unwrap();
-    let answer = tower::ServiceExt::oneshot(layer.layer(Probe), request).await;
+    let answer = layer.layer(Probe).oneshot(request).await;
     answer.unwrap().into_body().collect().await.unwrap();
 }
 
 fn server_span(method: &str) -> ReceivedSpan {
-    support::span_named(&scene().receiver, &format!("{SERVICE}/{method}"))
+    span_named(&scene().receiver, &format!("{SERVICE}/{method}"))
 }
 
 #[tokio::test]
-async fn the_trace_of_an_unknown_caller_is_linked_and_not_continued() {
+async fn the_trace_of_an_untrusted_caller_is_linked_and_not_continued() {
     let layer = GrpcTelemetryLayer::new().methods([format!("{SERVICE}/PublicCall")]).unwrap();
     called(layer, "PublicCall").await;
     let span = server_span("PublicCall");
@@ -494,19 +462,19 @@ async fn the_trace_of_an_unknown_caller_is_linked_and_not_continued() {
     assert_eq!(span.links[0].0, CALLERS_TRACE);
     assert!(!format!("{span:?}").contains("theirs"));
 
-    let asked =
-        GrpcTelemetryLayer::new().methods([format!("{SERVICE}/AskedCall")]).unwrap().boundary_with(
-            |caller| match caller.route() {
-                Some("tests.Probe/AskedCall") => Boundary::Trusted,
+    let chosen =
+        GrpcTelemetryLayer::new().methods([format!("{SERVICE}/ChosenCall")]).unwrap().boundary_with(|caller| {
+            match caller.route() {
+                Some("tests.Probe/ChosenCall") => Boundary::Trusted,
                 _ => Boundary::Public,
-            },
-        );
-    called(asked, "AskedCall").await;
-    assert_eq!(server_span("AskedCall").trace_id, CALLERS_TRACE);
+            }
+        });
+    called(chosen, "ChosenCall").await;
+    assert_eq!(server_span("ChosenCall").trace_id, CALLERS_TRACE);
 }
 
 #[tokio::test]
-async fn a_service_that_is_left_out_is_not_recorded() {
+async fn a_skipped_service_is_not_recorded() {
     let layer = GrpcTelemetryLayer::new().methods([format!("{SERVICE}/SkippedCall")]).unwrap().skip(SERVICE);
     called(layer, "SkippedCall").await;
     let all = scene().receiver.spans();

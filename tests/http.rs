@@ -16,55 +16,51 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, KeyValue};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::OnceLock;
-use std::task::{Context as TaskContext, Poll};
-use support::{ReceivedSpan, Receiver, sample, span_named};
-use telemetry::testing::Capture;
+use std::sync::LazyLock;
+use std::task::{Context as TaskContext, Poll, Waker};
+use std::time::Duration;
+use support::{ReceivedSpan, Receiver, is, sample, serve, span_named, start_recording};
 use telemetry::server::Caller;
-use telemetry::{Boundary, Config, HttpTelemetryLayer, TelemetryGuard};
+use telemetry::testing::Capture;
+use telemetry::{Boundary, HttpTelemetryLayer, TelemetryGuard};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tower::ServiceExt;
 
 /// Telemetry of this process; it lives as long as the process.
 fn receiver() -> &'static Receiver {
-    static TELEMETRY: OnceLock<(Receiver, TelemetryGuard)> = OnceLock::new();
-    let start = || {
-        let receiver = Receiver::start().unwrap();
-        let config = Config::new("http_test").endpoint(receiver.grpc_url()).metrics_listener(None).log_filter("off");
-        (receiver, telemetry::init_with(config).unwrap())
-    };
-    &TELEMETRY.get_or_init(start).0
+    static TELEMETRY: LazyLock<(Receiver, TelemetryGuard)> = LazyLock::new(|| start_recording("http_test"));
+    &TELEMETRY.0
 }
 
 fn app() -> Router {
     let inside = Router::new()
         .route("/inside", get(async || "child"))
-        .route("/told", get(async || "child"))
+        .route("/responds-with-ids", get(async || "child"))
         .layer(HttpTelemetryLayer::new().boundary(Boundary::Trusted).trace_response(true));
-    let asked = Router::new()
-        .route("/asked/friend", get(async || "child"))
-        .route("/asked/stranger", get(async || "root"))
-        .route("/asked/broken", get(async || "root"))
+    let chosen = Router::new()
+        .route("/chosen/trusted", get(async || "child"))
+        .route("/chosen/untrusted", get(async || "root"))
+        .route("/chosen/panics", get(async || "root"))
         .layer(HttpTelemetryLayer::new().boundary_with(boundary));
     Router::new()
         .route("/fine/{id}", get(async || "fine"))
         .route("/parent", get(async || "child"))
         .route("/example", get(async || "fine"))
-        .route("/unwilling", get(async || "root"))
+        .route("/unsampled-caller", get(async || "root"))
         .route("/outside", get(without_baggage))
         .route("/refuses", post(async || StatusCode::UNPROCESSABLE_ENTITY))
         .route("/breaks", get(async || StatusCode::BAD_GATEWAY))
         .route("/waits-again", get(std::future::pending::<&'static str>))
-        .route("/drips-again", get(async || Body::new(Parts::of("waits"))))
+        .route("/drips-again", get(async || Body::new(Parts::then("waits"))))
         .route("/waits", get(std::future::pending::<&'static str>))
         .route("/nested", get(async || create_wallet().await))
-        .route("/streams", get(async || Body::new(Parts::of("ends"))))
-        .route("/drips", get(async || Body::new(Parts::of("waits"))))
-        .route("/explodes", get(async || Body::new(Parts::of("panics"))))
+        .route("/streams", get(async || Body::new(Parts::then("ends"))))
+        .route("/drips", get(async || Body::new(Parts::then("waits"))))
+        .route("/explodes", get(async || Body::new(Parts::then("panics"))))
         .route("/upgrades", get(upgrades))
         .route("/declared", get(declared))
-        .route("/breaks-off", get(async || Body::new(Parts::of("fails"))))
+        .route("/breaks-off", get(async || Body::new(Parts::then("fails"))))
         .route("/panics", get(panics))
         .route("/takes", post(async |body: String| body))
         .route("/empty", get(async || StatusCode::NO_CONTENT))
@@ -74,16 +70,16 @@ fn app() -> Router {
         .merge(telemetry::scrape::router())
         .layer(HttpTelemetryLayer::new().skip("/health").trace_response(true))
         .merge(inside)
-        .merge(asked)
+        .merge(chosen)
 }
 
-/// A server asks for no more than the declared twelve bytes.
+/// Its body goes on after the twelve bytes that it declares; a server reads no more than those.
 async fn declared() -> Response<Body> {
     let response = Response::builder().header("content-length", "12");
-    response.body(Body::new(Parts::of("waits"))).unwrap()
+    response.body(Body::new(Parts::then("waits"))).unwrap()
 }
 
-/// Speaks something else from here on: what it is sent, once more.
+/// Speaks another protocol from here on: an echo.
 async fn upgrades(mut request: Request<Body>) -> Response<Body> {
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
@@ -99,17 +95,17 @@ async fn upgrades(mut request: Request<Body>) -> Response<Body> {
 }
 
 async fn panics() -> &'static str {
-    panic!("as it was asked to")
+    panic!("planned")
 }
 
-/// A body of one part, and then what it was told.
+/// A body of one part; `then` is what follows it.
 struct Parts {
     then: &'static str,
     sent: bool,
 }
 
 impl Parts {
-    const fn of(then: &'static str) -> Self {
+    const fn then(then: &'static str) -> Self {
         Self { then, sent: false }
     }
 }
@@ -128,7 +124,7 @@ impl http_body::Body for Parts {
         match self.then {
             "ends" => Poll::Ready(None),
             "waits" => Poll::Pending,
-            "panics" => panic!("as it was asked to"),
+            "panics" => panic!("planned"),
             _ => Poll::Ready(Some(Err(std::io::Error::other("the disk is gone")))),
         }
     }
@@ -136,8 +132,8 @@ impl http_body::Body for Parts {
 
 fn boundary(caller: &Caller<'_>) -> Boundary {
     match caller.extensions().get() {
-        Some(Peer("friend")) if caller.route() == Some("/asked/friend") => Boundary::Trusted,
-        Some(Peer("broken")) => panic!("no such peer"),
+        Some(Peer("trusted")) if caller.route() == Some("/chosen/trusted") => Boundary::Trusted,
+        Some(Peer("panics")) => panic!("planned"),
         _ => Boundary::Public,
     }
 }
@@ -161,7 +157,7 @@ fn request(method: &str, path: &str) -> Request<Body> {
 async fn status(request: Request<Body>) -> StatusCode {
     let response = app().oneshot(request).await.unwrap();
     let status = response.status();
-    // A request lasts to the end of its answer.
+    // A request lasts to the end of its response.
     response.into_body().collect().await.unwrap();
     status
 }
@@ -178,10 +174,6 @@ fn count(method: &str, route: &str, status: u16) -> f64 {
     let counted = sample(&page, &format!("http_requests_total{labels}"));
     assert!((timed - counted).abs() < f64::EPSILON, "each request is counted and timed");
     counted
-}
-
-fn is(value: f64, expected: u32) -> bool {
-    (value - f64::from(expected)).abs() < f64::EPSILON
 }
 
 #[tokio::test]
@@ -218,7 +210,7 @@ async fn called(path: &str, mark: impl FnOnce(&mut Request<Body>)) -> ReceivedSp
 }
 
 #[tokio::test]
-async fn the_trace_of_an_unknown_caller_is_linked_and_not_continued() {
+async fn the_trace_of_an_untrusted_caller_is_linked_and_not_continued() {
     let span = called("/parent", |_| {}).await;
     assert_ne!(span.trace_id, CALLERS_TRACE);
     assert_eq!(span.parent_span_id, None);
@@ -227,8 +219,8 @@ async fn the_trace_of_an_unknown_caller_is_linked_and_not_continued() {
 }
 
 #[tokio::test]
-async fn a_stranger_that_does_not_want_to_be_sampled_is() {
-    let span = called("/unwilling", |request| {
+async fn an_untrusted_caller_cannot_opt_out_of_sampling() {
+    let span = called("/unsampled-caller", |request| {
         let parent = format!("00-{CALLERS_TRACE}-{CALLERS_SPAN}-00");
         let headers = request.headers_mut();
         headers.insert("traceparent", parent.parse().unwrap());
@@ -240,13 +232,13 @@ async fn a_stranger_that_does_not_want_to_be_sampled_is() {
 }
 
 #[tokio::test]
-async fn the_lines_of_a_strangers_request_have_our_ids() {
+async fn the_lines_of_an_untrusted_callers_request_have_our_ids() {
     let _ = receiver();
     let capture = Capture::new();
-    let mut stranger = request("GET", "/fine/7");
+    let mut untrusted = request("GET", "/fine/7");
     let parent = format!("00-{CALLERS_TRACE}-{CALLERS_SPAN}-01");
-    stranger.headers_mut().insert("traceparent", parent.parse().unwrap());
-    let answer = capture.run_async(status(stranger)).await;
+    untrusted.headers_mut().insert("traceparent", parent.parse().unwrap());
+    let answer = capture.run_async(status(untrusted)).await;
     assert_eq!(answer, StatusCode::OK);
     let trace = &capture.spans()[0].trace_id;
     assert_ne!(trace, CALLERS_TRACE);
@@ -265,12 +257,12 @@ async fn the_trace_of_a_trusted_caller_is_continued() {
     assert!(span.links.is_empty());
 }
 
-/// As a server would say who is on the other side.
+/// As a server would name the peer of the connection.
 #[derive(Clone)]
 struct Peer(&'static str);
 
 #[tokio::test]
-async fn what_a_layer_outside_has_believed_is_not_believed_here() {
+async fn a_context_that_an_outer_layer_has_extracted_is_not_continued() {
     let _ = receiver();
     let remote = SpanContext::new(
         TraceId::from_hex(CALLERS_TRACE).unwrap(),
@@ -288,25 +280,25 @@ async fn what_a_layer_outside_has_believed_is_not_believed_here() {
 }
 
 #[tokio::test]
-async fn a_function_of_the_caller_says_whom_to_trust() {
-    let friend = called("/asked/friend", |request| {
-        request.extensions_mut().insert(Peer("friend"));
+async fn a_function_chooses_the_boundary_for_each_caller() {
+    let trusted = called("/chosen/trusted", |request| {
+        request.extensions_mut().insert(Peer("trusted"));
     });
-    assert_eq!(friend.await.trace_id, CALLERS_TRACE);
-    let stranger = called("/asked/stranger", |_| {}).await;
-    assert_ne!(stranger.trace_id, CALLERS_TRACE);
+    assert_eq!(trusted.await.trace_id, CALLERS_TRACE);
+    let untrusted = called("/chosen/untrusted", |_| {}).await;
+    assert_ne!(untrusted.trace_id, CALLERS_TRACE);
 }
 
 #[tokio::test]
-async fn a_function_that_panics_trusts_nobody_and_ends_no_request() {
-    let span = called("/asked/broken", |request| {
-        request.extensions_mut().insert(Peer("broken"));
+async fn a_boundary_function_that_panics_trusts_no_caller_and_the_request_goes_on() {
+    let span = called("/chosen/panics", |request| {
+        request.extensions_mut().insert(Peer("panics"));
     });
     assert_ne!(span.await.trace_id, CALLERS_TRACE);
 }
 
 #[tokio::test]
-async fn a_4xx_answer_is_no_error_of_the_service_and_a_5xx_is() {
+async fn a_4xx_response_is_not_an_error_of_the_service_and_a_5xx_is() {
     let _ = receiver();
     assert_eq!(status(request("POST", "/refuses")).await, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(status(request("GET", "/breaks")).await, StatusCode::BAD_GATEWAY);
@@ -316,7 +308,7 @@ async fn a_4xx_answer_is_no_error_of_the_service_and_a_5xx_is() {
 }
 
 /// A gauge or a counter of a route; zero when it is not there.
-fn of_route(metric: &str, method: &str, route: &str) -> f64 {
+fn route_value(metric: &str, method: &str, route: &str) -> f64 {
     let series = format!(r#"{metric}{{method="{method}",route="{route}"}} "#);
     let page = telemetry::scrape::render();
     let found = page.lines().find_map(|line| line.strip_prefix(&series));
@@ -324,7 +316,7 @@ fn of_route(metric: &str, method: &str, route: &str) -> f64 {
 }
 
 fn in_flight(route: &str) -> f64 {
-    of_route("http_requests_in_flight", "GET", route)
+    route_value("http_requests_in_flight", "GET", route)
 }
 
 #[tokio::test]
@@ -335,12 +327,12 @@ async fn a_request_is_in_flight_to_the_end_of_its_body() {
     response.into_body().collect().await.unwrap();
     assert!(is(in_flight("/streams"), 0));
     assert!(is(count("GET", "/streams", 200), 1));
-    let sent = of_route("http_response_body_bytes_total", "GET", "/streams");
+    let sent = route_value("http_response_body_bytes_total", "GET", "/streams");
     assert!(is(sent, 12));
 }
 
 #[tokio::test]
-async fn an_answer_that_is_dropped_midway_is_cancelled() {
+async fn a_response_that_is_dropped_midway_is_cancelled() {
     let _ = receiver();
     let response = app().oneshot(request("GET", "/drips")).await.unwrap();
     let mut body = response.into_body();
@@ -348,14 +340,14 @@ async fn an_answer_that_is_dropped_midway_is_cancelled() {
     drop(body);
     assert!(is(count("GET", "/drips", 499), 1) && is(in_flight("/drips"), 0));
     let span = span("GET /drips");
-    // It was a good answer, as far as it went.
+    // The status of the head is kept.
     assert_eq!(span.attribute("http.response.status_code"), Some("200"));
     assert_eq!(span.attribute("error.type"), Some("cancelled"));
     assert_eq!(span.status, "unset");
 }
 
 #[tokio::test]
-async fn an_answer_of_a_declared_length_ends_with_its_last_byte() {
+async fn a_response_of_declared_length_ends_with_its_last_byte() {
     let _ = receiver();
     let response = app().oneshot(request("GET", "/declared")).await.unwrap();
     let mut body = response.into_body();
@@ -365,7 +357,7 @@ async fn an_answer_of_a_declared_length_ends_with_its_last_byte() {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_is_an_error_of_the_service() {
+async fn a_response_that_breaks_off_is_an_error_of_the_service() {
     let _ = receiver();
     let response = app().oneshot(request("GET", "/breaks-off")).await.unwrap();
     assert!(response.into_body().collect().await.is_err());
@@ -385,7 +377,7 @@ async fn a_panic_goes_on_and_is_counted_as_an_error() {
 }
 
 #[tokio::test]
-async fn a_body_that_panics_is_an_error_even_where_that_is_caught() {
+async fn a_body_that_panics_is_an_error_even_when_the_panic_is_caught() {
     let _ = receiver();
     let response = app().oneshot(request("GET", "/explodes")).await.unwrap();
     let body = AssertUnwindSafe(response.into_body().collect());
@@ -398,9 +390,7 @@ async fn a_body_that_panics_is_an_error_even_where_that_is_caught() {
 #[tokio::test]
 async fn an_upgraded_connection_is_no_longer_a_request() {
     let _ = receiver();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let server = tokio::spawn(async { axum::serve(listener, app()).await.unwrap() });
+    let address = serve(async |listener| axum::serve(listener, app()).await.unwrap());
     let mut connection = TcpStream::connect(address).await.unwrap();
     let request = "GET /upgrades HTTP/1.1\r\nhost: here\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
     connection.write_all(request.as_bytes()).await.unwrap();
@@ -409,7 +399,7 @@ async fn an_upgraded_connection_is_no_longer_a_request() {
         head.push(connection.read_u8().await.unwrap());
     }
     assert!(head.starts_with(b"HTTP/1.1 101 "));
-    // It goes on, and is counted already.
+    // The connection goes on, and the request is already counted.
     for _ in 0..2 {
         connection.write_all(b"ping").await.unwrap();
         let mut echo = [0; 4];
@@ -418,11 +408,10 @@ async fn an_upgraded_connection_is_no_longer_a_request() {
         assert!(is(count("GET", "/upgrades", 101), 1) && is(in_flight("/upgrades"), 0));
     }
     assert_eq!(span("GET /upgrades").status, "unset");
-    server.abort();
 }
 
 #[tokio::test]
-async fn an_answer_without_a_body_ends_with_its_head() {
+async fn a_response_without_a_body_ends_with_its_head() {
     let _ = receiver();
     for (method, path, status) in [("GET", "/empty", 204), ("HEAD", "/fine/7", 200)] {
         let response = app().oneshot(request(method, path)).await.unwrap();
@@ -433,7 +422,7 @@ async fn an_answer_without_a_body_ends_with_its_head() {
 }
 
 #[tokio::test]
-async fn what_a_handler_reads_of_a_body_is_counted() {
+async fn the_bytes_that_a_handler_reads_of_a_body_are_counted() {
     let _ = receiver();
     let with_body = |size: usize| {
         let mut request = request("POST", "/takes");
@@ -443,12 +432,12 @@ async fn what_a_handler_reads_of_a_body_is_counted() {
     for size in [0, 7, 100] {
         assert_eq!(status(with_body(size)).await, StatusCode::OK);
     }
-    assert!(is(of_route("http_request_body_bytes_total", "POST", "/takes"), 107));
-    assert!(is(of_route("http_response_body_bytes_total", "POST", "/takes"), 107));
+    assert!(is(route_value("http_request_body_bytes_total", "POST", "/takes"), 107));
+    assert!(is(route_value("http_response_body_bytes_total", "POST", "/takes"), 107));
 }
 
 #[tokio::test]
-async fn a_route_that_is_left_out_is_not_recorded() {
+async fn a_skipped_route_is_not_recorded() {
     let _ = receiver();
     let capture = Capture::new();
     let answer = capture.run_async(status(request("GET", "/health"))).await;
@@ -459,7 +448,7 @@ async fn a_route_that_is_left_out_is_not_recorded() {
 }
 
 #[tokio::test]
-async fn a_status_that_http_does_not_know_is_other() {
+async fn an_unknown_status_is_counted_as_other() {
     let _ = receiver();
     assert_eq!(status(request("GET", "/odd-status")).await.as_u16(), 777);
     let series = r#"http_requests_total{method="GET",route="/odd-status",status="_OTHER"}"#;
@@ -467,7 +456,7 @@ async fn a_status_that_http_does_not_know_is_other() {
 }
 
 #[tokio::test]
-async fn a_user_agent_is_cut_and_nothing_else_of_a_request_is_kept() {
+async fn a_user_agent_is_truncated_and_no_other_header_or_body_is_recorded() {
     let _ = receiver();
     let capture = Capture::new();
     for (agent, kept) in [("x".repeat(256), 256), ("y".repeat(257), 256)] {
@@ -487,20 +476,20 @@ async fn a_user_agent_is_cut_and_nothing_else_of_a_request_is_kept() {
 }
 
 #[tokio::test]
-async fn only_a_trusted_caller_is_told_the_ids_of_the_span() {
+async fn only_a_trusted_caller_receives_the_ids_of_the_span() {
     let _ = receiver();
-    let inside = app().oneshot(request("GET", "/told")).await.unwrap();
-    let told = inside.headers()["traceresponse"].to_str().unwrap().to_owned();
+    let inside = app().oneshot(request("GET", "/responds-with-ids")).await.unwrap();
+    let response = inside.headers()["traceresponse"].to_str().unwrap().to_owned();
     let timing = inside.headers()["server-timing"].to_str().unwrap();
-    assert_eq!(timing, format!("traceparent;desc=\"{told}\""));
-    assert_eq!((told.len(), &told[..3]), (55, "00-"));
+    assert_eq!(timing, format!("traceparent;desc=\"{response}\""));
+    assert_eq!((response.len(), &response[..3]), (55, "00-"));
     let outside = app().oneshot(request("GET", "/fine/7")).await.unwrap();
     assert!(!outside.headers().contains_key("traceresponse"));
     assert!(!outside.headers().contains_key("server-timing"));
 }
 
 #[tokio::test]
-async fn junk_makes_no_series_and_keeps_none_from_a_real_route() {
+async fn junk_makes_no_series_and_does_not_block_those_of_real_routes() {
     let _ = receiver();
     let junk = async |attempt: usize| {
         let mut request = request(&format!("JUNK{attempt}"), &format!("/junk/{attempt}?j={attempt}"));
@@ -533,26 +522,26 @@ async fn junk_makes_no_series_and_keeps_none_from_a_real_route() {
 #[tokio::test]
 async fn a_caller_that_goes_away_is_counted_and_its_span_ends() {
     let _ = receiver();
-    let answer = tokio::time::timeout(std::time::Duration::from_millis(20), app().oneshot(request("GET", "/waits")));
+    let answer = tokio::time::timeout(Duration::from_millis(20), app().oneshot(request("GET", "/waits")));
     assert!(answer.await.is_err());
     assert!(is(count("GET", "/waits", 499), 1) && is(in_flight("/waits"), 0));
     assert_eq!(span("GET /waits").attribute("error.type"), Some("cancelled"));
 }
 
 #[tokio::test]
-async fn a_request_that_waits_leaves_its_context_with_nobody() {
+async fn a_request_that_waits_leaves_no_context_on_the_thread() {
     let _ = receiver();
-    let is_alone = || !Context::current().has_active_span();
-    let mut task = TaskContext::from_waker(std::task::Waker::noop());
+    let is_clear = || !Context::current().has_active_span();
+    let mut task = TaskContext::from_waker(Waker::noop());
     let mut waits = Box::pin(app().oneshot(request("GET", "/waits-again")));
     assert!(waits.as_mut().poll(&mut task).is_pending());
-    assert!(is_alone());
+    assert!(is_clear());
     let response = app().oneshot(request("GET", "/drips-again")).await.unwrap();
     let mut body = response.into_body();
     body.frame().await.unwrap().unwrap();
     let mut rest = Box::pin(body.frame());
     assert!(rest.as_mut().poll(&mut task).is_pending());
-    assert!(is_alone());
+    assert!(is_clear());
 }
 
 #[tokio::test]
@@ -574,11 +563,11 @@ async fn the_page_can_be_mounted_on_a_router() {
 }
 
 #[tokio::test]
-async fn a_bucket_and_a_counter_name_the_trace_of_a_request_to_who_asks_for_open_metrics() {
+async fn clients_that_request_open_metrics_receive_exemplars_on_buckets_and_counters() {
     let _ = receiver();
     assert_eq!(status(request("GET", "/example")).await, StatusCode::OK);
     let trace = span("GET /example").trace_id;
-    let asked = async |accept: &str| {
+    let scrape = async |accept: &str| {
         let mut request = request("GET", "/metrics");
         request.headers_mut().insert("accept", accept.parse().unwrap());
         let response = app().oneshot(request).await.unwrap();
@@ -586,7 +575,7 @@ async fn a_bucket_and_a_counter_name_the_trace_of_a_request_to_who_asks_for_open
         let body = response.into_body().collect().await.unwrap().to_bytes();
         (kind, String::from_utf8(body.to_vec()).unwrap())
     };
-    let (kind, page) = asked("application/openmetrics-text; version=1.0.0, */*;q=0.1").await;
+    let (kind, page) = scrape("application/openmetrics-text; version=1.0.0, */*;q=0.1").await;
     assert!(kind.starts_with("application/openmetrics-text; version=1.0.0"), "{kind}");
     for name in ["http_request_duration_seconds_bucket", "http_requests_total"] {
         let of_route = |line: &&str| line.starts_with(name) && line.contains("route=\"/example\"");
@@ -597,7 +586,7 @@ async fn a_bucket_and_a_counter_name_the_trace_of_a_request_to_who_asks_for_open
     assert!(page.contains("# TYPE http_requests counter\n"), "{page}");
     assert!(page.ends_with("\n# EOF\n"), "{page}");
 
-    let (kind, page) = asked("text/plain").await;
+    let (kind, page) = scrape("text/plain").await;
     assert!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
     assert!(!page.contains(" # {") && !page.contains("# EOF"), "{page}");
 }

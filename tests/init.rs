@@ -1,101 +1,161 @@
-//! `init` and its guard: on every kind of runtime, with bad settings, beside others, without a collector.
+//! `init` and its guard: on every kind of runtime, with bad settings, beside other subscribers, without a collector.
 
+use axum::body::Body;
+use axum::http::Request;
+use ironcore_telemetry as telemetry;
+use opentelemetry::baggage::BaggageExt as _;
+use opentelemetry::trace::FutureExt as _;
+use opentelemetry::{Context, KeyValue};
+use serde_json::{Value, json};
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
-use support::{Probe, Receiver, sample};
+use std::time::{Duration, Instant};
+use support::{
+    Child, Receiver, assert_sample, current_thread, in_child, multi_thread, shutdown, shutdown_at_once,
+    shutdown_within, start, wait_for,
+};
+use telemetry::{Boundary, HttpClientTelemetryLayer, HttpTelemetryLayer};
+use tower::{Layer as _, ServiceExt as _, service_fn};
 
-fn probe(scenario: &str) -> Probe {
-    Probe::new(env!("CARGO_BIN_EXE_probe"), scenario)
+#[telemetry::instrument_business]
+fn create_wallet() {}
+
+/// A hundred operations and a shutdown, on whatever thread this is called.
+fn hundred_operations() -> Value {
+    let guard = start();
+    for _ in 0..100 {
+        create_wallet();
+    }
+    json!({ "lost": shutdown(guard) })
 }
 
-/// All hundred operations of a scenario arrive, and its shutdown says so long before its limit of an hour.
-fn delivers_everything(scenario: &str, protocol: &str) {
+/// All hundred operations arrive, and the shutdown ends long before its limit of an hour.
+fn delivers_everything(child: Child, protocol: &str) {
     let receiver = Receiver::start().unwrap();
-    let report = probe(scenario).exporting_to(&receiver).env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol).run();
-    assert!(report.succeeded, "{report:?}");
-    assert_eq!(report.result["shutdown"]["Ok"], serde_json::Value::Null, "{report:?}");
-    assert!(report.result["shutdown"].get("Ok").is_some(), "{report:?}");
-    let ids: std::collections::HashSet<_> = receiver.spans().into_iter().map(|span| span.span_id).collect();
+    let report = child.exporting_to(&receiver).env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol).run();
+    assert_eq!(report.lost(), None);
+    let ids: HashSet<_> = receiver.spans().into_iter().map(|span| span.span_id).collect();
     assert_eq!(ids.len(), 100);
 }
 
 #[test]
 fn spans_arrive_over_grpc_without_a_runtime() {
-    delivers_everything("without_runtime", "grpc");
+    delivers_everything(in_child!(hundred_operations), "grpc");
 }
 
 #[test]
 fn spans_arrive_over_grpc_from_a_current_thread_runtime() {
-    delivers_everything("current_thread", "grpc");
+    delivers_everything(in_child!(|| current_thread().block_on(async { hundred_operations() })), "grpc");
 }
 
 #[test]
 fn spans_arrive_over_grpc_from_a_task_of_the_only_worker() {
-    delivers_everything("single_worker_task", "grpc");
+    let child = in_child!(|| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        runtime.unwrap().block_on(async { tokio::spawn(async { hundred_operations() }).await.unwrap() })
+    });
+    delivers_everything(child, "grpc");
 }
 
 #[test]
 fn spans_arrive_over_grpc_from_a_multi_thread_runtime() {
-    delivers_everything("multi_thread", "grpc");
+    delivers_everything(in_child!(|| multi_thread().block_on(async { hundred_operations() })), "grpc");
 }
 
 #[test]
 fn spans_arrive_over_http_without_a_runtime() {
-    delivers_everything("without_runtime", "http/protobuf");
+    delivers_everything(in_child!(hundred_operations), "http/protobuf");
 }
 
 #[test]
 fn spans_arrive_over_http_from_a_current_thread_runtime() {
-    delivers_everything("current_thread", "http/protobuf");
+    delivers_everything(in_child!(|| current_thread().block_on(async { hundred_operations() })), "http/protobuf");
 }
 
 #[test]
-fn a_second_init_says_what_to_do_and_leaves_the_first_alone() {
+fn a_second_init_is_an_error_with_advice_and_the_first_goes_on() {
+    let child = in_child!(|| {
+        let guard = start();
+        let second = telemetry::init().unwrap_err().to_string();
+        create_wallet();
+        let lost = shutdown(guard);
+        let after_shutdown = telemetry::init().unwrap_err().to_string();
+        json!({ "errors": [second, after_shutdown], "lost": lost })
+    });
     let receiver = Receiver::start().unwrap();
-    let report = probe("twice").exporting_to(&receiver).run();
-    for call in ["second", "after_shutdown"] {
-        let error = report.result[call].as_str().unwrap();
+    let report = child.exporting_to(&receiver).run();
+    for error in report.result["errors"].as_array().unwrap() {
+        let error = error.as_str().unwrap();
         assert!(error.contains("already initialised") && error.contains("once, in main"), "{error}");
     }
+    assert_eq!(report.lost(), None);
     assert_eq!(receiver.spans().len(), 1);
 }
 
 #[test]
 fn of_64_threads_that_race_exactly_one_starts_telemetry() {
-    let report = probe("race").run();
-    assert_eq!(
-        (report.result["started"].as_u64(), report.result["refused"].as_u64()),
-        (Some(1), Some(63)),
-        "{report:?}"
-    );
+    let child = in_child!(|| {
+        let threads: Vec<_> = (0..64).map(|_| std::thread::spawn(telemetry::init)).collect();
+        let results: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        let started = results.iter().filter(|result| result.is_ok()).count();
+        json!({ "started": started, "refused": results.len() - started })
+    });
+    assert_eq!(child.run().result, json!({ "started": 1, "refused": 63 }));
 }
 
 #[test]
-fn a_foreign_subscriber_is_an_error_that_says_what_to_do_and_nothing_is_left_behind() {
-    let report = probe("foreign_subscriber").run();
+fn a_foreign_subscriber_is_an_error_with_advice_and_no_thread_stays_behind() {
+    let child = in_child!(|| {
+        tracing::subscriber::set_global_default(tracing_subscriber::registry()).unwrap();
+        let before = threads();
+        let error = telemetry::init().unwrap_err().to_string();
+        // A thread that was joined may still be listed for a moment.
+        wait_for("the end of the threads", || (threads() <= before).then_some(()));
+        json!({ "error": error })
+    });
+    let report = child.run();
     let error = report.result["error"].as_str().unwrap();
     assert!(error.contains("another tracing subscriber") && error.contains("remove"), "{error}");
-    assert_eq!(report.result["threads_left"], 0);
+}
+
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").expect("Linux").count()
+}
+
+fn sockets() -> usize {
+    let links = std::fs::read_dir("/proc/self/fd").expect("Linux");
+    let links = links.filter_map(|link| std::fs::read_link(link.ok()?.path()).ok());
+    links.filter(|target| target.to_string_lossy().starts_with("socket:")).count()
+}
+
+/// `init` with the settings of the environment alone; its error.
+fn init_from_environment() -> Value {
+    json!({ "error": telemetry::init().err().map(|error| error.to_string()) })
 }
 
 #[test]
-fn a_bad_variable_names_itself_and_what_is_allowed() {
+fn a_bad_variable_is_an_error_that_lists_the_allowed_values() {
+    let child = in_child!(init_from_environment);
     for (name, value, allowed) in [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4317", "http://host:port"),
         ("OTEL_TRACES_SAMPLER", "sometimes", "parentbased_traceidratio"),
         ("RUST_LOG", "info,,=x=", "directives"),
         ("IRONCORE_TRACE_FILTER", "my_crate=loud", "directives"),
     ] {
-        let report = probe("init").env(name, value).run();
+        let report = child.clone().env(name, value).run();
         let error = report.result["error"].as_str().unwrap_or_else(|| panic!("{report:?}"));
         assert!(error.starts_with(name) && error.contains(value) && error.contains(allowed), "{error}");
     }
 }
 
 #[test]
-fn a_taken_metrics_port_names_the_address_and_the_ways_out() {
+fn a_metrics_port_in_use_is_an_error_with_the_address_and_the_alternatives() {
+    let child = in_child!(init_from_environment);
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let report = probe("init").env("OTEL_EXPORTER_PROMETHEUS_PORT", &port).run();
+    let report = child.env("OTEL_EXPORTER_PROMETHEUS_PORT", &port).run();
     let error = report.result["error"].as_str().unwrap();
     for part in [port.as_str(), "OTEL_EXPORTER_PROMETHEUS_PORT", "scrape::router"] {
         assert!(error.contains(part), "{error}");
@@ -103,160 +163,283 @@ fn a_taken_metrics_port_names_the_address_and_the_ways_out() {
 }
 
 #[test]
-fn an_absent_collector_does_not_fail_init_and_shutdown_tells_the_loss() {
-    let report = probe("init").env("PROBE_SHUTDOWN_MS", "500").run();
-    let error = report.result["shutdown"]["Err"].as_str().unwrap_or_else(|| panic!("{report:?}"));
+fn an_absent_collector_does_not_fail_init_and_shutdown_reports_the_loss() {
+    let child = in_child!(|| {
+        let guard = telemetry::init().unwrap();
+        create_wallet();
+        let started = Instant::now();
+        let lost = shutdown_within(guard, Duration::from_millis(500));
+        json!({ "lost": lost, "used_its_time": started.elapsed() >= Duration::from_millis(500) })
+    });
+    let report = child.run();
+    let error = report.lost().unwrap();
     assert!(error.starts_with("1 spans were not delivered within 500ms"), "{error}");
-    // It has used its time: the collector could have come.
-    assert!(report.result["shutdown_ms"].as_u64().unwrap() >= 500);
+    // The collector could have come until then.
+    assert_eq!(report.result["used_its_time"], true);
 }
 
-/// A collector that accepts connections and never answers, and a process that would wait for an hour for its answer.
-fn of_a_silent_collector(scenario: &str) -> (TcpListener, Probe) {
+/// Runs a scenario with a collector that accepts connections and never answers, for whose answer an export would wait for
+/// an hour; looks at the report while it is still silent.
+fn with_silent_collector(child: Child, assertions: impl FnOnce(support::Report)) {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", silent.local_addr().unwrap());
-    let probe =
-        probe(scenario).env("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint).env("OTEL_EXPORTER_OTLP_TIMEOUT", "3600000");
-    (silent, probe)
-}
-
-#[test]
-fn init_and_shutdown_end_while_the_collector_is_still_silent() {
-    let (silent, probe) = of_a_silent_collector("init");
-    let report = probe.env("PROBE_SHUTDOWN_MS", "500").run();
-    assert!(report.result["shutdown"]["Err"].is_string(), "{report:?}");
+    let child = child.env("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint).env("OTEL_EXPORTER_OTLP_TIMEOUT", "3600000");
+    assertions(child.run());
     drop(silent);
 }
 
 #[test]
+fn init_and_shutdown_end_while_the_collector_is_still_silent() {
+    let child = in_child!(|| {
+        let guard = telemetry::init().unwrap();
+        create_wallet();
+        json!({ "lost": shutdown_within(guard, Duration::from_millis(500)) })
+    });
+    with_silent_collector(child, |report| assert!(report.lost().is_some()));
+}
+
+#[test]
+fn a_dropped_guard_gives_up_while_the_collector_is_silent_and_logs_the_loss() {
+    let child = in_child!(|| {
+        let guard = start();
+        create_wallet();
+        drop(guard);
+        Value::Null
+    });
+    with_silent_collector(child, |report| {
+        let last = report.log().pop().unwrap();
+        assert_eq!(last["level"], "ERROR");
+        assert!(last["error"].as_str().unwrap().contains("1 spans were not delivered"), "{last}");
+    });
+}
+
+#[test]
+fn a_dropped_guard_still_delivers() {
+    let child = in_child!(|| {
+        let guard = start();
+        create_wallet();
+        drop(guard);
+        Value::Null
+    });
+    let receiver = Receiver::start().unwrap();
+    let _ = child.exporting_to(&receiver).run();
+    assert_eq!(receiver.spans().len(), 1);
+}
+
+#[test]
 fn spans_wait_for_a_collector_that_comes_later() {
+    let child = in_child!(hundred_operations);
     let refusing = TcpListener::bind("127.0.0.1:0").unwrap();
     let reserved = refusing.local_addr().unwrap();
-    let later = std::thread::spawn(move || {
-        let probe = probe("without_runtime").env("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{reserved}"));
-        probe.env("OTEL_BSP_SCHEDULE_DELAY", "1").run()
-    });
+    let child = child.env("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{reserved}"));
+    let child = child.env("OTEL_BSP_SCHEDULE_DELAY", "1");
+    let later = std::thread::spawn(move || child.run());
     // The first attempt fails: its connection is closed.
     drop(refusing.accept().unwrap());
     drop(refusing);
     let receiver = Receiver::start_on(reserved).unwrap();
     let report = later.join().unwrap();
-    assert!(report.result["shutdown"].get("Ok").is_some(), "{report:?}");
+    assert_eq!(report.lost(), None);
     assert_eq!(receiver.spans().len(), 100);
+}
+
+/// Counts the threads and sockets that disabled telemetry adds.
+fn added_by_disabled_telemetry() -> Value {
+    let (threads_before, sockets_before) = (threads(), sockets());
+    let guard = telemetry::init().unwrap();
+    create_wallet();
+    tracing::info!("not written");
+    let added = json!({ "threads": threads() - threads_before, "sockets": sockets() - sockets_before });
+    guard.shutdown(Duration::from_secs(1)).unwrap();
+    added
 }
 
 #[test]
 fn disabled_telemetry_has_no_thread_no_socket_and_no_line() {
-    let report = probe("disabled").env("OTEL_SDK_DISABLED", "true").run();
-    assert_eq!((&report.result["new_threads"], &report.result["new_sockets"]), (&0.into(), &0.into()));
+    let report = in_child!(added_by_disabled_telemetry).env("OTEL_SDK_DISABLED", "true").run();
+    assert_eq!(report.result, json!({ "threads": 0, "sockets": 0 }));
     assert!(report.lines.is_empty(), "{report:?}");
 }
 
 #[test]
 fn the_kill_switch_works_whatever_else_is_set() {
-    let report = probe("disabled")
+    let report = in_child!(added_by_disabled_telemetry)
         .env("OTEL_SDK_DISABLED", "true")
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4317")
         .env("OTEL_PROPAGATORS", "xray")
         .run();
-    assert_eq!(report.result["new_threads"], 0, "{report:?}");
+    assert_eq!(report.result["threads"], 0, "{report:?}");
 }
 
 #[test]
 fn disabled_telemetry_records_no_request_and_no_operation() {
-    let report = probe("disabled_layer").env("OTEL_SDK_DISABLED", "true").run();
+    let child = in_child!(|| {
+        multi_thread().block_on(async {
+            let guard = telemetry::init().unwrap();
+            let app = axum::Router::new().layer(HttpTelemetryLayer::new());
+            let _ = app.oneshot(Request::new(Body::empty())).await.unwrap();
+            create_wallet();
+            guard.shutdown(Duration::from_secs(1)).unwrap();
+            json!({ "page": telemetry::scrape::render() })
+        })
+    });
+    let report = child.env("OTEL_SDK_DISABLED", "true").run();
     assert_eq!(report.page(), "", "{report:?}");
 }
 
 #[test]
-fn no_stranger_decides_what_is_sampled() {
-    let report = probe("hostile_sampling")
-        .env("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
-        .env("OTEL_TRACES_SAMPLER_ARG", "0")
-        .run();
+fn untrusted_callers_do_not_decide_what_is_sampled() {
+    let child = in_child!(|| {
+        multi_thread().block_on(async {
+            let guard = start();
+            let layer = HttpTelemetryLayer::new().boundary_with(|caller| match caller.method().as_str() {
+                "PUT" => Boundary::Trusted,
+                _ => Boundary::Public,
+            });
+            let app = axum::Router::new().layer(layer);
+            let send_sampled = async |method: &str, id: u32| {
+                let request = Request::builder()
+                    .method(method)
+                    .header("traceparent", format!("00-{id:032x}-00f067aa0ba902b7-01"))
+                    .body(Body::empty());
+                app.clone().oneshot(request.unwrap()).await.unwrap();
+            };
+            for id in 1..=1_000 {
+                send_sampled("GET", id).await;
+            }
+            let after_untrusted = telemetry::scrape::render();
+            send_sampled("PUT", 1_001).await;
+            let page = telemetry::scrape::render();
+            shutdown_at_once(guard);
+            json!({ "after_untrusted": after_untrusted, "page": page })
+        })
+    });
+    let report = child.env("OTEL_TRACES_SAMPLER", "parentbased_traceidratio").env("OTEL_TRACES_SAMPLER_ARG", "0").run();
     let ended = "telemetry_ended_total{signal=\"traces\"}";
-    let strangers = report.result["strangers"].as_str().unwrap();
-    assert!(strangers.contains("} 1000"), "{strangers}");
-    assert!(sample(strangers, ended).abs() < f64::EPSILON, "{strangers}");
-    // The sampler follows a parent: only whose word counts has changed.
-    assert!((sample(report.page(), ended) - 1.0).abs() < f64::EPSILON, "{report:?}");
+    let after_untrusted = report.result["after_untrusted"].as_str().unwrap();
+    assert!(after_untrusted.contains("} 1000"), "{after_untrusted}");
+    assert_sample(after_untrusted, ended, 0);
+    // The sampler follows the parent of a trusted caller.
+    assert_sample(report.page(), ended, 1);
 }
 
 #[test]
-fn baggage_comes_from_friends_only_and_leaves_only_where_it_is_sent() {
-    let report = probe("baggage").env("OTEL_PROPAGATORS", "tracecontext,baggage").run();
-    // A stranger's, a friend's.
-    assert_eq!(report.result["arrived"], serde_json::json!(["", "tenant=7"]));
-    // Not unless asked, when asked, and never to others.
-    assert_eq!(report.result["left"], serde_json::json!(["", "tenant=7", ""]));
+fn baggage_is_accepted_from_trusted_callers_only_and_sent_only_where_enabled() {
+    let child = in_child!(|| {
+        multi_thread().block_on(async {
+            let guard = start();
+            let accepted = [accepted_baggage(Boundary::Public).await, accepted_baggage(Boundary::Trusted).await];
+            let sent = [
+                sent_baggage(false, "http://ledger.internal/").await,
+                sent_baggage(true, "http://ledger.internal/").await,
+                sent_baggage(true, "http://api.example.org/").await,
+            ];
+            shutdown_at_once(guard);
+            json!({ "accepted": accepted, "sent": sent })
+        })
+    });
+    let report = child.env("OTEL_PROPAGATORS", "tracecontext,baggage").run();
+    assert_eq!(report.result["accepted"], json!(["", "tenant=7"]), "from an untrusted caller, from a trusted one");
+    assert_eq!(report.result["sent"], json!(["", "tenant=7", ""]), "disabled, enabled, to a host of others");
+}
+
+/// The baggage of a request that arrives at its handler.
+async fn accepted_baggage(boundary: Boundary) -> String {
+    let handler = axum::routing::get(async || Context::current().baggage().to_string());
+    let app = axum::Router::new().route("/", handler).layer(HttpTelemetryLayer::new().boundary(boundary));
+    let request = Request::get("/")
+        .header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+        .header("baggage", "tenant=7")
+        .body(Body::empty());
+    text(app.oneshot(request.unwrap()).await.unwrap().into_body()).await
+}
+
+/// The baggage of the current context that a request carries to its peer.
+async fn sent_baggage(enabled: bool, uri: &str) -> String {
+    let layer = HttpClientTelemetryLayer::new("peer").send_baggage(enabled);
+    let peer = service_fn(async |request: Request<Body>| {
+        let baggage = request.headers().get("baggage").map(|value| value.to_str().unwrap().to_owned());
+        Ok::<_, Infallible>(http::Response::new(Body::from(baggage.unwrap_or_default())))
+    });
+    let request = Request::get(uri).body(Body::empty()).unwrap();
+    let context = Context::new().with_baggage([KeyValue::new("tenant", "7")]);
+    let response = layer.layer(peer).oneshot(request).with_context(context).await.unwrap();
+    text(Body::new(response.into_body())).await
+}
+
+async fn text(body: Body) -> String {
+    let body = axum::body::to_bytes(body, 1_000).await.unwrap();
+    String::from_utf8(body.to_vec()).unwrap()
 }
 
 #[test]
-fn what_ends_after_the_shutdown_is_counted_as_lost() {
+fn spans_that_end_after_the_shutdown_are_counted_as_lost() {
+    let child = in_child!(|| {
+        let guard = start();
+        create_wallet();
+        let lost = shutdown(guard);
+        (0..10).for_each(|_| create_wallet());
+        json!({ "lost": lost, "page": telemetry::scrape::render() })
+    });
     let receiver = Receiver::start().unwrap();
-    let report = probe("late_spans").exporting_to(&receiver).run();
-    for (series, value) in [
-        (r#"telemetry_ended_total{signal="traces"}"#, 11.0),
-        (r#"telemetry_exported_total{signal="traces"}"#, 1.0),
-        (r#"telemetry_dropped_total{signal="traces",reason="after_shutdown"}"#, 10.0),
-    ] {
-        assert!((sample(report.page(), series) - value).abs() < f64::EPSILON, "{series}");
-    }
+    let report = child.exporting_to(&receiver).run();
+    assert_sample(report.page(), r#"telemetry_ended_total{signal="traces"}"#, 11);
+    assert_sample(report.page(), r#"telemetry_exported_total{signal="traces"}"#, 1);
+    assert_sample(report.page(), r#"telemetry_dropped_total{signal="traces",reason="after_shutdown"}"#, 10);
 }
 
 #[test]
 fn a_shutdown_without_a_limit_ends_when_everything_is_delivered() {
+    let child = in_child!(|| {
+        let guard = start();
+        create_wallet();
+        json!({ "lost": shutdown_within(guard, Duration::MAX) })
+    });
     let receiver = Receiver::start().unwrap();
-    let report = probe("longest_shutdown").exporting_to(&receiver).run();
-    assert_eq!(report.result["ok"], true, "{report:?}");
+    assert_eq!(child.exporting_to(&receiver).run().lost(), None);
 }
 
 #[test]
-fn a_collector_that_refuses_costs_the_batch_at_once_and_is_said_once() {
-    // Speaks HTTP, knows no path: every export is answered with 404, which OTLP forbids to try again.
+fn a_batch_that_the_collector_refuses_is_dropped_at_once_and_logged_once() {
+    let child = in_child!(|| {
+        let guard = start();
+        create_wallet();
+        wait_for("the refusal", || {
+            let page = telemetry::scrape::render();
+            page.contains("telemetry_dropped_total{signal=\"traces\",reason=\"refused\"} 1").then_some(())
+        });
+        json!({ "lost": shutdown(guard) })
+    });
+    // Speaks HTTP and knows no path: every export is answered with 404, which OTLP forbids to try again.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         while let Ok((mut stream, _)) = listener.accept() {
-            use std::io::{Read, Write};
             let _ = stream.read(&mut [0; 8_192]);
             let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
         }
     });
-    let report = probe("idle")
+    let report = child
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)
         .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
         .env("OTEL_BSP_SCHEDULE_DELAY", "1")
-        .env("PROBE_IDLE_MS", "1000")
         .run();
-    assert!(report.result["shutdown"].get("Ok").is_some(), "nothing is left to lose: {report:?}");
+    assert_eq!(report.lost(), None, "nothing is left to lose");
     let warnings: Vec<_> = report.log().into_iter().filter(|line| line["level"] == "WARN").collect();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0]["error"].as_str().unwrap().contains("404"), "{warnings:?}");
 }
 
 #[test]
-fn a_dropped_guard_still_delivers() {
-    let receiver = Receiver::start().unwrap();
-    let report = probe("dropped_guard").exporting_to(&receiver).run();
-    assert!(report.succeeded, "{report:?}");
-    assert_eq!(receiver.spans().len(), 1);
-}
-
-#[test]
-fn a_dropped_guard_gives_up_while_the_collector_is_silent_and_says_what_was_lost() {
-    let (silent, probe) = of_a_silent_collector("dropped_guard");
-    let report = probe.run();
-    drop(silent);
-    let last = report.log().pop().unwrap();
-    assert_eq!(last["level"], "ERROR");
-    assert!(last["error"].as_str().unwrap().contains("1 spans were not delivered"), "{last}");
-}
-
-#[test]
 fn an_idle_service_exports_nothing_even_when_everything_is_logged() {
+    let child = in_child!(|| {
+        let guard = start();
+        create_wallet();
+        std::thread::sleep(Duration::from_secs(3));
+        json!({ "lost": shutdown(guard) })
+    });
     let receiver = Receiver::start().unwrap();
-    let report = probe("idle")
+    let report = child
         .exporting_to(&receiver)
         .env("RUST_LOG", "trace")
         .env("IRONCORE_TRACE_FILTER", "trace")
@@ -264,9 +447,7 @@ fn an_idle_service_exports_nothing_even_when_everything_is_logged() {
         // As many pushes and wake-ups as a minute has at the default intervals.
         .env("OTEL_METRIC_EXPORT_INTERVAL", "100")
         .env("OTEL_BSP_SCHEDULE_DELAY", "50")
-        .env("PROBE_IDLE_MS", "3000")
         .run();
-    assert!(report.succeeded, "{report:?}");
     let names: Vec<_> = receiver.spans().into_iter().map(|span| span.name).collect();
     assert_eq!(names, ["wallet.create"]);
     let after_start = report.log().into_iter().skip_while(|line| line["message"] != "telemetry started");
@@ -276,19 +457,19 @@ fn an_idle_service_exports_nothing_even_when_everything_is_logged() {
 }
 
 #[test]
-fn every_span_carries_who_made_it() {
+fn every_span_carries_the_resource_of_its_service() {
+    let child = in_child!(hundred_operations);
     let receiver = Receiver::start().unwrap();
-    let report = probe("without_runtime")
+    let _ = child
         .exporting_to(&receiver)
         .env("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=staging,team=wallet")
         .run();
-    assert!(report.succeeded, "{report:?}");
     let span = receiver.spans().pop().unwrap();
     let value = |key: &str| {
         let found = span.resource.iter().find(|(name, _)| name == key);
         found.unwrap_or_else(|| panic!("no {key} in {:?}", span.resource)).1.clone()
     };
-    assert_eq!(value("service.name"), "probe");
+    assert_eq!(value("service.name"), "tests");
     assert_eq!(value("service.version"), "1.0.0");
     assert_eq!(value("deployment.environment.name"), "staging");
     assert_eq!(value("team"), "wallet");
@@ -298,31 +479,18 @@ fn every_span_carries_who_made_it() {
 }
 
 #[test]
-fn metrics_go_out_over_otlp_on_request_ours_and_the_users() {
-    for protocol in ["grpc", "http/protobuf"] {
-        let receiver = Receiver::start().unwrap();
-        let report = probe("instruments")
-            .exporting_to(&receiver)
-            .env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
-            .env("OTEL_METRICS_EXPORTER", "otlp")
-            .run();
-        assert!(report.result["shutdown"].get("Ok").is_some(), "{report:?}");
-        let names: Vec<_> = receiver.metrics().into_iter().map(|metric| metric.name).collect();
-        for name in
-            ["orders", "checkout.duration", "business_operations", "business_operation_duration", "telemetry_queued"]
-        {
-            assert!(names.iter().any(|known| known == name), "{protocol}: no {name} in {names:?}");
-        }
-    }
-}
-
-#[test]
-fn the_ledger_balances_on_the_page() {
+fn every_ended_span_is_queued_or_exported() {
+    let child = in_child!(|| {
+        let guard = start();
+        create_wallet();
+        let page = telemetry::scrape::render();
+        json!({ "page": page, "lost": shutdown(guard) })
+    });
     let receiver = Receiver::start().unwrap();
-    let report = probe("init").exporting_to(&receiver).run();
+    let report = child.exporting_to(&receiver).run();
     let page = report.page();
-    assert!((sample(page, r#"telemetry_ended_total{signal="traces"}"#) - 1.0).abs() < f64::EPSILON);
-    let queued = sample(page, r#"telemetry_queued{signal="traces"}"#);
-    let exported = sample(page, r#"telemetry_exported_total{signal="traces"}"#);
-    assert!((queued + exported - 1.0).abs() < f64::EPSILON, "{page}");
+    assert_sample(page, r#"telemetry_ended_total{signal="traces"}"#, 1);
+    let queued = support::sample(page, r#"telemetry_queued{signal="traces"}"#);
+    let exported = support::sample(page, r#"telemetry_exported_total{signal="traces"}"#);
+    assert!(support::is(queued + exported, 1), "{page}");
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::process::Command;
 
-/// All crates that this platform builds. Cargo fetches those that no build has needed yet.
+/// All crates that this platform builds. Cargo fetches those that were not needed by a build yet.
 fn metadata() -> Value {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--locked", "--all-features", "--filter-platform", &host()])
@@ -49,14 +49,14 @@ fn the_library_declares_the_lowest_rust_version_that_its_dependencies_allow() {
         for dependency in nodes[id]["deps"].as_array().unwrap() {
             let kinds = dependency["dep_kinds"].as_array().unwrap();
             let id = dependency["pkg"].as_str().unwrap();
-            // What a user compiles: no test dependencies, nothing of another platform.
+            // Only crates that a user compiles: no test dependencies, none of other platforms.
             let counts = kinds.iter().any(|kind| kind["kind"] != "dev" && kind["target"].is_null());
             if counts && seen.insert(id) {
                 queue.push_back(id);
                 let package = packages[id];
-                let asks = version(package["rust_version"].as_str().unwrap_or("0"));
-                if asks > needed.0 && package["source"].is_string() {
-                    needed = (asks, package["name"].as_str().unwrap());
+                let required = version(package["rust_version"].as_str().unwrap_or("0"));
+                if required > needed.0 && package["source"].is_string() {
+                    needed = (required, package["name"].as_str().unwrap());
                 }
             }
         }
@@ -66,7 +66,7 @@ fn the_library_declares_the_lowest_rust_version_that_its_dependencies_allow() {
 }
 
 #[test]
-fn no_dependency_is_older_than_its_known_safe_version() {
+fn no_dependency_is_older_than_its_oldest_safe_version() {
     // Each floor is the first version without a known fault that would reach our users.
     let floors = [
         ("opentelemetry", "0.33.1"),

@@ -1,5 +1,5 @@
-//! Random programs of nested operations on a multi-thread runtime: counters, histograms and spans agree exactly with
-//! what was done, in-flight returns to zero, and no id reaches a neighbour.
+//! Random programs of nested operations on a multi-thread runtime: counters, histograms and spans agree exactly with the
+//! endings that took place, in-flight returns to zero, and no id reaches another task.
 
 use ironcore_telemetry as telemetry;
 use opentelemetry::trace::TraceContextExt;
@@ -24,14 +24,14 @@ enum Ending {
     Panicked,
 }
 
-/// An operation, what it runs inside, and how it ends.
+/// An operation, the operations that it calls, and how it ends.
 #[derive(Clone, Debug)]
 struct Program {
     inner: Vec<Program>,
     ending: Ending,
 }
 
-/// What was done, noted beside the telemetry.
+/// The endings that took place, counted apart from the telemetry.
 type Done = Arc<Mutex<BTreeMap<Ending, i64>>>;
 
 #[derive(Debug)]
@@ -68,8 +68,7 @@ async fn node(program: Program, done: Done, waits: Arc<AtomicBool>) -> Result<()
     }
 }
 
-/// Runs a program to its end, whatever that is, without ending the caller: a panic is caught, and what waits for ever is
-/// dropped.
+/// Runs a program to its end without ending the caller: a panic is caught, and a future that never ends is dropped.
 fn run(program: Program, done: Done) -> Pin<Box<dyn Future<Output = ()> + Send>> {
     Box::pin(async move {
         let waits = Arc::new(AtomicBool::new(false));
@@ -98,7 +97,7 @@ fn programs() -> impl Strategy<Value = Program> {
     })
 }
 
-/// Panics that a program plans are not news.
+/// Keeps the messages of planned panics out of the output.
 fn hide_planned_panics() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
@@ -116,7 +115,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 #[test]
-fn what_was_done_is_what_was_counted_over_ten_thousand_operations() {
+fn ten_thousand_operations_are_counted_exactly_as_they_ended() {
     hide_planned_panics();
     let config = ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() };
     let operations = Cell::new(0);
@@ -129,7 +128,7 @@ fn what_was_done_is_what_was_counted_over_ten_thousand_operations() {
     assert!(operations.get() >= 10_000, "{} operations", operations.get());
 }
 
-/// Runs programs beside each other and compares what was done with what was recorded; how many operations that were.
+/// Runs programs concurrently and compares their endings with the telemetry; returns the number of operations.
 fn run_and_compare(programs: Vec<Program>) -> Result<i64, TestCaseError> {
     let (capture, done) = (Arc::new(Capture::new()), Done::default());
     runtime().block_on(async {
@@ -221,7 +220,7 @@ async fn join_select_spawn_and_blocking_threads_keep_parentage() {
             .await;
         })
         .await;
-    // Nothing was around them: each is a root of its own.
+    // No span was active: each is a root of its own.
     assert_eq!(capture.spans().iter().filter(|span| span.parent_id.is_none()).count(), 4);
 }
 

@@ -1,4 +1,4 @@
-//! Context that goes on elsewhere: in jobs, on other tasks and threads, through channels.
+//! Context that goes on in later jobs, on other tasks and threads, and through channels.
 
 use ironcore_telemetry as telemetry;
 use telemetry::saved_context::{self, Carried, InContext, SavedContext};
@@ -20,7 +20,7 @@ fn find(capture: &Capture, name: &str) -> Vec<Span> {
 }
 
 #[test]
-fn the_first_attempt_at_a_job_is_a_part_of_the_trace_that_made_it() {
+fn the_first_attempt_of_a_job_belongs_to_the_trace_that_created_it() {
     let capture = Capture::new();
     capture.run(|| {
         let job: SavedContext = submit().parse().unwrap();
@@ -38,7 +38,7 @@ fn the_first_attempt_at_a_job_is_a_part_of_the_trace_that_made_it() {
 }
 
 #[test]
-fn a_later_attempt_is_a_trace_of_its_own() {
+fn a_later_attempt_is_a_trace_of_its_own_with_a_link() {
     let capture = Capture::new();
     capture.run(|| {
         let job: SavedContext = submit().parse().unwrap();
@@ -49,18 +49,17 @@ fn a_later_attempt_is_a_trace_of_its_own() {
     assert_ne!(attempt.trace_id, origin.trace_id);
     assert_eq!(attempt.parent_id, None);
     assert_eq!(attempt.attribute("ironcore.attempt"), Some("2"));
-    // Where it came from.
     assert_eq!(attempt.links, [(origin.trace_id.clone(), origin.span_id.clone())]);
 }
 
 #[tokio::test]
-async fn a_job_that_is_given_up_or_panics_says_so() {
+async fn a_job_that_is_given_up_or_panics_has_the_error_on_its_span() {
     let capture = Capture::new();
     let job = capture.run(submit);
     let job: SavedContext = job.parse().unwrap();
     let never = job.attempt(1).run("given.up", std::future::pending::<()>());
     let never = tokio::time::timeout(std::time::Duration::from_millis(10), never);
-    // Begun outside of the capture it is recorded nowhere, and still runs.
+    // A job that begins outside of the capture is not recorded, and still runs.
     assert!(never.await.is_err());
     let given_up = capture.run_async(async {
         let never = job.attempt(1).run("given.up", std::future::pending::<()>());
@@ -69,12 +68,12 @@ async fn a_job_that_is_given_up_or_panics_says_so() {
     });
     given_up.await;
     let panics = std::panic::AssertUnwindSafe(|| {
-        capture.run(|| job.attempt(1).call("panics", || panic!("as it was asked to")));
+        capture.run(|| job.attempt(1).call("panics", || panic!("planned")));
     });
     assert!(std::panic::catch_unwind(panics).is_err());
     assert_eq!(find(&capture, "given.up")[0].attribute("error.type"), Some("cancelled"));
     let caught = capture.run_async(async {
-        let panics = job.attempt(1).run("caught", async { panic!("as it was asked to") });
+        let panics = job.attempt(1).run("caught", async { panic!("planned") });
         let panics = std::panic::AssertUnwindSafe(panics);
         assert!(futures_util::FutureExt::catch_unwind(panics).await.is_err());
     });
@@ -89,7 +88,7 @@ async fn fan_out() {
     saved_context::spawn_blocking(publish).await.unwrap();
     let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
     sender.send(Carried::new(())).await.unwrap();
-    // As a worker would: on a task that knows nothing of the request.
+    // As a worker would: on a task without the context of the request.
     tokio::spawn(async move {
         let job = receiver.recv().await.unwrap();
         job.run(|()| async { publish() }).await;

@@ -1,5 +1,5 @@
-//! Ten thousand requests over real sockets, of which a third ends, a third is given up midway and a third panics: each is
-//! counted once, and nothing is left open.
+//! Ten thousand requests over real sockets: a third ends, a third is given up midway, a third panics. Each is counted once,
+//! and none stays open.
 
 use axum::Router;
 use axum::body::Body;
@@ -15,9 +15,8 @@ use ironcore_telemetry as telemetry;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
-use support::{PATIENCE, Receiver, sample};
-use telemetry::{Config, HttpTelemetryLayer};
-use tokio::runtime::Runtime;
+use support::{PATIENCE, ReceivedSpan, assert_sample, multi_thread, start_recording, wait_for};
+use telemetry::HttpTelemetryLayer;
 use tokio::task::JoinSet;
 use tokio_stream::StreamExt as _;
 
@@ -25,8 +24,8 @@ const REQUESTS: usize = 10_000;
 /// Requests of one protocol at a time.
 const AT_A_TIME: usize = 32;
 
-/// What a handler panics with.
-const ASKED: &str = "as it was asked to";
+/// The message of the handler's panics.
+const PLANNED: &str = "planned";
 
 fn app() -> Router {
     let one = || tokio_stream::once(Ok::<_, Infallible>(Bytes::from_static(b"a part")));
@@ -38,7 +37,7 @@ fn app() -> Router {
 }
 
 async fn panics(_: Path<String>) -> &'static str {
-    panic!("{ASKED}")
+    panic!("{PLANNED}")
 }
 
 type Http = Client<HttpConnector, Body>;
@@ -78,33 +77,23 @@ async fn send_all(address: SocketAddr, protocol: &'static str, http2: bool) {
     }
 }
 
-fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
-}
-
-fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
-    stack::query::wait_until(PATIENCE, Duration::from_millis(20), what, || Ok::<_, Infallible>(done().then_some(())))
-        .unwrap_or_else(|late| panic!("{late:?}\n{}", telemetry::scrape::render()));
-}
-
 #[test]
 fn ten_thousand_requests_are_counted_exactly_and_none_stays_open() {
-    // Three thousand panics are a part of it, and need not be shown.
+    // Three thousand planned panics need not be shown.
     let show = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if panic.payload_as_str() != Some(ASKED) {
+        if panic.payload_as_str() != Some(PLANNED) {
             show(panic);
         }
     }));
-    let receiver = Receiver::start().unwrap();
-    let config = Config::new("sockets_test").endpoint(receiver.grpc_url()).metrics_listener(None).log_filter("off");
-    let guard = telemetry::init_with(config).unwrap();
-    let server = runtime();
+    let (receiver, guard) = start_recording("sockets_test");
+    // Not `support::serve`: the tasks of this runtime are counted.
+    let server = multi_thread();
     let listener = server.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
     let serving = server.spawn(async { axum::serve(listener, app()).await.unwrap() });
 
-    let client = runtime();
+    let client = multi_thread();
     client.block_on(async {
         let h1 = send_all(address, "h1", false);
         let h2 = send_all(address, "h2", true);
@@ -122,23 +111,23 @@ fn ten_thousand_requests_are_counted_exactly_and_none_stays_open() {
     };
     let each = |rest: usize| (0..REQUESTS / 2).filter(|number| number % 3 == rest).count() * 2;
     wait_for("exact counts", || {
-        count("ends", 200) == each(0) && count("drips", 499) == each(1) && count("panics", 500) == each(2)
+        let exact = count("ends", 200) == each(0) && count("drips", 499) == each(1) && count("panics", 500) == each(2);
+        exact.then_some(())
     });
     let page = telemetry::scrape::render();
     for what in ["ends", "drips", "panics"] {
         let series = format!(r#"http_requests_in_flight{{method="GET",route="/{{protocol}}/{what}"}}"#);
-        assert!(sample(&page, &series).abs() < f64::EPSILON, "{what}");
+        assert_sample(&page, &series, 0);
     }
     let all = page.lines().filter(|line| line.starts_with("http_requests_total{"));
-    assert_eq!(all.count(), 3, "none has another status:\n{page}");
+    assert_eq!(all.count(), 3, "no other status:\n{page}");
 
     // Each span has ended, and arrived.
-    wait_for("every span", || receiver.spans().len() == REQUESTS);
-    let statuses = receiver.spans();
-    let cancelled = |span: &&support::ReceivedSpan| span.attribute("error.type") == Some("cancelled");
-    assert_eq!(statuses.iter().filter(cancelled).count(), each(1));
-    // Only the one that accepts is left of the server's tasks.
-    wait_for("the end of every task", || server.metrics().num_alive_tasks() == 1);
+    let spans = wait_for("every span", || Some(receiver.spans()).filter(|spans| spans.len() == REQUESTS));
+    let cancelled = |span: &&ReceivedSpan| span.attribute("error.type") == Some("cancelled");
+    assert_eq!(spans.iter().filter(cancelled).count(), each(1));
+    // Only the task that accepts connections is left.
+    wait_for("the end of every task", || (server.metrics().num_alive_tasks() == 1).then_some(()));
     serving.abort();
     server.shutdown_timeout(Duration::from_secs(5));
     guard.shutdown(PATIENCE).unwrap();

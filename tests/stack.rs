@@ -1,5 +1,6 @@
-//! The wallet service with the real Jaeger and the real Prometheus: what the demo shows, asserted through their APIs.
+//! The wallet service with the real Jaeger and the real Prometheus, asserted through their APIs.
 
+use ironcore_telemetry as telemetry;
 use serde_json::Value;
 use stack::addresses::free_address;
 use stack::native::Program;
@@ -12,7 +13,10 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use support::{PATIENCE, Probe};
+use support::{PATIENCE, in_child, multi_thread, record_instruments, shutdown_at_once, start};
+
+#[path = "support/payments.rs"]
+mod payments;
 
 const POLL: Duration = Duration::from_millis(100);
 
@@ -26,11 +30,11 @@ struct System {
 
 impl System {
     fn start(name: &str) -> Self {
-        Self::of(name, None)
+        Self::with_service(name, None)
     }
 
     /// With another service than the wallet's.
-    fn of(name: &str, program: Option<PathBuf>) -> Self {
+    fn with_service(name: &str, program: Option<PathBuf>) -> Self {
         let metrics = free_address().unwrap();
         let stack = Stack::start(&Options::free_ports(name).scraping(metrics)).unwrap();
         let service = Service::start(&ServiceOptions {
@@ -117,7 +121,7 @@ fn one_swap_is_one_trace_in_jaeger_one_count_in_prometheus_and_lines_with_the_sa
 #[test]
 fn a_swap_over_http_grpc_and_a_database_is_one_trace() {
     let program = Service::build_example("tonic_swap").unwrap();
-    let system = System::of("test_tonic_swap", Some(program));
+    let system = System::with_service("test_tonic_swap", Some(program));
     let swap = serde_json::json!({"from": "ETH", "to": "USDC", "amount": 2});
     assert_eq!(system.post("/swap", &swap).1["received"], 6_200);
     let whole = |trace: &Trace| trace.spans.len() == 7;
@@ -233,7 +237,7 @@ fn the_value_of_a_secret_field_reaches_no_span_no_metric_and_no_line() {
 }
 
 #[test]
-fn the_service_stops_cleanly_and_nothing_of_the_stack_stays_behind() {
+fn the_service_stops_cleanly_and_no_server_of_the_stack_stays_behind() {
     let system = System::start("test_stop");
     let (jaeger, prometheus) = (system.stack.jaeger_url(), system.stack.prometheus_url());
     assert!(system.service.stop().unwrap().success());
@@ -244,17 +248,28 @@ fn the_service_stops_cleanly_and_nothing_of_the_stack_stays_behind() {
     }
 }
 
+/// The page of a process in which this has been recorded.
+fn page_after(record: impl FnOnce()) -> Value {
+    let guard = start();
+    record();
+    let page = telemetry::scrape::render();
+    shutdown_at_once(guard);
+    serde_json::json!({ "page": page })
+}
+
 #[test]
 fn promtool_accepts_every_page() {
+    let at_zero = in_child!(|| page_after(|| {}));
+    let with_endings = in_child!(|| page_after(|| multi_thread().block_on(payments::pay_with_every_ending())));
+    let with_instruments = in_child!(|| page_after(record_instruments));
     let promtool = Program::Promtool.path().unwrap();
-    let probe = |scenario| Probe::new(env!("CARGO_BIN_EXE_probe"), scenario).env("PROBE_SHUTDOWN_MS", "1").run();
     let system = System::start("test_page");
     let pages = [
-        ("init", probe("init").page().to_owned(), 0),
-        ("endings", probe("endings").page().to_owned(), 0),
+        ("at zero", at_zero.run().page().to_owned(), 0),
+        ("every ending", with_endings.run().page().to_owned(), 0),
         ("the service", system.page(), 0),
-        // Readable, but with names of a user's that break conventions: promtool says so with 3.
-        ("instruments", probe("instruments").page().to_owned(), 3),
+        // Readable, but with names of a user's that break conventions: promtool reports these with 3.
+        ("instruments", with_instruments.run().page().to_owned(), 3),
     ];
     for (what, page, expected) in pages {
         let mut check = Command::new(&promtool)
@@ -266,7 +281,7 @@ fn promtool_accepts_every_page() {
             .unwrap();
         check.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
         let output = check.wait_with_output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(expected), "{what}: {said}\n{page}");
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(expected), "{what}: {message}\n{page}");
     }
 }

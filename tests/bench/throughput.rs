@@ -1,9 +1,9 @@
-//! What the HTTP layer costs a service under load: requests a second beside the bare service, by `wrk` on loopback, one
-//! request in a hundred sampled. `cargo bench --bench throughput` prints the table. It gates nothing: time is only ever a
-//! ratio, and the ratio of a busy machine says little.
+//! Requests per second of a service under load with the HTTP layer, with other crates' layers, and bare: by `wrk` on
+//! loopback, one request in a hundred sampled. `cargo bench --bench throughput`, here in `tests/bench`, prints the table. It
+//! gates nothing: on a busy machine even the ratios mean little.
 //!
-//! Each service runs on one thread of a process of its own, so that it is the service that is saturated. The services take
-//! turns, round by round, and the medians are compared.
+//! Each service runs on one thread of a process of its own, so that the service is saturated and not the client. The
+//! services take turns, round by round, and the medians are compared.
 
 use axum::Router;
 use ironcore_telemetry::{self as telemetry, Config, HttpTelemetryLayer, Sampling};
@@ -34,7 +34,7 @@ fn main() {
     }
 }
 
-/// Serves on a free port, which it prints, until it is ended.
+/// Serves on a free port until the process is killed; prints the address.
 fn serve(name: &str) {
     let (_, layered) = SERVICES.iter().find(|(known, _)| *known == name).expect("a known service");
     let config = Config::new("bench")
@@ -83,7 +83,7 @@ fn start(name: &str) -> (Child, String) {
         .expect("it starts");
     let stdout = service.stdout.take().expect("a pipe");
     let mut address = String::new();
-    BufReader::new(stdout).read_line(&mut address).expect("it says where it listens");
+    BufReader::new(stdout).read_line(&mut address).expect("a line with its address");
     (service, address.trim().to_owned())
 }
 

@@ -1,8 +1,8 @@
-//! How is a trace continued, in and out? The service that the W3C's conformance suite for trace context drives: it sends
-//! what `POST /test` asks for, in the trace of the request.
+//! The service that the W3C's conformance suite for trace context drives: it sends the requests that the body of
+//! `POST /test` lists, in the trace of that request.
 //!
 //! ```sh
-//! cargo run -p examples --bin w3c_service -- --listen 127.0.0.1:5000
+//! cargo run -p tests --example w3c_service -- --listen 127.0.0.1:5000
 //! curl -H 'content-type: application/json' -d '[{"url": "http://127.0.0.1:5000/echo", "arguments": []}]' http://127.0.0.1:5000/test
 //! ```
 
@@ -23,12 +23,12 @@ use tokio::net::TcpListener;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceExt, service_fn};
 
-/// What one call may take: the suite itself waits for an answer.
+/// The limit of one call: the suite itself waits for a response.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 type Http = BoxCloneSyncService<Request<Body>, StatusCode, String>;
 
-/// One request that is to be sent.
+/// One request that the suite wants sent.
 #[derive(Deserialize)]
 struct Order {
     #[serde(with = "address")]
@@ -70,7 +70,7 @@ fn listen_address() -> Result<SocketAddr, String> {
     }
 }
 
-/// A client whose requests are spans, and carry the trace to this machine.
+/// A client that records each request as a span and sends the trace along to this machine.
 fn client() -> Http {
     let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
     let recorded = HttpClientTelemetryLayer::new("harness").layer(client);
@@ -98,13 +98,13 @@ async fn send_all(
             .body(Body::from(order.arguments.to_string()))
             .map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
         let sent = tokio::time::timeout(PATIENCE, http.clone().oneshot(request)).await;
-        let answer = sent.unwrap_or_else(|_| Err("no answer in time".to_owned()));
-        answer.map_err(|error| (StatusCode::BAD_GATEWAY, error))?;
+        let response = sent.unwrap_or_else(|_| Err("no response in time".to_owned()));
+        response.map_err(|error| (StatusCode::BAD_GATEWAY, error))?;
     }
     Ok(Json(Value::Null))
 }
 
-/// An address as JSON has it.
+/// Reads a [`Uri`] from a JSON string.
 mod address {
     use axum::http::Uri;
     use serde::de::Error;

@@ -59,10 +59,10 @@ const CASES: &[Case] = &[
         let router = bare_router().layer(HttpTelemetryLayer::new());
         send(n, || post(Body::from("seven")), &router);
     }),
-    case("bare request of a friend", None, |n| {
+    case("bare request of a trusted caller", None, |n| {
         send(n, continued, &bare_router());
     }),
-    case("of a friend, unsampled", None, |n| {
+    case("of a trusted caller, unsampled", None, |n| {
         let _guard = start(Sampling::Always);
         let layer = HttpTelemetryLayer::new().boundary(Boundary::Trusted);
         send(n, continued, &bare_router().layer(layer));

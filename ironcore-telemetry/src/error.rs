@@ -1,4 +1,4 @@
-//! Errors of starting and stopping telemetry. Between the two no function of this library returns an error.
+//! Errors of starting and stopping telemetry, and of building a layer. Between the two nothing that records returns an error.
 
 use std::error::Error;
 use std::fmt;
@@ -193,6 +193,33 @@ fn with_sources(error: &dyn Error, formatter: &mut fmt::Formatter<'_>) -> fmt::R
     Ok(())
 }
 
+/// A pattern for a layer that can never match: of a host (`propagate_to`) or of a gRPC method (`methods`).
+#[cfg(any(feature = "http", feature = "grpc"))]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{pattern:?} is not usable: {allowed}")]
+#[non_exhaustive]
+pub struct InvalidPattern {
+    /// The pattern as given.
+    pub pattern: String,
+    /// The allowed forms.
+    pub allowed: &'static str,
+}
+
+#[cfg(any(feature = "http", feature = "grpc"))]
+impl InvalidPattern {
+    pub(crate) fn new(pattern: &str, allowed: &'static str) -> Self {
+        Self { pattern: pattern.to_owned(), allowed }
+    }
+}
+
+/// The message: a `main` that returns the error prints its `Debug`.
+#[cfg(any(feature = "http", feature = "grpc"))]
+impl fmt::Debug for InvalidPattern {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,32 +322,5 @@ mod tests {
         assert_eq!(format!("{error:?}"), expected);
         assert_eq!((error.spans_lost(), error.metrics_lost()), (3, true));
         assert_eq!(error.last_failure(), Some("gRPC code Unavailable"));
-    }
-}
-
-/// A pattern for a layer that can never match: of a host (`propagate_to`) or of a gRPC method (`methods`).
-#[cfg(any(feature = "http", feature = "grpc"))]
-#[derive(Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{pattern:?} is not usable: {allowed}")]
-#[non_exhaustive]
-pub struct InvalidPattern {
-    /// The pattern as given.
-    pub pattern: String,
-    /// The allowed forms.
-    pub allowed: &'static str,
-}
-
-#[cfg(any(feature = "http", feature = "grpc"))]
-impl InvalidPattern {
-    pub(crate) fn new(pattern: &str, allowed: &'static str) -> Self {
-        Self { pattern: pattern.to_owned(), allowed }
-    }
-}
-
-/// The message: a `main` that returns the error prints its `Debug`.
-#[cfg(any(feature = "http", feature = "grpc"))]
-impl fmt::Debug for InvalidPattern {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, formatter)
     }
 }

@@ -33,15 +33,18 @@
 //! | `otlp-http` | | OTLP over HTTP with protobuf bodies (`OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf`) |
 //! | `prometheus` | yes | the `/metrics` listener, and the OpenTelemetry instruments of libraries on the page |
 //! | `json-logs` | yes | JSON log lines on stdout |
-//! | `grpc` | yes | [`GrpcTelemetryLayer`] and [`GrpcClientTelemetryLayer`] for tonic, [`Outcome`] of `tonic::Status` |
+//! | `http` | yes | [`HttpTelemetryLayer`] and [`HttpClientTelemetryLayer`] for axum and tower, [`scrape::router`], [`Outcome`](trait@Outcome) of `http::StatusCode`, `http::Response` and `(StatusCode, _)`; without it these are `ok` as a returned value, and `failed` with the code `error` as an `Err` |
+//! | `grpc` | yes | [`GrpcTelemetryLayer`] and [`GrpcClientTelemetryLayer`] for tonic, [`Outcome`](trait@Outcome) of `tonic::Status`; without it an `Err(Status)` is `failed` with the code `error` |
 //! | `testing` | | [`testing::Capture`], for the tests of your service |
-//! | `http` | yes | [`HttpTelemetryLayer`] and [`HttpClientTelemetryLayer`] for axum and tower, [`scrape::router`] |
+//!
+//! Features add; none changes a default. If the configuration needs a feature that is not compiled in, [`init`] returns
+//! [`InitError::MissingFeature`], which names the feature and the alternative.
 //!
 //! # Promises
 //!
-//! Between [`init`] and [`TelemetryGuard::shutdown`] no function of this library returns an error, panics, or waits for
-//! the network. Nothing is recorded but what is named here. What is lost is counted, by reason, in
-//! `telemetry_dropped_total`. Log lines are written to stdout by the thread that logs: keep it read.
+//! Between [`init`] and [`TelemetryGuard::shutdown`] nothing that records returns an error, panics, or waits for the network.
+//! Only what is named here is recorded. Lost telemetry is counted, by reason, in `telemetry_dropped_total`. Log lines are
+//! written to stdout by the thread that logs: make sure that stdout is read.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![cfg_attr(
     not(all(feature = "http", feature = "json-logs", feature = "prometheus")),

@@ -98,7 +98,7 @@ impl FromStr for SavedContext {
         if next()? != VERSION {
             return Err(SavedContextError("its version is not 1"));
         }
-        let since = next()?.parse().map_err(|_| SavedContextError("its time is no number"))?;
+        let since = next()?.parse().map_err(|_| SavedContextError("its time is not a number"))?;
         let read = Self { since: Duration::from_millis(since), parent: next()?.to_owned(), state: next()?.to_owned() };
         // Kept in the form that the propagator writes: anything else in the text is dropped.
         let kept = Self::of(&read.origin(), read.since);

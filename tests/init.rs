@@ -189,6 +189,20 @@ fn with_silent_collector(child: Child, assertions: impl FnOnce(support::Report))
 }
 
 #[test]
+fn init_returns_before_anything_has_connected_to_the_collector() {
+    let child = in_child!(|| {
+        let collector = TcpListener::bind("127.0.0.1:0").unwrap();
+        collector.set_nonblocking(true).unwrap();
+        let endpoint = format!("http://{}", collector.local_addr().unwrap());
+        let guard = telemetry::init_with(telemetry::Config::new("init").endpoint(endpoint)).unwrap();
+        let connected = collector.accept().is_ok();
+        drop(guard);
+        json!({ "connected": connected })
+    });
+    assert_eq!(child.run().result["connected"], false);
+}
+
+#[test]
 fn init_and_shutdown_end_while_the_collector_is_still_silent() {
     let child = in_child!(|| {
         let guard = telemetry::init().unwrap();

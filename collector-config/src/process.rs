@@ -270,12 +270,15 @@ pub(crate) fn stop(child: &mut Child, signal: Signal, grace: Duration) -> io::Re
 
 /// Kills a child and its descendants (SIGKILL). Returns how the child ended.
 fn kill(child: &mut Child) -> io::Result<ExitStatus> {
-    match ProcessId::from_pid(child.id()) {
-        Some(id) => id.kill_tree()?,
+    let killed = match ProcessId::from_pid(child.id()) {
+        Some(id) => id.kill_tree(),
         // It has ended, or there is no `/proc` that lists its descendants.
-        None => child.kill()?,
-    }
-    child.wait()
+        None => Ok(()),
+    };
+    // Does nothing to a child that has ended.
+    child.kill()?;
+    let status = child.wait()?;
+    killed.map(|()| status)
 }
 
 impl Drop for Process {

@@ -50,23 +50,37 @@ impl ProcessId {
         Ok(true)
     }
 
-    /// Kills the process and all its descendants (SIGKILL) and waits until they are gone: if only the parent process of
-    /// a server is killed, its workers may hold its sockets, files and shared memory for a while.
+    /// Kills it and all its descendants (SIGKILL) and waits until they are gone: when only the parent of a server is
+    /// killed, its workers may hold sockets, files and shared memory for a while.
     ///
     /// # Errors
-    /// If a signal is refused, or if one of the processes still exists after a minute.
+    /// If a signal is refused, or one of them is still there after a minute. All that can be killed are killed.
     pub fn kill_tree(&self) -> io::Result<()> {
-        // Stopped first, so that it starts no other process while its descendants are listed.
-        self.signal(Signal::STOP)?;
-        let mut tree = descendants(self.pid)?;
-        tree.push(self.clone());
-        for process in &tree {
-            process.signal(Signal::KILL)?;
-        }
+        let mut tree = vec![self.clone()];
+        // Each is stopped before its children are listed, so that it starts no other.
+        let listed = self.stop_tree(&mut tree);
+        // Also after an error: a stopped process must not stay.
+        let killed: Vec<_> = tree.iter().map(|process| process.signal(Signal::KILL)).collect();
+        listed?;
+        killed.into_iter().collect::<io::Result<()>>()?;
         match tree.iter().find(|process| !process.is_gone_within(REMOVAL)) {
             None => Ok(()),
             Some(left) => Err(io::Error::other(format!("process {} survives SIGKILL", left.pid))),
         }
+    }
+
+    /// Stops it and its descendants (SIGSTOP) and adds the descendants to `tree`, until a look finds no new one.
+    fn stop_tree(&self, tree: &mut Vec<Self>) -> io::Result<()> {
+        let mut stopped = 0;
+        while stopped < tree.len() {
+            for process in tree.iter().skip(stopped) {
+                process.signal(Signal::STOP)?;
+            }
+            stopped = tree.len();
+            let new = descendants(self.pid)?.into_iter().filter(|found| !tree.contains(found)).collect::<Vec<_>>();
+            tree.extend(new);
+        }
+        Ok(())
     }
 
     /// Sends a signal, unless the process has ended.
@@ -137,15 +151,17 @@ impl Stat {
         Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
 
-    /// Fields 4 and 22. Field 2, the name, may contain spaces and parentheses, so fields are counted from its end. A
-    /// zombie counts as ended.
+    /// Fields 3, 4, 20 and 22. Field 2, the name, may contain spaces and parentheses, so fields are counted from its end. A
+    /// zombie counts as ended once its last thread has ended.
     fn parse(stat: &str) -> Option<Self> {
         let (_, fields) = stat.rsplit_once(") ")?;
         let mut fields = fields.split(' ');
-        if matches!(fields.next()?, "Z" | "X") {
-            return None;
-        }
-        Some(Self { parent: fields.next()?.parse().ok()?, started: fields.nth(17)?.parse().ok()? })
+        let state = fields.next()?;
+        let parent = fields.next()?.parse().ok()?;
+        let threads: u32 = fields.nth(15)?.parse().ok()?;
+        let started = fields.nth(1)?.parse().ok()?;
+        let has_ended = state == "X" || (state == "Z" && threads <= 1);
+        (!has_ended).then_some(Self { parent, started })
     }
 }
 
@@ -159,7 +175,10 @@ mod tests {
     fn parent_and_start_time_are_read_for_any_program_name() {
         let stat = "12 (a) b (c) S 1 12 12 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 98765 1 1";
         assert_eq!(Stat::parse(stat), Some(Stat { parent: 1, started: 98_765 }));
-        assert_eq!(Stat::parse(&stat.replace(" S ", " Z ")), None);
+        let zombie = stat.replace(" S ", " Z ");
+        assert_eq!(Stat::parse(&zombie), None);
+        let with_threads = zombie.replace(" 20 0 1 0 ", " 20 0 2 0 ");
+        assert_eq!(Stat::parse(&with_threads), Some(Stat { parent: 1, started: 98_765 }));
     }
 
     #[test]

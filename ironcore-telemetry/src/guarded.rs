@@ -3,7 +3,6 @@
 use opentelemetry::{Context, ContextGuard};
 use pin_project_lite::pin_project;
 use std::pin::Pin;
-use std::task::Poll;
 
 /// What surrounds each poll.
 pub(crate) trait Guard: Sized {
@@ -61,19 +60,14 @@ impl<T, G: Guard> Guarded<T, G> {
         Self { inner: Some(inner), polling: false, guard }
     }
 
-    /// Polls inside of the guard.
+    /// Enters the guard for one poll of the value; `None` only while the value is dropped.
     #[inline]
-    pub(crate) fn poll_inside<R>(self: Pin<&mut Self>, poll: impl FnOnce(Pin<&mut T>) -> Poll<R>) -> Poll<R> {
+    pub(crate) fn enter(self: Pin<&mut Self>) -> Option<Inside<'_, T, G>> {
         let this = self.project();
-        let Some(inner) = this.inner.as_pin_mut() else {
-            return Poll::Pending;
-        };
-        let inside = this.guard.as_ref().map(G::enter);
+        let inner = this.inner.as_pin_mut()?;
+        let entered = this.guard.as_ref().map(G::enter);
         *this.polling = true;
-        let polled = poll(inner);
-        *this.polling = false;
-        drop(inside);
-        polled
+        Some(Inside { inner, polling: this.polling, guard: this.guard, entered })
     }
 
     /// The value; `None` only while it is dropped.
@@ -82,10 +76,39 @@ impl<T, G: Guard> Guarded<T, G> {
         self.inner.as_ref()
     }
 
-    /// The value (`None` only while it is dropped) and its guard, to be set, asked or taken between polls.
+    /// Sets the guard, before the first poll.
     #[inline]
-    pub(crate) fn parts(self: Pin<&mut Self>) -> (Option<&T>, &mut Option<G>) {
-        let this = self.project();
-        (this.inner.into_ref().get_ref().as_ref(), this.guard)
+    pub(crate) fn set_guard(self: Pin<&mut Self>, guard: Option<G>) {
+        *self.project().guard = guard;
+    }
+
+    /// Drops the value inside of the guard, and returns the guard: the value is ready, and its end is recorded next.
+    #[inline]
+    pub(crate) fn finish(self: Pin<&mut Self>) -> Option<G> {
+        let mut this = self.project();
+        let guard = this.guard.take()?;
+        let entered = guard.enter();
+        this.inner.set(None);
+        drop(entered);
+        Some(guard)
+    }
+}
+
+/// One poll of a guarded value. The result of the poll is not passed through here, so that it is not moved once more.
+#[must_use = "leave after the poll"]
+pub(crate) struct Inside<'poll, T, G: Guard> {
+    pub(crate) inner: Pin<&'poll mut T>,
+    polling: &'poll mut bool,
+    guard: &'poll mut Option<G>,
+    entered: Option<G::Inside>,
+}
+
+impl<'poll, T, G: Guard> Inside<'poll, T, G> {
+    /// The poll has returned. Without this call it counts as one that panicked.
+    #[inline]
+    pub(crate) fn leave(self) -> (Pin<&'poll mut T>, &'poll mut Option<G>) {
+        *self.polling = false;
+        drop(self.entered);
+        (self.inner, self.guard)
     }
 }

@@ -212,10 +212,15 @@ impl<F: Future, J: FnOnce(&F::Output) -> Verdict> Future for OperationFuture<F, 
         let this = self.project();
         let mut guarded = this.guarded;
         if let Some(site) = this.begins.take() {
-            *guarded.as_mut().parts().1 = Call::begin(site, &(), 0, |_| {});
+            guarded.as_mut().set_guard(Call::begin(site, &(), 0, |_| {}));
         }
-        let value = ready!(guarded.as_mut().poll_inside(|future| future.poll(task)));
-        if let (Some(call), Some(judge)) = (guarded.parts().1.take(), this.judge.take()) {
+        let Some(mut inside) = guarded.enter() else {
+            return Poll::Pending;
+        };
+        let polled = inside.inner.as_mut().poll(task);
+        let (_, call) = inside.leave();
+        let value = ready!(polled);
+        if let (Some(call), Some(judge)) = (call.take(), this.judge.take()) {
             call.end(judge(&value));
         }
         Poll::Ready(value)

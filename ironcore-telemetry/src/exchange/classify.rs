@@ -5,11 +5,10 @@ use super::series::CallSeries;
 use crate::protocol::ResultLabel;
 use bytes::Buf;
 use http::{HeaderMap, StatusCode};
-use opentelemetry::KeyValue;
-use std::borrow::Cow;
 use std::time::Duration;
 
-/// The protocol and the side of an exchange: gives the result, records nothing.
+/// The protocol and the side of an exchange: gives the result, and counts what only its protocol knows, such as messages.
+/// The start, the one end, the duration and the drop are the [`Recording`](super::Recording)'s.
 pub trait Classify: Sized {
     /// The label that tells results apart: a status, a code.
     type Result: ResultLabel;
@@ -40,8 +39,8 @@ pub trait Classify: Sized {
     /// Writes the access line of the exchange, if it has one.
     fn log(&self, _: &Scope, _: End, _: Self::Result, _: Duration) {}
 
-    /// The attributes and the status that the span ends with; called for sampled spans only.
-    fn span_end(&self, scope: &Scope, end: End, result: Self::Result) -> SpanEnd;
+    /// Ends the span by [`Scope::end_span`], with what the protocol says of the end; called for sampled spans only.
+    fn end_span(&self, scope: &Scope, end: End, result: Self::Result);
 }
 
 /// How an exchange ended.
@@ -59,18 +58,8 @@ pub enum End {
     Panicked,
 }
 
-/// What the span of an exchange ends with.
-#[derive(Debug)]
-pub struct SpanEnd {
-    /// The status of the protocol.
-    pub(crate) status: Option<KeyValue>,
-    /// `error.type`.
-    pub(crate) error: Option<Cow<'static, str>>,
-    /// Whether the status of the span is an error.
-    pub(crate) is_error: bool,
-}
-
 /// How an exchange ended that a server dropped: a handler that panics drops its response while it unwinds.
+#[inline]
 pub(crate) fn dropped_by_server() -> End {
     if std::thread::panicking() { End::Panicked } else { End::Cancelled }
 }

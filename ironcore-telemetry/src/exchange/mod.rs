@@ -2,7 +2,7 @@
 //! response's body.
 //!
 //! [`Recording`] owns the span, the in-flight gauge, the one end and the one drop. A protocol and a side (server or client)
-//! are a [`Classify`]: it says what the outcome was, and records nothing itself.
+//! are a [`Classify`]: it gives the result, and counts what only its protocol knows.
 
 mod classify;
 mod interned;
@@ -15,7 +15,7 @@ mod rpc;
 mod series;
 
 pub(crate) use classify::dropped_by_server;
-pub(crate) use classify::{Classify, End, SpanEnd};
+pub(crate) use classify::{Classify, End};
 pub(crate) use interned::{Interned, Key, ThreadCache};
 pub(crate) use recording::{Recording, Scope};
 pub(crate) use request_body::{CountedBody, Tally};

@@ -1,6 +1,6 @@
 //! The recording of one exchange: its span, the in-flight gauge, its one end.
 
-use super::classify::{Classify, End, SpanEnd};
+use super::classify::{Classify, End};
 use crate::guarded::Guard;
 use crate::names::attribute;
 use crate::propagation;
@@ -11,27 +11,31 @@ use http::{HeaderMap, Response, header};
 use http_body::Body;
 use opentelemetry::trace::{SpanBuilder, Status, TraceContextExt as _};
 use opentelemetry::{Context, ContextGuard, KeyValue};
+use std::borrow::Cow;
 use std::time::Instant;
 
 /// An exchange that has begun. Dropped before its end, it was cancelled or has panicked.
 pub(crate) struct Recording<C: Classify> {
-    started: Instant,
+    /// `None` once the end is recorded.
+    started: Option<Instant>,
     scope: Scope,
     classify: C,
     /// Whether the response's headers tell the caller the ids of the span.
     responds: bool,
-    /// Bytes of the response's body that are still to come, where that is known: a server takes no more, and does not ask
-    /// for the end.
-    left: Option<u64>,
-    ended: bool,
+    /// Bytes of the response's body that are still to come, [`UNKNOWN`] if its length is not known: a server takes no more,
+    /// and does not ask for the end.
+    left: u64,
 }
+
+/// The length of a body that does not tell it.
+const UNKNOWN: u64 = u64::MAX;
 
 /// The context in which an exchange runs.
 #[derive(Debug)]
 pub struct Scope {
     context: Context,
-    /// Whether the span of the context is the exchange's own; it is another's while traces are off or the parent is not
-    /// sampled.
+    /// Whether the span of the context is the exchange's own. It is another's while traces are off and, for a request that is
+    /// sent, while the current span is not sampled.
     owns_span: bool,
 }
 
@@ -56,8 +60,9 @@ impl Scope {
         }
     }
 
-    /// Ends the exchange's own span.
-    fn end_span(&self, SpanEnd { status, error, is_error }: SpanEnd) {
+    /// Ends the exchange's own span: with the status of the protocol, with `error.type`, and as an error or not.
+    #[inline]
+    pub(crate) fn end_span(&self, status: Option<KeyValue>, error: Option<Cow<'static, str>>, is_error: bool) {
         let span = self.context.span();
         if let Some(status) = status {
             span.set_attribute(status);
@@ -103,7 +108,7 @@ impl<C: Classify> Recording<C> {
     #[inline]
     fn begin(scope: Scope, classify: C, responds: bool) -> Self {
         classify.series().begin();
-        Self { started: Instant::now(), scope, classify, responds, left: None, ended: false }
+        Self { started: Some(Instant::now()), scope, classify, responds, left: UNKNOWN }
     }
 
     pub(crate) const fn scope(&self) -> &Scope {
@@ -114,25 +119,25 @@ impl<C: Classify> Recording<C> {
         &self.classify
     }
 
-    /// The head of the response has arrived. Returns the recording unless that was the end.
+    /// The head of the response has arrived. Returns whether the response has no body, so that this was the end.
     #[inline]
-    pub(super) fn response<B: Body>(mut self, response: &mut Response<B>) -> Option<Self> {
+    pub(super) fn response<B: Body>(&mut self, response: &mut Response<B>) -> bool {
         let is_bodiless = self.classify.response(response.status(), response.headers());
         if self.responds {
             propagation::inject_response(&self.scope.context, response.headers_mut());
         }
         if is_bodiless || response.body().is_end_stream() {
-            self.end(End::Complete);
-            return None;
+            return true;
         }
-        self.left = length_of(response);
-        Some(self)
+        self.left = length_of(response).unwrap_or(UNKNOWN);
+        false
     }
 
     #[inline]
     pub(super) fn data(&mut self, data: &impl Buf) {
-        let bytes = u64::try_from(data.remaining()).unwrap_or(u64::MAX);
-        self.left = self.left.map(|left| left.saturating_sub(bytes));
+        if self.left != UNKNOWN {
+            self.left = self.left.saturating_sub(u64::try_from(data.remaining()).unwrap_or(u64::MAX));
+        }
         self.classify.data(&self.scope, data);
     }
 
@@ -144,23 +149,19 @@ impl<C: Classify> Recording<C> {
         self.classify.error(error);
     }
 
-    #[inline]
-    pub(super) fn end(mut self, end: End) {
-        self.finish(end);
-    }
-
-    fn finish(&mut self, end: End) {
-        if std::mem::replace(&mut self.ended, true) {
+    /// Records the end; a later one is ignored.
+    pub(super) fn finish(&mut self, end: End) {
+        let Some(started) = self.started.take() else {
             return;
-        }
+        };
         let now = Instant::now();
-        let duration = now.saturating_duration_since(self.started);
+        let duration = now.saturating_duration_since(started);
         let result = self.classify.result(&self.scope, end, duration);
         let sampled = trace_ids::sampled(&self.scope.context);
         self.classify.series().end(result, duration, sampled, now);
         self.classify.log(&self.scope, end, result, duration);
         if self.scope.owns_span && sampled.is_some() {
-            self.scope.end_span(self.classify.span_end(&self.scope, end, result));
+            self.classify.end_span(&self.scope, end, result);
         }
     }
 }
@@ -173,13 +174,13 @@ impl<C: Classify> Guard for Recording<C> {
         self.scope.enter()
     }
 
-    fn abandon(self, panicked: bool) {
+    fn abandon(mut self, panicked: bool) {
         let end = match self.left {
             _ if panicked => End::Panicked,
-            Some(0) => End::Complete,
+            0 => End::Complete,
             _ => C::dropped(),
         };
-        self.end(end);
+        self.finish(end);
     }
 }
 
@@ -190,6 +191,7 @@ impl<C: Classify> Drop for Recording<C> {
 }
 
 /// The length of a body, if the body or its header tells it.
+#[inline]
 fn length_of<B: Body>(response: &Response<B>) -> Option<u64> {
     response.body().size_hint().exact().or_else(|| {
         let length = response.headers().get(header::CONTENT_LENGTH)?;

@@ -20,8 +20,13 @@ pin_project! {
 impl<B: Body, C: Classify> ResponseBody<B, C> {
     /// A response whose body ends the exchange; a response without a body ends it at once.
     #[inline]
-    pub(super) fn wrap(mut response: Response<B>, recording: Option<Recording<C>>) -> Response<Self> {
-        let recording = recording.and_then(|recording| recording.response(&mut response));
+    pub(super) fn wrap(mut response: Response<B>, mut recording: Option<Recording<C>>) -> Response<Self> {
+        if let Some(running) = &mut recording
+            && running.response(&mut response)
+        {
+            running.finish(End::Complete);
+            recording = None;
+        }
         response.map(|inner| Self { guarded: Guarded::new(inner, recording) })
     }
 }
@@ -44,9 +49,12 @@ impl<B: Body<Error: 'static>, C: Classify> Body for ResponseBody<B, C> {
 
     #[inline]
     fn poll_frame(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let mut guarded = self.project().guarded;
-        let frame = ready!(guarded.as_mut().poll_inside(|inner| inner.poll_frame(task)));
-        let (inner, guard) = guarded.parts();
+        let Some(mut inside) = self.project().guarded.enter() else {
+            return Poll::Ready(None);
+        };
+        let polled = inside.inner.as_mut().poll_frame(task);
+        let (inner, guard) = inside.leave();
+        let frame = ready!(polled);
         let Some(recording) = guard else {
             return Poll::Ready(frame);
         };
@@ -64,13 +72,12 @@ impl<B: Body<Error: 'static>, C: Classify> Body for ResponseBody<B, C> {
                     recording.trailers(trailers);
                 }
                 // A server does not poll again then.
-                (frame.is_trailers() || inner.is_none_or(Body::is_end_stream)).then_some(End::Complete)
+                (frame.is_trailers() || inner.is_end_stream()).then_some(End::Complete)
             }
         };
-        if let Some(end) = end
-            && let Some(recording) = guard.take()
-        {
-            recording.end(end);
+        if let Some(end) = end {
+            recording.finish(end);
+            *guard = None;
         }
         Poll::Ready(frame)
     }

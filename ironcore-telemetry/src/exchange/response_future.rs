@@ -43,15 +43,19 @@ where
 
     #[inline]
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let mut guarded = self.project().guarded;
-        let result = ready!(guarded.as_mut().poll_inside(|inner| inner.poll(task)));
-        let recording = guarded.parts().1.take();
+        let Some(mut inside) = self.project().guarded.enter() else {
+            return Poll::Pending;
+        };
+        let polled = inside.inner.as_mut().poll(task);
+        let (_, recording) = inside.leave();
+        let result = ready!(polled);
+        let recording = recording.take();
         Poll::Ready(match result {
             Ok(response) => Ok(ResponseBody::wrap(response, recording)),
             Err(error) => {
                 if let Some(mut recording) = recording {
                     recording.error(&error);
-                    recording.end(End::Failed);
+                    recording.finish(End::Failed);
                 }
                 Err(error)
             }

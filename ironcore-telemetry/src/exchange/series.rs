@@ -1,6 +1,7 @@
 //! What the calls of one kind are counted in.
 
 use crate::protocol::ResultLabel;
+use crate::recorder;
 use crate::series::{Ended, Gauge, Metric, Registry, Shard, SpanIds};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -39,6 +40,11 @@ impl<R: ResultLabel> CallSeries<R> {
     #[inline]
     pub(crate) fn begin(&self) {
         self.in_flight.add(1);
+    }
+
+    /// Counts an event whose value of a bounded label was outside the label's set.
+    pub(crate) fn count_overflow(&self, label: &'static str) {
+        recorder::count_overflow(self.registry, self.metrics.requests, label);
     }
 
     /// Takes back a call that has begun, as it goes on as one of another kind.

@@ -55,6 +55,7 @@ pub enum StatusLabel {
 
 impl StatusLabel {
     /// The value for a status.
+    #[inline]
     pub(crate) fn of(status: u16) -> Self {
         let known = StatusCode::from_u16(status).is_ok_and(|code| code.canonical_reason().is_some());
         if known || status == CLIENT_CLOSED_REQUEST { Self::Known(status) } else { Self::Other }
@@ -71,6 +72,7 @@ impl ResultLabel for StatusLabel {
 }
 
 /// A status as an attribute.
+#[inline]
 pub(crate) fn status_attribute(status: StatusCode) -> KeyValue {
     KeyValue::new(attribute::HTTP_STATUS, i64::from(status.as_u16()))
 }

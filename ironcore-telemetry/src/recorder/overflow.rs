@@ -18,6 +18,7 @@ pub(super) fn install(registry: &'static Registry) {
 /// Counts an event whose value of a bounded label was outside the label's set, so that it was counted as `_OTHER`.
 #[cold]
 pub(crate) fn count(registry: &'static Registry, metric: &'static Metric, label: &'static str) {
+    debug_assert!(metric.bounded.contains(&label), "{label} is not a bounded label of {}", metric.name);
     let known = || {
         let mut counters = COUNTERS.get()?.iter();
         counters.find(|(of, name, _)| std::ptr::eq(*of, metric) && *name == label).map(|(.., counter)| *counter)

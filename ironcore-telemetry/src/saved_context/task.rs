@@ -75,7 +75,12 @@ impl<F: Future> Future for InContext<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
-        self.project().guarded.poll_inside(|future| future.poll(task))
+        let Some(mut inside) = self.project().guarded.enter() else {
+            return Poll::Pending;
+        };
+        let polled = inside.inner.as_mut().poll(task);
+        inside.leave();
+        polled
     }
 }
 
@@ -83,7 +88,12 @@ impl<S: Stream> Stream for InContext<S> {
     type Item = S::Item;
 
     fn poll_next(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Option<S::Item>> {
-        self.project().guarded.poll_inside(|stream| stream.poll_next(task))
+        let Some(mut inside) = self.project().guarded.enter() else {
+            return Poll::Ready(None);
+        };
+        let polled = inside.inner.as_mut().poll_next(task);
+        inside.leave();
+        polled
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

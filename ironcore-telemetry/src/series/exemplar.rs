@@ -64,6 +64,7 @@ impl Exemplars {
     }
 
     /// Offers an exemplar for a slot, which keeps it unless it took one within the last second.
+    #[inline]
     pub(super) fn offer(&self, slot: usize, ids: SpanIds, value: u64, Moment(at): Moment) {
         if let Some(slot) = self.0.get(slot) {
             slot.offer(ids, value, at);
@@ -77,6 +78,7 @@ impl Exemplars {
 }
 
 impl Slot {
+    #[inline]
     fn offer(&self, ids: SpanIds, value: u64, at: u64) {
         // Loaded before `at`: a write in between changes the version, and the exchange below fails.
         let version = self.version.load(Ordering::Acquire);
@@ -132,6 +134,7 @@ fn low(trace: u128) -> u64 {
 }
 
 /// One moment on both clocks, to convert monotonic times to dates.
+#[inline]
 fn anchor() -> &'static (Instant, SystemTime) {
     static ANCHOR: OnceLock<(Instant, SystemTime)> = OnceLock::new();
     ANCHOR.get_or_init(|| (Instant::now(), SystemTime::now()))
@@ -142,6 +145,7 @@ fn anchor() -> &'static (Instant, SystemTime) {
 pub(super) struct Moment(u64);
 
 impl Moment {
+    #[inline]
     pub(super) fn of(now: Instant) -> Self {
         Self(nanos(now.saturating_duration_since(anchor().0)).saturating_add(1))
     }

@@ -2,8 +2,8 @@
 
 use super::series;
 use crate::client::targets::Targets;
-use crate::exchange::{CallSeries, Classify, End, Recording, Rpc, Scope, SpanEnd};
-use crate::names::{self, attribute};
+use crate::exchange::{CallSeries, Classify, End, Recording, Rpc, Scope};
+use crate::names::attribute;
 use crate::protocol::grpc::{self as protocol, Code, Messages};
 use crate::recorder;
 use bytes::Buf;
@@ -41,7 +41,7 @@ impl GrpcClientCall {
         let recorder = recorder::current()?;
         let rpc = series::rpc(recorder, peer, request.uri().path());
         if rpc.is_other() {
-            recorder::count_overflow(recorder.registry, &names::GRPC_CLIENT_REQUESTS, "method");
+            rpc.calls.count_overflow("method");
         }
         let timeout = protocol::timeout_of(request.headers());
         let classify = Self { rpc, timeout, code: None, messages: Messages::default() };
@@ -103,13 +103,11 @@ impl Classify for GrpcClientCall {
         }
     }
 
-    fn span_end(&self, _: &Scope, _: End, code: Code) -> SpanEnd {
+    #[inline]
+    fn end_span(&self, scope: &Scope, _: End, code: Code) {
         let is_error = code != Code::OK;
-        SpanEnd {
-            status: Some(KeyValue::new(attribute::RPC_STATUS, code.name())),
-            error: is_error.then(|| code.name().into()),
-            is_error,
-        }
+        let status = KeyValue::new(attribute::RPC_STATUS, code.name());
+        scope.end_span(Some(status), is_error.then(|| code.name().into()), is_error);
     }
 }
 

@@ -2,10 +2,10 @@
 
 use super::series::{self, ClientResult};
 use crate::client::targets::Targets;
-use crate::exchange::{CallSeries, Classify, End, Recording, Scope, SpanEnd};
-use crate::names::{self, attribute};
+use crate::exchange::{CallSeries, Classify, End, Recording, Scope};
+use crate::names::attribute;
 use crate::protocol::http::{self as protocol, MethodLabel, StatusLabel};
-use crate::recorder::{self, Recorder};
+use crate::recorder;
 use bytes::Buf;
 use http::{HeaderMap, Method, Request, StatusCode};
 use opentelemetry::KeyValue;
@@ -22,7 +22,7 @@ const ATTRIBUTES: usize = 7;
 /// a layer that retries, which passes it on with each copy.
 ///
 /// ```
-/// use ironcore_telemetry::Resends;
+/// use ironcore_telemetry::client::Resends;
 ///
 /// let mut request = http::Request::get("http://ledger.internal/balance").body(()).unwrap();
 /// request.extensions_mut().insert(Resends::default());
@@ -32,7 +32,6 @@ pub struct Resends(Arc<AtomicU32>);
 
 /// A request that was sent and whose response has not ended.
 pub struct HttpClientRequest {
-    recorder: &'static Recorder,
     calls: &'static CallSeries<ClientResult>,
     is_head: bool,
     /// `None` as long as there is no response.
@@ -52,13 +51,13 @@ impl HttpClientRequest {
         }
         let recorder = recorder::current()?;
         let method = MethodLabel::of(request.method());
-        if method.is_other() {
-            recorder::count_overflow(recorder.registry, &names::HTTP_CLIENT_REQUESTS, "method");
-        }
         let resends =
             request.extensions().get::<Resends>().map_or(0, |resends| resends.0.fetch_add(1, Ordering::Relaxed));
         let calls = series::calls(recorder, peer, method);
-        let classify = Self { recorder, calls, is_head: request.method() == Method::HEAD, status: None };
+        if method.is_other() {
+            calls.count_overflow("method");
+        }
+        let classify = Self { calls, is_head: request.method() == Method::HEAD, status: None };
         let recording = Recording::sent(recorder, classify, || describe(request, peer, method, resends));
         let is_target = targets.include(request.uri());
         targets.replace_context(is_target, recording.scope().context(), request.headers_mut());
@@ -90,7 +89,7 @@ impl Classify for HttpClientRequest {
             (End::Complete | End::Cancelled, Some(status)) => {
                 let status = StatusLabel::of(status.as_u16());
                 if status == StatusLabel::Other {
-                    recorder::count_overflow(self.recorder.registry, &names::HTTP_CLIENT_REQUESTS, "status");
+                    self.calls.count_overflow("status");
                 }
                 ClientResult::Status(status)
             }
@@ -99,7 +98,8 @@ impl Classify for HttpClientRequest {
         }
     }
 
-    fn span_end(&self, _: &Scope, end: End, _: ClientResult) -> SpanEnd {
+    #[inline]
+    fn end_span(&self, scope: &Scope, end: End, _: ClientResult) {
         let error: Option<Cow<'static, str>> = match (end, self.status) {
             (End::Complete | End::Cancelled, Some(status)) => {
                 (status.as_u16() >= 400).then(|| status.as_str().to_owned().into())
@@ -111,7 +111,7 @@ impl Classify for HttpClientRequest {
             (End::Panicked, _) => Some("panic".into()),
         };
         let is_error = error.is_some() && (end != End::Cancelled || self.status.is_some());
-        SpanEnd { status: self.status.map(protocol::status_attribute), error, is_error }
+        scope.end_span(self.status.map(protocol::status_attribute), error, is_error);
     }
 }
 

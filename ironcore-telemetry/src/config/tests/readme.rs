@@ -12,9 +12,10 @@ fn readme() -> String {
 /// The variables of README's table, each with its default.
 fn documented(readme: &str) -> BTreeMap<String, String> {
     let (_, section) = readme.split_once("\n## Configuration\n").unwrap();
-    let (section, _) = section.split_once("\n## ").unwrap();
+    // The first table of the section; the next one is about log targets.
+    let table = section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
     let mut defaults = BTreeMap::new();
-    for row in section.lines().filter(|line| line.starts_with("| `")) {
+    for row in table.filter(|row| row.starts_with("| `")) {
         let mut cells = row.trim_matches('|').split('|').map(|cell| cell.trim().split(", "));
         let (names, values) = (cells.next().unwrap(), cells.next().unwrap());
         let names: Vec<_> = names.map(|name| name.trim_matches('`').to_owned()).collect();

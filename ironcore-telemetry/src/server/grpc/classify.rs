@@ -2,9 +2,9 @@
 
 use super::request_body::CountedIn;
 use super::series;
-use crate::exchange::{CallSeries, Classify, End, Recording, Rpc, Scope, SpanEnd, dropped_by_server};
+use crate::exchange::{CallSeries, Classify, End, Recording, Rpc, Scope, dropped_by_server};
 use crate::format::milliseconds;
-use crate::names::{self, attribute};
+use crate::names::attribute;
 use crate::protocol::grpc::{self as protocol, Code, Messages};
 use crate::recorder::{self, Recorder};
 use crate::server::boundary::{self, Boundary, Caller};
@@ -172,7 +172,7 @@ impl Classify for GrpcServerCall {
             self.rpc.received.add(unknown.received.load(Ordering::Relaxed));
         }
         if self.rpc.is_other() {
-            recorder::count_overflow(self.recorder.registry, &names::GRPC_REQUESTS, "method");
+            self.rpc.calls.count_overflow("method");
         }
         self.code(end, duration)
     }
@@ -192,7 +192,8 @@ impl Classify for GrpcServerCall {
         }
     }
 
-    fn span_end(&self, scope: &Scope, end: End, code: Code) -> SpanEnd {
+    #[inline]
+    fn end_span(&self, scope: &Scope, end: End, code: Code) {
         // At the end, because the method may have become known by the answer.
         scope.context().span().set_attribute(KeyValue::new(attribute::RPC_METHOD, self.rpc.full_name()));
         let error = match end {
@@ -201,11 +202,8 @@ impl Classify for GrpcServerCall {
             _ if code.is_server_error() => Some(code.name()),
             _ => None,
         };
-        SpanEnd {
-            status: Some(KeyValue::new(attribute::RPC_STATUS, code.name())),
-            error: error.map(Into::into),
-            is_error: code.is_server_error(),
-        }
+        let status = KeyValue::new(attribute::RPC_STATUS, code.name());
+        scope.end_span(Some(status), error.map(Into::into), code.is_server_error());
     }
 }
 

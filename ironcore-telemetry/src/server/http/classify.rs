@@ -1,11 +1,11 @@
 //! One HTTP request on its way through the service.
 
 use super::series::{self, Endpoint};
-use crate::exchange::{CallSeries, Classify, End, Recording, Scope, SpanEnd, dropped_by_server};
+use crate::exchange::{CallSeries, Classify, End, Recording, Scope, dropped_by_server};
 use crate::format::milliseconds;
-use crate::names::{self, UNMATCHED, attribute};
+use crate::names::{UNMATCHED, attribute};
 use crate::protocol::http::{self as protocol, CLIENT_CLOSED_REQUEST, MethodLabel, StatusLabel};
-use crate::recorder::{self, Recorder};
+use crate::recorder;
 use crate::server::boundary::{self, Boundary, Caller};
 use crate::server::options::Options;
 use axum::extract::MatchedPath;
@@ -23,7 +23,6 @@ const ATTRIBUTES: usize = 8;
 
 /// A request whose response has not ended.
 pub struct HttpServerRequest {
-    recorder: &'static Recorder,
     endpoint: &'static Endpoint,
     body: BodyRule,
     /// `None` as long as there is no response.
@@ -56,15 +55,15 @@ impl HttpServerRequest {
         let route = matched.unwrap_or(UNMATCHED);
         let endpoint = series::endpoint(recorder, method, route);
         if method.is_other() {
-            recorder::count_overflow(recorder.registry, &names::HTTP_REQUESTS, "method");
+            endpoint.requests.count_overflow("method");
         }
         if endpoint.route != route {
-            recorder::count_overflow(recorder.registry, &names::HTTP_REQUESTS, "route");
+            endpoint.requests.count_overflow("route");
         }
         let boundary = options.trust.of(&Caller::of(request, matched));
         let parent = boundary::parent(request.headers(), boundary);
         let responds = options.responds && boundary == Boundary::Trusted;
-        let classify = Self { recorder, endpoint, body: BodyRule::of(request.method()), status: None };
+        let classify = Self { endpoint, body: BodyRule::of(request.method()), status: None };
         Some(Recording::received(recorder, parent, classify, responds, || {
             describe(request, boundary, (endpoint, matched))
         }))
@@ -119,7 +118,7 @@ impl Classify for HttpServerRequest {
     fn result(&mut self, _: &Scope, end: End, _: Duration) -> StatusLabel {
         let result = StatusLabel::of(self.status(end));
         if result == StatusLabel::Other {
-            recorder::count_overflow(self.recorder.registry, &names::HTTP_REQUESTS, "status");
+            self.endpoint.requests.count_overflow("status");
         }
         result
     }
@@ -139,7 +138,8 @@ impl Classify for HttpServerRequest {
         }
     }
 
-    fn span_end(&self, _: &Scope, end: End, _: StatusLabel) -> SpanEnd {
+    #[inline]
+    fn end_span(&self, scope: &Scope, end: End, _: StatusLabel) {
         let error: Option<Cow<'static, str>> = match end {
             End::Complete => {
                 self.status.filter(|status| status.as_u16() >= 500).map(|status| status.as_str().to_owned().into())
@@ -151,7 +151,7 @@ impl Classify for HttpServerRequest {
         };
         // A caller that goes away has not found an error of the service.
         let is_error = error.is_some() && end != End::Cancelled;
-        SpanEnd { status: self.status.map(protocol::status_attribute), error, is_error }
+        scope.end_span(self.status.map(protocol::status_attribute), error, is_error);
     }
 }
 

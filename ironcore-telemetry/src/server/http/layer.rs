@@ -2,7 +2,7 @@
 
 use super::classify::HttpServerRequest;
 use super::request_body::count_request_body;
-use crate::exchange::{Recording, ResponseBody, ResponseFuture};
+use crate::exchange::{ResponseBody, ResponseFuture};
 use crate::guarded::Guard as _;
 use crate::server::boundary::{Boundary, Caller, Trust};
 use crate::server::options::Options;
@@ -167,10 +167,10 @@ where
 
     fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
         let recording = HttpServerRequest::begin(&request, &self.options);
-        if let Some(recording) = &recording {
+        let _inside = recording.as_ref().map(|recording| {
             count_request_body(&mut request, recording.classify().endpoint());
-        }
-        let _inside = recording.as_ref().map(Recording::enter);
+            recording.enter()
+        });
         ResponseFuture::new(self.inner.call(request), recording)
     }
 }

@@ -1,6 +1,7 @@
 //! How do I call another service, so that its spans are in the same trace?
 //!
-//! `cargo run -p examples --bin call_out` starts a chain node in the same process and prints the trace id of both sides.
+//! `cargo run -p examples --bin call_out` starts a chain node in the same process and prints the trace id of both
+//! sides.
 
 use axum::body::Body;
 use axum::http::Request;

@@ -1,7 +1,7 @@
 //! How do I configure telemetry in code?
 //!
-//! Code wins over the environment, the environment over the default. The first log line shows every setting in force and
-//! where it came from: `cargo run -p examples --bin custom_config`
+//! Code wins over the environment, the environment over the default. The first log line shows every setting in force
+//! and where it came from: `cargo run -p examples --bin custom_config`
 
 use ironcore_telemetry as telemetry;
 use std::error::Error;

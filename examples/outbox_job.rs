@@ -1,7 +1,7 @@
 //! How does a job that runs later stay connected to the request that made it?
 //!
-//! The request saves its context beside the job. The first attempt continues the trace of the request; a retry is a trace
-//! of its own with a link to it. Compare the trace ids in the log lines: `cargo run -p examples --bin outbox_job`
+//! The request saves its context beside the job. The first attempt continues the trace of the request; a retry is a
+//! trace of its own with a link to it. Compare the trace ids in the log lines: `cargo run -p examples --bin outbox_job`
 
 use ironcore_telemetry as telemetry;
 use std::error::Error;

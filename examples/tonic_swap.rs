@@ -1,7 +1,7 @@
 //! How does one trace reach from HTTP over gRPC to the database?
 //!
-//! A swap: the gateway takes it over HTTP and calls the engine over gRPC; the engine asks the oracle for a price over HTTP
-//! and writes the swap to `SQLite`.
+//! A swap: the gateway takes it over HTTP and calls the engine over gRPC; the engine asks the oracle for a price over
+//! HTTP and writes the swap to `SQLite`.
 //!
 //! ```sh
 //! cargo run -p examples --bin tonic_swap

@@ -1,4 +1,5 @@
-//! The HTTP client layer, against real servers on this machine. One process, one telemetry: each test has a peer of its own.
+//! The HTTP client layer, against real servers on this machine. One process, one telemetry: each test has a peer of its
+//! own.
 
 use axum::Router;
 use axum::body::Body;

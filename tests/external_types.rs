@@ -1,8 +1,8 @@
-//! The public interface of the library names types and traits of other crates only where `external_types.txt` lists them
-//! with a reason: a breaking release of such a crate is one of ours.
+//! The public interface of the library names types and traits of other crates only where `external_types.txt` lists
+//! them with a reason: a breaking release of such a crate is one of ours.
 //!
-//! The sources are parsed. An item that is `pub` is public, because the lint `unreachable_pub` refuses all others. Code that
-//! comes of `macro_rules!` is not seen.
+//! The sources are parsed. An item that is `pub` is public, because the lint `unreachable_pub` refuses all others. Code
+//! that comes of `macro_rules!` is not seen.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;

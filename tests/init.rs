@@ -178,8 +178,8 @@ fn an_absent_collector_does_not_fail_init_and_shutdown_reports_the_loss() {
     assert_eq!(report.result["used_its_time"], true);
 }
 
-/// Runs a scenario with a collector that accepts connections and never answers, for whose answer an export would wait for
-/// an hour; looks at the report while it is still silent.
+/// Runs a scenario with a collector that accepts connections and never answers, for whose answer an export would wait
+/// for an hour; looks at the report while it is still silent.
 fn with_silent_collector(child: Child, assertions: impl FnOnce(support::Report)) {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", silent.local_addr().unwrap());

@@ -1,5 +1,5 @@
-//! Random programs of nested operations on a multi-thread runtime: counters, histograms and spans agree exactly with the
-//! endings that took place, in-flight returns to zero, and no id reaches another task.
+//! Random programs of nested operations on a multi-thread runtime: counters, histograms and spans agree exactly with
+//! the endings that took place, in-flight returns to zero, and no id reaches another task.
 
 use ironcore_telemetry as telemetry;
 use opentelemetry::trace::TraceContextExt;

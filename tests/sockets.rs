@@ -1,5 +1,5 @@
-//! Ten thousand requests over real sockets: a third ends, a third is given up midway, a third panics. Each is counted once,
-//! and none stays open.
+//! Ten thousand requests over real sockets: a third ends, a third is given up midway, a third panics. Each is counted
+//! once, and none stays open.
 
 use axum::Router;
 use axum::body::Body;

@@ -151,8 +151,8 @@ impl Stat {
         Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
 
-    /// Fields 3, 4, 20 and 22. Field 2, the name, may contain spaces and parentheses, so fields are counted from its end. A
-    /// zombie counts as ended once its last thread has ended.
+    /// Fields 3, 4, 20 and 22. Field 2, the name, may contain spaces and parentheses, so fields are counted from its
+    /// end. A zombie counts as ended once its last thread has ended.
     fn parse(stat: &str) -> Option<Self> {
         let (_, fields) = stat.rsplit_once(") ")?;
         let mut fields = fields.split(' ');

@@ -21,8 +21,8 @@
 //! ```
 //!
 //! Your service has that file: `tonic_prost_build::compile_protos("swap.proto")?` in `build.rs`, and here
-//! `tonic::include_proto!("ironcore.swap.v1")` alone. That takes `protoc`, which an example must not ask for: the messages
-//! below and `build.rs` say the same in Rust. Nothing else in this example would be different.
+//! `tonic::include_proto!("ironcore.swap.v1")` alone. That takes `protoc`, which an example must not ask for: the
+//! messages below and `build.rs` say the same in Rust. Nothing else in this example would be different.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,6 @@
-//! Routes and business operations. The attribute is on the function that *is* the operation: on the handler where only the
-//! route uses it, on an inner function where a swap uses it too, so that each call has one span and is counted once.
+//! Routes and business operations. The attribute is on the function that *is* the operation: on the handler where only
+//! the route uses it, on an inner function where a swap uses it too, so that each call has one span and is counted
+//! once.
 
 use crate::App;
 use crate::chain::{GasEstimate, Prices};

@@ -1,7 +1,8 @@
 //! A small wallet service, instrumented with `ironcore-telemetry`: copy from it.
 //!
-//! Reading order: `../wallet_service.rs` (start and stop), `api` (routes and business operations), `error` (which errors
-//! are rejected and which failed), `store` and `chain` (the database and the chain node that the operations use).
+//! Reading order: `../wallet_service.rs` (start and stop), `api` (routes and business operations), `error` (which
+//! errors are rejected and which failed), `store` and `chain` (the database and the chain node that the operations
+//! use).
 
 mod api;
 mod chain;

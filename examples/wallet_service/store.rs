@@ -152,7 +152,8 @@ impl Store {
     /// Moves the money and records the transaction, or does neither.
     #[tracing::instrument(skip_all, name = "db.transfer", fields(otel.kind = "client", db.system.name = self.system))]
     pub(crate) async fn transfer(&self, transaction: &Transaction) -> Result<(), StoreError> {
-        // A write comes first: SQLite then waits for its turn, where a transaction that has read before it writes is refused at once.
+        // A write comes first: SQLite then waits for its turn, where a transaction that has read before it writes is
+        // refused at once.
         let mut db = self.pool.begin().await?;
         // Rows are locked in the order of their ids, so that two transfers in opposite directions cannot deadlock.
         if transaction.from_wallet < transaction.to_wallet {
@@ -283,7 +284,8 @@ impl From<sqlx::Error> for StoreError {
 fn is_transient(code: &str) -> bool {
     // SQLite: busy, locked and their extended forms.
     const SQLITE: [&str; 5] = ["5", "261", "517", "6", "262"];
-    // PostgreSQL: serialization failure, deadlock, lock not available, too many connections, stopping, crashed, starting.
+    // PostgreSQL: serialization failure, deadlock, lock not available, too many connections, stopping, crashed,
+    // starting.
     const POSTGRES: [&str; 7] = ["40001", "40P01", "55P03", "53300", "57P01", "57P02", "57P03"];
     SQLITE.contains(&code) || POSTGRES.contains(&code)
 }

@@ -1,6 +1,6 @@
-//! What one instrumented call and one request cost the calling thread: instructions and allocations, each next to the bare
-//! call in the same run (see `harness`). `cargo bench --bench cost` prints the table and fails when a case costs more
-//! than 3 % above its limit.
+//! What one instrumented call and one request cost the calling thread: instructions and allocations, each next to the
+//! bare call in the same run (see `harness`). `cargo bench --bench cost` prints the table and fails when a case costs
+//! more than 3 % above its limit.
 //!
 //! The last line is about time: how much longer a call takes while a second thread calls the same site, as a ratio of
 //! medians in one process. Other crates are compared in `tests/bench`.

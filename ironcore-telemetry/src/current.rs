@@ -1,5 +1,5 @@
-//! The business operation that a thread runs. It is kept beside the OpenTelemetry context, because it exists without a span
-//! too, and because setting it costs a few instructions only.
+//! The business operation that a thread runs. It is kept beside the OpenTelemetry context, because it exists without a
+//! span too, and because setting it costs a few instructions only.
 
 use std::cell::Cell;
 use std::marker::PhantomData;

@@ -1,4 +1,5 @@
-//! Errors of starting and stopping telemetry, and of building a layer. Between the two nothing that records returns an error.
+//! Errors of starting and stopping telemetry, and of building a layer. Between `init` and `shutdown` nothing that
+//! records returns an error.
 
 use std::error::Error;
 use std::fmt;
@@ -144,8 +145,8 @@ impl ShutdownError {
         self.metrics.is_some()
     }
 
-    /// How the last failed export of spans ended, or without one that of metrics; `None` when no export failed before the
-    /// time was up.
+    /// How the last failed export of spans ended; if none failed, why the last metrics were lost. `None` if spans were
+    /// lost only because the time was up.
     #[must_use]
     pub fn last_failure(&self) -> Option<&str> {
         let of_spans = self.spans.as_ref().and_then(|spans| spans.last_failure.as_deref());

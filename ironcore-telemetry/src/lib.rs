@@ -42,9 +42,9 @@
 //!
 //! # Promises
 //!
-//! Between [`init`] and [`TelemetryGuard::shutdown`] nothing that records returns an error, panics, or waits for the network.
-//! Only what is named here is recorded. Lost telemetry is counted, by reason, in `telemetry_dropped_total`. Log lines are
-//! written to stdout by the thread that logs: make sure that stdout is read.
+//! Between [`init`] and [`TelemetryGuard::shutdown`] nothing that records returns an error, panics, or waits for the
+//! network. Only what is named here is recorded. Lost telemetry is counted, by reason, in `telemetry_dropped_total`.
+//! Log lines are written to stdout by the thread that logs: make sure that stdout is read.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![cfg_attr(
     not(all(feature = "http", feature = "json-logs", feature = "prometheus")),

@@ -4,8 +4,8 @@ use crate::series::SpanIds;
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;
 
-/// The id of the current trace, as 32 hexadecimal digits: a user can quote it, and you look it up in the traces and the log
-/// lines. `None` outside of a trace.
+/// The id of the current trace, as 32 hexadecimal digits: a user can quote it, and you look it up in the traces and the
+/// log lines. `None` outside of a trace.
 ///
 /// ```
 /// // The body of an error.

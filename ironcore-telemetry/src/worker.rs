@@ -51,8 +51,8 @@ impl Worker {
         Ok(Self { handle, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Runs a future on the thread and waits for its result for at most `limit`; `None` when it took longer or panicked.
-    /// The future is dropped then.
+    /// Runs a future on the thread and waits for its result for at most `limit`; `None` when it took longer or
+    /// panicked. The future is dropped then.
     pub(crate) fn run<T: Send + 'static>(
         &self,
         limit: Duration,

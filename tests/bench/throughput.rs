@@ -1,6 +1,6 @@
 //! Requests per second of a service under load with the HTTP layer, with other crates' layers, and bare: by `wrk` on
-//! loopback, one request in a hundred sampled. `cargo bench --bench throughput`, here in `tests/bench`, prints the table. It
-//! gates nothing: on a busy machine even the ratios mean little.
+//! loopback, one request in a hundred sampled. `cargo bench --bench throughput`, here in `tests/bench`, prints the
+//! table. It gates nothing: on a busy machine even the ratios mean little.
 //!
 //! Each service runs on one thread of a process of its own, so that the service is saturated and not the client. The
 //! services take turns, round by round, and the medians are compared.

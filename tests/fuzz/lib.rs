@@ -1,4 +1,5 @@
-//! Shared by all targets: extracts headers, injects the context again, and checks that the next reader extracts the same.
+//! Shared by all targets: extracts headers, injects the context again, and checks that the next reader extracts the
+//! same.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ironcore_telemetry::{self as telemetry, Config, TelemetryGuard};

@@ -17,8 +17,9 @@ const RESULT: &str = "result of the scenario: ";
 
 /// Declares the scenario of a test: a function or closure without arguments that returns a [`serde_json::Value`].
 ///
-/// It runs in a child process, which is this test once more, each time that [`Child::run`] is called. The child executes
-/// the test up to the scenario and ends with it, so scenarios stand at the top of the test, before anything is started.
+/// It runs in a child process, which is this test once more, each time that [`Child::run`] is called. The child
+/// executes the test up to the scenario and ends with it, so scenarios stand at the top of the test, before anything is
+/// started.
 ///
 /// ```
 /// # fn not_run_here() {
@@ -57,8 +58,8 @@ pub struct Report {
 impl Child {
     /// Use [`in_child!`]: `here` is the path of a function inside the test, `scenario` is unique within the test.
     ///
-    /// In the parent, returns the child that can be run: spans go to a closed port, `/metrics` to a free one. In the child,
-    /// runs the scenario and ends the process.
+    /// In the parent, returns the child that can be run: spans go to a closed port, `/metrics` to a free one. In the
+    /// child, runs the scenario and ends the process.
     #[doc(hidden)]
     #[must_use]
     pub fn of_test(here: &str, scenario: &'static str, run: impl FnOnce() -> Value) -> Self {

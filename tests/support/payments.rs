@@ -1,4 +1,5 @@
-//! A module of several test binaries, not of the library `support`: its operation is on the page of those binaries only.
+//! A module of several test binaries, not of the library `support`: its operation is on the page of those binaries
+//! only.
 
 use ironcore_telemetry::{self as telemetry, Outcome, OutcomeClass};
 use std::time::Duration;

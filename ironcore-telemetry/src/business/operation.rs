@@ -75,8 +75,8 @@ impl Operation {
         OperationFuture { guarded: Guarded::new(future, self.0.take()), judge: Some(judge), begins: None }
     }
 
-    /// Runs an asynchronous call of a site without labels and fields. It begins with the first poll, where the future then is:
-    /// nothing has to be moved.
+    /// Runs an asynchronous call of a site without labels and fields. It begins with the first poll, where the future
+    /// then is: nothing has to be moved.
     #[inline]
     pub fn record<F: Future, J: FnOnce(&F::Output) -> Verdict>(
         site: &'static Site,
@@ -186,8 +186,8 @@ pub(super) struct Inside {
 }
 
 pin_project! {
-    /// An asynchronous call: its span is current while it is polled, and while it is dropped. Dropped before it is ready,
-    /// it was cancelled or has panicked.
+    /// An asynchronous call: its span is current while it is polled, and while it is dropped. Dropped before it is
+    /// ready, it was cancelled or has panicked.
     #[must_use = "futures do nothing unless polled"]
     pub struct OperationFuture<F, J> {
         #[pin]

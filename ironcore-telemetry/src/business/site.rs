@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 #[linkme::distributed_slice]
 pub static SITES: [&'static Site];
 
-/// Puts the series of every site on the page at zero. The series of a site with labels come with its first call, when the
-/// types of the labels are known.
+/// Puts the series of every site on the page at zero. The series of a site with labels come with its first call, when
+/// the types of the labels are known.
 pub(crate) fn install() {
     for site in SITES.iter().filter(|site| site.spec.labels.is_empty()) {
         let _ = site.process_series(&());

@@ -10,8 +10,8 @@ use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 use std::borrow::Cow;
 
-/// Attributes of an operation besides its fields: three at its start, one at its end. `error.type`, a second one at the end,
-/// may make the list grow.
+/// Attributes of an operation besides its fields: three at its start, one at its end. `error.type`, a second one at the
+/// end, may make the list grow.
 const ATTRIBUTES: usize = 4;
 
 /// Collects the fields of a call whose span is sampled.

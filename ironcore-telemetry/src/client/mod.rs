@@ -1,9 +1,9 @@
-//! The client layers: a span, counters and a duration for each HTTP request and each gRPC call that the service sends, and
-//! its trace context for the hosts that may have it.
+//! The client layers: a span, counters and a duration for each HTTP request and each gRPC call that the service sends,
+//! and its trace context for the hosts that may have it.
 //!
 //! [`HttpClientTelemetryLayer`](crate::HttpClientTelemetryLayer) and
-//! [`GrpcClientTelemetryLayer`](crate::GrpcClientTelemetryLayer) are at the root of the crate; the types in their signatures
-//! are here.
+//! [`GrpcClientTelemetryLayer`](crate::GrpcClientTelemetryLayer) are at the root of the crate; the types in their
+//! signatures are here.
 
 #[cfg(feature = "grpc")]
 pub(crate) mod grpc;

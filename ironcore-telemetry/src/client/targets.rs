@@ -71,8 +71,8 @@ impl Targets {
         is_loopback(&host) || self.hosts.iter().any(|pattern| pattern.matches(&host))
     }
 
-    /// Replaces the trace context in the headers of a request: writes ours for a target, and none for another host. What is
-    /// there already (a proxy copies the headers of its own caller) is never sent.
+    /// Replaces the trace context in the headers of a request: writes ours for a target, and none for another host.
+    /// What is there already (a proxy copies the headers of its own caller) is never sent.
     pub(super) fn replace_context(&self, is_target: bool, context: &Context, headers: &mut HeaderMap) {
         propagation::remove(headers);
         if is_target {

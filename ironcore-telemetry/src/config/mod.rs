@@ -1,4 +1,5 @@
-//! The configuration in code, and the settings in force. Code wins over the environment, the environment over the default.
+//! The configuration in code, and the settings in force. Code wins over the environment, the environment over the
+//! default.
 
 mod otlp;
 mod parse;
@@ -19,8 +20,8 @@ use crate::redact::Secret;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// The configuration for [`init_with`](crate::init_with). A setting that is left open comes from the environment, then from
-/// its default.
+/// The configuration for [`init_with`](crate::init_with). A setting that is left open comes from the environment, then
+/// from its default; the README's table "Configuration" has each variable with its default.
 ///
 /// ```
 /// use ironcore_telemetry as telemetry;
@@ -137,9 +138,9 @@ impl Config {
         self
     }
 
-    /// Where `/metrics` is served (`OTEL_EXPORTER_PROMETHEUS_HOST` and `OTEL_EXPORTER_PROMETHEUS_PORT`). `None` opens no
-    /// listener: the service then mounts [`scrape::router`](crate::scrape::router) on a router of its own, or answers with
-    /// [`scrape::render`](crate::scrape::render).
+    /// Where `/metrics` is served (`OTEL_EXPORTER_PROMETHEUS_HOST` and `OTEL_EXPORTER_PROMETHEUS_PORT`). `None` opens
+    /// no listener: the service then mounts [`scrape::router`](crate::scrape::router) on a router of its own, or
+    /// answers with [`scrape::render`](crate::scrape::render).
     ///
     /// ```
     /// use ironcore_telemetry as telemetry;
@@ -168,8 +169,8 @@ impl Config {
         self
     }
 
-    /// Which `tracing` spans become spans of the trace, in the syntax of `RUST_LOG` (`IRONCORE_TRACE_FILTER`). It applies to
-    /// the `tracing` spans of your code and of libraries; operations and requests are always spans.
+    /// Which `tracing` spans become spans of the trace, in the syntax of `RUST_LOG` (`IRONCORE_TRACE_FILTER`). It
+    /// applies to the `tracing` spans of your code and of libraries; operations and requests are always spans.
     pub fn trace_filter(mut self, filter: impl Into<String>) -> Self {
         self.trace_filter = Some(filter.into());
         self

@@ -7,8 +7,8 @@ use bytes::Buf;
 use http::{HeaderMap, StatusCode};
 use std::time::Duration;
 
-/// The protocol and the side of an exchange: gives the result, and counts what only its protocol knows, such as messages.
-/// The start, the one end, the duration and the drop are the [`Recording`](super::Recording)'s.
+/// The protocol and the side of an exchange: gives the result, and counts what only its protocol knows, such as
+/// messages. The start, the one end, the duration and the drop are the [`Recording`](super::Recording)'s.
 pub trait Classify: Sized {
     /// The label that tells results apart: a status, a code.
     type Result: ResultLabel;

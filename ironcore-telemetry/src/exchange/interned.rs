@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_are_told_apart_and_the_rest_is_one() {
+    fn keys_above_the_limit_share_one_entry() {
         static KNOWN: Interned<Thing> = Interned::new(3);
         let name_of = |name: &str| KNOWN.find(name, Thing).key();
         for name in ["a", "b", "c"] {
@@ -114,14 +114,14 @@ mod tests {
         for junk in 0..1_000 {
             assert_eq!(name_of(&format!("junk{junk}")), OTHER);
         }
-        // Who came first stays, and the rest has one place.
+        // The first keys stay, and all others share one entry.
         assert_eq!(name_of("b"), "b");
         let all = KNOWN.all.read().unwrap();
         assert_eq!(all.keys().copied().collect::<Vec<_>>(), [OTHER, "a", "b", "c"]);
     }
 
     #[test]
-    fn a_hint_of_another_name_in_the_same_place_is_not_taken() {
+    fn a_cached_entry_of_another_key_in_the_same_slot_is_not_returned() {
         static KNOWN: Interned<Thing> = Interned::new(1_000);
         let names: Vec<_> = (0..500).map(|number| format!("/route/{number}")).collect();
         for name in &names {

@@ -1,8 +1,8 @@
 //! What the four layers share: the recording of one request and its response, from the first byte to the end of the
 //! response's body.
 //!
-//! [`Recording`] owns the span, the in-flight gauge, the one end and the one drop. A protocol and a side (server or client)
-//! are a [`Classify`]: it gives the result, and counts what only its protocol knows.
+//! [`Recording`] owns the span, the in-flight gauge, the one end and the one drop. A protocol and a side (server or
+//! client) are a [`Classify`]: it gives the result, and counts what only its protocol knows.
 
 mod classify;
 mod interned;

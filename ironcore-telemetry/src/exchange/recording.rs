@@ -21,9 +21,9 @@ pub(crate) struct Recording<C: Classify> {
     scope: Scope,
     classify: C,
     /// Whether the response's headers tell the caller the ids of the span.
-    responds: bool,
-    /// Bytes of the response's body that are still to come, [`UNKNOWN`] if its length is not known: a server takes no more,
-    /// and does not ask for the end.
+    sends_trace_response: bool,
+    /// Bytes of the response's body that are still to come, [`UNKNOWN`] if its length is not known: a server takes no
+    /// more, and does not ask for the end.
     left: u64,
 }
 
@@ -34,8 +34,8 @@ const UNKNOWN: u64 = u64::MAX;
 #[derive(Debug)]
 pub struct Scope {
     context: Context,
-    /// Whether the span of the context is the exchange's own. It is another's while traces are off and, for a request that is
-    /// sent, while the current span is not sampled.
+    /// Whether the span of the context is the exchange's own. It is another's while traces are off and, for a request
+    /// that is sent, while the current span is not sampled.
     owns_span: bool,
 }
 
@@ -84,7 +84,7 @@ impl<C: Classify> Recording<C> {
         recorder: &Recorder,
         parent: Context,
         classify: C,
-        responds: bool,
+        sends_trace_response: bool,
         mut describe: impl FnMut() -> SpanBuilder,
     ) -> Self {
         let scope = match recorder.spans() {
@@ -92,7 +92,7 @@ impl<C: Classify> Recording<C> {
             // The ids of a trusted caller still reach the log lines.
             None => Scope { context: parent, owns_span: false },
         };
-        Self::begin(scope, classify, responds)
+        Self::begin(scope, classify, sends_trace_response)
     }
 
     /// Of a request that the service sends, with a span below the current one.
@@ -106,9 +106,9 @@ impl<C: Classify> Recording<C> {
     }
 
     #[inline]
-    fn begin(scope: Scope, classify: C, responds: bool) -> Self {
+    fn begin(scope: Scope, classify: C, sends_trace_response: bool) -> Self {
         classify.series().begin();
-        Self { started: Some(Instant::now()), scope, classify, responds, left: UNKNOWN }
+        Self { started: Some(Instant::now()), scope, classify, sends_trace_response, left: UNKNOWN }
     }
 
     pub(crate) const fn scope(&self) -> &Scope {
@@ -123,7 +123,7 @@ impl<C: Classify> Recording<C> {
     #[inline]
     pub(super) fn response<B: Body>(&mut self, response: &mut Response<B>) -> bool {
         let is_bodiless = self.classify.response(response.status(), response.headers());
-        if self.responds {
+        if self.sends_trace_response {
             propagation::inject_response(&self.scope.context, response.headers_mut());
         }
         if is_bodiless || response.body().is_end_stream() {

@@ -46,7 +46,7 @@ impl Rpc {
         }
     }
 
-    /// `package.Service/Method`; `_OTHER` for methods that are not told apart.
+    /// `package.Service/Method`; `_OTHER` for all methods without series of their own.
     pub(crate) fn full_name(&self) -> &'static str {
         self.path.strip_prefix('/').unwrap_or(self.path)
     }
@@ -56,7 +56,7 @@ impl Rpc {
         if self.is_other() { "grpc" } else { self.full_name() }
     }
 
-    /// Whether it stands for all methods that are not told apart.
+    /// Whether it stands for all methods without series of their own.
     pub(crate) fn is_other(&self) -> bool {
         self.path == OTHER
     }

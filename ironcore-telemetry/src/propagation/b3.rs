@@ -1,5 +1,5 @@
-//! B3, as Zipkin defines it (<https://github.com/openzipkin/b3-propagation>): one header, or several. A caller that leaves
-//! the sampling decision to us counts as sampled, as in other SDKs; so does the debug flag.
+//! B3, as Zipkin defines it (<https://github.com/openzipkin/b3-propagation>): one header, or several. A caller that
+//! leaves the sampling decision to us counts as sampled, as in other SDKs; so does the debug flag.
 
 use super::parse::{lower_hex, trim_ows};
 use super::remote_parent::{span_context, with_remote_parent};

@@ -1,7 +1,7 @@
 //! `baggage`, strictly as the W3C recommendation defines it (<https://www.w3.org/TR/baggage/>).
 //!
-//! An invalid member is left out, the others are kept. Properties are passed on as received and never decoded: the SDK's
-//! own propagator decodes them and writes them raw, which turns `a=1;b=%2Cadmin=1` into a second member.
+//! An invalid member is left out, the others are kept. Properties are passed on as received and never decoded: the
+//! SDK's own propagator decodes them and writes them raw, which turns `a=1;b=%2Cadmin=1` into a second member.
 
 use super::parse::trim_ows;
 use opentelemetry::Context;

@@ -15,7 +15,8 @@ pub(super) const HEADERS: [&str; 1] = [UBER_TRACE_ID];
 const SAMPLED: u128 = 0x01;
 const DEBUG: u128 = 0x02;
 
-/// The propagator of `OTEL_PROPAGATORS=jaeger`: `{trace}:{span}:{parent}:{flags}`. Its baggage (`uberctx-…`) is not read.
+/// The propagator of `OTEL_PROPAGATORS=jaeger`: `{trace}:{span}:{parent}:{flags}`. Its baggage (`uberctx-…`) is not
+/// read.
 #[derive(Debug)]
 pub(crate) struct JaegerPropagator;
 

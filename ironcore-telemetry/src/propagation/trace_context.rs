@@ -34,8 +34,8 @@ pub(super) const WRITE_LIMIT: usize = 1024;
 /// Members longer than this are the first to be left out of a `tracestate` that is too long.
 const LONG_MEMBER: usize = 128;
 
-/// The parts of a received trace context that a [`SpanContext`] cannot hold. They name their trace, so that they are never
-/// applied to another one.
+/// The parts of a received trace context that a [`SpanContext`] cannot hold. They name their trace, so that they are
+/// never applied to another one.
 #[derive(Debug, Clone)]
 pub(super) struct W3cExtras {
     trace_id: TraceId,
@@ -61,8 +61,8 @@ impl TextMapPropagator for TraceContextPropagator {
             return;
         };
         injector.set(TRACEPARENT, parent);
-        // Members that a sampler has added are the latest, so they come first. They are validated here: the SDK lets line
-        // ends pass.
+        // Members that a sampler has added are the latest, so they come first. They are validated here: the SDK lets
+        // line ends pass.
         let own = context.span().span_context().trace_state().header();
         let received = extras(context).and_then(|extras| extras.state.as_deref());
         let state = merge_trace_state(&[&own, received.unwrap_or_default()]);

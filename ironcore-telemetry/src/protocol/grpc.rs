@@ -43,7 +43,8 @@ impl Code {
     const DATA_LOSS: Self = Self(15);
     const UNAUTHENTICATED: Self = Self(16);
 
-    /// The code in trailers, or in the headers of a response without a body. A value that is not a code counts as `UNKNOWN`.
+    /// The code in trailers, or in the headers of a response without a body. A value that is not a code counts as
+    /// `UNKNOWN`.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         let status = headers.get("grpc-status")?;
         let number = status.to_str().ok().and_then(|text| text.parse().ok());
@@ -74,8 +75,8 @@ impl Code {
         CODES.get(usize::from(self.0)).copied().unwrap_or("UNKNOWN")
     }
 
-    /// Whether it is an error of the server, as the semantic conventions define it. To a client every code but `OK` is an
-    /// error.
+    /// Whether it is an error of the server, as the semantic conventions define it. To a client every code but `OK` is
+    /// an error.
     pub(crate) const fn is_server_error(self) -> bool {
         matches!(
             self,
@@ -96,7 +97,7 @@ impl ResultLabel for Code {
 }
 
 /// The longest path of a method, in bytes.
-const PATH: usize = 256;
+const MAX_PATH_BYTES: usize = 256;
 
 /// The service and the method of a path `/package.Service/Method`; `None` if no method can have this path.
 pub(crate) fn method_of(path: &str) -> Option<(&str, &str)> {
@@ -104,7 +105,7 @@ pub(crate) fn method_of(path: &str) -> Option<(&str, &str)> {
         !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'))
     };
     let (service, method) = path.strip_prefix('/')?.split_once('/')?;
-    (path.len() <= PATH && is_name(service) && is_name(method)).then_some((service, method))
+    (path.len() <= MAX_PATH_BYTES && is_name(service) && is_name(method)).then_some((service, method))
 }
 
 /// The time that the caller waits: `grpc-timeout`, up to eight digits and a unit.
@@ -138,8 +139,8 @@ pub(crate) struct Messages {
 }
 
 impl Messages {
-    /// The number of messages that begin in the next part of the stream. After a part that is not in one piece no more are
-    /// counted, because the start of the next one is unknown.
+    /// The number of messages that begin in the next part of the stream. After a part that is not in one piece no more
+    /// are counted, because the start of the next one is unknown.
     pub(crate) fn begun_in(&mut self, data: &impl Buf) -> u64 {
         let mut rest = data.chunk();
         if rest.len() < data.remaining() {
@@ -188,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_no_method_can_have_is_none() {
+    fn a_path_that_no_method_can_have_is_rejected() {
         assert_eq!(method_of("/ironcore.swap.v1.Swap/Execute"), Some(("ironcore.swap.v1.Swap", "Execute")));
         for path in ["", "/", "/a", "/a/", "//b", "/a/b/c", "/a b/c", "/a/b?c", "a/b", "/ä/b"] {
             assert_eq!(method_of(path), None, "{path}");
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_has_a_unit_and_eight_digits_at_most() {
+    fn a_timeout_has_at_most_eight_digits_and_a_unit() {
         let timeout = |text: &str| {
             let headers = [(http::HeaderName::from_static("grpc-timeout"), text.parse().unwrap())];
             timeout_of(&headers.into_iter().collect())
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_code_is_unknown_and_what_is_not_of_grpc_is_mapped() {
+    fn an_invalid_code_is_unknown_and_an_http_status_is_mapped() {
         let code = |text: &str| {
             let headers = [(http::HeaderName::from_static("grpc-status"), text.parse().unwrap())];
             Code::of(&headers.into_iter().collect()).map(Code::name)

@@ -30,7 +30,7 @@ impl MethodLabel {
         if self.is_other() { "HTTP" } else { self.label() }
     }
 
-    /// Whether it stands for all methods that are not told apart.
+    /// Whether it stands for all other methods.
     pub(crate) const fn is_other(self) -> bool {
         self.0 + 1 >= METHODS.len()
     }

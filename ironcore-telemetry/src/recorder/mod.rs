@@ -14,9 +14,9 @@ use opentelemetry::trace::{SpanBuilder, TraceContextExt};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Starts a span under a parent and returns a context that holds it, or its ids alone if it is not sampled: only a span that
-/// is going to be recorded is described. Built where the SDK's own tracer is known: the global tracer of the API would box
-/// each span once more.
+/// Starts a span under a parent and returns a context that holds it, or its ids alone if it is not sampled: only a span
+/// that is going to be recorded is described. Built where the SDK's own tracer is known: the global tracer of the API
+/// would box each span once more.
 pub(crate) type StartSpan = Box<dyn Fn(&Context, &mut dyn FnMut() -> SpanBuilder) -> Context + Send + Sync>;
 
 /// The number of recorders; while it is zero, nothing is recorded.
@@ -74,9 +74,9 @@ impl Recorder {
         self.start_span.as_ref()
     }
 
-    /// Makes the spans of calls inside the service, under the current one, which is returned with it; `None` also while the
-    /// current span is not sampled. A child of such a span would not be sampled either: its parent's ids serve for logs and
-    /// propagation. A remote parent decides only if the sampler follows it.
+    /// Makes the spans of calls inside the service, under the current one, which is returned with it; `None` also while
+    /// the current span is not sampled. A child of such a span would not be sampled either: its parent's ids serve for
+    /// logs and propagation. A remote parent decides only if the sampler follows it.
     #[inline]
     pub(crate) fn inner_spans(&self) -> Option<(&StartSpan, Context)> {
         let start_span = self.start_span.as_ref()?;

@@ -20,9 +20,9 @@ const VERSION: &str = "1";
 /// The longest text that is read, in bytes: twice the longest that is written.
 const LENGTH: usize = 2_200;
 
-/// The trace that a job comes from, and the time when the job was created. It is stored as a text of at most 1,100 visible
-/// characters, `1;<milliseconds since 1970>;<traceparent>;<tracestate>`, in a column or a field of the job. It holds no
-/// baggage.
+/// The trace that a job comes from, and the time when the job was created. It is stored as a text of at most 1,100
+/// visible characters, `1;<milliseconds since 1970>;<traceparent>;<tracestate>`, in a column or a field of the job. It
+/// holds no baggage.
 ///
 /// Read it from your own queue only: the text decides which trace the job continues.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,8 +55,8 @@ impl SavedContext {
         Self { since, parent: take("traceparent"), state: take("tracestate") }
     }
 
-    /// An attempt at the job, counted from 1 (add one if your queue counts from 0). The first attempt continues the saved trace;
-    /// a later one begins a trace of its own with a link to the saved one.
+    /// An attempt at the job, counted from 1 (add one if your queue counts from 0). The first attempt continues the
+    /// saved trace; a later one begins a trace of its own with a link to the saved one.
     pub const fn attempt(&self, number: u32) -> Attempt<'_> {
         Attempt { saved: self, number }
     }
@@ -109,8 +109,8 @@ impl FromStr for SavedContext {
     }
 }
 
-/// An attempt at a job: a consumer span with the attributes `ironcore.attempt` and `ironcore.age_seconds`, from the call of one
-/// of its methods to the end of the job. It does not record whether the job succeeded: call a function with
+/// An attempt at a job: a consumer span with the attributes `ironcore.attempt` and `ironcore.age_seconds`, from the
+/// call of one of its methods to the end of the job. It does not record whether the job succeeded: call a function with
 /// [`#[instrument_business]`](crate::instrument_business) inside.
 #[derive(Debug, Clone, Copy)]
 #[must_use = "run the job with it"]
@@ -245,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_can_be_read() {
+    fn a_text_that_was_written_can_be_read() {
         for text in [
             "1;1764000000000;;",
             "1;1764000000000;00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03;",
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_carrier_is_refused_with_what_it_should_be() {
+    fn a_text_that_is_not_a_saved_context_is_an_error_that_shows_the_format() {
         for (text, why) in [
             ("", "version"),
             ("2;1;;", "version"),
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_made_in_no_trace_has_an_age_and_no_origin() {
+    fn a_context_saved_outside_of_a_trace_has_an_age_and_no_parent() {
         let saved = SavedContext::current();
         assert!(saved.age() < Duration::from_mins(1));
         assert!(!saved.origin().span().span_context().is_valid());

@@ -1,5 +1,5 @@
-//! Keeps the trace of a request where its work goes on elsewhere: later, in a job of a queue or an outbox table; or at once,
-//! on another task or thread.
+//! Keeps the trace of a request where its work goes on elsewhere: later, in a job of a queue or an outbox table; or at
+//! once, on another task or thread.
 //!
 //! ```
 //! use ironcore_telemetry::saved_context::SavedContext;

@@ -33,8 +33,8 @@ pub(crate) struct Metric {
     pub(crate) kind: Kind,
     /// The label names, in the order in which values are given.
     pub(crate) labels: &'static [&'static str],
-    /// Those of the labels whose values are learned while the service runs: a value outside the label's set is counted as
-    /// `_OTHER`, and the event in `telemetry_label_overflow_total`.
+    /// Those of the labels whose values are learned while the service runs: a value outside the label's set is counted
+    /// as `_OTHER`, and the event in `telemetry_label_overflow_total`.
     pub(crate) bounded: &'static [&'static str],
 }
 

@@ -11,23 +11,23 @@ use std::sync::Arc;
 
 /// Whether the trace context of a request is trusted.
 ///
-/// A `traceparent` names the trace that our spans join and decides whether they are sampled. Accepted from untrusted callers,
-/// it is a way to fill a trace store, to keep it empty, or to write into the traces of others.
+/// A `traceparent` names the trace that our spans join and decides whether they are sampled. An untrusted caller could
+/// use it to force sampling, to prevent it, or to add spans to the traces of others.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Boundary {
-    /// Callers are not trusted. A request begins a trace of its own (or joins the span that the process itself is in), sampled
-    /// by our sampler alone, with a link to the caller's span; its `tracestate` and `baggage` are dropped.
+    /// Callers are not trusted. A request begins a trace of its own (or becomes a child of the current local span, if
+    /// there is one), sampled by our sampler alone, with a link to the caller's span; its `tracestate` and `baggage`
+    /// are dropped.
     #[default]
     Public,
-    /// Callers are our own services. A request continues the caller's trace: its ids, its sampling decision, its `tracestate`
-    /// and, with the propagator for it, its `baggage`.
+    /// Callers are our own services. A request continues the caller's trace: its ids, its sampling decision, its
+    /// `tracestate` and, with the propagator for it, its `baggage`.
     Trusted,
 }
 
-/// The properties of a request that a boundary may be decided by, for
-/// [`HttpTelemetryLayer::boundary_with`](crate::HttpTelemetryLayer::boundary_with). Headers are not among them: every caller
-/// can send any header.
+/// What `boundary_with` of a server layer can inspect of a request. Headers are not part of it: every caller can send
+/// any header.
 #[derive(Debug, Clone, Copy)]
 pub struct Caller<'request> {
     method: &'request Method,
@@ -52,8 +52,8 @@ impl<'request> Caller<'request> {
         self.route
     }
 
-    /// The values that the server and the outer layers have added: the identity in the peer's certificate, the peer's address
-    /// (`axum::extract::ConnectInfo<SocketAddr>`; behind a proxy, the proxy's).
+    /// The values that the server and the outer layers have added: the identity in the peer's certificate, the peer's
+    /// address (`axum::extract::ConnectInfo<SocketAddr>`; behind a proxy, the proxy's).
     #[must_use]
     pub const fn extensions(&self) -> &'request Extensions {
         self.extensions
@@ -102,8 +102,8 @@ pub(super) fn parent(headers: &HeaderMap, boundary: Boundary) -> Context {
         let has_baggage = !current.baggage().is_empty();
         return if has_baggage { current.with_cleared_baggage() } else { current };
     }
-    // An outer layer has attached the caller's context: its trace, its decision, its baggage. An empty span in place of the
-    // caller's would count as a parent that is not sampled.
+    // An outer layer has attached the caller's context: its trace, its decision, its baggage. An empty span in place of
+    // the caller's would count as a parent that is not sampled.
     recorder::empty_context(&current)
 }
 

@@ -1,8 +1,8 @@
 //! The server layers: a span, counters, a duration and an access line for each HTTP request and each gRPC call that the
 //! service receives.
 //!
-//! [`HttpTelemetryLayer`](crate::HttpTelemetryLayer) and [`GrpcTelemetryLayer`](crate::GrpcTelemetryLayer) are at the root of
-//! the crate; the types in their signatures are here.
+//! [`HttpTelemetryLayer`](crate::HttpTelemetryLayer) and [`GrpcTelemetryLayer`](crate::GrpcTelemetryLayer) are at the
+//! root of the crate; the types in their signatures are here.
 
 pub(crate) mod boundary;
 #[cfg(feature = "grpc")]

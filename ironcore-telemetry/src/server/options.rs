@@ -6,7 +6,7 @@ use super::boundary::Trust;
 pub(super) struct Options {
     pub(super) trust: Trust,
     /// Whether the response to a trusted caller carries the ids of the span.
-    pub(super) responds: bool,
+    pub(super) sends_trace_response: bool,
     /// Routes of HTTP, services of gRPC.
     pub(super) skipped: Vec<String>,
     /// Paths of gRPC methods that are known from the start.

@@ -28,8 +28,8 @@ pub struct GrpcClientCall {
 }
 
 impl GrpcClientCall {
-    /// The recording of a call, whose context goes into its metadata if the peer may have it; `None` before `init` and when
-    /// telemetry is disabled.
+    /// The recording of a call, whose context goes into its metadata if the peer may have it; `None` before `init` and
+    /// when telemetry is disabled.
     pub(super) fn begin<Body>(
         request: &mut Request<Body>,
         peer: &'static str,

@@ -16,27 +16,39 @@ use tower_service::Service;
 
 /// Records each call that a tonic client makes:
 ///
-/// - a client span `{package.Service}/{Method}` under the current span, with `service.peer.name` and the `rpc.*` attributes of
-///   the OpenTelemetry semantic conventions; neither address nor metadata or message is recorded;
+/// - a client span `{package.Service}/{Method}` under the current span, with `service.peer.name` and the `rpc.*`
+///   attributes of the OpenTelemetry semantic conventions; neither address nor metadata or message is recorded;
 /// - `grpc_client_requests_total`, `grpc_client_request_duration_seconds`, `grpc_client_requests_in_flight` and
 ///   `grpc_client_messages_total` with the labels `peer` (the declared name), `rpc_service`, `method` and `code`.
 ///
-/// A call lasts until its status. If the service drops it, it is `CANCELLED`, or `DEADLINE_EXCEEDED` once its timeout is over.
-/// A connection that fails or breaks is `UNAVAILABLE`, a stream that ends without a status `UNKNOWN`. Every code but `OK` is an error of the span.
+/// A call lasts until its status. If the service drops it, it is `CANCELLED`, or `DEADLINE_EXCEEDED` once its timeout
+/// is over. A connection that fails or breaks is `UNAVAILABLE`, a stream that ends without a status `UNKNOWN`. Every
+/// code but `OK` is an error of the span.
 ///
-/// Trace context metadata that is in a call already is replaced, or removed if the peer may not have the context.
+/// Trace context metadata that is in a call already is replaced, or removed if the host is not allowed to receive it.
 ///
 /// The trace context is sent to this machine and to hosts below `.internal` only; name more with
 /// [`propagate_to`](Self::propagate_to). Baggage stays here unless [`send_baggage`](Self::send_baggage) says otherwise.
 ///
 /// ```
+/// use http::{Request, Response};
 /// use ironcore_telemetry::GrpcClientTelemetryLayer;
+/// use std::convert::Infallible;
+/// use tonic::body::Body;
 /// use tonic::transport::Endpoint;
+/// use tower::{Layer, ServiceExt, service_fn};
 ///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let endpoint = Endpoint::from_static("http://swap.internal:50051");
 /// let layer = GrpcClientTelemetryLayer::new("swap-engine", endpoint.uri());
-/// // SwapClient::new(tower::ServiceBuilder::new().layer(layer).service(endpoint.connect_lazy()))
-/// # let _ = layer;
+///
+/// // With tonic: SwapClient::new(layer.layer(endpoint.connect_lazy())). It is a tower layer:
+/// let channel = service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::empty())));
+/// let call = Request::post("/ironcore.swap.v1.Swap/Execute").body(Body::empty())?;
+/// assert_eq!(layer.layer(channel).oneshot(call).await?.status(), 200);
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Debug, Clone)]
 #[must_use = "add the layer to a channel"]
@@ -48,8 +60,8 @@ pub struct GrpcClientTelemetryLayer {
 }
 
 impl GrpcClientTelemetryLayer {
-    /// For calls to a peer. `peer` is a name that you choose for the called system, never a host; `address` is that of its
-    /// channel, by which is decided whether the trace context is sent.
+    /// For calls to a peer. `peer` is a name that you choose for the called system, never a host; `address` is the URI
+    /// of the channel, and decides whether the trace context is sent.
     pub fn new(peer: &'static str, address: &Uri) -> Self {
         Self::with(peer, address.clone(), Targets::default())
     }
@@ -68,8 +80,8 @@ impl GrpcClientTelemetryLayer {
         Ok(Self::with(self.peer, self.address, targets))
     }
 
-    /// Whether baggage is sent with the trace context. It contains everything that the service, or a trusted caller, has put
-    /// there.
+    /// Whether baggage is sent with the trace context. It contains everything that the service, or a trusted caller,
+    /// has put there.
     pub fn send_baggage(self, send: bool) -> Self {
         let mut targets = Arc::unwrap_or_clone(self.targets);
         targets.send_baggage(send);

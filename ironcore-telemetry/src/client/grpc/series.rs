@@ -7,9 +7,9 @@ use crate::recorder::{self, Recorder};
 use crate::series;
 use std::cell::Cell;
 
-/// Peers that are told apart. Their names are declared in the code.
+/// Peers that have series of their own. Their names are declared in the code.
 const PEERS: usize = 100;
-/// Methods of one peer that are told apart. They stand in the code of the service.
+/// Methods of one peer that have series of their own. They are named in the code of the service.
 const METHODS: usize = 200;
 
 static METRICS: RpcMetrics = RpcMetrics {

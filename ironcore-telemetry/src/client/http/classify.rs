@@ -18,8 +18,8 @@ use std::time::Duration;
 /// Attributes that a request may have, from its start to its end.
 const ATTRIBUTES: usize = 7;
 
-/// Counts how often a request is sent, for `http.request.resend_count`. Put one into the extensions of a request in front of
-/// a layer that retries, which passes it on with each copy.
+/// Counts how often a request is sent, for `http.request.resend_count`. Put one into the extensions of a request in
+/// front of a layer that retries, which passes it on with each copy.
 ///
 /// ```
 /// use ironcore_telemetry::client::Resends;
@@ -39,8 +39,8 @@ pub struct HttpClientRequest {
 }
 
 impl HttpClientRequest {
-    /// The recording of a request, whose context goes into its headers if the peer may have it; `None` before `init` and
-    /// when telemetry is disabled.
+    /// The recording of a request, whose context goes into its headers if the peer may have it; `None` before `init`
+    /// and when telemetry is disabled.
     pub(super) fn begin<Body>(
         request: &mut Request<Body>,
         peer: &'static str,

@@ -12,31 +12,41 @@ use std::task::{Context as TaskContext, Poll};
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Records each HTTP request that a tower client sends (`hyper_util::client::legacy::Client` and all that is built on it):
+/// Records each HTTP request that a tower client sends (`hyper_util::client::legacy::Client` and all that is built on
+/// it):
 ///
 /// - a client span `{METHOD}` under the current span, with `service.peer.name`, the method, the status and
-///   `http.request.resend_count` (with [`Resends`](crate::client::Resends)). Address, path, query and headers are not recorded:
-///   node providers put API keys into them;
+///   `http.request.resend_count` (with [`Resends`](crate::client::Resends)). Address, path, query and headers are not
+///   recorded: node providers put API keys into them;
 /// - `http_client_requests_total`, `http_client_request_duration_seconds` and `http_client_requests_in_flight` with the
 ///   labels `peer` (the declared name), `method` and `status`; without a response the status is `error`, or `cancelled`
 ///   if the service dropped the request.
 ///
-/// A request lasts until the end of its response's body, or until the body is dropped. Trace context headers that are in a
-/// request already are replaced, or removed if the peer may not have the context. 4xx and 5xx are errors of the span.
+/// A request lasts until the end of its response's body, or until the body is dropped. Trace context headers that are
+/// in a request already are replaced, or removed if the host is not allowed to receive it. 4xx and 5xx are errors of
+/// the span.
 ///
-/// Put it next to the client, inside of layers that retry or follow redirects, so that each request that is sent is recorded
-/// with its own host.
+/// Put it next to the client, inside of layers that retry or follow redirects, so that each request that is sent is
+/// recorded with its own host.
 ///
 /// The trace context is sent to this machine and to hosts below `.internal` only; name more with
 /// [`propagate_to`](Self::propagate_to). Baggage stays here unless [`send_baggage`](Self::send_baggage) says otherwise.
 ///
 /// ```
+/// use axum::body::Body;
+/// use http::{Request, Response};
 /// use ironcore_telemetry::HttpClientTelemetryLayer;
+/// use std::convert::Infallible;
+/// use tower::{Layer, ServiceExt, service_fn};
 ///
-/// # fn main() -> Result<(), ironcore_telemetry::InvalidPattern> {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let layer = HttpClientTelemetryLayer::new("chain-node").propagate_to("*.nodes.example.org")?;
-/// // tower::ServiceBuilder::new().layer(layer).service(client)
-/// # let _ = layer;
+///
+/// // In a service this is `hyper_util::client::legacy::Client`, made once and kept.
+/// let client = service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::from("7"))));
+/// let request = Request::get("https://eth.nodes.example.org/height").body(Body::empty())?;
+/// assert_eq!(layer.layer(client).oneshot(request).await?.status(), 200);
 /// # Ok(())
 /// # }
 /// ```
@@ -62,8 +72,8 @@ impl HttpClientTelemetryLayer {
         Ok(self)
     }
 
-    /// Whether baggage is sent with the trace context. It contains everything that the service, or a trusted caller, has put
-    /// there.
+    /// Whether baggage is sent with the trace context. It contains everything that the service, or a trusted caller,
+    /// has put there.
     pub fn send_baggage(mut self, send: bool) -> Self {
         Arc::make_mut(&mut self.targets).send_baggage(send);
         self

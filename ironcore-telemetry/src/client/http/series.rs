@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::sync::OnceLock;
 
-/// Peers that are told apart. Their names are declared in the code.
+/// Peers that have series of their own. Their names are declared in the code.
 const PEERS: usize = 100;
 
 /// A value of the label `status`.

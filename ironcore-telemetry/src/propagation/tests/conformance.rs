@@ -1,5 +1,5 @@
-//! Extracted and injected headers of W3C trace context: the cases of the W3C conformance suite (level 2, strict) under the
-//! suite's names, written from the recommendation, then cases that the suite lacks.
+//! Extracted and injected headers of W3C trace context: the cases of the W3C conformance suite (level 2, strict) under
+//! the suite's names, written from the recommendation, then cases that the suite lacks.
 #![expect(clippy::too_many_lines, reason = "a table is as long as what it lists")]
 
 use crate::propagation::headers::HeaderExtractor;

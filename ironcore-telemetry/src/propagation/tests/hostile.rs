@@ -1,5 +1,5 @@
-//! Hostile headers: random, malformed, huge and many. Whatever is extracted, the headers that are injected are valid and
-//! bounded, and the next reader extracts the same from them.
+//! Hostile headers: random, malformed, huge and many. Whatever is extracted, the headers that are injected are valid
+//! and bounded, and the next reader extracts the same from them.
 //!
 //! Each set of headers is generated from a number, which a failure prints: `HOSTILE_SET=<number>` runs that one again.
 

@@ -21,8 +21,8 @@ use std::time::Duration;
 /// Attributes that a call may have, from its start to its end.
 const ATTRIBUTES: usize = 5;
 
-/// Part of a deadline by which the service may be ahead of its caller, whose clock started before.
-const AHEAD: u32 = 20;
+/// A deadline counts as reached one twentieth early: the caller started to wait before the service did.
+const TOLERANCE_DIVISOR: u32 = 20;
 
 /// A call whose status has not arrived.
 pub struct GrpcServerCall {
@@ -73,7 +73,7 @@ impl GrpcServerCall {
         let route = is_known.then(|| rpc.full_name());
         let boundary = options.trust.of(&Caller::of(request, route));
         let parent = boundary::parent(request.headers(), boundary);
-        let responds = options.responds && boundary == Boundary::Trusted;
+        let sends_trace_response = options.sends_trace_response && boundary == Boundary::Trusted;
         let call = Self {
             recorder,
             rpc,
@@ -82,7 +82,7 @@ impl GrpcServerCall {
             answer: Answer::None,
             messages: Messages::default(),
         };
-        Some(Recording::received(recorder, parent, call, responds, || describe(request, boundary, rpc)))
+        Some(Recording::received(recorder, parent, call, sends_trace_response, || describe(request, boundary, rpc)))
     }
 
     /// Where the messages of its request are counted.
@@ -116,7 +116,7 @@ impl GrpcServerCall {
             (End::Complete | End::Failed | End::Broken, _) => Code::UNKNOWN,
             // The server itself, or its caller, gives up a call whose time is over.
             (End::Cancelled, _) => match self.timeout {
-                Some(timeout) if duration + timeout / AHEAD >= timeout => Code::DEADLINE_EXCEEDED,
+                Some(timeout) if duration + timeout / TOLERANCE_DIVISOR >= timeout => Code::DEADLINE_EXCEEDED,
                 _ => Code::CANCELLED,
             },
         }

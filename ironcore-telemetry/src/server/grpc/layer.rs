@@ -18,33 +18,53 @@ use tower_service::Service;
 
 /// Records each call of a tonic server:
 ///
-/// - a server span `{package.Service}/{Method}` with the `rpc.*` attributes of the OpenTelemetry semantic conventions. It
-///   begins a trace, with a link to the span that a `traceparent` names; [`boundary`](Self::boundary) decides whose trace
-///   is continued;
-/// - `grpc_requests_total`, `grpc_request_duration_seconds`, `grpc_requests_in_flight` and `grpc_messages_total` with the
-///   labels `rpc_service`, `method` and `code`;
-/// - one log line (target `grpc_access`, level `INFO`) with the call's ids; `RUST_LOG=info,grpc_access=off` turns it off.
+/// - a server span `{package.Service}/{Method}` with the `rpc.*` attributes of the OpenTelemetry semantic conventions.
+///   It begins a trace, with a link to the span that a `traceparent` names; [`boundary`](Self::boundary) decides whose
+///   trace is continued;
+/// - `grpc_requests_total`, `grpc_request_duration_seconds`, `grpc_requests_in_flight` and `grpc_messages_total` with
+///   the labels `rpc_service`, `method` and `code`;
+/// - one log line (target `grpc_access`, level `INFO`) with the call's ids; `RUST_LOG=info,grpc_access=off` turns it
+///   off.
 ///
-/// A call lasts until its status: in the trailers at the end of its stream, or in the headers of a response without one. A
-/// stream that ends without a status is `UNKNOWN`; a caller that goes away makes it `CANCELLED`, or `DEADLINE_EXCEEDED`
-/// once the time of its `grpc-timeout` is over; a handler that panics, `INTERNAL`. Errors of the span are the codes that
-/// the conventions call errors of a server: `UNKNOWN`, `DEADLINE_EXCEEDED`, `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE`,
-/// `DATA_LOSS`.
+/// A call lasts until its status, in the trailers at the end of its stream, or in the headers of a response without a
+/// body. If there is none:
 ///
-/// A caller may send any path, so a method has series of its own only after it has answered once, with a message or with
-/// `OK`, or from the first call on if [`methods`](Self::methods) names it. Name your methods, so that one that only fails is
-/// visible too. Until then, and above 200 methods, a call is counted with `rpc_service` and `method` `_OTHER`. No metadata, address or
-/// message is recorded.
+/// | the call ends because | code |
+/// |---|---|
+/// | the stream ended without a status | `UNKNOWN` |
+/// | the caller went away | `CANCELLED` |
+/// | the caller went away after its `grpc-timeout` | `DEADLINE_EXCEEDED` |
+/// | the handler panicked | `INTERNAL` |
 ///
-/// tonic's own timeout (`Server::timeout`), concurrency limit and load shedding run in front of every layer: a call that they
-/// end early is `CANCELLED` here, and a call that they refuse is not seen.
+/// Errors of the span are the codes that the conventions call errors of a server: `UNKNOWN`, `DEADLINE_EXCEEDED`,
+/// `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE`, `DATA_LOSS`.
+///
+/// A caller may send any path, so a method has series of its own only after it has answered once, with a message or
+/// with `OK`, or from the first call on if [`methods`](Self::methods) names it. Name your methods, so that one that
+/// only fails is visible too. Until then, and above 200 methods, a call is counted with `rpc_service` and `method`
+/// `_OTHER`. No metadata, address or message is recorded.
+///
+/// tonic's own timeout (`Server::timeout`), concurrency limit and load shedding run in front of every layer: a call
+/// that they end early is `CANCELLED` here, and a call that they refuse is not seen.
 ///
 /// ```
+/// use axum::body::Body;
+/// use http::{Request, Response};
 /// use ironcore_telemetry::GrpcTelemetryLayer;
+/// use ironcore_telemetry::server::GrpcRequestBody;
+/// use std::convert::Infallible;
+/// use tower::{Layer, ServiceExt, service_fn};
 ///
-/// // tonic::transport::Server::builder().layer(layer).add_service(…)
-/// let layer = GrpcTelemetryLayer::new().skip("grpc.health.v1.Health");
-/// # let _ = layer;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let layer = GrpcTelemetryLayer::new().methods(["ironcore.swap.v1.Swap/Execute"])?.skip("grpc.health.v1.Health");
+///
+/// // With tonic: Server::builder().layer(layer).add_service(SwapServer::new(swap)). It is a tower layer:
+/// let swap = service_fn(async |_: Request<GrpcRequestBody<Body>>| Ok::<_, Infallible>(Response::new(Body::empty())));
+/// let call = Request::post("/ironcore.swap.v1.Swap/Execute").body(Body::empty())?;
+/// assert_eq!(layer.layer(swap).oneshot(call).await?.status(), 200);
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Debug, Clone, Default)]
 #[must_use = "add the layer to a server"]
@@ -88,7 +108,7 @@ impl GrpcTelemetryLayer {
     /// Whether the response to a trusted caller carries the ids of the call's span, in the headers `traceresponse` and
     /// `server-timing`.
     pub fn trace_response(self, respond: bool) -> Self {
-        self.with(|options| options.responds = respond)
+        self.with(|options| options.sends_trace_response = respond)
     }
 
     /// Whether the trace context of all callers is trusted.
@@ -96,8 +116,9 @@ impl GrpcTelemetryLayer {
         self.with(|options| options.trust = Trust::Always(boundary))
     }
 
-    /// Decides for each call: `decide` is called once, before the call is handled. Once the method is known, it is the
-    /// [`route`](Caller::route) (`package.Service/Method`). If `decide` panics, the call is [`Boundary::Public`].
+    /// Decides for each call: `decide` is called once, before the call is handled. [`Caller::route`] is the method
+    /// (`package.Service/Method`), or `None` while the method has no series of its own. If `decide` panics, the call is
+    /// [`Boundary::Public`]. For an example see [`HttpTelemetryLayer`](crate::HttpTelemetryLayer).
     pub fn boundary_with(self, decide: impl Fn(&Caller<'_>) -> Boundary + Send + Sync + 'static) -> Self {
         self.with(|options| options.trust = Trust::PerRequest(Arc::new(decide)))
     }

@@ -7,7 +7,7 @@ use crate::series;
 use crate::server::options::Options;
 use std::cell::Cell;
 
-/// Methods that are told apart.
+/// Methods that have series of their own.
 const METHODS: usize = 200;
 
 static METRICS: RpcMetrics = RpcMetrics {

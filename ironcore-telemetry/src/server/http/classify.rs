@@ -62,9 +62,9 @@ impl HttpServerRequest {
         }
         let boundary = options.trust.of(&Caller::of(request, matched));
         let parent = boundary::parent(request.headers(), boundary);
-        let responds = options.responds && boundary == Boundary::Trusted;
+        let sends_trace_response = options.sends_trace_response && boundary == Boundary::Trusted;
         let classify = Self { endpoint, body: BodyRule::of(request.method()), status: None };
-        Some(Recording::received(recorder, parent, classify, responds, || {
+        Some(Recording::received(recorder, parent, classify, sends_trace_response, || {
             describe(request, boundary, (endpoint, matched))
         }))
     }

@@ -15,21 +15,23 @@ use tower_service::Service;
 
 /// Records each HTTP request of an axum router (or of any service that axum's `MatchedPath` reaches):
 ///
-/// - a server span `{METHOD} {route}` with the attributes of the OpenTelemetry semantic conventions. It begins a trace, with
-///   a link to the span that a `traceparent` names; [`boundary`](Self::boundary) decides whose trace is continued;
-/// - `http_requests_total`, `http_request_duration_seconds`, `http_requests_in_flight` and the bytes of bodies, with the
-///   labels `method`, `route` and `status`; the README has all of them;
-/// - one log line (target `http_access`, level `INFO`) with the request's ids; `RUST_LOG=info,http_access=off` turns it off.
+/// - a server span `{METHOD} {route}` with the attributes of the OpenTelemetry semantic conventions. It begins a trace,
+///   with a link to the span that a `traceparent` names; [`boundary`](Self::boundary) decides whose trace is continued;
+/// - `http_requests_total`, `http_request_duration_seconds`, `http_requests_in_flight` and the bytes of bodies, with
+///   the labels `method`, `route` and `status`; the README has all of them;
+/// - one log line (target `http_access`, level `INFO`) with the request's ids; `RUST_LOG=info,http_access=off` turns it
+///   off.
 ///
-/// A request lasts until the end of its response's body, so a stream is one long request; an upgraded connection (WebSocket)
-/// is not a part of it. Add the layer with `Router::layer` after the routes, so that it sees which route matched; a
-/// request that none matched has the route `_unmatched`, a method that HTTP does not know is `_OTHER`. A 5xx response is an
-/// error of the span, a 4xx is not. A request whose caller goes away before the end of the response is counted with the status
-/// 499 and `error.type="cancelled"`; a response that breaks off with an error of the service, or a handler that panics, with
+/// A request lasts until the end of its response's body, so a stream is one long request; the time after an upgrade
+/// (WebSocket) is not measured. Add the layer with `Router::layer` after the routes, so that it sees which route
+/// matched; a request that none matched has the route `_unmatched`, a method that HTTP does not know is `_OTHER`. A 5xx
+/// response is an error of the span, a 4xx is not. A request whose caller goes away before the end of the response is
+/// counted with the status 499 and `error.type="cancelled"`; a response that breaks off with an error of the service,
+/// or a handler that panics, with
 /// 500. No query string, header (but `User-Agent`), path or body is recorded.
 ///
-/// Make it the outermost layer: a layer in front of it, such as a timeout, is not seen, and ends a request as a caller that
-/// goes away does. Add it once: a request that passes two of these layers is counted twice.
+/// Make it the outermost layer: a request that an outer layer ends, such as a timeout, is recorded as one whose caller
+/// went away (499). Add it once: a request that passes two of these layers is counted twice.
 ///
 /// The bytes of request bodies are counted as the service reads them, where the body is axum's.
 ///
@@ -67,8 +69,9 @@ impl HttpTelemetryLayer {
         self.with(|options| options.skipped.push(route.into()))
     }
 
-    /// Whether the response to a trusted caller carries the ids of the request's span, in the headers `traceresponse` (W3C trace
-    /// context, level 2) and `server-timing`, which browsers show. Responses to untrusted callers never carry them.
+    /// Whether the response to a trusted caller carries the ids of the request's span, in the headers `traceresponse`
+    /// (W3C trace context, level 2) and `server-timing`, which browsers show. Responses to untrusted callers never
+    /// carry them.
     ///
     /// ```
     /// use ironcore_telemetry::{Boundary, HttpTelemetryLayer};
@@ -77,13 +80,13 @@ impl HttpTelemetryLayer {
     /// # let _ = layer;
     /// ```
     pub fn trace_response(self, respond: bool) -> Self {
-        self.with(|options| options.responds = respond)
+        self.with(|options| options.sends_trace_response = respond)
     }
 
     /// Whether the trace context of all callers is trusted.
     ///
-    /// Serve trusted callers on a listener of their own, which others cannot reach. A path is not a boundary, unless the edge
-    /// proxy blocks it.
+    /// Serve trusted callers on a listener of their own, which others cannot reach. A path is not a boundary, unless
+    /// the edge proxy blocks it.
     ///
     /// ```
     /// use axum::{Router, routing::get};

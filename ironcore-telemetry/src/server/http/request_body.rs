@@ -8,8 +8,8 @@ use http::Request;
 use http_body::Body;
 use std::any::Any;
 
-/// Counts what the service reads of a request's body. Only axum's type of body can be wrapped and keep its type, which is
-/// the type that the service below takes.
+/// Counts what the service reads of a request's body. Only axum's type of body can be wrapped and keep its type, which
+/// is the type that the service below takes.
 #[inline]
 pub(super) fn count_request_body<B: Body + 'static>(request: &mut Request<B>, endpoint: &'static Endpoint) {
     if request.body().is_end_stream() {

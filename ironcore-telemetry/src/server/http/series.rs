@@ -8,7 +8,7 @@ use crate::series::{self, Counter, Registry};
 use std::cell::Cell;
 use std::sync::OnceLock;
 
-/// Routes that are told apart. A router has a fixed set; this bounds one that makes routes up at run time.
+/// Routes that have series of their own. A router has a fixed set; this bounds one that makes routes up at run time.
 const ROUTES: usize = 200;
 
 static METRICS: CallMetrics = CallMetrics {
@@ -68,7 +68,7 @@ pub(super) fn endpoint(recorder: &'static Recorder, method: MethodLabel, route: 
     }
 }
 
-/// As long as the process, like the capture that it is for.
+/// Lives as long as the process, like the capture that it is for.
 #[cold]
 fn captured(recorder: &Recorder, method: MethodLabel, route: &str) -> &'static Endpoint {
     let route = Box::leak(route.into());

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll, ready};
 
 /// Where the parts of a body are counted.
-pub trait Tally {
+pub(crate) trait Tally {
     /// Counts a part.
     fn add(&mut self, part: &impl Buf);
 }

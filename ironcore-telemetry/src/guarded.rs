@@ -7,10 +7,10 @@ use std::pin::Pin;
 /// What surrounds each poll.
 pub(crate) trait Guard: Sized {
     /// While it lives, code on this thread runs inside of the guard.
-    type Inside;
+    type Entered;
 
     /// Begins a stay inside.
-    fn enter(&self) -> Self::Inside;
+    fn enter(&self) -> Self::Entered;
 
     /// The guarded value was dropped before its end: because one of its polls panicked, or because it was cancelled.
     fn abandon(self, panicked: bool);
@@ -18,7 +18,7 @@ pub(crate) trait Guard: Sized {
 
 /// The context alone: made current for each poll, with nothing to record at the end.
 impl Guard for Context {
-    type Inside = ContextGuard;
+    type Entered = ContextGuard;
 
     #[inline]
     fn enter(&self) -> ContextGuard {
@@ -62,12 +62,12 @@ impl<T, G: Guard> Guarded<T, G> {
 
     /// Enters the guard for one poll of the value; `None` only while the value is dropped.
     #[inline]
-    pub(crate) fn enter(self: Pin<&mut Self>) -> Option<Inside<'_, T, G>> {
+    pub(crate) fn enter(self: Pin<&mut Self>) -> Option<GuardedPoll<'_, T, G>> {
         let this = self.project();
         let inner = this.inner.as_pin_mut()?;
         let entered = this.guard.as_ref().map(G::enter);
         *this.polling = true;
-        Some(Inside { inner, polling: this.polling, guard: this.guard, entered })
+        Some(GuardedPoll { inner, polling: this.polling, guard: this.guard, entered })
     }
 
     /// The value; `None` only while it is dropped.
@@ -96,14 +96,14 @@ impl<T, G: Guard> Guarded<T, G> {
 
 /// One poll of a guarded value. The result of the poll is not passed through here, so that it is not moved once more.
 #[must_use = "leave after the poll"]
-pub(crate) struct Inside<'poll, T, G: Guard> {
+pub(crate) struct GuardedPoll<'poll, T, G: Guard> {
     pub(crate) inner: Pin<&'poll mut T>,
     polling: &'poll mut bool,
     guard: &'poll mut Option<G>,
-    entered: Option<G::Inside>,
+    entered: Option<G::Entered>,
 }
 
-impl<'poll, T, G: Guard> Inside<'poll, T, G> {
+impl<'poll, T, G: Guard> GuardedPoll<'poll, T, G> {
     /// The poll has returned. Without this call it counts as one that panicked.
     #[inline]
     pub(crate) fn leave(self) -> (Pin<&'poll mut T>, &'poll mut Option<G>) {

@@ -165,12 +165,15 @@ impl Call {
 }
 
 impl Guard for Call {
-    type Inside = Inside;
+    type Entered = OperationScope;
 
     /// Makes the call's span the current one, and its name that of the current operation.
     #[inline]
-    fn enter(&self) -> Inside {
-        Inside { _span: self.context.clone().map(Context::attach), _operation: current::enter(self.series.spec.name) }
+    fn enter(&self) -> OperationScope {
+        OperationScope {
+            _span: self.context.clone().map(Context::attach),
+            _operation: current::enter(self.series.spec.name),
+        }
     }
 
     #[cold]
@@ -180,7 +183,7 @@ impl Guard for Call {
 }
 
 /// While it lives, code on this thread runs inside of the call.
-pub(super) struct Inside {
+pub(super) struct OperationScope {
     _span: Option<ContextGuard>,
     _operation: current::Entered,
 }

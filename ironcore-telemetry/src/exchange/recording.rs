@@ -167,7 +167,7 @@ impl<C: Classify> Recording<C> {
 }
 
 impl<C: Classify> Guard for Recording<C> {
-    type Inside = ContextGuard;
+    type Entered = ContextGuard;
 
     #[inline]
     fn enter(&self) -> ContextGuard {

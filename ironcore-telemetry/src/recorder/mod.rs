@@ -61,6 +61,12 @@ pub(crate) fn current() -> Option<&'static Recorder> {
     PROCESS.get()
 }
 
+/// The recorder of the current context, if anything is recorded at all.
+#[inline]
+pub(crate) fn active() -> Option<&'static Recorder> {
+    if is_off() { None } else { current() }
+}
+
 impl Recorder {
     /// Whether this is the recorder of the process, whose series are resolved once.
     #[inline]

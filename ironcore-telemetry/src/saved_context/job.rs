@@ -137,8 +137,7 @@ impl Attempt<'_> {
     }
 
     fn begin(&self, name: &'static str) -> AttemptSpan {
-        let recorder = (!recorder::is_off()).then(recorder::current).flatten();
-        let Some(start_span) = recorder.and_then(|recorder| recorder.spans()) else {
+        let Some(start_span) = recorder::active().and_then(|recorder| recorder.spans()) else {
             // Traces are off: the ids of the origin still reach the log lines.
             return AttemptSpan { context: self.saved.origin(), is_open: false };
         };
@@ -188,7 +187,7 @@ impl AttemptSpan {
 }
 
 impl Guard for AttemptSpan {
-    type Inside = ContextGuard;
+    type Entered = ContextGuard;
 
     fn enter(&self) -> ContextGuard {
         self.context.clone().attach()

@@ -35,10 +35,7 @@ impl GrpcClientCall {
         peer: &'static str,
         (is_target, targets): (bool, &Targets),
     ) -> Option<Recording<Self>> {
-        if recorder::is_off() {
-            return None;
-        }
-        let recorder = recorder::current()?;
+        let recorder = recorder::active()?;
         let rpc = series::rpc(recorder, peer, request.uri().path());
         if rpc.is_other() {
             rpc.calls.count_overflow("method");

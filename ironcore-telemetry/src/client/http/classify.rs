@@ -46,10 +46,7 @@ impl HttpClientRequest {
         peer: &'static str,
         targets: &Targets,
     ) -> Option<Recording<Self>> {
-        if recorder::is_off() {
-            return None;
-        }
-        let recorder = recorder::current()?;
+        let recorder = recorder::active()?;
         let method = MethodLabel::of(request.method());
         let resends =
             request.extensions().get::<Resends>().map_or(0, |resends| resends.0.fetch_add(1, Ordering::Relaxed));

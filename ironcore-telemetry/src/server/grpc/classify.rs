@@ -57,10 +57,7 @@ struct UnknownMethod {
 impl GrpcServerCall {
     /// The recording of a call; `None` before `init`, when telemetry is disabled, and for a skipped service.
     pub(super) fn begin<Body>(request: &Request<Body>, options: &Options) -> Option<Recording<Self>> {
-        if recorder::is_off() {
-            return None;
-        }
-        let recorder = recorder::current()?;
+        let recorder = recorder::active()?;
         let path = request.uri().path();
         let service = path.get(1..).and_then(|path| path.split('/').next());
         if options.skips(service) {

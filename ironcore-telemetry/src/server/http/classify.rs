@@ -43,10 +43,7 @@ impl HttpServerRequest {
     /// The recording of a request; `None` before `init`, when telemetry is disabled, and for a skipped route.
     #[inline]
     pub(super) fn begin<Body>(request: &Request<Body>, options: &Options) -> Option<Recording<Self>> {
-        if recorder::is_off() {
-            return None;
-        }
-        let recorder = recorder::current()?;
+        let recorder = recorder::active()?;
         let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
         if options.skips(matched) {
             return None;

@@ -1,6 +1,6 @@
 //! What a protocol says of an exchange.
 
-use super::recording::Scope;
+use super::scope::Scope;
 use super::series::CallSeries;
 use crate::protocol::ResultLabel;
 use bytes::Buf;

@@ -12,16 +12,16 @@ mod response_body;
 mod response_future;
 #[cfg(feature = "grpc")]
 mod rpc;
+mod scope;
 mod series;
 
-pub(crate) use classify::dropped_by_server;
-pub(crate) use classify::{Classify, End};
+pub(crate) use classify::{Classify, End, dropped_by_server};
 pub(crate) use interned::{Interned, Key, ThreadCache};
-pub(crate) use recording::{Recording, Scope};
+pub(crate) use recording::Recording;
 pub(crate) use request_body::{CountedBody, Tally};
 pub(crate) use response_body::ResponseBody;
 pub(crate) use response_future::ResponseFuture;
 #[cfg(feature = "grpc")]
 pub(crate) use rpc::{Rpc, RpcMetrics};
-pub(crate) use series::CallMetrics;
-pub(crate) use series::CallSeries;
+pub(crate) use scope::Scope;
+pub(crate) use series::{CallMetrics, CallSeries};

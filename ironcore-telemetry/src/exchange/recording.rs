@@ -1,17 +1,16 @@
 //! The recording of one exchange: its span, the in-flight gauge, its one end.
 
 use super::classify::{Classify, End};
+use super::scope::Scope;
 use crate::guarded::Guard;
-use crate::names::attribute;
 use crate::propagation;
 use crate::recorder::Recorder;
 use crate::trace_ids;
 use bytes::Buf;
 use http::{HeaderMap, Response, header};
 use http_body::Body;
-use opentelemetry::trace::{SpanBuilder, Status, TraceContextExt as _};
-use opentelemetry::{Context, ContextGuard, KeyValue};
-use std::borrow::Cow;
+use opentelemetry::trace::SpanBuilder;
+use opentelemetry::{Context, ContextGuard};
 use std::time::Instant;
 
 /// An exchange that has begun. Dropped before its end, it was cancelled or has panicked.
@@ -29,53 +28,6 @@ pub(crate) struct Recording<C: Classify> {
 
 /// The length of a body that does not tell it.
 const UNKNOWN: u64 = u64::MAX;
-
-/// The context in which an exchange runs.
-#[derive(Debug)]
-pub struct Scope {
-    context: Context,
-    /// Whether the span of the context is the exchange's own. It is another's while traces are off and, for a request
-    /// that is sent, while the current span is not sampled.
-    owns_span: bool,
-}
-
-impl Scope {
-    /// Makes it current until the guard is dropped.
-    #[inline]
-    pub(crate) fn enter(&self) -> ContextGuard {
-        self.context.clone().attach()
-    }
-
-    /// The context.
-    #[inline]
-    pub(crate) const fn context(&self) -> &Context {
-        &self.context
-    }
-
-    /// Renames the exchange's own span.
-    #[cfg(feature = "grpc")]
-    pub(crate) fn rename_span(&self, name: &'static str) {
-        if self.owns_span {
-            self.context.span().update_name(name);
-        }
-    }
-
-    /// Ends the exchange's own span: with the status of the protocol, with `error.type`, and as an error or not.
-    #[inline]
-    pub(crate) fn end_span(&self, status: Option<KeyValue>, error: Option<Cow<'static, str>>, is_error: bool) {
-        let span = self.context.span();
-        if let Some(status) = status {
-            span.set_attribute(status);
-        }
-        if let Some(error) = error {
-            span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, error));
-        }
-        if is_error {
-            span.set_status(Status::error(""));
-        }
-        span.end();
-    }
-}
 
 impl<C: Classify> Recording<C> {
     /// Of a request that the service has received, with a span below `parent`.

@@ -3,6 +3,7 @@
 use opentelemetry::{Context, ContextGuard};
 use pin_project_lite::pin_project;
 use std::pin::Pin;
+use std::task::Poll;
 
 /// What surrounds each poll.
 pub(crate) trait Guard: Sized {
@@ -60,7 +61,23 @@ impl<T, G: Guard> Guarded<T, G> {
         Self { inner: Some(inner), polling: false, guard }
     }
 
-    /// Enters the guard for one poll of the value; `None` only while the value is dropped.
+    /// Polls the value inside of the guard.
+    #[inline]
+    pub(crate) fn poll_inside<R>(self: Pin<&mut Self>, poll: impl FnOnce(Pin<&mut T>) -> Poll<R>) -> Poll<R> {
+        let this = self.project();
+        let Some(inner) = this.inner.as_pin_mut() else {
+            return Poll::Pending;
+        };
+        let entered = this.guard.as_ref().map(G::enter);
+        *this.polling = true;
+        let polled = poll(inner);
+        *this.polling = false;
+        drop(entered);
+        polled
+    }
+
+    /// As [`poll_inside`](Self::poll_inside), in two steps, for results that are large: they are not moved once more.
+    /// `None` only while the value is dropped.
     #[inline]
     pub(crate) fn enter(self: Pin<&mut Self>) -> Option<GuardedPoll<'_, T, G>> {
         let this = self.project();
@@ -76,10 +93,10 @@ impl<T, G: Guard> Guarded<T, G> {
         self.inner.as_ref()
     }
 
-    /// Sets the guard, before the first poll.
+    /// The guard, to be set before the first poll, or taken at the end.
     #[inline]
-    pub(crate) fn set_guard(self: Pin<&mut Self>, guard: Option<G>) {
-        *self.project().guard = guard;
+    pub(crate) fn guard(self: Pin<&mut Self>) -> &mut Option<G> {
+        self.project().guard
     }
 
     /// Drops the value inside of the guard, and returns the guard: the value is ready, and its end is recorded next.
@@ -94,7 +111,7 @@ impl<T, G: Guard> Guarded<T, G> {
     }
 }
 
-/// One poll of a guarded value. The result of the poll is not passed through here, so that it is not moved once more.
+/// One poll of a guarded value.
 #[must_use = "leave after the poll"]
 pub(crate) struct GuardedPoll<'poll, T, G: Guard> {
     pub(crate) inner: Pin<&'poll mut T>,

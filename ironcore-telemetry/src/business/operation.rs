@@ -215,15 +215,10 @@ impl<F: Future, J: FnOnce(&F::Output) -> Verdict> Future for OperationFuture<F, 
         let this = self.project();
         let mut guarded = this.guarded;
         if let Some(site) = this.begins.take() {
-            guarded.as_mut().set_guard(Call::begin(site, &(), 0, |_| {}));
+            *guarded.as_mut().guard() = Call::begin(site, &(), 0, |_| {});
         }
-        let Some(mut inside) = guarded.enter() else {
-            return Poll::Pending;
-        };
-        let polled = inside.inner.as_mut().poll(task);
-        let (_, call) = inside.leave();
-        let value = ready!(polled);
-        if let (Some(call), Some(judge)) = (call.take(), this.judge.take()) {
+        let value = ready!(guarded.as_mut().poll_inside(|future| future.poll(task)));
+        if let (Some(call), Some(judge)) = (guarded.guard().take(), this.judge.take()) {
             call.end(judge(&value));
         }
         Poll::Ready(value)

@@ -226,12 +226,7 @@ impl<F: Future> Future for AttemptFuture<F> {
 
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
         let mut guarded = self.project().guarded;
-        let Some(mut inside) = guarded.as_mut().enter() else {
-            return Poll::Pending;
-        };
-        let polled = inside.inner.as_mut().poll(task);
-        inside.leave();
-        let value = ready!(polled);
+        let value = ready!(guarded.as_mut().poll_inside(|job| job.poll(task)));
         if let Some(span) = guarded.finish() {
             span.end();
         }

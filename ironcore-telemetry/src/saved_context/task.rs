@@ -75,12 +75,7 @@ impl<F: Future> Future for InContext<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
-        let Some(mut inside) = self.project().guarded.enter() else {
-            return Poll::Pending;
-        };
-        let polled = inside.inner.as_mut().poll(task);
-        inside.leave();
-        polled
+        self.project().guarded.poll_inside(|future| future.poll(task))
     }
 }
 
@@ -88,12 +83,7 @@ impl<S: Stream> Stream for InContext<S> {
     type Item = S::Item;
 
     fn poll_next(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Option<S::Item>> {
-        let Some(mut inside) = self.project().guarded.enter() else {
-            return Poll::Ready(None);
-        };
-        let polled = inside.inner.as_mut().poll_next(task);
-        inside.leave();
-        polled
+        self.project().guarded.poll_inside(|stream| stream.poll_next(task))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

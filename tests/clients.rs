@@ -14,7 +14,7 @@ use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::sync::LazyLock;
 use std::time::Duration;
-use support::{ReceivedSpan, Scene, assert_sample, span_named, wait_for};
+use support::{Span, Scene, assert_sample, span_named, wait_for};
 use telemetry::client::{HttpClientTelemetryService, Resends};
 use telemetry::{Boundary, HttpClientTelemetryLayer, HttpTelemetryLayer};
 use tower::retry::{Policy, Retry};
@@ -58,12 +58,12 @@ async fn status(peer: &'static str, path: &str) -> StatusCode {
 }
 
 /// The client span of a peer, as soon as it has arrived.
-fn span(peer: &str) -> ReceivedSpan {
+fn span(peer: &str) -> Span {
     let mut spans = spans(peer, 1);
     spans.remove(0)
 }
 
-fn spans(peer: &str, count: usize) -> Vec<ReceivedSpan> {
+fn spans(peer: &str, count: usize) -> Vec<Span> {
     wait_for(&format!("{count} spans of {peer}"), || {
         let mut spans = scene().receiver.spans();
         spans.retain(|span| span.attribute("service.peer.name") == Some(peer));

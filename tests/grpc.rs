@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::LazyLock;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
-use support::{ReceivedSpan, Scene, is, sample, span_named, wait_for};
+use support::{Span, Scene, is, sample, span_named, wait_for};
 use telemetry::client::GrpcClientTelemetryService;
 use telemetry::{Boundary, GrpcClientTelemetryLayer, GrpcTelemetryLayer};
 use tokio_stream::{Stream, StreamExt as _};
@@ -194,10 +194,10 @@ async fn unary(method: &str) -> Result<String, Status> {
 }
 
 /// The spans of a method on both sides, as soon as they have arrived.
-fn spans(method: &str) -> (ReceivedSpan, ReceivedSpan) {
+fn spans(method: &str) -> (Span, Span) {
     let name = format!("{SERVICE}/{method}");
     let side = |kind: &str| {
-        let is_it = |span: &ReceivedSpan| span.name == name && span.kind == kind;
+        let is_it = |span: &Span| span.name == name && span.kind == kind;
         wait_for(&format!("the {kind} span {name}"), || scene().receiver.spans().into_iter().find(is_it))
     };
     (side("client"), side("server"))
@@ -447,7 +447,7 @@ async fn called(layer: GrpcTelemetryLayer, method: &str) {
     answer.unwrap().into_body().collect().await.unwrap();
 }
 
-fn server_span(method: &str) -> ReceivedSpan {
+fn server_span(method: &str) -> Span {
     span_named(&scene().receiver, &format!("{SERVICE}/{method}"))
 }
 

@@ -19,7 +19,7 @@ use std::pin::Pin;
 use std::sync::LazyLock;
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
-use support::{ReceivedSpan, Receiver, is, sample, serve, span_named, start_recording};
+use support::{Span, Receiver, is, sample, serve, span_named, start_recording};
 use telemetry::server::Caller;
 use telemetry::testing::Capture;
 use telemetry::{Boundary, HttpTelemetryLayer, TelemetryGuard};
@@ -163,7 +163,7 @@ async fn status(request: Request<Body>) -> StatusCode {
 }
 
 /// The span of this name, as soon as it has arrived.
-fn span(name: &str) -> ReceivedSpan {
+fn span(name: &str) -> Span {
     span_named(receiver(), name)
 }
 
@@ -199,7 +199,7 @@ const CALLERS_TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLERS_SPAN: &str = "b7ad6b7169203331";
 
 /// Sends a `traceparent` and returns the span of the request.
-async fn called(path: &str, mark: impl FnOnce(&mut Request<Body>)) -> ReceivedSpan {
+async fn called(path: &str, mark: impl FnOnce(&mut Request<Body>)) -> Span {
     let _ = receiver();
     let mut request = request("GET", path);
     let parent = format!("00-{CALLERS_TRACE}-{CALLERS_SPAN}-01");

@@ -11,7 +11,7 @@ use std::fmt::Display;
 use std::num::ParseIntError;
 use std::sync::LazyLock;
 use std::time::Duration;
-use support::{ReceivedSpan, Receiver, sample, span_named};
+use support::{Span, Receiver, sample, span_named};
 use telemetry::{Config, TelemetryGuard};
 
 #[path = "operations/arguments.rs"]
@@ -29,7 +29,7 @@ fn start() {
 }
 
 /// Waits for the span of an operation.
-fn span(name: &str) -> ReceivedSpan {
+fn span(name: &str) -> Span {
     span_named(&TELEMETRY.0, name)
 }
 

@@ -15,7 +15,7 @@ use ironcore_telemetry as telemetry;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
-use support::{PATIENCE, ReceivedSpan, assert_sample, multi_thread, start_recording, wait_for};
+use support::{PATIENCE, Span, assert_sample, multi_thread, start_recording, wait_for};
 use telemetry::HttpTelemetryLayer;
 use tokio::task::JoinSet;
 use tokio_stream::StreamExt as _;
@@ -124,7 +124,7 @@ fn ten_thousand_requests_are_counted_exactly_and_none_stays_open() {
 
     // Each span has ended, and arrived.
     let spans = wait_for("every span", || Some(receiver.spans()).filter(|spans| spans.len() == REQUESTS));
-    let cancelled = |span: &&ReceivedSpan| span.attribute("error.type") == Some("cancelled");
+    let cancelled = |span: &&Span| span.attribute("error.type") == Some("cancelled");
     assert_eq!(spans.iter().filter(cancelled).count(), each(1));
     // Only the task that accepts connections is left.
     wait_for("the end of every task", || (server.metrics().num_alive_tasks() == 1).then_some(()));

@@ -11,7 +11,7 @@ use payments::pay_with_every_ending;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::Duration;
-use support::{ReceivedSpan, Receiver, assert_sample, in_child, multi_thread, shutdown, start};
+use support::{Span, Receiver, assert_sample, in_child, multi_thread, shutdown, start};
 use tracing::Instrument as _;
 
 #[telemetry::instrument_business]
@@ -53,7 +53,7 @@ fn tracing_spans_and_operations_nest_in_any_order_and_neighbours_stay_apart() {
     let spans = receiver.spans();
     assert_eq!(spans.len(), 5);
     let by_id: HashMap<_, _> = spans.iter().map(|span| (span.span_id.as_str(), span)).collect();
-    let ancestors = |span: &ReceivedSpan| {
+    let ancestors = |span: &Span| {
         let mut names = vec![span.name.clone()];
         let mut parent = span.parent_span_id.clone();
         while let Some(id) = parent {

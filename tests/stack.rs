@@ -4,7 +4,7 @@ use ironcore_telemetry as telemetry;
 use serde_json::Value;
 use stack::addresses::free_address;
 use stack::native::Program;
-use stack::query::{Jaeger, Prometheus, QueryError, wait_until};
+use stack::query::{Jaeger, Prometheus, wait_until};
 use stack::service::{Service, ServiceOptions};
 use stack::trace::Trace;
 use stack::{Options, Stack};
@@ -76,7 +76,7 @@ impl System {
         wait_until(PATIENCE, POLL, format!("{query} to be {value}"), || {
             let samples = self.prometheus.instant(query)?;
             let equal = samples.len() == 1 && (samples[0].value - value).abs() < f64::EPSILON;
-            Ok::<_, QueryError>(equal.then_some(()))
+            Ok::<_, stack::Error>(equal.then_some(()))
         })
         .unwrap();
     }
@@ -94,23 +94,23 @@ fn one_swap_is_one_trace_in_jaeger_one_count_in_prometheus_and_lines_with_the_sa
 
     let trace_id = wait_until(PATIENCE, POLL, "the access line", || {
         let lines = system.access_lines("/api/v1/swap");
-        Ok::<_, QueryError>(lines.first().and_then(|line| line["trace_id"].as_str().map(ToOwned::to_owned)))
+        Ok::<_, stack::Error>(lines.first().and_then(|line| line["trace_id"].as_str().map(ToOwned::to_owned)))
     })
     .unwrap();
     let trace: Trace = wait_until(PATIENCE, POLL, "the trace in Jaeger", || {
         let trace = system.jaeger.trace(&trace_id)?;
-        Ok::<_, QueryError>(trace.filter(|trace| trace.span("POST /api/v1/swap").is_some()))
+        Ok::<_, stack::Error>(trace.filter(|trace| trace.span("POST /api/v1/swap").is_some()))
     })
     .unwrap();
     let parent = |child: &str| {
         let span = trace.span(child).unwrap_or_else(|| panic!("no {child} in\n{}", trace.tree()));
-        trace.parent(span).map(|parent| parent.operation.clone())
+        trace.parent(span).map(|parent| parent.name.clone())
     };
     assert_eq!(parent("swap.execute").as_deref(), Some("POST /api/v1/swap"));
     assert_eq!(parent("transaction.send").as_deref(), Some("swap.execute"));
     assert_eq!(parent("db.transfer").as_deref(), Some("transaction.send"));
     let server = trace.span("POST /api/v1/swap").unwrap();
-    assert_eq!((server.tag("span.kind"), server.tag("http.response.status_code")), (Some("server"), Some("201")));
+    assert_eq!((server.kind, server.attribute("http.response.status_code")), ("server", Some("201")));
 
     system.wait_for_value(r#"http_requests_total{job="ironcore",route="/api/v1/swap",status="201"}"#, 1.0);
     system.wait_for_value(r#"business_operations_total{domain="swap",operation="execute",outcome="ok"}"#, 1.0);
@@ -127,7 +127,7 @@ fn a_swap_over_http_grpc_and_a_database_is_one_trace() {
     let whole = |trace: &Trace| trace.spans.len() == 7;
     let trace = wait_until(PATIENCE, POLL, "the trace in Jaeger", || {
         let traces = system.jaeger.traces("ironcore", 10)?;
-        Ok::<_, QueryError>(traces.into_iter().find(whole))
+        Ok::<_, stack::Error>(traces.into_iter().find(whole))
     })
     .unwrap();
     // Without the durations.
@@ -151,9 +151,9 @@ fn a_swap_over_http_grpc_and_a_database_is_one_trace() {
         ],
         "{tree}"
     );
-    let kinds: Vec<_> = trace.spans.iter().map(|span| span.tag("span.kind")).collect();
+    let kinds: Vec<_> = trace.spans.iter().map(|span| span.kind).collect();
     for (kind, count) in [("server", 3), ("client", 3), ("internal", 1)] {
-        let of_kind = kinds.iter().filter(|found| **found == Some(kind)).count();
+        let of_kind = kinds.iter().filter(|found| **found == kind).count();
         assert_eq!(of_kind, count, "{kind} in {kinds:?}");
     }
 }
@@ -183,19 +183,19 @@ fn a_thousand_requests_are_a_thousand_spans_a_thousand_counts_and_a_thousand_lin
         }
     });
     let lines = wait_until(PATIENCE, POLL, "1,000 access lines", || {
-        Ok::<_, QueryError>(Some(system.access_lines(ROUTE)).filter(|lines| lines.len() == 1_000))
+        Ok::<_, stack::Error>(Some(system.access_lines(ROUTE)).filter(|lines| lines.len() == 1_000))
     })
     .unwrap();
     let logged: BTreeSet<_> = lines.iter().map(|line| line["trace_id"].as_str().unwrap().to_owned()).collect();
     assert_eq!(logged.len(), 1_000);
     let server_spans = |traces: &[Trace]| -> BTreeSet<(String, String)> {
         let spans = traces.iter().flat_map(|trace| trace.spans.iter().map(|span| (&trace.trace_id, span)));
-        let spans = spans.filter(|(_, span)| span.operation == format!("GET {ROUTE}"));
+        let spans = spans.filter(|(_, span)| span.name == format!("GET {ROUTE}"));
         spans.map(|(trace, span)| (trace.clone(), span.span_id.clone())).collect()
     };
     let spans = wait_until(PATIENCE, POLL, "1,000 server spans in Jaeger", || {
         let spans = server_spans(&system.jaeger.traces("ironcore", 3_000)?);
-        Ok::<_, QueryError>((spans.len() >= 1_000).then_some(spans))
+        Ok::<_, stack::Error>((spans.len() >= 1_000).then_some(spans))
     })
     .unwrap();
     assert_eq!(spans.len(), 1_000);
@@ -222,7 +222,7 @@ fn the_value_of_a_secret_field_reaches_no_span_no_metric_and_no_line() {
     let traces = wait_until(PATIENCE, POLL, "both requests in Jaeger", || {
         let traces = system.jaeger.traces("ironcore", 100)?;
         let requests = traces.iter().filter(|trace| trace.span("POST /api/v1/wallets").is_some()).count();
-        Ok::<_, QueryError>((requests == 2).then_some(traces))
+        Ok::<_, stack::Error>((requests == 2).then_some(traces))
     })
     .unwrap();
     system.wait_for_value(r#"sum(http_requests_total{method="POST",route="/api/v1/wallets"})"#, 2.0);

@@ -12,4 +12,5 @@ pub use scene::{
     PATIENCE, Scene, current_thread, multi_thread, serve, shutdown, shutdown_at_once, shutdown_within, span_named,
     start, start_recording, wait_for,
 };
-pub use stack::receiver::{ReceivedSpan, Receiver};
+pub use stack::otlp::Span;
+pub use stack::receiver::Receiver;

@@ -1,6 +1,6 @@
 //! Telemetry, servers and runtimes that tests start in the same way, and waiting for their effects.
 
-use crate::{ReceivedSpan, Receiver};
+use crate::{Span, Receiver};
 use ironcore_telemetry::{self as telemetry, Config, TelemetryGuard};
 use serde_json::{Value, json};
 use std::convert::Infallible;
@@ -115,6 +115,6 @@ pub fn wait_for<T>(what: &str, mut find: impl FnMut() -> Option<T>) -> T {
 /// # Panics
 /// When it does not arrive.
 #[must_use]
-pub fn span_named(receiver: &Receiver, name: &str) -> ReceivedSpan {
+pub fn span_named(receiver: &Receiver, name: &str) -> Span {
     wait_for(name, || receiver.spans().into_iter().find(|span| span.name == name))
 }

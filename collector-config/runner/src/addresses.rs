@@ -14,133 +14,67 @@ pub enum Ports {
     Free,
 }
 
-/// What a listening port is for, in the order of the table in the README.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Port {
-    /// OTLP over gRPC, where services send: the collector's, or Jaeger's if there is no collector.
-    OtlpGrpc,
-    /// OTLP over HTTP, where services send.
-    OtlpHttp,
-    /// The collector's health check.
-    CollectorHealth,
-    /// The collector's own metrics.
-    CollectorMetrics,
-    /// The metrics that the collector derives from spans.
-    CollectorSpanMetrics,
-    /// Jaeger behind the collector: OTLP over gRPC.
-    JaegerOtlpGrpc,
-    /// Jaeger behind the collector: OTLP over HTTP.
-    JaegerOtlpHttp,
-    /// Jaeger's page and JSON API.
-    JaegerQuery,
-    /// Jaeger's API over gRPC.
-    JaegerQueryGrpc,
-    /// Jaeger's health check.
-    JaegerHealth,
-    /// Jaeger's own metrics.
-    JaegerMetrics,
-    /// The sampling strategies that Jaeger serves.
-    JaegerSampling,
-    /// Prometheus' page and API.
-    Prometheus,
-    /// Alertmanager's page and API.
-    Alertmanager,
-    /// The inbox for alerts over HTTP: `cargo stack alerts`.
-    Inbox,
-    /// The inbox for alerts over SMTP: `cargo stack alerts`.
-    InboxMail,
-    /// Loki's API.
-    Loki,
-    /// Loki's API over gRPC.
-    LokiGrpc,
-    /// The node exporter's page.
-    Node,
-    /// Postgres. Not 5432, which is often taken by another Postgres.
-    Postgres,
-    /// The Postgres exporter's page.
-    PostgresExporter,
-    /// Redis. Not 6379, which is often taken by another Redis.
-    Redis,
-    /// The Redis exporter's page.
-    RedisExporter,
-    /// The blackbox exporter's page.
-    Blackbox,
-    /// The service's `/metrics`. The service listens there, not the stack.
-    Service,
+/// Declares the ports: their names, their numbers in the configuration files, and what they are for.
+macro_rules! ports {
+    ($($name:ident = $usual:literal, $purpose:literal;)*) => {
+        /// What a listening port is for, in the order of the table in the README.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum Port {
+            $(#[doc = $purpose] $name,)*
+        }
+
+        impl Port {
+            /// All ports.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The number in the configuration files.
+            #[must_use]
+            pub fn usual(self) -> u16 {
+                match self {
+                    $(Self::$name => $usual,)*
+                }
+            }
+
+            /// What the port is for, for messages.
+            #[must_use]
+            pub fn purpose(self) -> &'static str {
+                match self {
+                    $(Self::$name => $purpose,)*
+                }
+            }
+        }
+    };
 }
 
-impl Port {
-    /// All ports.
-    pub const ALL: [Self; 25] = [
-        Self::OtlpGrpc,
-        Self::OtlpHttp,
-        Self::CollectorHealth,
-        Self::CollectorMetrics,
-        Self::CollectorSpanMetrics,
-        Self::JaegerOtlpGrpc,
-        Self::JaegerOtlpHttp,
-        Self::JaegerQuery,
-        Self::JaegerQueryGrpc,
-        Self::JaegerHealth,
-        Self::JaegerMetrics,
-        Self::JaegerSampling,
-        Self::Prometheus,
-        Self::Alertmanager,
-        Self::Inbox,
-        Self::InboxMail,
-        Self::Loki,
-        Self::LokiGrpc,
-        Self::Node,
-        Self::Postgres,
-        Self::PostgresExporter,
-        Self::Redis,
-        Self::RedisExporter,
-        Self::Blackbox,
-        Self::Service,
-    ];
-
-    /// The number in the configuration files.
-    #[must_use]
-    pub fn usual(self) -> u16 {
-        self.entry().0
-    }
-
-    /// What the port is for, for messages.
-    #[must_use]
-    pub fn purpose(self) -> &'static str {
-        self.entry().1
-    }
-
-    fn entry(self) -> (u16, &'static str) {
-        match self {
-            Self::OtlpGrpc => (4317, "OTLP over gRPC"),
-            Self::OtlpHttp => (4318, "OTLP over HTTP"),
-            Self::CollectorHealth => (13133, "collector, health check"),
-            Self::CollectorMetrics => (8888, "collector, metrics"),
-            Self::CollectorSpanMetrics => (8889, "collector, metrics of spans"),
-            Self::JaegerOtlpGrpc => (14317, "Jaeger, OTLP over gRPC"),
-            Self::JaegerOtlpHttp => (14318, "Jaeger, OTLP over HTTP"),
-            Self::JaegerQuery => (16686, "Jaeger, query"),
-            Self::JaegerQueryGrpc => (16685, "Jaeger, query over gRPC"),
-            Self::JaegerHealth => (13134, "Jaeger, health check"),
-            Self::JaegerMetrics => (8887, "Jaeger, metrics"),
-            Self::JaegerSampling => (5778, "Jaeger, sampling strategies"),
-            Self::Prometheus => (9090, "Prometheus"),
-            Self::Alertmanager => (9093, "Alertmanager"),
-            Self::Inbox => (9095, "alerts, over HTTP"),
-            Self::InboxMail => (9097, "alerts, over SMTP"),
-            Self::Loki => (3100, "Loki"),
-            Self::LokiGrpc => (9096, "Loki, gRPC"),
-            Self::Node => (9100, "node exporter"),
-            Self::Postgres => (15432, "PostgreSQL"),
-            Self::PostgresExporter => (9187, "PostgreSQL exporter"),
-            Self::Redis => (16379, "Redis"),
-            Self::RedisExporter => (9121, "Redis exporter"),
-            Self::Blackbox => (9115, "blackbox exporter"),
-            Self::Service => (9464, "the service, metrics"),
-        }
-    }
+// OTLP is the collector's, or Jaeger's if there is no collector. Postgres and Redis do not use their usual ports, which
+// are often taken. The last one is the service's own: the stack only scrapes it.
+ports! {
+    OtlpGrpc = 4317, "OTLP over gRPC";
+    OtlpHttp = 4318, "OTLP over HTTP";
+    CollectorHealth = 13133, "collector, health check";
+    CollectorMetrics = 8888, "collector, metrics";
+    CollectorSpanMetrics = 8889, "collector, metrics of spans";
+    JaegerOtlpGrpc = 14317, "Jaeger behind the collector, OTLP over gRPC";
+    JaegerOtlpHttp = 14318, "Jaeger behind the collector, OTLP over HTTP";
+    JaegerQuery = 16686, "Jaeger, query";
+    JaegerQueryGrpc = 16685, "Jaeger, query over gRPC";
+    JaegerHealth = 13134, "Jaeger, health check";
+    JaegerMetrics = 8887, "Jaeger, metrics";
+    JaegerSampling = 5778, "Jaeger, sampling strategies";
+    Prometheus = 9090, "Prometheus";
+    Alertmanager = 9093, "Alertmanager";
+    VictoriaLogs = 9428, "VictoriaLogs";
+    Vmalert = 8880, "vmalert";
+    Loki = 3100, "Loki";
+    LokiGrpc = 9096, "Loki, gRPC";
+    Node = 9100, "node exporter";
+    Postgres = 15432, "PostgreSQL";
+    PostgresExporter = 9187, "PostgreSQL exporter";
+    Redis = 16379, "Redis";
+    RedisExporter = 9121, "Redis exporter";
+    Blackbox = 9115, "blackbox exporter";
+    Service = 9464, "the service, metrics";
 }
 
 /// The listening addresses of a stack.
@@ -151,7 +85,7 @@ impl Addresses {
     /// The ports of the configuration files.
     #[must_use]
     pub fn usual() -> Self {
-        Self(Port::ALL.into_iter().map(|port| (port, loopback(port.usual()))).collect())
+        Self(Port::ALL.iter().map(|port| (*port, loopback(port.usual()))).collect())
     }
 
     /// Ports that are free now. Another process can still take one before the server binds it, so a start may have to
@@ -161,7 +95,7 @@ impl Addresses {
     /// If loopback has no free port.
     pub fn free() -> io::Result<Self> {
         let free = free_addresses(Port::ALL.len())?;
-        Ok(Self(Port::ALL.into_iter().zip(free).collect()))
+        Ok(Self(Port::ALL.iter().copied().zip(free).collect()))
     }
 
     /// The address that a server listens on.
@@ -244,13 +178,13 @@ mod tests {
 
     #[test]
     fn usual_ports_are_distinct() {
-        let usual: HashSet<_> = Port::ALL.map(Port::usual).into();
+        let usual: HashSet<_> = Port::ALL.iter().map(|port| port.usual()).collect();
         assert_eq!(usual.len(), Port::ALL.len());
     }
 
     #[test]
     fn every_port_is_in_the_table_of_the_readme() {
-        let readme = include_str!("../README.md");
+        let readme = include_str!("../../README.md");
         for port in Port::ALL {
             let row = format!("\n| {} | ", port.usual());
             assert!(readme.contains(&row), "{} ({})", port.usual(), port.purpose());

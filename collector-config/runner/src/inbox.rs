@@ -1,7 +1,9 @@
 //! An inbox for alerts on this machine: it receives what Alertmanager would post to Slack, `PagerDuty` and webhooks and
-//! send as email. `cargo stack alerts` prints the messages, the demo shows them, the tests read them.
+//! send as email. `cargo stack up` prints the messages, the demo shows them, the tests read
+//! them.
 
-use crate::query::{Timeout, wait_until};
+use crate::query::wait_until;
+use anyhow::Result;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery};
@@ -58,17 +60,8 @@ impl Inbox {
     /// # Errors
     /// If it cannot listen there.
     pub fn start() -> io::Result<Self> {
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Self::start_on(any, any)
-    }
-
-    /// Listens on these addresses for messages over HTTP and over SMTP.
-    ///
-    /// # Errors
-    /// If it cannot listen there.
-    pub fn start_on(http: SocketAddr, mail: SocketAddr) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (http, mail) = runtime.block_on(async { Ok::<_, io::Error>((bind(http).await?, bind(mail).await?)) })?;
+        let (http, mail) = runtime.block_on(async { Ok::<_, io::Error>((bind().await?, bind().await?)) })?;
         let addresses = (http.local_addr()?, mail.local_addr()?);
         let messages = Messages::default();
         let (stop, stopped) = oneshot::channel();
@@ -109,11 +102,9 @@ impl Inbox {
         lock(&self.messages).iter().skip(count).cloned().collect()
     }
 
-    /// The first message of a channel whose text contains all of `parts`, within `timeout`.
-    ///
-    /// # Errors
-    /// [`Timeout`], with the channels of the messages that have arrived instead.
-    pub fn wait_for(&self, channel: &str, parts: &[&str], timeout: Duration) -> Result<Message, Timeout> {
+    /// The first message of a channel whose text contains all of `parts`, within `timeout`; the error names the channels
+    /// of the messages that have arrived instead.
+    pub fn wait_for(&self, channel: &str, parts: &[&str], timeout: Duration) -> Result<Message> {
         let what = format!("a message on {channel} with {parts:?}");
         wait_until(timeout, POLL, what, || {
             let messages = self.messages();
@@ -140,9 +131,8 @@ impl Drop for Inbox {
     }
 }
 
-async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let with_address = |error: io::Error| io::Error::new(error.kind(), format!("{address}: {error}"));
-    TcpListener::bind(address).await.map_err(with_address)
+async fn bind() -> io::Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await
 }
 
 async fn serve_http(listener: TcpListener, messages: Messages) {

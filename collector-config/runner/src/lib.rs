@@ -2,7 +2,7 @@
 //! ones. The collector, Jaeger, Loki, Prometheus, Alertmanager and the node exporter are built natively from their Go
 //! modules; Postgres, Redis and the other exporters are packages of the operating system.
 //!
-//! `cargo stack` starts and stops them by hand. `cargo demo` and the tests use the same code, so the tests cover what a
+//! `cargo stack` runs them in the foreground. `cargo demo` and the tests use the same code, so the tests cover what a
 //! user starts.
 //!
 //! ```no_run
@@ -25,42 +25,39 @@
 //! |---|---|
 //! | [`Stack`], [`System`] | how do I start Jaeger, Prometheus, …? |
 //! | [`addresses`] | on which ports? |
-//! | [`query`], [`trace`] | which telemetry did they receive? |
+//! | [`query`], [`trace`], [`otlp`] | which telemetry did they receive? |
 //! | [`inbox`] | what did Alertmanager send? |
 //! | [`receiver`] | what exactly did the exporter send? (in this process, without Jaeger) |
 //! | [`service`] | how do I run the example wallet service? |
 //! | [`native`], [`packaged`] | where do the binaries come from? |
-//! | [`paths`], [`process`], [`process_id`] | where are the files of a run, how does a child process start and stop? |
-//! | [`detached`], [`record`] | what does `cargo stack up` leave running and record? |
+//! | [`paths`], [`process`] | where are the files of a run, how does a child process start and stop? |
 //! | [`interrupt`] | what does a signal do? |
 //!
 //! Processes are found by the pid that was recorded when they were started, never by name. Linux is the tested
 //! platform: a process is identified through `/proc`.
 
 pub mod addresses;
-pub mod detached;
 pub mod inbox;
 pub mod interrupt;
 pub mod native;
+pub mod otlp;
 pub mod packaged;
 pub mod paths;
 pub mod process;
-pub mod process_id;
 pub mod query;
 pub mod receiver;
-pub mod record;
 pub mod service;
 pub mod trace;
 
-mod error;
 mod launch;
 mod options;
+mod process_tree;
 mod run_config;
 mod stack;
 mod system;
 
 pub use addresses::{Port, Ports};
-pub use error::{Error, error_chain};
+pub use anyhow::{Error, Result};
 pub use launch::{collector_variables, jaeger_variables};
 pub use options::{Options, Pace};
 pub use stack::Stack;

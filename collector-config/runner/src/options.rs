@@ -1,7 +1,6 @@
 //! Which systems to start, and how.
 
 use crate::addresses::{Addresses, Port, Ports};
-use crate::inbox::Inbox;
 use crate::system::System;
 use std::net::SocketAddr;
 
@@ -25,37 +24,29 @@ pub struct Options {
     pub systems: Vec<System>,
     /// The ports of the servers.
     pub ports: Ports,
-    /// Whether the servers keep running when the [`Stack`](crate::Stack) is dropped and when this process ends.
-    pub detached: bool,
     /// The address of the service's `/metrics`, now or later; `None`: its usual port.
     pub scrape: Option<SocketAddr>,
     /// The intervals and waits.
     pub pace: Pace,
-    /// Where alerts are delivered, over HTTP and over SMTP. `None`: the ports of `cargo stack alerts`, or, on free
-    /// ports, addresses that nothing listens on.
-    pub inbox: Option<(SocketAddr, SocketAddr)>,
     /// More environment variables for the collector; they override the ones that the stack sets.
     pub collector: Vec<(String, String)>,
 }
 
 impl Options {
-    /// The usual ports and the shipped times of the configuration files. Starts Jaeger and Prometheus, which end with
-    /// their owner.
+    /// The usual ports and the shipped times of the configuration files. Starts Jaeger and Prometheus.
     #[must_use]
     pub fn usual_ports(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             systems: vec![System::Prometheus, System::Jaeger],
             ports: Ports::Usual,
-            detached: false,
             scrape: None,
             pace: Pace::Shipped,
-            inbox: None,
             collector: Vec::new(),
         }
     }
 
-    /// For tests: free ports and the quick pace. Starts Jaeger and Prometheus, which end with their owner.
+    /// For tests: free ports and the quick pace. Starts Jaeger and Prometheus.
     #[must_use]
     pub fn free_ports(name: impl Into<String>) -> Self {
         Self { ports: Ports::Free, pace: Pace::Quick, ..Self::usual_ports(name) }
@@ -80,11 +71,5 @@ impl Options {
     #[must_use]
     pub fn scraped(&self) -> SocketAddr {
         self.scrape.unwrap_or_else(|| Addresses::usual().address(Port::Service))
-    }
-
-    /// Delivers alerts to `inbox`.
-    #[must_use]
-    pub fn alerting(self, inbox: &Inbox) -> Self {
-        Self { inbox: Some((inbox.http(), inbox.mail())), ..self }
     }
 }

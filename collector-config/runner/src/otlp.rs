@@ -1,22 +1,19 @@
-//! OTLP messages as flat records of strings and numbers.
+//! OTLP as flat records of strings and numbers: what an exporter sends, and what Jaeger's API returns.
 
-use crate::trace;
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::logs::v1::ResourceLogs;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
-use opentelemetry_proto::tonic::metrics::v1::{Metric, number_data_point};
+use opentelemetry_proto::tonic::metrics::v1::{self as metrics, ResourceMetrics, number_data_point};
 use opentelemetry_proto::tonic::resource::v1::Resource;
-use opentelemetry_proto::tonic::trace::v1 as otlp;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use opentelemetry_proto::tonic::trace::v1::{self as trace, ResourceSpans};
 use std::fmt::Write as _;
 
-/// A span as the exporter sent it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ReceivedSpan {
+/// A span.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Span {
     /// 32 lower-case hex digits.
     pub trace_id: String,
     /// 16 lower-case hex digits.
@@ -47,7 +44,7 @@ pub struct ReceivedSpan {
     pub resource: Vec<(String, String)>,
 }
 
-impl ReceivedSpan {
+impl Span {
     /// The value of an attribute.
     #[must_use]
     pub fn attribute(&self, key: &str) -> Option<&str> {
@@ -59,39 +56,17 @@ impl ReceivedSpan {
     pub fn service(&self) -> &str {
         find(&self.resource, "service.name").unwrap_or_default()
     }
-}
 
-impl From<&ReceivedSpan> for trace::Span {
-    /// Kind, status and scope become tags, under the names that Jaeger uses.
-    fn from(span: &ReceivedSpan) -> Self {
-        let mut tags = span.attributes.clone();
-        let mut tag = |key: &str, value: &str| tags.push((key.into(), value.into()));
-        tag("span.kind", span.kind);
-        match span.status {
-            "error" => tag("error", "true"),
-            "ok" => tag("otel.status_code", "OK"),
-            _ => {}
-        }
-        if !span.scope.is_empty() {
-            tag("otel.scope.name", &span.scope);
-        }
-        Self {
-            span_id: span.span_id.clone(),
-            parent_span_id: span.parent_span_id.clone(),
-            operation: span.name.clone(),
-            service: span.service().into(),
-            start_us: span.start_ns / 1_000,
-            duration_us: span.end_ns.saturating_sub(span.start_ns) / 1_000,
-            tags,
-            process_tags: span.resource.clone(),
-            events: span.events.clone(),
-        }
+    /// Whether its status is an error.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        self.status == "error"
     }
 }
 
-/// A metric as the exporter sent it.
+/// A metric.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ReceivedMetric {
+pub struct Metric {
     /// The name, with dots.
     pub name: String,
     /// The unit.
@@ -99,7 +74,7 @@ pub struct ReceivedMetric {
     /// `gauge`, `sum`, `histogram`, `exponential_histogram`, `summary` or `empty`.
     pub kind: &'static str,
     /// One point for each attribute set.
-    pub points: Vec<ReceivedPoint>,
+    pub points: Vec<Point>,
     /// The instrumentation scope.
     pub scope: String,
     /// The attributes of the resource as text.
@@ -108,7 +83,7 @@ pub struct ReceivedMetric {
 
 /// One point of a metric.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ReceivedPoint {
+pub struct Point {
     /// The attributes as text.
     pub attributes: Vec<(String, String)>,
     /// The number; for a histogram or summary, the sum of the measurements.
@@ -117,7 +92,7 @@ pub struct ReceivedPoint {
     pub count: Option<u64>,
 }
 
-impl ReceivedPoint {
+impl Point {
     /// The value of an attribute.
     #[must_use]
     pub fn attribute(&self, key: &str) -> Option<&str> {
@@ -125,9 +100,9 @@ impl ReceivedPoint {
     }
 }
 
-/// A log record as the exporter sent it.
+/// A log record.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ReceivedLog {
+pub struct LogRecord {
     /// 32 lower-case hex digits; `None` outside of a trace.
     pub trace_id: Option<String>,
     /// 16 lower-case hex digits; `None` outside of a span.
@@ -144,8 +119,8 @@ pub struct ReceivedLog {
     pub resource: Vec<(String, String)>,
 }
 
-pub(super) fn spans(request: ExportTraceServiceRequest) -> impl Iterator<Item = ReceivedSpan> {
-    request.resource_spans.into_iter().flat_map(|of_resource| {
+pub(crate) fn spans(resource_spans: Vec<ResourceSpans>) -> impl Iterator<Item = Span> {
+    resource_spans.into_iter().flat_map(|of_resource| {
         let resource = resource(of_resource.resource);
         of_resource.scope_spans.into_iter().flat_map(move |of_scope| {
             let (resource, scope) = (resource.clone(), scope(of_scope.scope));
@@ -154,8 +129,8 @@ pub(super) fn spans(request: ExportTraceServiceRequest) -> impl Iterator<Item = 
     })
 }
 
-pub(super) fn metrics(request: ExportMetricsServiceRequest) -> impl Iterator<Item = ReceivedMetric> {
-    request.resource_metrics.into_iter().flat_map(|of_resource| {
+pub(crate) fn metrics(resource_metrics: Vec<ResourceMetrics>) -> impl Iterator<Item = Metric> {
+    resource_metrics.into_iter().flat_map(|of_resource| {
         let resource = resource(of_resource.resource);
         of_resource.scope_metrics.into_iter().flat_map(move |of_scope| {
             let (resource, scope) = (resource.clone(), scope(of_scope.scope));
@@ -164,12 +139,12 @@ pub(super) fn metrics(request: ExportMetricsServiceRequest) -> impl Iterator<Ite
     })
 }
 
-pub(super) fn logs(request: ExportLogsServiceRequest) -> impl Iterator<Item = ReceivedLog> {
-    request.resource_logs.into_iter().flat_map(|of_resource| {
+pub(crate) fn logs(resource_logs: Vec<ResourceLogs>) -> impl Iterator<Item = LogRecord> {
+    resource_logs.into_iter().flat_map(|of_resource| {
         let resource = resource(of_resource.resource);
         of_resource.scope_logs.into_iter().flat_map(move |of_scope| {
             let (resource, scope) = (resource.clone(), scope(of_scope.scope));
-            of_scope.log_records.into_iter().map(move |record| ReceivedLog {
+            of_scope.log_records.into_iter().map(move |record| LogRecord {
                 trace_id: id(&record.trace_id),
                 span_id: id(&record.span_id),
                 severity: record.severity_text,
@@ -182,7 +157,7 @@ pub(super) fn logs(request: ExportLogsServiceRequest) -> impl Iterator<Item = Re
     })
 }
 
-fn span(span: otlp::Span, scope: &str, resource: &[(String, String)]) -> ReceivedSpan {
+fn span(span: trace::Span, scope: &str, resource: &[(String, String)]) -> Span {
     let kind = match span.kind() {
         SpanKind::Unspecified => "unspecified",
         SpanKind::Internal => "internal",
@@ -192,7 +167,7 @@ fn span(span: otlp::Span, scope: &str, resource: &[(String, String)]) -> Receive
         SpanKind::Consumer => "consumer",
     };
     let status = span.status.unwrap_or_default();
-    ReceivedSpan {
+    Span {
         trace_id: hex(&span.trace_id),
         span_id: hex(&span.span_id),
         parent_span_id: id(&span.parent_span_id),
@@ -214,21 +189,18 @@ fn span(span: otlp::Span, scope: &str, resource: &[(String, String)]) -> Receive
     }
 }
 
-fn metric(metric: Metric, scope: &str, resource: &[(String, String)]) -> ReceivedMetric {
+fn metric(metric: metrics::Metric, scope: &str, resource: &[(String, String)]) -> Metric {
     let (kind, points) = match metric.data {
         None => ("empty", Vec::new()),
         Some(Data::Gauge(gauge)) => ("gauge", gauge.data_points.into_iter().map(number).collect()),
         Some(Data::Sum(sum)) => ("sum", sum.data_points.into_iter().map(number).collect()),
         Some(Data::Histogram(histogram)) => {
-            let point = |p: opentelemetry_proto::tonic::metrics::v1::HistogramDataPoint| {
-                measured(p.attributes, p.sum.unwrap_or_default(), p.count)
-            };
+            let point = |p: metrics::HistogramDataPoint| measured(p.attributes, p.sum.unwrap_or_default(), p.count);
             ("histogram", histogram.data_points.into_iter().map(point).collect())
         }
         Some(Data::ExponentialHistogram(histogram)) => {
-            let point = |p: opentelemetry_proto::tonic::metrics::v1::ExponentialHistogramDataPoint| {
-                measured(p.attributes, p.sum.unwrap_or_default(), p.count)
-            };
+            let point =
+                |p: metrics::ExponentialHistogramDataPoint| measured(p.attributes, p.sum.unwrap_or_default(), p.count);
             ("exponential_histogram", histogram.data_points.into_iter().map(point).collect())
         }
         Some(Data::Summary(summary)) => {
@@ -236,21 +208,21 @@ fn metric(metric: Metric, scope: &str, resource: &[(String, String)]) -> Receive
         }
     };
     let (scope, resource) = (scope.into(), resource.into());
-    ReceivedMetric { name: metric.name, unit: metric.unit, kind, points, scope, resource }
+    Metric { name: metric.name, unit: metric.unit, kind, points, scope, resource }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "tests compare small counts; exact integers are tested with Prometheus")]
-fn number(point: opentelemetry_proto::tonic::metrics::v1::NumberDataPoint) -> ReceivedPoint {
+fn number(point: metrics::NumberDataPoint) -> Point {
     let value = match point.value {
         Some(number_data_point::Value::AsDouble(value)) => value,
         Some(number_data_point::Value::AsInt(value)) => value as f64,
         None => f64::NAN,
     };
-    ReceivedPoint { attributes: pairs(point.attributes), value, count: None }
+    Point { attributes: pairs(point.attributes), value, count: None }
 }
 
-fn measured(attributes: Vec<KeyValue>, sum: f64, count: u64) -> ReceivedPoint {
-    ReceivedPoint { attributes: pairs(attributes), value: sum, count: Some(count) }
+fn measured(attributes: Vec<KeyValue>, sum: f64, count: u64) -> Point {
+    Point { attributes: pairs(attributes), value: sum, count: Some(count) }
 }
 
 fn resource(resource: Option<Resource>) -> Vec<(String, String)> {

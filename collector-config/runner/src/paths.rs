@@ -4,6 +4,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
+/// The context of a failed operation on a file or folder, for `with_context`.
+pub(crate) fn cannot(action: &str, path: &Path) -> impl FnOnce() -> String {
+    move || format!("cannot {action} {}", path.display())
+}
+
 /// Removes a folder and its contents, if it exists.
 pub(crate) fn remove_dir(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
@@ -12,26 +17,22 @@ pub(crate) fn remove_dir(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes the folder that a server used outside of its run folder, if it used one.
-pub(crate) fn remove_scratch(scratch: Option<&Path>) {
-    if let Some(scratch) = scratch {
-        // It is below /tmp, so the operating system cleans up what remains.
-        let _ = remove_dir(scratch);
-    }
-}
-
 /// The folder `collector-config/`, with the configuration of the servers.
 #[must_use]
 pub fn config_dir() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+    parent(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn parent(folder: impl Into<PathBuf>) -> PathBuf {
+    let mut folder = folder.into();
+    folder.pop();
+    folder
 }
 
 /// The root of the workspace.
 #[must_use]
 pub fn workspace() -> PathBuf {
-    let mut root = config_dir();
-    root.pop();
-    root
+    parent(config_dir())
 }
 
 /// The target folder of the workspace: `CARGO_TARGET_DIR`, or `target/` in its root.
@@ -51,6 +52,10 @@ pub fn run_dir(name: &str) -> PathBuf {
 #[must_use]
 pub fn is_run_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+}
+
+pub(crate) fn bad_run_name(name: &str) -> String {
+    format!("`{name}` cannot name a run folder: use letters, digits, `_` and `-`")
 }
 
 /// The user's cache folder of this project: `$XDG_CACHE_HOME/ironcore-telemetry`, or `~/.cache/ironcore-telemetry`.

@@ -1,18 +1,18 @@
 //! A child process that does not outlive its owner. Its output goes to a log file, and it is stopped by its recorded
 //! pid.
 
-use crate::process_id::ProcessId;
+use crate::{interrupt, process_tree, query};
+use anyhow::{Context as _, Error, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
-use serde::{Deserialize, Serialize};
 use std::env;
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{OnceLock, mpsc};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a process may take to end after SIGTERM before it is killed.
@@ -23,97 +23,22 @@ const TAIL_LINES: usize = 15;
 
 const POLL: Duration = Duration::from_millis(20);
 
-/// Why a process does not run.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ProcessError {
-    /// The program could not be started.
-    #[error("cannot start {name} ({})", program.display())]
-    Spawn {
-        /// The name of the process in messages.
-        name: String,
-        /// The program.
-        program: PathBuf,
-        /// The error of the operating system.
-        source: io::Error,
-    },
-    /// The log file could not be opened.
-    #[error("cannot write the log of {name} to {}", log.display())]
-    Log {
-        /// The name of the process in messages.
-        name: String,
-        /// The file.
-        log: PathBuf,
-        /// The error of the operating system.
-        source: io::Error,
-    },
-    /// The status of the process is unknown.
-    #[error("cannot read the status of {name}")]
-    Wait {
-        /// The name of the process in messages.
-        name: String,
-        /// The error of the operating system.
-        source: io::Error,
-    },
-    /// It ended by itself.
-    #[error("{name} ended early ({status}); the end of {}:\n{tail}", log.display())]
-    Ended {
-        /// The name of the process in messages.
-        name: String,
-        /// How it ended.
-        status: ExitStatus,
-        /// The file with its output.
-        log: PathBuf,
-        /// The last lines of that file.
-        tail: String,
-    },
+/// Whether a process ended because another program took its port after the port was chosen: its log says so, and the
+/// end of the log is in the error.
+pub(crate) fn is_port_conflict(error: &Error) -> bool {
+    format!("{error:#}").to_ascii_lowercase().contains("address already in use")
 }
 
-impl ProcessError {
-    /// Whether it ended because another program took its port after the port was chosen.
-    #[must_use]
-    pub fn is_port_conflict(&self) -> bool {
-        matches!(self, Self::Ended { tail, .. } if tail.to_ascii_lowercase().contains("address already in use"))
-    }
-}
-
-/// Whether a process ends with the one that started it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lifetime {
-    /// It ends with its owner, even if the owner is killed by SIGKILL (where `setpriv` of util-linux exists).
-    Scoped,
-    /// It keeps running when its owner ends.
-    Detached,
-}
-
-/// A running child. Dropping it stops it.
+/// A running child. It ends with its owner: dropping it stops it, and even if the owner is killed by SIGKILL it gets
+/// SIGTERM (where `setpriv` of util-linux exists).
 #[derive(Debug)]
 pub struct Process {
     name: String,
     child: Child,
     log: PathBuf,
-    stop_signal: StopSignal,
-    /// Whether nothing is left to stop: it has ended or was abandoned.
+    stop_signal: Signal,
+    /// Whether it has ended, so that nothing is left to stop.
     over: bool,
-}
-
-/// The signal that stops a process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum StopSignal {
-    /// SIGTERM.
-    #[default]
-    Terminate,
-    /// SIGINT: after SIGTERM, Postgres waits until every client has disconnected.
-    Interrupt,
-}
-
-impl From<StopSignal> for Signal {
-    fn from(signal: StopSignal) -> Self {
-        match signal {
-            StopSignal::Terminate => Self::TERM,
-            StopSignal::Interrupt => Self::INT,
-        }
-    }
 }
 
 impl Process {
@@ -122,7 +47,7 @@ impl Process {
     ///
     /// # Errors
     /// If the log cannot be written or the program cannot be started.
-    pub fn spawn(name: &str, command: Command, log: &Path, stdout: Output) -> Result<Self, ProcessError> {
+    pub fn spawn(name: &str, command: Command, log: &Path, stdout: Output) -> Result<Self> {
         let open = || -> io::Result<(File, File)> {
             if let Some(folder) = log.parent() {
                 fs::create_dir_all(folder)?;
@@ -131,9 +56,7 @@ impl Process {
             let file = File::options().create(true).append(true).open(log)?;
             Ok((file.try_clone()?, file))
         };
-        let (first, second) =
-            open().map_err(|source| ProcessError::Log { name: name.into(), log: log.into(), source })?;
-
+        let (first, second) = open().with_context(|| format!("cannot write {}", log.display()))?;
         let program = PathBuf::from(command.get_program());
         let mut command = command;
         command.stdin(Stdio::null()).stderr(first);
@@ -141,25 +64,15 @@ impl Process {
             Output::Logged => command.stdout(second),
             Output::Piped => command.stdout(Stdio::piped()),
         };
-        let child = spawn_on_lasting_thread(command).map_err(|source| ProcessError::Spawn {
-            name: name.into(),
-            program,
-            source,
-        })?;
-        Ok(Self { name: name.into(), child, log: log.into(), stop_signal: StopSignal::default(), over: false })
+        let child =
+            spawn_on_lasting_thread(command).with_context(|| format!("cannot start {name} ({})", program.display()))?;
+        Ok(Self { name: name.into(), child, log: log.into(), stop_signal: Signal::TERM, over: false })
     }
 
     /// Stops the process by another signal than SIGTERM.
-    #[must_use]
-    pub fn with_stop_signal(mut self, signal: StopSignal) -> Self {
+    pub(crate) fn with_stop_signal(mut self, signal: Signal) -> Self {
         self.stop_signal = signal;
         self
-    }
-
-    /// The signal that stops it.
-    #[must_use]
-    pub fn stop_signal(&self) -> StopSignal {
-        self.stop_signal
     }
 
     /// The process id.
@@ -185,15 +98,36 @@ impl Process {
         self.child.stdout.take()
     }
 
-    /// Whether it still runs.
+    /// An error, with the last lines of its log, if it no longer runs.
+    pub fn check(&mut self) -> Result<()> {
+        match self.try_wait().with_context(|| format!("cannot read the status of {}", self.name))? {
+            None => Ok(()),
+            Some(status) => {
+                let (name, log) = (&self.name, self.log.display());
+                bail!("{name} ended early ({status}); the end of {log}:\n{}", tail(&self.log))
+            }
+        }
+    }
+
+    /// Waits until its health check succeeds: `http://…` answers 200, or `tcp://…` accepts a connection.
     ///
     /// # Errors
-    /// [`ProcessError::Ended`], with the last lines of its log, if it does not.
-    pub fn check(&mut self) -> Result<(), ProcessError> {
-        match self.try_wait() {
-            Ok(None) => Ok(()),
-            Ok(Some(status)) => Err(self.ended(status)),
-            Err(source) => Err(ProcessError::Wait { name: self.name.clone(), source }),
+    /// It has ended, the time is over, or a signal has arrived. The end of the log is in the error.
+    pub(crate) fn wait_ready(&mut self, health: &str, deadline: Instant) -> Result<()> {
+        loop {
+            // Checked first: if it has ended, another program on its port might answer.
+            self.check()?;
+            let Err(last) = query::health(health) else {
+                return Ok(());
+            };
+            if interrupt::requested() {
+                return Err(interrupt::error().into());
+            }
+            if Instant::now() >= deadline {
+                let (name, log) = (&self.name, self.log.display());
+                bail!("{name} is not ready in time ({last:#}); the end of {log}:\n{}", tail(&self.log));
+            }
+            thread::sleep(POLL);
         }
     }
 
@@ -212,7 +146,7 @@ impl Process {
     /// # Errors
     /// If the operating system refuses to signal or to wait.
     pub fn stop(&mut self, grace: Duration) -> io::Result<ExitStatus> {
-        let status = stop(&mut self.child, self.stop_signal.into(), grace)?;
+        let status = stop(&mut self.child, self.stop_signal, grace)?;
         self.over = true;
         Ok(status)
     }
@@ -225,24 +159,6 @@ impl Process {
         kill(&mut self.child)?;
         self.over = true;
         Ok(())
-    }
-
-    /// Leaves it running without an owner.
-    pub(crate) fn abandon(&mut self) {
-        self.over = true;
-    }
-
-    /// Stops it now, as dropping it does.
-    pub(crate) fn finish(&mut self) {
-        if !self.over {
-            // A destructor cannot report a failure, and the bounded wait is over either way.
-            let _ = self.stop(GRACE);
-            self.over = true;
-        }
-    }
-
-    fn ended(&self, status: ExitStatus) -> ProcessError {
-        ProcessError::Ended { name: self.name.clone(), status, log: self.log.clone(), tail: tail(&self.log) }
     }
 }
 
@@ -270,11 +186,7 @@ pub(crate) fn stop(child: &mut Child, signal: Signal, grace: Duration) -> io::Re
 
 /// Kills a child and its descendants (SIGKILL). Returns how the child ended.
 fn kill(child: &mut Child) -> io::Result<ExitStatus> {
-    let killed = match ProcessId::from_pid(child.id()) {
-        Some(id) => id.kill_tree(),
-        // It has ended, or there is no `/proc` that lists its descendants.
-        None => Ok(()),
-    };
+    let killed = process_tree::kill(child.id());
     // Does nothing to a child that has ended.
     child.kill()?;
     let status = child.wait()?;
@@ -283,7 +195,10 @@ fn kill(child: &mut Child) -> io::Result<ExitStatus> {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.finish();
+        if !self.over {
+            // A destructor cannot report a failure, and the bounded wait is over either way.
+            let _ = self.stop(GRACE);
+        }
     }
 }
 
@@ -296,19 +211,15 @@ pub enum Output {
     Piped,
 }
 
-/// A command for `program` that lives as long as `lifetime` says.
+/// A command for `program` that ends with this process.
 #[must_use]
-pub fn command(program: &Path, lifetime: Lifetime) -> Command {
-    let mut command = match lifetime {
-        Lifetime::Scoped if setpriv_works() => {
-            let mut command = Command::new("setpriv");
-            command.args(["--pdeathsig", "TERM", "--"]).arg(program);
-            command
-        }
-        // Without setpriv it stays in this process group, so that at least Ctrl-C reaches it too.
-        Lifetime::Scoped => return Command::new(program),
-        Lifetime::Detached => Command::new(program),
-    };
+pub fn command(program: &Path) -> Command {
+    if !setpriv_works() {
+        // It stays in this process group, so that at least Ctrl-C reaches it too.
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", "--"]).arg(program);
     // Not in the terminal's foreground group: Ctrl-C must not end it before its owner stops everything in the right
     // order.
     command.process_group(0);
@@ -335,16 +246,6 @@ pub fn argument(flag: &str, path: &Path) -> OsString {
     let mut argument = OsString::from(flag);
     argument.push(path);
     argument
-}
-
-/// Reads standard output to its end on a thread of its own, so that the process is not blocked by a full pipe. A broken
-/// pipe shows as output that is incomplete.
-pub(crate) fn read_to_end(mut stdout: ChildStdout) -> JoinHandle<Vec<u8>> {
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let _ = stdout.read_to_end(&mut bytes);
-        bytes
-    })
 }
 
 /// The last lines of a log, for an error message.
@@ -398,7 +299,7 @@ mod tests {
     use std::os::unix::process::ExitStatusExt as _;
 
     fn shell(name: &str, script: &str) -> Process {
-        let mut command = command(Path::new("sh"), Lifetime::Scoped);
+        let mut command = command(Path::new("sh"));
         command.args(["-c", script]);
         let log = crate::paths::run_dir("process_tests").join(format!("{name}.log"));
         // The log is appended to, so lines of an earlier run would remain.
@@ -436,7 +337,7 @@ mod tests {
         let text = error.to_string();
         assert!(text.contains("short ended early (exit status: 3)"), "{text}");
         assert!(text.contains("one\nbind: address already in use"), "{text}");
-        assert!(error.is_port_conflict());
+        assert!(is_port_conflict(&error));
     }
 
     #[test]
@@ -477,7 +378,7 @@ mod tests {
             assert!(owner.try_wait().unwrap().is_none(), "the owner ended by itself");
             thread::sleep(POLL);
         };
-        let child = ProcessId::from_pid(pid).unwrap();
+        let child = process_tree::Running::find(pid).unwrap();
         owner.kill().unwrap();
         owner.wait().unwrap();
         let deadline = Instant::now() + Duration::from_mins(1);

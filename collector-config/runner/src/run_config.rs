@@ -2,16 +2,26 @@
 //! tests, with shorter times. Structure, limits, matchers and labels are those of the shipped file.
 
 use crate::addresses::{Addresses, Port};
-use crate::error::{Error, io_error};
 use crate::options::Pace;
+use crate::paths::cannot;
+use anyhow::{Context as _, Result, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The divisor of waits and windows at the quick pace: 5 min become 10 s.
 const SPEEDUP: u64 = 30;
-/// The keys with a wait as their value.
-const WAITS: [&str; 7] =
-    ["for: ", "keep_firing_for: ", "group_wait: ", "group_interval: ", "repeat_interval: ", "interval: ", "offset "];
+/// The keys with a wait or a window as their value.
+const WAITS: [&str; 8] = [
+    "for: ",
+    "keep_firing_for: ",
+    "group_wait: ",
+    "group_interval: ",
+    "repeat_interval: ",
+    "interval: ",
+    "offset ",
+    // The window of a query to VictoriaLogs.
+    "_time:",
+];
 /// The keys with the time between two scrapes or evaluations as their value. At the quick pace it is a second: less
 /// would overload the exporters.
 const INTERVALS: [&str; 2] = ["scrape_interval: ", "evaluation_interval: "];
@@ -29,20 +39,20 @@ impl RunConfig {
     /// Replaces every usual address by the one in `addresses`.
     pub(crate) fn new(addresses: &Addresses, pace: Pace) -> Self {
         let usual = |port: Port| format!("127.0.0.1:{}", port.usual());
-        let replacement = |port| (usual(port), addresses.address(port).to_string());
-        Self { addresses: Port::ALL.into_iter().map(replacement).collect(), pace }
+        let replacement = |port: &Port| (usual(*port), addresses.address(*port).to_string());
+        Self { addresses: Port::ALL.iter().map(replacement).collect(), pace }
     }
 
     /// Writes the run copy of a file and returns its path.
-    pub(crate) fn copy(&self, shipped: &Path, copy: &Path) -> Result<PathBuf, Error> {
-        let text = fs::read_to_string(shipped).map_err(io_error("read", shipped))?;
+    pub(crate) fn copy(&self, shipped: &Path, copy: &Path) -> Result<PathBuf> {
+        let text = fs::read_to_string(shipped).with_context(cannot("read", shipped))?;
         write(copy, &self.adapt(&text))
     }
 
     /// Writes the run copies of all files of a folder.
-    pub(crate) fn copy_folder(&self, shipped: &Path, copy: &Path) -> Result<(), Error> {
-        for entry in fs::read_dir(shipped).map_err(io_error("read", shipped))? {
-            let entry = entry.map_err(io_error("read", shipped))?;
+    pub(crate) fn copy_folder(&self, shipped: &Path, copy: &Path) -> Result<()> {
+        for entry in fs::read_dir(shipped).with_context(cannot("read", shipped))? {
+            let entry = entry.with_context(cannot("read", shipped))?;
             self.copy(&entry.path(), &copy.join(entry.file_name()))?;
         }
         Ok(())
@@ -80,7 +90,7 @@ impl RunConfig {
 }
 
 /// Replaces the line `key: …`, at any depth, by `key: value`.
-pub(crate) fn set_key(text: &str, key: &'static str, value: &str) -> Result<String, Error> {
+pub(crate) fn set_key(text: &str, key: &'static str, value: &str) -> Result<String> {
     let start = format!("{key}: ");
     let mut found = false;
     let copy = text
@@ -95,7 +105,8 @@ pub(crate) fn set_key(text: &str, key: &'static str, value: &str) -> Result<Stri
             }
         })
         .collect();
-    if found { Ok(copy) } else { Err(Error::NoLine(key)) }
+    ensure!(found, "alertmanager.yml has no line `{key}: …`, which the run copy must point at this machine");
+    Ok(copy)
 }
 
 /// Removes a top-level key and its contents.
@@ -112,11 +123,11 @@ pub(crate) fn remove_key(text: &str, key: &str) -> String {
 }
 
 /// Writes a file of a run and creates its folders.
-pub(crate) fn write(path: &Path, text: &str) -> Result<PathBuf, Error> {
+pub(crate) fn write(path: &Path, text: &str) -> Result<PathBuf> {
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(io_error("create the folder", folder))?;
+        fs::create_dir_all(folder).with_context(cannot("create the folder", folder))?;
     }
-    fs::write(path, text).map_err(io_error("write", path))?;
+    fs::write(path, text).with_context(cannot("write", path))?;
     Ok(path.to_path_buf())
 }
 
@@ -197,11 +208,11 @@ mod tests {
     #[test]
     fn the_quick_pace_shortens_waits_and_windows_but_not_names_and_texts() {
         let shipped = "record: job:x:rate5m\nexpr: rate(x[5m] offset 1h) > 5\nfor: 5m\nkeep_firing_for: 2m\n\
-                       group_wait: 30s\ngroup_interval: 5m\nscrape_interval: 15s\ndescription: over 5 minutes\nlabels: [5]\n";
+                       group_wait: 30s\ngroup_interval: 5m\nscrape_interval: 15s\n_time:5m x\ndescription: over 5 minutes\nlabels: [5]\n";
         assert_eq!(
             config(Pace::Quick).adapt(shipped),
             "record: job:x:rate5m\nexpr: rate(x[10000ms] offset 120000ms) > 5\nfor: 10000ms\nkeep_firing_for: 4000ms\n\
-             group_wait: 1000ms\ngroup_interval: 10000ms\nscrape_interval: 1s\ndescription: over 5 minutes\nlabels: [5]\n"
+             group_wait: 1000ms\ngroup_interval: 10000ms\nscrape_interval: 1s\n_time:10000ms x\ndescription: over 5 minutes\nlabels: [5]\n"
         );
     }
 

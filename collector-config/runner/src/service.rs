@@ -1,13 +1,10 @@
 //! An example service, such as the wallet service, as a child process.
 
-mod error;
-
 use crate::addresses::{free_address, url};
-use crate::error::error_chain;
-use crate::process::{self, Lifetime, Output, Process, ProcessError};
-use crate::query::Http;
-use crate::{interrupt, paths};
-pub use error::ServiceError;
+use crate::interrupt;
+use crate::paths::{self, cannot};
+use crate::process::{self, Output, Process};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use std::collections::VecDeque;
 use std::env;
 use std::fs::File;
@@ -21,7 +18,6 @@ use std::time::{Duration, Instant};
 
 /// How long the service may take to become healthy.
 const READY: Duration = Duration::from_mins(3);
-const POLL: Duration = Duration::from_millis(30);
 
 /// How long it may take to stop: 10 s for requests in flight, 5 s for telemetry, and a margin.
 const STOP: Duration = Duration::from_secs(20);
@@ -97,16 +93,16 @@ impl Service {
     /// Compiler errors go to standard error.
     ///
     /// # Errors
-    /// [`ServiceError::Build`].
-    pub fn build() -> Result<PathBuf, ServiceError> {
+    /// Cargo could not build it.
+    pub fn build() -> Result<PathBuf> {
         Self::build_example("wallet_service")
     }
 
     /// Builds another example that is a service: it must listen at `LISTEN` and answer `GET /health`.
     ///
     /// # Errors
-    /// [`ServiceError::Build`].
-    pub fn build_example(name: &str) -> Result<PathBuf, ServiceError> {
+    /// Cargo could not build it.
+    pub fn build_example(name: &str) -> Result<PathBuf> {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
         command
@@ -118,36 +114,31 @@ impl Service {
             // A relative one is relative to the current folder, not to the workspace.
             command.env("CARGO_TARGET_DIR", paths::target_dir());
         }
-        let failed = |reason: String| ServiceError::Build { example: name.into(), reason };
-        let mut cargo = command.stdout(Stdio::piped()).spawn().map_err(|error| failed(error.to_string()))?;
-        let messages = cargo.stdout.take().map(process::read_to_end);
-        let status = match interrupt::wait(&mut cargo, None) {
-            Ok(status) => status,
-            Err(_) if interrupt::requested() => return Err(ServiceError::Interrupted),
-            Err(error) => return Err(failed(error.to_string())),
-        };
-        if !status.success() {
-            return Err(failed(status.to_string()));
-        }
-        let messages = messages.and_then(|reader| reader.join().ok());
-        executable(&messages.unwrap_or_default(), name).ok_or_else(|| failed("cargo reported no executable".into()))
+        let failed = || format!("`cargo build -p examples --bin {name}` failed; see its output above");
+        let mut cargo = command.stdout(Stdio::piped()).spawn().with_context(failed)?;
+        // On a thread of its own, so that a full pipe does not block Cargo.
+        let messages = cargo.stdout.take().map(|stdout| thread::spawn(|| io::read_to_string(stdout)));
+        let status = interrupt::wait(&mut cargo, None).with_context(failed)?;
+        ensure!(status.success(), "{} ({status})", failed());
+        let messages = messages.and_then(|reader| reader.join().ok()?.ok());
+        executable(&messages.unwrap_or_default(), name).context("cargo reported no executable").with_context(failed)
     }
 
     /// Starts the service and waits until `GET /health` answers 200.
     ///
     /// # Errors
-    /// See [`ServiceError`]; it contains the last lines of the output.
-    pub fn start(options: &ServiceOptions) -> Result<Self, ServiceError> {
+    /// See [`Error`]; it contains the last lines of the output.
+    pub fn start(options: &ServiceOptions) -> Result<Self> {
         if !paths::is_run_name(&options.name) {
-            return Err(ServiceError::BadName(options.name.clone()));
+            bail!(paths::bad_run_name(&options.name));
         }
         let program = options.program.clone().map_or_else(Self::build, Ok)?;
         let mut attempt = 1;
         loop {
             match Self::start_once(&program, options) {
                 // Another process took a free port first. If the caller has chosen both ports, it is an error.
-                Err(ServiceError::Ended { source, .. })
-                    if source.is_port_conflict()
+                Err(error)
+                    if process::is_port_conflict(&error)
                         && attempt < ATTEMPTS
                         && (options.listen.is_none() || options.metrics.is_none()) =>
                 {
@@ -200,11 +191,8 @@ impl Service {
         self.process.pid()
     }
 
-    /// Whether it still runs.
-    ///
-    /// # Errors
-    /// [`ProcessError::Ended`] if not.
-    pub fn check(&mut self) -> Result<(), ProcessError> {
+    /// An error, with the last lines of its log, if it no longer runs.
+    pub fn check(&mut self) -> Result<()> {
         self.process.check()
     }
 
@@ -222,27 +210,25 @@ impl Service {
         Ok(status)
     }
 
-    fn start_once(program: &Path, options: &ServiceOptions) -> Result<Self, ServiceError> {
+    fn start_once(program: &Path, options: &ServiceOptions) -> Result<Self> {
         let free = |chosen: Option<SocketAddr>| {
-            chosen.map_or_else(free_address, Ok).map_err(io_error("find a free port".into()))
+            chosen.map_or_else(free_address, Ok).with_context(cannot("find a free port on", Path::new("127.0.0.1")))
         };
         let (address, metrics) = (free(options.listen)?, free(options.metrics)?);
         let folder = paths::run_dir(&options.name);
         let stdout = folder.join("wallet_service.jsonl");
 
-        let mut command = process::command(program, Lifetime::Scoped);
+        let mut command = process::command(program);
         process::clean_environment(&mut command);
         configure(&mut command, options, address, metrics);
         let log = folder.join("wallet_service.stderr.log");
-        let mut process =
-            Process::spawn("wallet_service", command, &log, Output::Piped).map_err(ServiceError::Process)?;
+        let mut process = Process::spawn("wallet_service", command, &log, Output::Piped)?;
         let lines = Lines::default();
         let reader = match process.take_stdout() {
             Some(pipe) => {
-                let action = format!("write {}", stdout.display());
                 let mut file = File::options();
                 let file = if options.continued_log { file.append(true) } else { file.write(true).truncate(true) };
-                let file = file.create(true).open(&stdout).map_err(io_error(action))?;
+                let file = file.create(true).open(&stdout).with_context(cannot("write", &stdout))?;
                 let lines = Arc::clone(&lines);
                 Some(thread::spawn(move || collect(pipe, file, &lines)))
             }
@@ -253,38 +239,15 @@ impl Service {
         Ok(service)
     }
 
-    fn wait_ready(&mut self) -> Result<(), ServiceError> {
-        let http = Http::new(Duration::from_secs(2));
-        let url = format!("{}/health", self.url());
-        let start = Instant::now();
-        loop {
-            if let Err(source) = self.process.check() {
+    fn wait_ready(&mut self) -> Result<()> {
+        let health = format!("{}/health", self.url());
+        self.process.wait_ready(&health, Instant::now() + READY).map_err(|error| {
+            if self.process.check().is_err() {
                 // Its last lines may still be in the pipe.
                 self.reader.take().map(JoinHandle::join);
-                return Err(ServiceError::Ended {
-                    source: Box::new(source),
-                    stdout: self.stdout.clone(),
-                    tail: process::tail(&self.stdout),
-                });
             }
-            let last = match http.status(&url) {
-                Ok(200) => return Ok(()),
-                Ok(status) => format!("it answers {status}"),
-                Err(error) => error_chain(&error),
-            };
-            if interrupt::requested() {
-                return Err(ServiceError::Interrupted);
-            }
-            if start.elapsed() >= READY {
-                return Err(ServiceError::NotReady {
-                    url,
-                    last,
-                    stdout: self.stdout.clone(),
-                    tail: process::tail(&self.stdout),
-                });
-            }
-            thread::sleep(POLL);
-        }
+            anyhow!("{error:#}\nthe end of {}:\n{}", self.stdout.display(), process::tail(&self.stdout))
+        })
     }
 }
 
@@ -328,16 +291,12 @@ fn lock(lines: &Lines) -> MutexGuard<'_, VecDeque<String>> {
 }
 
 /// The path of the binary in the messages of Cargo, correct for every target folder, profile and platform.
-fn executable(messages: &[u8], name: &str) -> Option<PathBuf> {
+fn executable(messages: &str, name: &str) -> Option<PathBuf> {
     messages
-        .split(|byte| *byte == b'\n')
-        .filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok())
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .filter(|message| message["reason"] == "compiler-artifact" && message["target"]["name"] == name)
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-}
-
-fn io_error(action: String) -> impl FnOnce(io::Error) -> ServiceError {
-    move |source| ServiceError::Io { action, source }
 }
 
 #[cfg(test)]
@@ -387,7 +346,7 @@ mod tests {
         };
         let service = Service::start(&options).unwrap();
         while service.log_lines().len() < 2 {
-            thread::sleep(POLL);
+            thread::yield_now();
         }
         let address = service.address;
         assert_eq!(
@@ -440,23 +399,23 @@ mod tests {
     #[test]
     fn an_early_end_shows_the_last_lines_of_both_outputs() {
         let options = stub("early", "echo '{\"message\":\"no database\"}'; echo panicked >&2; exit 1");
-        let text = error_chain(&Service::start(&options).unwrap_err());
+        let text = format!("{:#}", Service::start(&options).unwrap_err());
         assert!(text.contains("no database") && text.contains("panicked"), "{text}");
     }
 
     #[test]
     fn the_path_of_the_binary_is_read_from_the_messages_of_cargo() {
-        let messages = br#"{"reason":"compiler-artifact","target":{"name":"serde"},"executable":null}
+        let messages = r#"{"reason":"compiler-artifact","target":{"name":"serde"},"executable":null}
 {"reason":"compiler-artifact","target":{"name":"wallet_service"},"executable":"/t/debug/wallet_service"}
 {"reason":"build-finished","success":true}"#;
         let found = executable(messages, "wallet_service");
         assert_eq!(found, Some("/t/debug/wallet_service".into()));
-        assert_eq!(executable(b"{}", "wallet_service"), None);
+        assert_eq!(executable("{}", "wallet_service"), None);
     }
 
     #[test]
     fn a_name_that_is_not_a_folder_name_is_refused() {
         let options = ServiceOptions { name: "../x".into(), ..ServiceOptions::default() };
-        assert!(matches!(Service::start(&options), Err(ServiceError::BadName(_))));
+        assert!(Service::start(&options).unwrap_err().to_string().contains("`../x`"));
     }
 }

@@ -1,37 +1,10 @@
 //! The systems of the stack: their programs, ports and scrape jobs.
 
 use crate::addresses::Port;
-use crate::error::Error;
 use crate::native::Program;
 use crate::packaged::Packaged;
+use anyhow::Result;
 use std::path::PathBuf;
-
-/// One system of the stack. They start in this order: a system comes after those that it uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum System {
-    /// Postgres, for services and for its exporter.
-    Postgres,
-    /// Redis, for services and for its exporter.
-    Redis,
-    /// Routes alerts.
-    Alertmanager,
-    /// Stores metrics and evaluates rules.
-    Prometheus,
-    /// Stores spans.
-    Jaeger,
-    /// Stores log lines.
-    Loki,
-    /// Receives spans and log lines from the service, and forwards them to Jaeger and Loki.
-    Collector,
-    /// Exports the metrics of the host.
-    Node,
-    /// Exports the metrics of Postgres.
-    PostgresExporter,
-    /// Exports the metrics of Redis.
-    RedisExporter,
-    /// Probes certificates and HTTP endpoints from outside.
-    Blackbox,
-}
 
 /// Where the program of a system comes from.
 enum Source {
@@ -39,140 +12,131 @@ enum Source {
     Installed(Packaged),
 }
 
-impl System {
-    /// All systems, in the order of their start.
-    pub const ALL: [Self; 11] = [
-        Self::Postgres,
-        Self::Redis,
-        Self::Alertmanager,
-        Self::Prometheus,
-        Self::Jaeger,
-        Self::Loki,
-        Self::Collector,
-        Self::Node,
-        Self::PostgresExporter,
-        Self::RedisExporter,
-        Self::Blackbox,
-    ];
+use Source::{Built, Installed};
 
-    /// The name on the command line of `cargo stack`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Postgres => "postgres",
-            Self::Redis => "redis",
-            Self::Alertmanager => "alertmanager",
-            Self::Prometheus => "prometheus",
-            Self::Jaeger => "jaeger",
-            Self::Loki => "loki",
-            Self::Collector => "collector",
-            Self::Node => "node",
-            Self::PostgresExporter => "postgres-exporter",
-            Self::RedisExporter => "redis-exporter",
-            Self::Blackbox => "blackbox",
+/// Declares the systems: the name on the command line, the program, the jobs of Prometheus that scrape it, its ports.
+macro_rules! systems {
+    ($($(#[doc = $doc:literal])* $variant:ident = $name:literal, $source:expr, jobs $jobs:expr, ports [$($port:ident),*];)*) => {
+        /// One system of the stack. They start in this order: a system comes after those that it uses.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum System {
+            $($(#[doc = $doc])* $variant,)*
         }
-    }
+
+        impl System {
+            const EVERY: &[Self] = &[$(Self::$variant,)*];
+
+            /// The name on the command line of `cargo stack`.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+
+            /// The jobs of Prometheus that scrape it: the names of their files in `prometheus/scrape/` and of their
+            /// folders in `prometheus/rules/`.
+            #[must_use]
+            pub fn jobs(self) -> &'static [&'static str] {
+                match self {
+                    $(Self::$variant => &$jobs,)*
+                }
+            }
+
+            /// The ports that it listens on, if all others run.
+            fn all_ports(self) -> &'static [Port] {
+                match self {
+                    $(Self::$variant => &[$(Port::$port),*],)*
+                }
+            }
+
+            fn source(self) -> Source {
+                match self {
+                    $(Self::$variant => $source,)*
+                }
+            }
+        }
+    };
+}
+
+systems! {
+    /// For services and for its exporter, which is scraped instead.
+    Postgres = "postgres", Installed(Packaged::Postgres), jobs [], ports [Postgres];
+    /// For services and for its exporter, which is scraped instead.
+    Redis = "redis", Installed(Packaged::Redis), jobs [], ports [Redis];
+    /// Routes alerts.
+    Alertmanager = "alertmanager", Built(Program::Alertmanager), jobs ["alertmanager"], ports [Alertmanager];
+    /// Stores metrics and evaluates rules.
+    Prometheus = "prometheus", Built(Program::Prometheus), jobs ["prometheus"], ports [Prometheus];
+    /// Stores spans.
+    Jaeger = "jaeger", Built(Program::Jaeger), jobs ["jaeger"],
+        ports [JaegerOtlpGrpc, JaegerOtlpHttp, JaegerQuery, JaegerQueryGrpc, JaegerHealth, JaegerMetrics, JaegerSampling];
+    /// Stores log lines.
+    VictoriaLogs = "victorialogs", Built(Program::VictoriaLogs), jobs ["victorialogs"], ports [VictoriaLogs];
+    /// Evaluates the alerts on the log lines in VictoriaLogs.
+    Vmalert = "vmalert", Built(Program::Vmalert), jobs ["vmalert"], ports [Vmalert];
+    /// Receives spans and log lines from the service, and forwards them to Jaeger and the store of log lines.
+    Collector = "collector", Built(Program::Collector), jobs ["collector", "span_metrics"],
+        ports [OtlpGrpc, OtlpHttp, CollectorHealth, CollectorMetrics, CollectorSpanMetrics];
+    /// Exports the metrics of the host.
+    Node = "node", Built(Program::NodeExporter), jobs ["node"], ports [Node];
+    /// Exports the metrics of Postgres.
+    PostgresExporter = "postgres-exporter", Installed(Packaged::PostgresExporter), jobs ["postgres"],
+        ports [PostgresExporter];
+    /// Exports the metrics of Redis.
+    RedisExporter = "redis-exporter", Installed(Packaged::RedisExporter), jobs ["redis"], ports [RedisExporter];
+    /// Probes certificates and HTTP endpoints from outside.
+    Blackbox = "blackbox", Installed(Packaged::Blackbox), jobs ["blackbox"], ports [Blackbox];
+    /// Stores log lines and evaluates its alerts itself: in place of VictoriaLogs, for those who have installed it.
+    Loki = "loki", Installed(Packaged::Loki), jobs ["loki"], ports [Loki, LokiGrpc];
+}
+
+impl System {
+    /// The systems of a complete stack, in the order of their start: all but Loki, which is started only if it is named.
+    pub const ALL: &[Self] = Self::EVERY.split_last().unwrap().1;
 
     /// The system with this name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|system| system.name() == name)
-    }
-
-    /// The jobs of Prometheus that scrape it: the names of their files in `prometheus/scrape/` and of their folders in
-    /// `prometheus/rules/`.
-    #[must_use]
-    pub fn jobs(self) -> &'static [&'static str] {
-        match self {
-            // Their exporters are scraped instead.
-            Self::Postgres | Self::Redis => &[],
-            Self::Alertmanager => &["alertmanager"],
-            Self::Prometheus => &["prometheus"],
-            Self::Jaeger => &["jaeger"],
-            Self::Loki => &["loki"],
-            Self::Collector => &["collector", "span_metrics"],
-            Self::Node => &["node"],
-            Self::PostgresExporter => &["postgres"],
-            Self::RedisExporter => &["redis"],
-            Self::Blackbox => &["blackbox"],
-        }
+    ///
+    /// # Errors
+    /// The known names.
+    pub fn from_name(name: &str) -> Result<Self, String> {
+        Self::EVERY.iter().copied().find(|system| system.name() == name).ok_or_else(|| {
+            let names: Vec<_> = Self::EVERY.iter().map(|system| system.name()).collect();
+            format!("unknown system `{name}`; known systems: {}", names.join(", "))
+        })
     }
 
     /// The program that is built for it; `None` if it comes from a package of the operating system.
     #[must_use]
     pub fn built(self) -> Option<Program> {
         match self.source() {
-            Source::Built(program) => Some(program),
-            Source::Installed(_) => None,
+            Built(program) => Some(program),
+            Installed(_) => None,
         }
     }
 
-    /// The ports that it listens on, depending on which other systems run.
+    /// The ports that it listens on, depending on which other systems run: without the collector, services send to
+    /// Jaeger.
     #[must_use]
-    pub fn ports(self, others: &[Self]) -> &'static [Port] {
-        match self {
-            Self::Postgres => &[Port::Postgres],
-            Self::Redis => &[Port::Redis],
-            Self::Alertmanager => &[Port::Alertmanager],
-            Self::Prometheus => &[Port::Prometheus],
-            Self::Jaeger if others.contains(&Self::Collector) => &[
-                Port::JaegerOtlpGrpc,
-                Port::JaegerOtlpHttp,
-                Port::JaegerQuery,
-                Port::JaegerQueryGrpc,
-                Port::JaegerHealth,
-                Port::JaegerMetrics,
-                Port::JaegerSampling,
-            ],
-            Self::Jaeger => &[
-                Port::OtlpGrpc,
-                Port::OtlpHttp,
-                Port::JaegerQuery,
-                Port::JaegerQueryGrpc,
-                Port::JaegerHealth,
-                Port::JaegerMetrics,
-                Port::JaegerSampling,
-            ],
-            Self::Loki => &[Port::Loki, Port::LokiGrpc],
-            Self::Collector => &[
-                Port::OtlpGrpc,
-                Port::OtlpHttp,
-                Port::CollectorHealth,
-                Port::CollectorMetrics,
-                Port::CollectorSpanMetrics,
-            ],
-            Self::Node => &[Port::Node],
-            Self::PostgresExporter => &[Port::PostgresExporter],
-            Self::RedisExporter => &[Port::RedisExporter],
-            Self::Blackbox => &[Port::Blackbox],
-        }
+    pub fn ports(self, others: &[Self]) -> Vec<Port> {
+        let with_collector = others.contains(&Self::Collector);
+        let actual = |port: &Port| match port {
+            Port::JaegerOtlpGrpc if !with_collector => Port::OtlpGrpc,
+            Port::JaegerOtlpHttp if !with_collector => Port::OtlpHttp,
+            port => *port,
+        };
+        self.all_ports().iter().map(actual).collect()
     }
 
     /// The path of its program, built if it is not in the cache.
     ///
     /// # Errors
     /// If it cannot be built, or is not installed.
-    pub fn program(self) -> Result<PathBuf, Error> {
+    pub fn program(self) -> Result<PathBuf> {
         Ok(match self.source() {
-            Source::Built(program) => program.path()?,
-            Source::Installed(program) => program.path()?,
+            Built(program) => program.path()?,
+            Installed(program) => program.path()?,
         })
-    }
-
-    fn source(self) -> Source {
-        match self {
-            Self::Postgres => Source::Installed(Packaged::Postgres),
-            Self::Redis => Source::Installed(Packaged::Redis),
-            Self::PostgresExporter => Source::Installed(Packaged::PostgresExporter),
-            Self::RedisExporter => Source::Installed(Packaged::RedisExporter),
-            Self::Blackbox => Source::Installed(Packaged::Blackbox),
-            Self::Alertmanager => Source::Built(Program::Alertmanager),
-            Self::Prometheus => Source::Built(Program::Prometheus),
-            Self::Jaeger => Source::Built(Program::Jaeger),
-            Self::Loki => Source::Built(Program::Loki),
-            Self::Collector => Source::Built(Program::Collector),
-            Self::Node => Source::Built(Program::NodeExporter),
-        }
     }
 }
 
@@ -183,15 +147,16 @@ mod tests {
 
     #[test]
     fn a_system_is_found_by_its_name() {
-        for system in System::ALL {
-            assert_eq!(System::from_name(system.name()), Some(system));
+        for system in System::EVERY {
+            assert_eq!(System::from_name(system.name()), Ok(*system));
         }
-        assert_eq!(System::from_name("tempo"), None);
+        assert!(System::from_name("tempo").unwrap_err().contains("`tempo`"));
     }
 
     #[test]
     fn the_systems_of_a_stack_use_distinct_ports() {
-        for all in [System::ALL.to_vec(), vec![System::Jaeger, System::Prometheus]] {
+        let every = System::EVERY.to_vec();
+        for all in [every, vec![System::Jaeger, System::Prometheus]] {
             let ports: Vec<_> = all.iter().flat_map(|system| system.ports(&all)).collect();
             assert_eq!(ports.iter().collect::<HashSet<_>>().len(), ports.len());
         }

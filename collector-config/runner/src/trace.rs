@@ -1,47 +1,11 @@
 //! A trace as data and as indented text, from Jaeger's API or from the [`receiver`](crate::receiver).
 
+use crate::otlp::Span;
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
-/// One span of a [`Trace`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// 16 lower-case hex digits.
-    pub span_id: String,
-    /// The parent's id; `None` for a root.
-    pub parent_span_id: Option<String>,
-    /// The span's name.
-    pub operation: String,
-    /// The service of the process that created it.
-    pub service: String,
-    /// Microseconds since the Unix epoch.
-    pub start_us: u64,
-    /// Microseconds.
-    pub duration_us: u64,
-    /// Attributes as text. Jaeger puts kind, status and scope among them (`span.kind`, `otel.status_code`, `error`).
-    pub tags: Vec<(String, String)>,
-    /// Attributes of the process (the resource) as text.
-    pub process_tags: Vec<(String, String)>,
-    /// The names of its events.
-    pub events: Vec<String>,
-}
-
-impl Span {
-    /// The first value of a tag.
-    #[must_use]
-    pub fn tag(&self, key: &str) -> Option<&str> {
-        self.tags.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
-    }
-
-    /// Whether its status is an error.
-    #[must_use]
-    pub fn is_error(&self) -> bool {
-        self.tag("error") == Some("true") || self.tag("otel.status_code") == Some("ERROR")
-    }
-}
-
 /// All known spans of one trace.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Trace {
     /// 32 lower-case hex digits.
     pub trace_id: String,
@@ -50,10 +14,16 @@ pub struct Trace {
 }
 
 impl Trace {
+    /// The trace with this id among `spans`; `None` if it has none.
+    pub(crate) fn of(trace_id: &str, spans: impl Iterator<Item = Span>) -> Option<Self> {
+        let spans: Vec<Span> = spans.filter(|span| span.trace_id == trace_id).collect();
+        (!spans.is_empty()).then(|| Self { trace_id: trace_id.into(), spans })
+    }
+
     /// The first span with this name.
     #[must_use]
-    pub fn span(&self, operation: &str) -> Option<&Span> {
-        self.spans.iter().find(|span| span.operation == operation)
+    pub fn span(&self, name: &str) -> Option<&Span> {
+        self.spans.iter().find(|span| span.name == name)
     }
 
     /// The parent of a span, if it is in the trace.
@@ -109,11 +79,11 @@ impl Trace {
     }
 
     fn line(&self, span: &Span) -> String {
-        let mut line = format!("{}  {}", span.operation, duration(span.duration_us));
+        let mut line = format!("{}  {}", span.name, duration(span.end_ns.saturating_sub(span.start_ns) / 1_000));
         let parent = self.parent(span);
-        if parent.is_none_or(|parent| parent.service != span.service) {
+        if parent.is_none_or(|parent| parent.service() != span.service()) {
             // Writing to a string cannot fail.
-            let _ = write!(line, "  [{}]", span.service);
+            let _ = write!(line, "  [{}]", span.service());
         }
         if span.is_error() {
             line.push_str("  ERROR");
@@ -126,7 +96,7 @@ impl Trace {
 
     fn sorted(&self, keep: impl Fn(&Span) -> bool) -> Vec<&Span> {
         let mut spans: Vec<&Span> = self.spans.iter().filter(|span| keep(span)).collect();
-        spans.sort_by_key(|span| (span.start_us, &span.span_id));
+        spans.sort_by_key(|span| (span.start_ns, &span.span_id));
         spans
     }
 }
@@ -148,17 +118,15 @@ fn duration(us: u64) -> String {
 mod tests {
     use super::*;
 
-    fn span(id: &str, parent: Option<&str>, operation: &str, start_us: u64, duration_us: u64) -> Span {
+    fn span(id: &str, parent: Option<&str>, name: &str, start_us: u64, duration_us: u64) -> Span {
         Span {
             span_id: id.into(),
             parent_span_id: parent.map(Into::into),
-            operation: operation.into(),
-            service: "wallet".into(),
-            start_us,
-            duration_us,
-            tags: Vec::new(),
-            process_tags: Vec::new(),
-            events: Vec::new(),
+            name: name.into(),
+            start_ns: start_us * 1_000,
+            end_ns: (start_us + duration_us) * 1_000,
+            resource: vec![("service.name".into(), "wallet".into())],
+            ..Span::default()
         }
     }
 
@@ -169,9 +137,9 @@ mod tests {
     #[test]
     fn a_tree_shows_nesting_order_durations_services_and_errors() {
         let mut chain = span("c", Some("b"), "GET /quote", 30, 900);
-        chain.service = "chain".into();
+        chain.resource[0].1 = "chain".into();
         let mut insert = span("d", Some("a"), "INSERT", 50, 1_250_000);
-        insert.tags.push(("error".into(), "true".into()));
+        insert.status = "error";
         let tree = trace(vec![
             insert,
             chain,

@@ -6,11 +6,11 @@ mod support;
 
 use serde_json::Value;
 use stack::addresses::free_address;
-use stack::inbox::{Inbox, Message};
+use stack::inbox::Message;
 use stack::native::Program;
 use stack::query::{Api, Prometheus};
 use stack::service::{Service, ServiceOptions};
-use stack::{Options, Port, Stack, System, error_chain};
+use stack::{Options, Port, Stack, System};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -55,7 +55,6 @@ impl Drop for FailingRequests {
 /// The servers, the service and the inbox for alerts.
 struct Scene {
     service: Service,
-    inbox: Inbox,
     alertmanager: Api,
     prometheus: Prometheus,
     stack: Stack,
@@ -63,13 +62,11 @@ struct Scene {
 
 impl Scene {
     fn start() -> Self {
-        let inbox = Inbox::start().unwrap();
         let metrics = free_address().unwrap();
         let options = Options::free_ports("test_alerts")
             .with(&[System::Prometheus, System::Alertmanager, System::Node])
-            .scraping(metrics)
-            .alerting(&inbox);
-        let stack = Stack::start(&options).unwrap_or_else(|error| panic!("{}", error_chain(&error)));
+            .scraping(metrics);
+        let stack = Stack::start(&options).unwrap_or_else(|error| panic!("{error:#}"));
         let scene = Self {
             service: service(ServiceOptions {
                 name: "test_alerts".into(),
@@ -77,7 +74,6 @@ impl Scene {
                 env: vec![("CHAIN_FAILURE_RATE".into(), "1".into())],
                 ..ServiceOptions::default()
             }),
-            inbox,
             alertmanager: Api::new(stack.url(Port::Alertmanager)),
             prometheus: Prometheus::new(stack.prometheus_url()),
             stack,
@@ -93,11 +89,11 @@ impl Scene {
 
     #[track_caller]
     fn message(&self, channel: &str, part: &str) -> Message {
-        self.inbox.wait_for(channel, &[part], PATIENCE).unwrap_or_else(|error| panic!("{error}"))
+        self.stack.inbox().wait_for(channel, &[part], PATIENCE).unwrap_or_else(|error| panic!("{error}"))
     }
 
     fn messages(&self, channel: &str, alert: &str) -> Vec<Message> {
-        let mut messages = self.inbox.messages();
+        let mut messages = self.stack.inbox().messages();
         messages.retain(|message| message.channel == channel && message.text().contains(alert));
         messages
     }

@@ -6,10 +6,10 @@ mod support;
 use serde_json::json;
 use stack::addresses::Addresses;
 use stack::native::Program;
-use stack::process::{self, Lifetime, Output, Process};
-use stack::query::{Api, Jaeger, QueryError};
+use stack::process::{self, Output, Process};
+use stack::query::{Api, Jaeger};
 use stack::service::{Service, ServiceOptions};
-use stack::{Options, Port, Stack, System, collector_variables, error_chain, jaeger_variables, paths};
+use stack::{Options, Port, Stack, System, collector_variables, jaeger_variables, paths};
 use std::collections::BTreeSet;
 use std::fs;
 use support::{RawSpan, eventually, eventually_true, get, new_trace, post, send, service};
@@ -22,7 +22,7 @@ fn stack(name: &str) -> Stack {
         collector: vec![("COLLECTOR_SAMPLE_PERCENT".into(), "0".into())],
         ..Options::free_ports(name).with(&SYSTEMS)
     };
-    Stack::start(&options).unwrap_or_else(|error| panic!("{}", error_chain(&error)))
+    Stack::start(&options).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
 fn sum(page: &str, metric: &str) -> f64 {
@@ -180,7 +180,7 @@ fn kept_traces_survive_crashes_of_jaeger_and_the_collector() {
 fn collector(name: &str, layers: &[&str], addresses: &Addresses, more: &[(&str, String)]) -> Process {
     let folder = paths::run_dir("test_scale_out").join(name);
     fs::create_dir_all(&folder).unwrap();
-    let mut command = process::command(&Program::Collector.path().unwrap(), Lifetime::Scoped);
+    let mut command = process::command(&Program::Collector.path().unwrap());
     process::clean_environment(&mut command);
     for layer in layers {
         let file = paths::config_dir().join(format!("collector/{layer}.yaml"));
@@ -196,7 +196,7 @@ fn collector(name: &str, layers: &[&str], addresses: &Addresses, more: &[(&str, 
     let mut process = Process::spawn(name, command, &log, Output::Logged).unwrap();
     let health = format!("http://{}", addresses.address(Port::CollectorHealth));
     eventually(&format!("{name} to be healthy"), || {
-        process.check().unwrap_or_else(|error| panic!("{}", error_chain(&error)));
+        process.check().unwrap_or_else(|error| panic!("{error:#}"));
         let up = std::net::TcpStream::connect(addresses.address(Port::CollectorHealth)).is_ok();
         Ok::<_, String>((up && get(&health).0 == 200).then_some(()))
     });
@@ -207,7 +207,7 @@ fn collector(name: &str, layers: &[&str], addresses: &Addresses, more: &[(&str, 
 fn durable_jaeger(addresses: &Addresses) -> Process {
     let folder = paths::run_dir("test_durable_jaeger");
     let config = paths::config_dir().join("jaeger/badger.yaml");
-    let mut command = process::command(&Program::Jaeger.path().unwrap(), Lifetime::Scoped);
+    let mut command = process::command(&Program::Jaeger.path().unwrap());
     process::clean_environment(&mut command);
     command
         .arg(process::argument("--config=", &config))
@@ -217,7 +217,7 @@ fn durable_jaeger(addresses: &Addresses) -> Process {
     let mut process = Process::spawn("jaeger", command, &log, Output::Logged).unwrap();
     let services = Jaeger::new(format!("http://{}", addresses.address(Port::JaegerQuery)));
     eventually("the durable Jaeger", || {
-        process.check().unwrap_or_else(|error| panic!("{}", error_chain(&error)));
+        process.check().unwrap_or_else(|error| panic!("{error:#}"));
         services.services().map(Some)
     });
     process
@@ -272,13 +272,13 @@ fn all_spans_of_a_trace_reach_the_same_gateway() {
     }
     let clients: Vec<Jaeger> = jaegers.iter().map(|jaeger| Jaeger::new(jaeger.jaeger_url())).collect();
     let count = |client: &Jaeger, span: &RawSpan| {
-        Ok::<_, QueryError>(client.trace(&span.id())?.map_or(0, |trace| trace.spans.len()))
+        Ok::<_, stack::Error>(client.trace(&span.id())?.map_or(0, |trace| trace.spans.len()))
     };
     let mut each = [0, 0];
     for span in &spans {
         let found = eventually(&format!("three spans of {}", span.id()), || {
             let found = [count(&clients[0], span)?, count(&clients[1], span)?];
-            Ok::<_, QueryError>((found[0] + found[1] == 3).then_some(found))
+            Ok::<_, stack::Error>((found[0] + found[1] == 3).then_some(found))
         });
         assert!(found.contains(&3), "spread over both gateways: {found:?}");
         each[usize::from(found[1] == 3)] += 1;

@@ -6,9 +6,9 @@ mod support;
 
 use serde_json::{Value, json};
 use stack::addresses::free_address;
-use stack::query::{Api, QueryError, wait_until};
+use stack::query::{Api, wait_until};
 use stack::service::{Service, ServiceOptions};
-use stack::{Options, Port, Stack, System, error_chain, paths};
+use stack::{Options, Port, Stack, System, paths};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -43,8 +43,8 @@ struct Everything {
 impl Everything {
     fn start() -> Self {
         let metrics = free_address().unwrap();
-        let options = Options::free_ports("test_contract").with(&System::ALL).scraping(metrics);
-        let stack = Stack::start(&options).unwrap_or_else(|error| panic!("{}", error_chain(&error)));
+        let options = Options::free_ports("test_contract").with(System::ALL).scraping(metrics);
+        let stack = Stack::start(&options).unwrap_or_else(|error| panic!("{error:#}"));
         let certificate = TlsServer::start(&stack.folder());
         let target = json!([{"targets": [certificate.address], "labels": {"module": "tls", "host": "localhost", "service": "ironcore"}}]);
         fs::write(stack.folder().join("prometheus/scrape/targets/tls.yml"), target.to_string()).unwrap();
@@ -54,7 +54,7 @@ impl Everything {
             program: Some(Service::build_example("tonic_swap").unwrap()),
             ..ServiceOptions::default()
         })
-        .unwrap_or_else(|error| panic!("{}", error_chain(&error)));
+        .unwrap_or_else(|error| panic!("{error:#}"));
         let target = json!([{"targets": [swap.metrics_address()], "labels": {"host": "localhost"}}]);
         fs::write(stack.folder().join("prometheus/scrape/services/swap.yml"), target.to_string()).unwrap();
         let service = service(ServiceOptions {
@@ -262,7 +262,7 @@ fn substitute(text: &str, variables: &[String]) -> String {
 fn add_reads(prometheus: &Api, expression: &Expression, reads: &mut BTreeMap<String, Read>) {
     let tree = prometheus
         .get("/api/v1/parse_query", &[("query", &expression.text)])
-        .unwrap_or_else(|error| panic!("{}: {}\n{}", expression.place, error_chain(&error), expression.text));
+        .unwrap_or_else(|error| panic!("{}: {error:#}\n{}", expression.place, expression.text));
     let mut selectors = Vec::new();
     collect_selectors(&tree["data"], &BTreeSet::new(), &mut selectors);
     for (metric, labels) in selectors {
@@ -353,7 +353,7 @@ fn every_metric_has_series(everything: &Everything, reads: &BTreeMap<String, Rea
         everything.send_requests();
         let names = everything.names();
         missing = reads.keys().filter(|metric| !names.contains(*metric)).collect();
-        Ok::<_, QueryError>(missing.is_empty().then_some(()))
+        Ok::<_, stack::Error>(missing.is_empty().then_some(()))
     });
     let reports = missing.iter().map(|metric| format!("no series of {metric}, named by {:?}", reads[*metric].places));
     assert!(complete.is_ok(), "{}", reports.collect::<Vec<_>>().join("\n"));
@@ -392,7 +392,7 @@ fn every_metric_of_the_library_is_read(service: &Service, reads: &BTreeMap<Strin
 fn every_log_query_is_valid(loki: &Api) {
     for Expression { place, text } in dashboards("loki") {
         let parsed = loki.get("/loki/api/v1/format_query", &[("query", &text)]);
-        parsed.unwrap_or_else(|error| panic!("{place}: {}", error_chain(&error)));
+        parsed.unwrap_or_else(|error| panic!("{place}: {error:#}"));
     }
 }
 

@@ -5,10 +5,9 @@
 mod support;
 
 use serde_json::{Value, json};
-use stack::inbox::Inbox;
-use stack::query::{Api, Jaeger, QueryError};
+use stack::query::{Api, Jaeger};
 use stack::service::{Service, ServiceOptions};
-use stack::{Options, Port, Stack, System, error_chain, paths};
+use stack::{Options, Port, Stack, System, paths};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 use std::{fs, thread};
@@ -21,17 +20,14 @@ struct Scene {
     service: Service,
     loki: Loki,
     alertmanager: Api,
-    inbox: Inbox,
     stack: Stack,
 }
 
 impl Scene {
     fn start(name: &str) -> Self {
-        let inbox = Inbox::start().unwrap();
-        let options = Options::free_ports(name)
-            .with(&[System::Alertmanager, System::Jaeger, System::Loki, System::Collector])
-            .alerting(&inbox);
-        let stack = Stack::start(&options).unwrap_or_else(|error| panic!("{}", error_chain(&error)));
+        let options =
+            Options::free_ports(name).with(&[System::Alertmanager, System::Jaeger, System::Loki, System::Collector]);
+        let stack = Stack::start(&options).unwrap_or_else(|error| panic!("{error:#}"));
         Self {
             service: service(ServiceOptions {
                 // In the folder of the stack, where the collector reads log files.
@@ -42,7 +38,6 @@ impl Scene {
             }),
             loki: Loki(Api::new(stack.url(Port::Loki))),
             alertmanager: Api::new(stack.url(Port::Alertmanager)),
-            inbox,
             stack,
         }
     }
@@ -93,12 +88,12 @@ struct Line {
 }
 
 impl Loki {
-    fn query_range(&self, query: &str) -> Result<Value, QueryError> {
+    fn query_range(&self, query: &str) -> Result<Value, stack::Error> {
         let answer = self.0.get("/loki/api/v1/query_range", &[("query", query), ("since", "1h"), ("limit", "5000")])?;
         Ok(answer["data"]["result"].clone())
     }
 
-    fn lines(&self, query: &str) -> Result<Vec<Line>, QueryError> {
+    fn lines(&self, query: &str) -> Result<Vec<Line>, stack::Error> {
         let streams = self.query_range(query)?;
         let lines_of = |stream: &Value| -> Vec<Line> {
             let labels: BTreeMap<String, String> = serde_json::from_value(stream["stream"].clone()).unwrap();
@@ -153,7 +148,7 @@ fn too_many_errors_in_the_log_fire_an_alert() {
     let url = format!("{}/api/v1/gas/estimate?chain=ethereum", scene.service.url());
     let message = eventually("the alert", || {
         assert_eq!(get(&url).0, 502);
-        let messages = scene.inbox.messages();
+        let messages = scene.stack.inbox().messages();
         Ok::<_, String>(messages.into_iter().find(|message| message.text().contains("ErrorLogBurst")))
     });
     assert_eq!(message.channel, "slack_api");
@@ -206,7 +201,7 @@ fn the_shipped_queries_find_their_lines() {
     assert!(queries.len() >= 4);
     for (name, query) in &queries {
         let parsed = scene.loki.0.get("/loki/api/v1/format_query", &[("query", query)]);
-        parsed.unwrap_or_else(|error| panic!("{name}: {}", error_chain(&error)));
+        parsed.unwrap_or_else(|error| panic!("{name}: {error:#}"));
     }
     for (name, expected) in [("error-logs", 4), ("logs-of-a-user", 1), ("slow-database-statements", 1)] {
         eventually_true(&format!("{expected} lines of {name}"), || {
@@ -238,7 +233,7 @@ fn a_secret_and_slow_statements_in_the_log_fire_alerts_and_the_secret_is_masked(
             let alerts = scene.alertmanager.get("/api/v2/alerts", &[])?;
             let mut alerts = alerts.as_array().cloned().unwrap_or_default().into_iter();
             let fires = alerts.any(|fires| fires["labels"]["alertname"] == alert);
-            Ok::<_, QueryError>(fires.then_some(()))
+            Ok::<_, stack::Error>(fires.then_some(()))
         });
     }
     let lines = scene.loki.query_range(ALL).unwrap().to_string();

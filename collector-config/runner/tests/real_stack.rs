@@ -7,13 +7,11 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message as _;
-use rustix::process::{Pid, Signal, kill_process};
 use stack::addresses::free_address;
 use stack::packaged::Packaged;
-use stack::process::{self, Lifetime, Output, Process};
+use stack::process::{self, Output, Process};
 use stack::query::{Api, Jaeger, Prometheus, wait_until};
-use stack::record::{Condition, State};
-use stack::{Error, Options, Pace, Port, Stack, System, detached, paths};
+use stack::{Options, Port, Stack, System, paths};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
@@ -80,7 +78,7 @@ fn a_trace_and_a_metric_come_back_from_a_stack_on_free_ports() {
     let id = send_trace(&stack.otlp_http_url());
     let jaeger = Jaeger::new(stack.jaeger_url());
     let trace = wait_until(WAIT, POLL, "both spans in Jaeger", || {
-        Ok::<_, stack::query::QueryError>(jaeger.trace(&id)?.filter(|trace| trace.spans.len() == 2))
+        Ok::<_, stack::Error>(jaeger.trace(&id)?.filter(|trace| trace.spans.len() == 2))
     })
     .unwrap();
     assert_eq!(
@@ -94,18 +92,18 @@ fn a_trace_and_a_metric_come_back_from_a_stack_on_free_ports() {
     let prometheus = Prometheus::new(stack.prometheus_url());
     for job in ["ironcore", "jaeger", "prometheus"] {
         wait_until(WAIT, POLL, format!("the scrape of {job}"), || {
-            Ok::<_, stack::query::QueryError>((prometheus.targets_up(job)? == 1).then_some(()))
+            Ok::<_, stack::Error>((prometheus.targets_up(job)? == 1).then_some(()))
         })
         .unwrap();
     }
     let samples = wait_until(WAIT, POLL, "the metric", || {
-        Ok::<_, stack::query::QueryError>(Some(prometheus.instant("http_requests_total")?).filter(|s| !s.is_empty()))
+        Ok::<_, stack::Error>(Some(prometheus.instant("http_requests_total")?).filter(|s| !s.is_empty()))
     })
     .unwrap();
     assert_eq!((samples[0].labels["host"].as_str(), samples[0].labels["route"].as_str()), ("localhost", "/w"));
     // The run copy of the configuration loads the rules.
     wait_until(WAIT, POLL, "a recorded rate", || {
-        Ok::<_, stack::query::QueryError>(prometheus.instant("job:http_requests:rate5m")?.pop())
+        Ok::<_, stack::Error>(prometheus.instant("job:http_requests:rate5m")?.pop())
     })
     .unwrap();
     let refused = prometheus.instant("sum(").unwrap_err().to_string();
@@ -118,40 +116,14 @@ fn stacks_with_different_names_run_side_by_side_and_leave_no_listener() {
     let one = Stack::start(&Options::free_ports("test_one")).unwrap();
     let two = Stack::start(&Options::free_ports("test_two")).unwrap();
     assert_ne!(one.otlp_grpc_url(), two.otlp_grpc_url());
-    assert!(matches!(Stack::start(&Options::free_ports("test_one")), Err(Error::NameInUse(_))));
+    let second = Stack::start(&Options::free_ports("test_one")).unwrap_err().to_string();
+    assert!(second.contains("another process runs a stack named `test_one`"), "{second}");
 
     let address = one.prometheus_url().trim_start_matches("http://").to_owned();
-    one.stop();
+    drop(one);
     TcpListener::bind(address).unwrap();
     // The name is free again.
     Stack::start(&Options::free_ports("test_one").scraping(free_address().unwrap())).unwrap();
-}
-
-#[test]
-fn a_detached_stack_is_found_again_and_stops_on_demand() {
-    const NAME: &str = "test_detached";
-    let options =
-        Options { pace: Pace::Shipped, ..Options::free_ports(NAME).with(&[System::Prometheus, System::Node]) };
-    let state = detached::up(&options).unwrap();
-    assert_eq!(State::load(NAME).unwrap(), Some(state.clone()));
-    let server = |name: &str| state.servers.iter().find(|s| s.name == name).unwrap();
-    for server in &state.servers {
-        assert_eq!(server.condition(), Condition::Healthy, "{}", server.name);
-    }
-    let second = detached::up(&options).unwrap_err().to_string();
-    assert!(second.contains("already up (prometheus, node)"), "{second}");
-
-    let node = Pid::from_raw(server("node").id.pid.cast_signed()).unwrap();
-    kill_process(node, Signal::KILL).unwrap();
-    wait_until(WAIT, POLL, "the end of the node exporter", || {
-        let stopped = server("node").condition() == Condition::Stopped;
-        Ok::<_, String>(stopped.then_some(()))
-    })
-    .unwrap();
-    let prometheus = server("prometheus").clone();
-    assert_eq!(detached::down(state, NAME).unwrap(), ["prometheus"]);
-    assert_eq!(prometheus.condition(), Condition::Stopped);
-    assert_eq!(State::load(NAME).unwrap(), None);
 }
 
 #[test]
@@ -196,7 +168,7 @@ fn the_role_of_the_exporter_may_read_everything_that_it_queries() {
 
     let address = free_address().unwrap();
     let server = stack.address(Port::Postgres);
-    let mut exporter = process::command(&Packaged::PostgresExporter.path().unwrap(), Lifetime::Scoped);
+    let mut exporter = process::command(&Packaged::PostgresExporter.path().unwrap());
     exporter
         .env("DATA_SOURCE_NAME", format!("postgres://postgres_exporter:Ex9@{server}/ironcore?sslmode=disable"))
         .env("PG_EXPORTER_EXTEND_QUERY_PATH", paths::config_dir().join("postgres/queries.yaml"))

@@ -3,10 +3,11 @@
 
 use crate::client::Client;
 use crate::print_line;
+use anyhow::bail;
+use stack::Result;
 use stack::inbox::{Inbox, Message};
 use stack::interrupt;
 use stack::service::{Service, ServiceOptions};
-use std::error::Error;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,11 +22,7 @@ const REQUEST: &str = "/api/v1/gas/estimate?chain=ethereum";
 
 /// Replaces the service by one whose chain always fails until the alert has arrived, and then by a healthy one. Returns
 /// the healthy one and the number of messages for the alert.
-pub(crate) fn show(
-    service: Service,
-    options: &ServiceOptions,
-    inbox: &Inbox,
-) -> Result<(Service, usize), Box<dyn Error>> {
+pub(crate) fn show(service: Service, options: &ServiceOptions, inbox: &Inbox) -> Result<(Service, usize)> {
     eprintln!("injecting a fault: the next release of the service cannot reach its chain");
     let faulty = ServiceOptions { env: vec![("CHAIN_FAILURE_RATE".to_owned(), "1".to_owned())], ..options.clone() };
     let faulty = replace(service, &faulty)?;
@@ -41,13 +38,13 @@ pub(crate) fn show(
     Ok((healthy, messages.len()))
 }
 
-fn replace(service: Service, options: &ServiceOptions) -> Result<Service, Box<dyn Error>> {
+fn replace(service: Service, options: &ServiceOptions) -> Result<Service> {
     let next = ServiceOptions { continued_log: true, ..options.clone() };
     service.stop()?;
     Ok(Service::start(&next)?)
 }
 
-fn fail_until_alerted(service: &Service, inbox: &Inbox) -> Result<(Duration, Vec<Message>), Box<dyn Error>> {
+fn fail_until_alerted(service: &Service, inbox: &Inbox) -> Result<(Duration, Vec<Message>)> {
     let client = Client::new(service.url());
     let start = Instant::now();
     loop {
@@ -63,11 +60,7 @@ fn fail_until_alerted(service: &Service, inbox: &Inbox) -> Result<(Duration, Vec
             return Err(interrupt::error().into());
         }
         if start.elapsed() > PATIENCE {
-            return Err(format!(
-                "no chat message and email for {ALERT} within {} s; received {messages:?}",
-                PATIENCE.as_secs()
-            )
-            .into());
+            bail!("no chat message and email for {ALERT} within {PATIENCE:?}; received {messages:?}");
         }
         thread::sleep(POLL);
     }

@@ -3,17 +3,16 @@
 mod alert;
 mod backend;
 mod client;
-mod containers;
 mod mode;
 mod run_folder;
 mod story;
 mod usual;
 
+use anyhow::{Context as _, bail};
 use backend::Backend;
 use mode::Mode;
 use stack::service::Service;
-use stack::{error_chain, interrupt, process};
-use std::error::Error;
+use stack::{Error, Result, interrupt, process};
 use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -36,11 +35,11 @@ Options:
   --once         Exit after the demo instead of keeping everything running. The last line on standard output is a
                  JSON object for scripts; a count of 0 was not found in time, and the exit status is then 1
   --mode MODE    The servers that receive the telemetry:
-                   external    Jaeger and Prometheus that already run (cargo stack up, or your own)
-                   containers  the images of collector-config/compose.yaml
-                   native      Jaeger, Prometheus and Alertmanager, built from their Go modules (about 9 minutes,
-                               once); the only mode with an alert
-                   embedded    a receiver in this process: nothing to build, nothing to install
+                   running   Jaeger and Prometheus that already run on the usual ports: `cargo stack up`, the images
+                             (docker compose -f collector-config/compose.yaml up -d), or your own
+                   native    Jaeger, Prometheus and Alertmanager, built from their Go modules (about 10 minutes,
+                             once); the only mode with an alert
+                   embedded  a receiver in this process: nothing to build, nothing to install
                  By default the first mode that works on this machine
   --help         Print this text
 ";
@@ -56,7 +55,7 @@ fn main() -> ExitCode {
     match parse_command_line() {
         Ok(None) => ExitCode::SUCCESS,
         Ok(Some(arguments)) => run(&arguments),
-        Err(error) => report(error.as_ref()),
+        Err(error) => report(&error),
     }
 }
 
@@ -64,7 +63,7 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> ExitCode {
     // First of all: from here on a signal ends a wait, and everything that was started is stopped on return.
     if let Err(error) = interrupt::catch() {
-        return report(&error);
+        return report(&error.into());
     }
     let mode = match arguments.mode {
         Some(mode) => {
@@ -78,19 +77,19 @@ fn run(arguments: &Arguments) -> ExitCode {
     let mut code = match outcome {
         Ok(()) if findings.is_complete() => ExitCode::SUCCESS,
         Ok(()) => ExitCode::FAILURE,
-        Err(error) => report(error.as_ref()),
+        Err(error) => report(&error),
     };
     // The last line, even after an error.
     if arguments.once
         && let Err(error) = print_line(findings.summary(mode))
     {
-        code = report(&error);
+        code = report(&error.into());
     }
     code
 }
 
 /// Starts everything, shows the request and the alert, and stops everything, also on an error.
-fn run_story(mode: Mode, once: bool, findings: &mut Findings) -> Result<(), Box<dyn Error>> {
+fn run_story(mode: Mode, once: bool, findings: &mut Findings) -> Result<()> {
     run_folder::remove_old();
     let mut backend = Backend::start(mode)?;
     let options = story::service_options(&backend)?;
@@ -114,16 +113,16 @@ fn run_story(mode: Mode, once: bool, findings: &mut Findings) -> Result<(), Box<
 }
 
 /// Waits for a signal; an error if the service or a server ends before.
-fn watch(service: &mut Service, backend: &mut Backend) -> Result<(), Box<dyn Error>> {
+fn watch(service: &mut Service, backend: &mut Backend) -> Result<()> {
     let mut checked = Instant::now();
     while !interrupt::requested() {
         thread::sleep(POLL);
         if checked.elapsed() >= CHECK {
             checked = Instant::now();
-            service.check().map_err(|error| {
+            if let Err(error) = service.check() {
                 let log = service.log_file();
-                format!("{}\nthe end of {}:\n{}", error_chain(&error), log.display(), process::tail(log))
-            })?;
+                bail!("{error:#}\nthe end of {}:\n{}", log.display(), process::tail(log));
+            }
             backend.check()?;
         }
     }
@@ -135,7 +134,7 @@ pub(crate) fn print_line(text: impl Display) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{text}")
 }
 
-fn report(error: &(dyn Error + 'static)) -> ExitCode {
+fn report(error: &Error) -> ExitCode {
     let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
     if interrupt::requested() {
         eprintln!("demo: interrupted");
@@ -143,25 +142,25 @@ fn report(error: &(dyn Error + 'static)) -> ExitCode {
         return ExitCode::from(130);
     }
     if kind != Some(io::ErrorKind::BrokenPipe) {
-        eprintln!("demo: {}", error_chain(error));
+        eprintln!("demo: {error:#}");
     }
     ExitCode::FAILURE
 }
 
 /// The command line; `None` if the help was requested.
-fn parse_command_line() -> Result<Option<Arguments>, Box<dyn Error>> {
+fn parse_command_line() -> Result<Option<Arguments>> {
     use lexopt::prelude::*;
     let mut arguments = Arguments::default();
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
             Long("once") => arguments.once = true,
-            Long("mode") => arguments.mode = Some(parser.value()?.parse()?),
+            Long("mode") => arguments.mode = Some(parser.value()?.parse().map_err(Error::new)?),
             Short('h') | Long("help") => {
                 print_line(HELP)?;
                 return Ok(None);
             }
-            other => return Err(format!("{}; see cargo demo -- --help", other.unexpected()).into()),
+            other => return Err(other.unexpected()).context("see cargo demo -- --help"),
         }
     }
     Ok(Some(arguments))

@@ -6,12 +6,12 @@ use crate::client::Client;
 use crate::mode::Mode;
 use crate::{print_line, run_folder};
 use serde_json::{Value, json};
+use stack::Result;
 use stack::interrupt;
 use stack::query::{Prometheus, wait_until};
 use stack::service::{Service, ServiceOptions};
 use stack::trace::Trace;
 use std::convert::Infallible;
-use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
@@ -64,7 +64,7 @@ impl Findings {
 }
 
 /// Builds the wallet service; it uses an in-memory database.
-pub(crate) fn service_options(backend: &Backend) -> Result<ServiceOptions, Box<dyn Error>> {
+pub(crate) fn service_options(backend: &Backend) -> Result<ServiceOptions> {
     eprintln!("building the wallet service (the first time takes a minute or two)");
     let program = Service::build()?;
     Ok(ServiceOptions {
@@ -82,8 +82,8 @@ pub(crate) fn alert(
     options: &ServiceOptions,
     backend: &Backend,
     findings: &mut Findings,
-) -> Result<Service, Box<dyn Error>> {
-    let Some(inbox) = &backend.inbox else {
+) -> Result<Service> {
+    let Some(inbox) = backend.inbox() else {
         return Ok(service);
     };
     findings.alerts = Some(0);
@@ -96,7 +96,7 @@ pub(crate) fn alert(
 
 /// Sends a request to every endpoint, including one that is refused, and finally the swap that is shown. Returns the
 /// time of the swap in seconds since 1970.
-pub(crate) fn drive(service: &Service) -> Result<f64, Box<dyn Error>> {
+pub(crate) fn drive(service: &Service) -> Result<f64> {
     eprintln!("sending requests");
     let client = Client::new(service.url());
     let wallet = |asset: &str, balance: u64| json!({"chain": "ethereum", "asset": asset, "opening_balance": balance});
@@ -118,12 +118,7 @@ pub(crate) fn drive(service: &Service) -> Result<f64, Box<dyn Error>> {
 
 /// Waits for the trace, the metrics and the log lines of the request and prints them, or where to look for missing
 /// ones.
-pub(crate) fn show(
-    service: &Service,
-    backend: &Backend,
-    swapped: f64,
-    findings: &mut Findings,
-) -> Result<(), Box<dyn Error>> {
+pub(crate) fn show(service: &Service, backend: &Backend, swapped: f64, findings: &mut Findings) -> Result<()> {
     eprintln!("waiting for the last request in the log, in the traces and in the metrics");
     let mut missing = Vec::new();
     let access = wait_until(PATIENCE, POLL, "the access line of the swap", || {
@@ -136,7 +131,7 @@ pub(crate) fn show(
             let trace = wait_until(PATIENCE, POLL, format!("the trace {id}"), || {
                 // The server span ends last: with it the trace is complete.
                 let complete = |trace: &Trace| trace.span(&format!("POST {ROUTE}")).is_some();
-                Ok::<_, Box<dyn Error>>(backend.trace(&id)?.filter(complete))
+                Ok::<_, stack::Error>(backend.trace(&id)?.filter(complete))
             });
             match trace {
                 Ok(trace) => findings.trace = Some(trace),
@@ -156,7 +151,7 @@ pub(crate) fn show(
     let found = wait_until(PATIENCE, POLL, "the metrics of the swap", || {
         let lines = series(service, backend, swapped)?;
         let complete = lines.iter().any(|line| line.contains(ROUTE));
-        Ok::<_, Box<dyn Error>>(complete.then_some(lines))
+        Ok::<_, stack::Error>(complete.then_some(lines))
     });
     match found {
         Ok(found) => findings.series = found,
@@ -227,7 +222,7 @@ fn access_line(lines: &[String]) -> Option<String> {
 }
 
 /// The metrics of the request, one series per line.
-fn series(service: &Service, backend: &Backend, swapped: f64) -> Result<Vec<String>, Box<dyn Error>> {
+fn series(service: &Service, backend: &Backend, swapped: f64) -> Result<Vec<String>> {
     match &backend.store {
         Store::Servers { prometheus, .. } => {
             let query = query(service.metrics_address(), swapped);

@@ -1,7 +1,8 @@
 //! Jaeger and Prometheus that already run, on their usual ports.
 
-use stack::query::{Jaeger, Prometheus, QueryError, wait_until};
-use stack::{Port, error_chain};
+use anyhow::{Context as _, ensure};
+use stack::query::{Jaeger, Prometheus, wait_until};
+use stack::{Error, Port, Result};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
@@ -18,47 +19,34 @@ pub(crate) fn metrics() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, Port::Service.usual()).into()
 }
 
-/// Whether both answer, Prometheus scrapes the service's usual port, and that port is free.
-///
-/// # Errors
-/// The condition that is not met.
-pub(crate) fn check_servers() -> Result<(), String> {
+/// An error unless both answer, Prometheus scrapes the service's usual port, and that port is free.
+pub(crate) fn check_servers() -> Result<()> {
     check_ports()?;
-    Jaeger::new(JAEGER).services().map_err(|_| "no Jaeger answers on port 16686".to_owned())?;
+    Jaeger::new(JAEGER).services().context("no Jaeger answers on port 16686")?;
     let prometheus = Prometheus::new(PROMETHEUS);
     let targets = prometheus.targets_listed();
-    if targets.map_err(|_| "no Prometheus answers on port 9090".to_owned())? == 0 {
-        let listed = || Ok::<_, QueryError>((prometheus.targets_listed()? > 0).then_some(()));
+    if targets.context("no Prometheus answers on port 9090")? == 0 {
+        let listed = || Ok::<_, Error>((prometheus.targets_listed()? > 0).then_some(()));
         // After a timeout, the next query reports the missing target.
         let _ = wait_until(TARGETS, POLL, "the targets of Prometheus", listed);
     }
     let known = prometheus.knows_target("ironcore", &metrics().to_string());
-    if !known.map_err(|error| error_chain(&error))? {
-        return Err(format!("the Prometheus on port 9090 does not scrape {}", metrics()));
-    }
+    ensure!(known?, "the Prometheus on port 9090 does not scrape {}", metrics());
     check_metrics_port()
 }
 
-/// Whether a program listens on each of the usual ports.
-///
-/// # Errors
-/// The first port that nothing listens on.
-pub(crate) fn check_ports() -> Result<(), String> {
+/// An error unless a program listens on each of the usual ports.
+pub(crate) fn check_ports() -> Result<()> {
     for (port, what) in [(Port::OtlpGrpc, "OTLP"), (Port::JaegerQuery, "Jaeger"), (Port::Prometheus, "Prometheus")] {
         let port = port.usual();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         TcpStream::connect_timeout(&address, Duration::from_millis(500))
-            .map_err(|_| format!("nothing listens on the {what} port {port}"))?;
+            .with_context(|| format!("nothing listens on the {what} port {port}"))?;
     }
     Ok(())
 }
 
-/// Whether the port that is scraped is free for the service.
-///
-/// # Errors
-/// If it is taken.
-pub(crate) fn check_metrics_port() -> Result<(), String> {
-    TcpListener::bind(metrics())
-        .map(drop)
-        .map_err(|_| "port 9464, on which the service is scraped, is taken".to_owned())
+/// An error unless the port that is scraped is free for the service.
+pub(crate) fn check_metrics_port() -> Result<()> {
+    TcpListener::bind(metrics()).map(drop).context("port 9464, on which the service is scraped, is taken")
 }

@@ -2,27 +2,27 @@
 
 use super::{Launch, Start};
 use crate::addresses::{Port, url};
-use crate::error::{Error, io_error};
-use crate::paths;
+use crate::paths::{self, cannot};
 use crate::process::argument;
 use crate::run_config::{self, RunConfig};
+use anyhow::{Context as _, Result, bail};
 use std::fs;
 use std::path::Path;
 
 /// Alertmanager expands no variables, so it reads a run copy. In it every receiver points at the inbox on this machine,
 /// so that a local stack never pages the people on call.
-pub(super) fn launch(start: &Start<'_>) -> Result<Launch, Error> {
+pub(super) fn launch(start: &Start<'_>) -> Result<Launch> {
     let shipped = paths::config_dir().join("alertmanager");
     let folder = start.folder.join("alertmanager");
     let run = RunConfig::new(start.addresses, start.options.pace);
     run.copy_folder(&shipped.join("templates"), &folder.join("templates"))?;
     let file = shipped.join("alertmanager.yml");
-    let text = fs::read_to_string(&file).map_err(io_error("read", &file))?;
-    let inbox = url(start.address(Port::Inbox));
+    let text = fs::read_to_string(&file).with_context(cannot("read", &file))?;
+    let inbox = url(start.inbox.http());
     let mut copy = run.adapt(&text);
     for (key, value) in [
         ("pagerduty_url", format!("{inbox}/pagerduty")),
-        ("smtp_smarthost", start.address(Port::InboxMail).to_string()),
+        ("smtp_smarthost", start.inbox.mail().to_string()),
         ("smtp_require_tls", "false".to_owned()),
     ] {
         copy = run_config::set_key(&copy, key, &value)?;
@@ -47,18 +47,18 @@ pub(super) fn launch(start: &Start<'_>) -> Result<Launch, Error> {
 }
 
 /// An error if any line, except comments, names another host.
-fn ensure_local(config: &str) -> Result<(), Error> {
+fn ensure_local(config: &str) -> Result<()> {
     let names_a_host = |line: &str| line.contains("://") || line.contains("smarthost:");
     let remote = uncommented_lines(config).find(|line| names_a_host(line) && !line.contains("127.0.0.1:"));
     match remote {
-        Some(line) => Err(Error::LeavesTheMachine(line.trim().to_owned())),
+        Some(line) => bail!("the run copy of alertmanager.yml would send alerts to another machine: `{}`", line.trim()),
         None => Ok(()),
     }
 }
 
 /// Writes a file for each secret that the configuration names: for a URL, the path of that name at the inbox; for
 /// anything else, a placeholder.
-fn write_secrets(config: &str, folder: &Path, inbox: &str) -> Result<(), Error> {
+fn write_secrets(config: &str, folder: &Path, inbox: &str) -> Result<()> {
     for name in secrets(config) {
         let content = match name.strip_suffix("_url") {
             // The gateway takes the text from the URL: see alertmanager/README.md.

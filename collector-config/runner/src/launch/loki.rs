@@ -2,16 +2,16 @@
 
 use super::{Launch, Start};
 use crate::addresses::{Port, url};
-use crate::error::Error;
 use crate::options::Pace;
 use crate::paths;
 use crate::process::argument;
 use crate::run_config::{QUICK_INTERVAL, RunConfig};
 use crate::system::System;
+use anyhow::Result;
 
 /// Loki expands variables in its configuration, so it reads the shipped file itself. Its rules contain times, so it
 /// reads run copies of them.
-pub(super) fn launch(start: &Start<'_>) -> Result<Launch, Error> {
+pub(super) fn launch(start: &Start<'_>) -> Result<Launch> {
     let shipped = paths::config_dir().join("loki");
     let folder = start.folder.join("loki");
     let rules = folder.join("rules");

@@ -9,14 +9,20 @@ mod node;
 mod postgres;
 mod prometheus;
 mod redis;
+mod victorialogs;
+mod vmalert;
 
 use crate::addresses::{Addresses, Port};
-use crate::error::Error;
+use crate::inbox::Inbox;
 use crate::options::Options;
-use crate::process::{self, Lifetime, StopSignal};
+use crate::paths::{self, cannot};
+use crate::process;
 use crate::system::System;
+use anyhow::{Context as _, Result};
 pub use collector::variables as collector_variables;
 pub use jaeger::variables as jaeger_variables;
+use rustix::process::Signal;
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -29,7 +35,7 @@ pub(crate) struct Launch {
     pub(crate) health: String,
     /// The address for users.
     pub(crate) url: String,
-    pub(crate) stop: StopSignal,
+    pub(crate) stop: Signal,
     /// A folder outside of the run folder, removed when the server has stopped.
     pub(crate) scratch: Option<PathBuf>,
 }
@@ -37,7 +43,7 @@ pub(crate) struct Launch {
 impl Launch {
     /// A server that SIGTERM stops and that writes to the run folder only, as most do.
     pub(crate) fn new(command: Command, health: String, url: String) -> Self {
-        Self { command, health, url, stop: StopSignal::default(), scratch: None }
+        Self { command, health, url, stop: Signal::TERM, scratch: None }
     }
 }
 
@@ -46,6 +52,8 @@ impl Launch {
 pub(crate) struct Start<'a> {
     pub(crate) options: &'a Options,
     pub(crate) addresses: &'a Addresses,
+    /// Where alerts are delivered.
+    pub(crate) inbox: &'a Inbox,
     /// The run folder.
     pub(crate) folder: PathBuf,
     /// The program of the system.
@@ -53,7 +61,7 @@ pub(crate) struct Start<'a> {
 }
 
 /// Prepares the files of a system and returns its command.
-pub(crate) fn launch(system: System, start: &Start<'_>) -> Result<Launch, Error> {
+pub(crate) fn launch(system: System, start: &Start<'_>) -> Result<Launch> {
     match system {
         System::Postgres => postgres::server(start),
         System::PostgresExporter => postgres::exporter(start),
@@ -62,6 +70,8 @@ pub(crate) fn launch(system: System, start: &Start<'_>) -> Result<Launch, Error>
         System::Alertmanager => alertmanager::launch(start),
         System::Prometheus => prometheus::launch(start),
         System::Jaeger => Ok(jaeger::launch(start)),
+        System::VictoriaLogs => victorialogs::launch(start),
+        System::Vmalert => vmalert::launch(start),
         System::Loki => loki::launch(start),
         System::Collector => Ok(collector::launch(start)),
         System::Node => Ok(node::launch(start)),
@@ -77,8 +87,16 @@ fn address_variables<const N: usize>(
     ports.map(|(name, port)| (name, addresses.address(port).to_string()))
 }
 
+/// The lines `NAME=value` of a shipped file, relative to the folder of the configuration.
+fn environment(file: &str) -> Result<Vec<(String, String)>> {
+    let path = paths::config_dir().join(file);
+    let text = fs::read_to_string(&path).with_context(cannot("read", &path))?;
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    Ok(lines.filter_map(|line| line.split_once('=')).map(|(name, value)| (name.into(), value.into())).collect())
+}
+
 /// For `DATABASE_URL`: the Postgres of the run in `folder`, including its password.
-pub(crate) fn database_url(address: SocketAddr, folder: &Path) -> Result<String, Error> {
+pub(crate) fn database_url(address: SocketAddr, folder: &Path) -> Result<String> {
     postgres::connection(address, folder)
 }
 
@@ -86,13 +104,9 @@ impl Start<'_> {
     /// A command for the program. Of the user's environment it inherits only what a program needs to run: neither
     /// credentials nor settings that would change its behaviour.
     pub(crate) fn command(&self) -> Command {
-        let mut command = process::command(&self.program, self.lifetime());
+        let mut command = process::command(&self.program);
         process::clean_environment(&mut command);
         command
-    }
-
-    pub(crate) fn lifetime(&self) -> Lifetime {
-        if self.options.detached { Lifetime::Detached } else { Lifetime::Scoped }
     }
 
     pub(crate) fn address(&self, port: Port) -> SocketAddr {

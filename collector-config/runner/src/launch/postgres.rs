@@ -2,10 +2,12 @@
 
 use super::{Launch, Start};
 use crate::addresses::{Port, url};
-use crate::error::{Error, io_error};
+use crate::interrupt;
 use crate::packaged::Packaged;
-use crate::process::{self, Lifetime, StopSignal, argument, clean_environment};
-use crate::{interrupt, paths};
+use crate::paths::{self, cannot};
+use crate::process::{self, argument, clean_environment};
+use anyhow::{Context as _, Result, ensure};
+use rustix::process::Signal;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -22,7 +24,7 @@ const NAME: &str = "ironcore";
 const STEP: Duration = Duration::from_mins(3);
 
 /// A new server with a random password. A restart after a crash keeps data and password.
-pub(super) fn server(start: &Start<'_>) -> Result<Launch, Error> {
+pub(super) fn server(start: &Start<'_>) -> Result<Launch> {
     let address = start.address(Port::Postgres);
     let user = User::for_servers()?;
     let Home { folder, scratch } = home(start, &user)?;
@@ -31,7 +33,7 @@ pub(super) fn server(start: &Start<'_>) -> Result<Launch, Error> {
         initialise(start, &user, &folder)?;
     }
 
-    let mut command = user.command(&start.program, start.lifetime());
+    let mut command = user.command(&start.program);
     command
         .arg("-D")
         .arg(&data)
@@ -43,13 +45,14 @@ pub(super) fn server(start: &Start<'_>) -> Result<Launch, Error> {
         // The data is removed at the next start, so it need not survive a crash of the machine.
         .args(["-c", "fsync=off"]);
     Ok(Launch {
-        stop: StopSignal::Interrupt,
+        // After SIGTERM it waits until every client has disconnected.
+        stop: Signal::INT,
         scratch,
         ..Launch::new(command, format!("tcp://{address}"), format!("postgres://{NAME}@{address}/{NAME}"))
     })
 }
 
-pub(super) fn exporter(start: &Start<'_>) -> Result<Launch, Error> {
+pub(super) fn exporter(start: &Start<'_>) -> Result<Launch> {
     let address = start.address(Port::PostgresExporter);
     let mut command = start.command();
     command
@@ -61,9 +64,9 @@ pub(super) fn exporter(start: &Start<'_>) -> Result<Launch, Error> {
 }
 
 /// For `DATABASE_URL`, including the password of this run.
-pub(crate) fn connection(address: SocketAddr, folder: &Path) -> Result<String, Error> {
+pub(crate) fn connection(address: SocketAddr, folder: &Path) -> Result<String> {
     let file = password_file(folder);
-    let password = fs::read_to_string(&file).map_err(io_error("read", &file))?;
+    let password = fs::read_to_string(&file).with_context(cannot("read", &file))?;
     Ok(format!("postgres://{NAME}:{}@{address}/{NAME}?sslmode=disable", password.trim()))
 }
 
@@ -72,15 +75,15 @@ fn password_file(folder: &Path) -> PathBuf {
 }
 
 /// Creates the data folder of the server and its database.
-fn initialise(start: &Start<'_>, user: &User, folder: &Path) -> Result<(), Error> {
+fn initialise(start: &Start<'_>, user: &User, folder: &Path) -> Result<()> {
     let (data, file) = (folder.join("data"), folder.join("password"));
     let password = new_password()?;
     // One copy for clients, one for initdb, whose user may not be able to read the first.
     write_secret(&password_file(&start.folder), &password)?;
     write_secret(&file, &password)?;
-    user.take_ownership(&file).map_err(io_error("change the owner of", &file))?;
+    user.take_ownership(&file).with_context(cannot("change the owner of", &file))?;
 
-    let mut initdb = user.command(&Packaged::Initdb.path()?, Lifetime::Scoped);
+    let mut initdb = user.command(&Packaged::Initdb.path()?);
     initdb
         .arg("-D")
         .arg(&data)
@@ -89,56 +92,53 @@ fn initialise(start: &Start<'_>, user: &User, folder: &Path) -> Result<(), Error
         .args(["--no-sync", "--locale=C"])
         .stdin(Stdio::null());
     run_step("initdb", initdb, &start.folder)?;
-    fs::remove_file(&file).map_err(io_error("remove", &file))?;
+    fs::remove_file(&file).with_context(cannot("remove", &file))?;
 
     // The database is created before the server listens, in single-user mode, which reads one command per line.
     let sql = start.folder.join("postgres.sql");
-    fs::write(&sql, format!("CREATE DATABASE {NAME}\n")).map_err(io_error("write", &sql))?;
-    let mut create = user.command(&start.program, Lifetime::Scoped);
+    fs::write(&sql, format!("CREATE DATABASE {NAME}\n")).with_context(cannot("write", &sql))?;
+    let mut create = user.command(&start.program);
     create
         .args(["--single", "-c", "exit_on_error=on", "-D"])
         .arg(&data)
         .arg("postgres")
-        .stdin(File::open(&sql).map_err(io_error("read", &sql))?);
+        .stdin(File::open(&sql).with_context(cannot("read", &sql))?);
     run_step("postgres --single", create, &start.folder)
 }
 
 /// Runs a preparation step to its end.
-fn run_step(name: &'static str, mut command: Command, folder: &Path) -> Result<(), Error> {
+fn run_step(name: &'static str, mut command: Command, folder: &Path) -> Result<()> {
     let log = folder.join("postgres.init.log");
-    let failed = io_error("prepare the server, log", &log);
     let mut run = || -> io::Result<_> {
         let output = File::create(&log)?;
         let mut child = command.stdout(output.try_clone()?).stderr(output).spawn()?;
         interrupt::wait(&mut child, Some(STEP))
     };
-    let status = run().map_err(failed)?;
-    if status.success() {
-        return Ok(());
-    }
-    Err(Error::Prepare { command: name, status, output: process::tail(&log) })
+    let status = run().with_context(cannot("prepare the server, log", &log))?;
+    ensure!(status.success(), "{name} ended with {status}: {}", process::tail(&log));
+    Ok(())
 }
 
-fn new_password() -> Result<String, Error> {
+fn new_password() -> Result<String> {
     random().map(|random| format!("{random:032x}"))
 }
 
-fn random() -> Result<u128, Error> {
+fn random() -> Result<u128> {
     let source = Path::new("/dev/urandom");
     let mut random = [0; 16];
-    File::open(source).and_then(|mut source| source.read_exact(&mut random)).map_err(io_error("read", source))?;
+    File::open(source).and_then(|mut source| source.read_exact(&mut random)).with_context(cannot("read", source))?;
     Ok(u128::from_ne_bytes(random))
 }
 
 /// Creates a file that only its owner can read.
-fn write_secret(path: &Path, secret: &str) -> Result<(), Error> {
+fn write_secret(path: &Path, secret: &str) -> Result<()> {
     File::options()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(path)
         .and_then(|mut file| file.write_all(secret.as_bytes()))
-        .map_err(io_error("write", path))
+        .with_context(cannot("write", path))
 }
 
 /// The folder of the server.
@@ -149,7 +149,7 @@ struct Home {
 }
 
 /// A folder in the run folder, or in `/tmp` if the server's user cannot reach the run folder.
-fn home(start: &Start<'_>, user: &User) -> Result<Home, Error> {
+fn home(start: &Start<'_>, user: &User) -> Result<Home> {
     let inside = start.folder.join("postgres");
     // The folder that an earlier start of this run has chosen.
     let note = start.folder.join("postgres.folder");
@@ -166,11 +166,11 @@ fn home(start: &Start<'_>, user: &User) -> Result<Home, Error> {
         // Not TMPDIR, which may be closed to that user, too. The name is random, so that no other user can have created
         // it.
         let folder = PathBuf::from(format!("/tmp/ironcore-telemetry-{:032x}", random()?));
-        fs::write(&note, folder.as_os_str().as_encoded_bytes()).map_err(io_error("write", &note))?;
+        fs::write(&note, folder.as_os_str().as_encoded_bytes()).with_context(cannot("write", &note))?;
         (folder.clone(), Some(folder))
     };
-    fs::create_dir(&folder).map_err(io_error("create the folder", &folder))?;
-    user.take_ownership(&folder).map_err(io_error("change the owner of", &folder))?;
+    fs::create_dir(&folder).with_context(cannot("create the folder", &folder))?;
+    user.take_ownership(&folder).with_context(cannot("change the owner of", &folder))?;
     Ok(Home { folder, scratch })
 }
 
@@ -188,16 +188,16 @@ enum User {
 }
 
 impl User {
-    fn for_servers() -> Result<Self, Error> {
+    fn for_servers() -> Result<Self> {
         if !rustix::process::geteuid().is_root() {
             return Ok(Self::Current);
         }
         let file = Path::new("/etc/passwd");
-        let users = fs::read_to_string(file).map_err(io_error("read", file))?;
-        ["postgres", "nobody"].iter().find_map(|name| Self::from_passwd(&users, name)).ok_or_else(|| {
-            let missing = "PostgreSQL refuses to run as root, and there is no user `postgres`";
-            io_error("find a user in", file)(io::Error::new(io::ErrorKind::NotFound, missing))
-        })
+        let users = fs::read_to_string(file).with_context(cannot("read", file))?;
+        ["postgres", "nobody"]
+            .iter()
+            .find_map(|name| Self::from_passwd(&users, name))
+            .context("PostgreSQL refuses to run as root, and there is no user `postgres`")
     }
 
     fn from_passwd(users: &str, name: &str) -> Option<Self> {
@@ -222,8 +222,8 @@ impl User {
     }
 
     /// A command that runs as this user. Its working directory is `/`, as the current one may be closed to this user.
-    fn command(&self, program: &Path, lifetime: Lifetime) -> Command {
-        let mut command = process::command(program, lifetime);
+    fn command(&self, program: &Path) -> Command {
+        let mut command = process::command(program);
         clean_environment(&mut command);
         command.current_dir("/");
         if let Self::Other { uid, gid } = self {

@@ -2,12 +2,12 @@
 
 use super::{Launch, Start};
 use crate::addresses::{Port, url};
-use crate::error::{Error, io_error};
 use crate::options::Pace;
-use crate::paths;
+use crate::paths::{self, cannot};
 use crate::process::argument;
 use crate::run_config::{self, RunConfig};
 use crate::system::System;
+use anyhow::{Context as _, Result};
 use std::fs;
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 const SERVICE: &str = "ironcore";
 
 /// Prometheus expands no variables, so it reads a run copy, with the scrape jobs and rules of the started systems.
-pub(super) fn launch(start: &Start<'_>) -> Result<Launch, Error> {
+pub(super) fn launch(start: &Start<'_>) -> Result<Launch> {
     let config = write_config(start)?;
     let address = start.address(Port::Prometheus);
     let mut command = start.command();
@@ -36,12 +36,12 @@ pub(super) fn launch(start: &Start<'_>) -> Result<Launch, Error> {
     Ok(Launch::new(command, format!("{}/-/ready", url(address)), url(address)))
 }
 
-fn write_config(start: &Start<'_>) -> Result<PathBuf, Error> {
+fn write_config(start: &Start<'_>) -> Result<PathBuf> {
     let shipped = paths::config_dir().join("prometheus");
     let copies = start.folder.join("prometheus");
     let run = RunConfig::new(start.addresses, start.options.pace);
     let file = shipped.join("prometheus.yml");
-    let mut text = run.adapt(&fs::read_to_string(&file).map_err(io_error("read", &file))?);
+    let mut text = run.adapt(&fs::read_to_string(&file).with_context(cannot("read", &file))?);
     if !start.has(System::Alertmanager) {
         // An Alertmanager on the usual port is not part of this stack.
         text = run_config::remove_key(&text, "alerting");
@@ -49,8 +49,12 @@ fn write_config(start: &Start<'_>) -> Result<PathBuf, Error> {
     let config = run_config::write(&copies.join("prometheus.yml"), &text)?;
     let jobs = start.options.systems.iter().flat_map(|system| system.jobs());
     for job in jobs.chain(&[SERVICE]) {
-        let scrape = format!("scrape/{job}.yml");
-        run.copy(&shipped.join(&scrape), &copies.join(&scrape))?;
+        let scrape = format!("{job}.yml");
+        // The job of one of the two stores of log lines is among the optional ones.
+        let folders = ["scrape", "scrape/optional"].map(|folder| shipped.join(folder).join(&scrape));
+        let [usual, optional] = folders;
+        let file = if usual.is_file() { usual } else { optional };
+        run.copy(&file, &copies.join("scrape").join(&scrape))?;
         let rules = shipped.join("rules").join(job);
         if rules.is_dir() {
             run.copy_folder(&rules, &copies.join("rules").join(job))?;
@@ -59,7 +63,7 @@ fn write_config(start: &Start<'_>) -> Result<PathBuf, Error> {
     // Further targets, which may also be added while it runs: it does not watch a folder that is created later.
     for folder in ["scrape/services", "scrape/targets"] {
         let (own, copy) = (shipped.join(folder), copies.join(folder));
-        fs::create_dir_all(&copy).map_err(io_error("create the folder", &copy))?;
+        fs::create_dir_all(&copy).with_context(cannot("create the folder", &copy))?;
         if own.is_dir() {
             run.copy_folder(&own, &copy)?;
         }

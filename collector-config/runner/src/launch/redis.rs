@@ -2,14 +2,14 @@
 
 use super::{Launch, Start};
 use crate::addresses::{Port, url};
-use crate::error::{Error, io_error};
-use crate::paths;
+use crate::paths::{self, cannot};
+use anyhow::{Context as _, Result};
 use std::fs;
 
-pub(super) fn server(start: &Start<'_>) -> Result<Launch, Error> {
+pub(super) fn server(start: &Start<'_>) -> Result<Launch> {
     let address = start.address(Port::Redis);
     let data = start.folder.join("redis");
-    fs::create_dir_all(&data).map_err(io_error("create the folder", &data))?;
+    fs::create_dir_all(&data).with_context(cannot("create the folder", &data))?;
     let mut command = start.command();
     command
         .arg(paths::config_dir().join("redis/redis.conf"))

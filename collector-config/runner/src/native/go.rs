@@ -1,11 +1,12 @@
 //! Calls of `go`. `GOFLAGS`, `GOPROXY` and the like belong to the user: they are passed on and never set.
 
-use super::packages::{ModPatch, Package, Recipe};
-use super::{BuildError, Progress, io_error};
-use crate::process::{self, Lifetime, Output, Process, argument};
+use super::Progress;
+use super::packages::{Package, Recipe};
+use crate::paths::cannot;
+use crate::process::{self, Output, Process};
 use crate::{interrupt, paths};
-use std::io;
-use std::path::{Path, PathBuf};
+use anyhow::{Context as _, Result, bail, ensure};
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 use std::{fs, thread};
@@ -15,18 +16,36 @@ pub(super) const MIN: Version = Version(1, 26);
 
 const POLL: Duration = Duration::from_millis(200);
 
-/// Builds all binaries of `package` into the folder `into`. The output of `go` goes to `log`.
-pub(super) fn build(package: &Package, into: &Path, log: &Path) -> Result<(), BuildError> {
-    check_version(package)?;
+/// Builds all programs of `package` into the folder `into`. The output of `go` goes to `log`.
+pub(super) fn build(package: &Package, into: &Path, log: &Path) -> Result<()> {
+    check_version()?;
     let mut progress = Progress::start(package, log);
-    let mut build = Build { package, into, log, progress: &mut progress };
+    // Files that only the build needs. A copy of the module files: `go` may write beside them.
+    let scratch = into.join("scratch");
+    write(&scratch.join("go.mod"), package.go_mod)?;
+    write(&scratch.join("go.sum"), package.go_sum)?;
+    let mut build = Build { package, log, progress: &mut progress };
     match &package.recipe {
-        Recipe::InModule { module, package: target, tags, patch } => {
-            build.in_module(module, target, tags, patch.as_ref())?;
+        Recipe::Tools => build.tools(&scratch, "-mod=readonly", into)?,
+        Recipe::WithFile { path, text } => {
+            // The module cache is read-only, so the sources are copied. `-e`: the file is missing.
+            build.run(go(&scratch, &["mod", "vendor", "-e"]))?;
+            write(&scratch.join("vendor").join(path), text)?;
+            build.tools(&scratch, "-mod=vendor", into)?;
         }
-        Recipe::Install { packages, tags } => build.install(packages, tags, into)?,
-        Recipe::Collector { builder, manifest } => build.collector(builder, manifest)?,
+        Recipe::Collector { manifest } => {
+            build.tools(&scratch, "-mod=readonly", &scratch)?;
+            write(&scratch.join("builder.yaml"), manifest)?;
+            // It writes the sources of the distribution into `dist`, the folder in the manifest.
+            let mut sources = process::command(&scratch.join("builder"));
+            sources.current_dir(&scratch).args(["--skip-compilation", "--config", "builder.yaml"]);
+            build.run(sources)?;
+            let mut compile = go(&scratch.join("dist"), &["build"]);
+            compile.args(FLAGS).arg("-o").arg(into.join(package.name)).arg(".");
+            build.run(compile)?;
+        }
     }
+    paths::remove_dir(&scratch).with_context(cannot("remove", &scratch))?;
     progress.finish();
     Ok(())
 }
@@ -34,172 +53,70 @@ pub(super) fn build(package: &Package, into: &Path, log: &Path) -> Result<(), Bu
 /// Without paths of this machine and without symbols.
 const FLAGS: [&str; 2] = ["-trimpath", "-ldflags=-s -w"];
 
-/// The folder for files that only the build needs, inside the one for the binaries.
-const SCRATCH: &str = "scratch";
-
 /// One build of a package.
 struct Build<'a, 'p> {
     package: &'a Package,
-    into: &'a Path,
     log: &'a Path,
     progress: &'a mut Progress<'p>,
 }
 
 impl Build<'_, '_> {
-    fn in_module(
-        &mut self,
-        module: &str,
-        target: &str,
-        tags: &str,
-        patch: Option<&ModPatch>,
-    ) -> Result<(), BuildError> {
-        let source = module_folder(self.package, module, self.into, self.log, self.progress)?;
-        let mut build = go(&source);
-        build.arg("build");
-        if let Some(patch) = patch {
-            let edited = self.edited_go_mod(&source, patch)?;
-            build.arg(argument("-modfile=", &edited));
+    /// Builds the programs of the `tool` lines of the module in `scratch`.
+    fn tools(&mut self, scratch: &Path, modules: &str, into: &Path) -> Result<()> {
+        let mut build = go(scratch, &["build", modules, "-tags", self.package.tags]);
+        // With a slash at its end it is a folder, which exists.
+        build.args(FLAGS).arg("-o").arg(into.join("")).arg("tool");
+        self.run(build)
+    }
+
+    fn run(&mut self, command: Command) -> Result<()> {
+        let mut child = Process::spawn("go", command, self.log, Output::Logged)?;
+        let status = self.wait(&mut child)?;
+        if status.success() {
+            return Ok(());
         }
-        build
-            .args(["-mod=readonly", "-tags", tags])
-            .args(FLAGS)
-            .arg("-o")
-            .arg(self.into.join(self.package.name))
-            .arg(target);
-        self.run(build)?;
-        self.remove_scratch()
+        let (name, log) = (self.package.name, self.log.display());
+        bail!("building {name} failed ({status}); the end of {log}:\n{}", process::tail(self.log))
     }
 
-    /// A patched copy of `go.mod` and `go.sum`; `-modfile` uses it without touching the module.
-    fn edited_go_mod(&mut self, source: &Path, patch: &ModPatch) -> Result<PathBuf, BuildError> {
-        let scratch = self.scratch()?;
-        for name in ["go.mod", "go.sum"] {
-            let text = fs::read(source.join(name)).map_err(io_error("read", source))?;
-            // Written, not copied: the module's files are read-only, and copies would be read-only as well.
-            fs::write(scratch.join(name), text).map_err(io_error("write into", &scratch))?;
+    fn wait(&mut self, process: &mut Process) -> Result<ExitStatus> {
+        loop {
+            if let Some(status) = process.try_wait()? {
+                return Ok(status);
+            }
+            if interrupt::requested() {
+                return Err(interrupt::error().into());
+            }
+            self.progress.tick();
+            thread::sleep(POLL);
         }
-        let edited = scratch.join("go.mod");
-        let mut edit = go(&scratch);
-        edit.args(["mod", "edit"]).arg(format!("-dropreplace={}", patch.drop_replace)).arg(&edited);
-        self.run(edit)?;
-        let sums = scratch.join("go.sum");
-        let mut text = fs::read_to_string(&sums).map_err(io_error("read", &sums))?;
-        text.push_str(patch.sums);
-        fs::write(&sums, text).map_err(io_error("write", &sums))?;
-        Ok(edited)
-    }
-
-    fn install(&mut self, packages: &[&str], tags: &str, into: &Path) -> Result<(), BuildError> {
-        let mut install = go(into);
-        install.env("GOBIN", into).args(["install", "-tags", tags]).args(FLAGS).args(packages);
-        self.run(install)
-    }
-
-    fn collector(&mut self, builder: &str, manifest: &str) -> Result<(), BuildError> {
-        let scratch = self.scratch()?;
-        self.install(&[builder], "", &scratch)?;
-        let file = scratch.join("builder.yaml");
-        fs::write(&file, manifest).map_err(io_error("write", &file))?;
-        // It writes the sources of the distribution into `dist`, the folder in the manifest; they are compiled below.
-        let mut sources = process::command(&scratch.join("builder"), Lifetime::Scoped);
-        sources.current_dir(&scratch).args(["--skip-compilation", "--config"]).arg(&file);
-        self.run(sources)?;
-        let mut build = go(&scratch.join("dist"));
-        build.arg("build").args(FLAGS).arg("-o").arg(self.into.join(self.package.name)).arg(".");
-        self.run(build)?;
-        self.remove_scratch()
-    }
-
-    fn run(&mut self, command: Command) -> Result<(), BuildError> {
-        run(self.package, command, self.log, Output::Logged, self.progress).map(drop)
-    }
-
-    fn scratch(&self) -> Result<PathBuf, BuildError> {
-        let scratch = self.into.join(SCRATCH);
-        fs::create_dir_all(&scratch).map_err(io_error("create the folder", &scratch))?;
-        Ok(scratch)
-    }
-
-    fn remove_scratch(&self) -> Result<(), BuildError> {
-        let scratch = self.into.join(SCRATCH);
-        paths::remove_dir(&scratch).map_err(io_error("remove", &scratch))
     }
 }
 
-/// Downloads a module (checked against the checksum database) and returns its read-only folder.
-fn module_folder(
-    package: &Package,
-    module: &str,
-    scratch: &Path,
-    log: &Path,
-    progress: &mut Progress<'_>,
-) -> Result<PathBuf, BuildError> {
-    let mut go = go(scratch);
-    go.args(["mod", "download", "-json", module]);
-    let json = run(package, go, log, Output::Piped, progress)?;
-    let answer: serde_json::Value = serde_json::from_slice(&json).unwrap_or_default();
-    match answer.get("Dir").and_then(serde_json::Value::as_str) {
-        Some(dir) => Ok(PathBuf::from(dir)),
-        None => Err(BuildError::Failed {
-            package: package.name,
-            status: format!("`go mod download {module}` named no folder"),
-            log: log.into(),
-            tail: String::from_utf8_lossy(&json).into_owned(),
-        }),
-    }
-}
-
-/// Runs `go` to its end and returns its standard output, if it is piped.
-fn run(
-    package: &Package,
-    go: Command,
-    log: &Path,
-    output: Output,
-    progress: &mut Progress<'_>,
-) -> Result<Vec<u8>, BuildError> {
-    let mut child = Process::spawn("go", go, log, output)?;
-    let reader = child.take_stdout().map(process::read_to_end);
-    let status = wait(&mut child, progress).map_err(io_error("wait for go, log", log))?;
-    let stdout = reader.and_then(|reader| reader.join().ok()).unwrap_or_default();
-    if status.success() {
-        return Ok(stdout);
-    }
-    // `go mod download -json` reports its errors on standard output.
-    let mut tail = process::tail(log);
-    if !stdout.is_empty() {
-        let _ = fs::write(log, &stdout);
-        tail = String::from_utf8_lossy(&stdout).into_owned();
-    }
-    Err(BuildError::Failed { package: package.name, status: status.to_string(), log: log.into(), tail })
-}
-
-fn wait(process: &mut Process, progress: &mut Progress<'_>) -> io::Result<ExitStatus> {
-    loop {
-        if let Some(status) = process.try_wait()? {
-            return Ok(status);
-        }
-        if interrupt::requested() {
-            return Err(interrupt::error());
-        }
-        progress.tick();
-        thread::sleep(POLL);
-    }
-}
-
-fn go(folder: &Path) -> Command {
-    let mut go = process::command(Path::new("go"), Lifetime::Scoped);
-    go.current_dir(folder).env("CGO_ENABLED", "0");
+fn go(folder: &Path, arguments: &[&str]) -> Command {
+    let mut go = process::command(Path::new("go"));
+    go.current_dir(folder).env("CGO_ENABLED", "0").args(arguments);
     go
 }
 
-pub(super) fn check_version(package: &Package) -> Result<(), BuildError> {
-    let missing = || BuildError::GoMissing { package: package.name };
-    let output = Command::new("go").args(["env", "GOVERSION"]).stdin(Stdio::null()).output().map_err(|_| missing())?;
+/// Writes a file and creates its folder.
+fn write(path: &Path, text: &str) -> Result<()> {
+    let folder = path.parent().unwrap_or(path);
+    fs::create_dir_all(folder).with_context(cannot("create the folder", folder))?;
+    fs::write(path, text).with_context(cannot("write", path))
+}
+
+/// An error if Go is missing or too old.
+pub(super) fn check_version() -> Result<()> {
+    let advice = format!(
+        "The servers are built with Go {MIN} or newer: install it from https://go.dev/doc/install (the package of Debian 12 \
+         is too old), or start the images instead: docker compose -f collector-config/compose.yaml up -d"
+    );
+    let output = Command::new("go").args(["env", "GOVERSION"]).stdin(Stdio::null()).output();
+    let output = output.with_context(|| format!("there is no `go` on the PATH. {advice}"))?;
     let found = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    match Version::parse(&found) {
-        Some(version) if version >= MIN => Ok(()),
-        _ => Err(BuildError::GoTooOld { package: package.name, found }),
-    }
+    ensure!(Version::parse(&found) >= Some(MIN), "the `go` on the PATH is {found}. {advice}");
+    Ok(())
 }
 
 /// Major and minor of a Go release.

@@ -6,78 +6,18 @@
 mod go;
 mod packages;
 
-use self::packages::{ALERTMANAGER, AMTOOL, COLLECTOR, JAEGER, LOKI, NODE_EXPORTER, PROMETHEUS, Package};
-use crate::process::ProcessError;
+use crate::paths::cannot;
 use crate::{interrupt, paths};
-pub use packages::{
-    ALERTMANAGER_VERSION, AMTOOL_VERSION, COLLECTOR_VERSION, JAEGER_VERSION, LOKI_VERSION, NODE_EXPORTER_VERSION,
-    PROMETHEUS_VERSION,
-};
+use anyhow::{Context as _, Result};
+use packages::{ALERTMANAGER, COLLECTOR, JAEGER, NODE_EXPORTER, PROMETHEUS, Package, VICTORIALOGS, VMALERT};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{io, thread};
 
 /// How often a build reports its progress.
 const PROGRESS: Duration = Duration::from_secs(10);
 const LOCK_POLL: Duration = Duration::from_millis(100);
-
-/// Why a server could not be built.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// There is no folder for the binaries.
-    #[error("no cache folder: set HOME, or XDG_CACHE_HOME to an absolute path")]
-    NoCacheDir,
-    /// Go is not installed.
-    #[error(
-        "{package} is built with Go, and there is no `go` on the PATH. Install Go {min} or newer from https://go.dev/doc/install \
-         (`apt-get install golang` of Debian 12 is too old), or start the images instead: \
-         `docker compose -f collector-config/compose.yaml up -d`",
-        min = go::MIN
-    )]
-    GoMissing {
-        /// The package to build.
-        package: &'static str,
-    },
-    /// Go is too old.
-    #[error(
-        "{package} needs Go {min} or newer, `go` on the PATH is {found}. Install a newer one from https://go.dev/doc/install \
-         (`apt-get install golang` of Debian 12 is too old)",
-        min = go::MIN
-    )]
-    GoTooOld {
-        /// The package to build.
-        package: &'static str,
-        /// The version that `go` reports.
-        found: String,
-    },
-    /// `go` ended with an error.
-    #[error("building {package} failed ({status}); the end of {}:\n{tail}", log.display())]
-    Failed {
-        /// The package to build.
-        package: &'static str,
-        /// How `go` ended.
-        status: String,
-        /// The file with the output of `go`.
-        log: PathBuf,
-        /// The last lines of that file.
-        tail: String,
-    },
-    /// `go` could not be run.
-    #[error(transparent)]
-    Process(#[from] ProcessError),
-    /// The cache folder could not be used.
-    #[error("cannot {action} {}", path.display())]
-    Io {
-        /// What was attempted.
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// The error of the operating system.
-        source: io::Error,
-    },
-}
 
 /// A program that is built from its Go module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,31 +34,31 @@ pub enum Program {
     Amtool,
     /// The OpenTelemetry Collector, in a distribution of its own.
     Collector,
-    /// Loki.
-    Loki,
+    /// The store for log records.
+    VictoriaLogs,
+    /// Alerts on log records.
+    Vmalert,
     /// The exporter for the metrics of the host.
     NodeExporter,
 }
 
 impl Program {
     /// All programs; those that are needed most often come first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Jaeger,
         Self::Prometheus,
         Self::Promtool,
         Self::Alertmanager,
         Self::Amtool,
         Self::Collector,
-        Self::Loki,
+        Self::VictoriaLogs,
+        Self::Vmalert,
         Self::NodeExporter,
     ];
 
     /// Its path. It is built if it is not in the cache.
-    ///
-    /// # Errors
-    /// See [`BuildError`].
-    pub fn path(self) -> Result<PathBuf, BuildError> {
-        let cache = paths::cache_dir().ok_or(BuildError::NoCacheDir)?;
+    pub fn path(self) -> Result<PathBuf> {
+        let cache = cache_dir()?;
         let package = self.package();
         ensure_in(&cache, package, self.binary(), |into, log| go::build(package, into, log))
     }
@@ -137,7 +77,8 @@ impl Program {
             Self::Alertmanager => "alertmanager",
             Self::Amtool => "amtool",
             Self::Collector => "otelcol",
-            Self::Loki => "loki",
+            Self::VictoriaLogs => "victoria-logs",
+            Self::Vmalert => "vmalert",
             Self::NodeExporter => "node_exporter",
         }
     }
@@ -146,10 +87,10 @@ impl Program {
         match self {
             Self::Jaeger => &JAEGER,
             Self::Prometheus | Self::Promtool => &PROMETHEUS,
-            Self::Alertmanager => &ALERTMANAGER,
-            Self::Amtool => &AMTOOL,
+            Self::Alertmanager | Self::Amtool => &ALERTMANAGER,
             Self::Collector => &COLLECTOR,
-            Self::Loki => &LOKI,
+            Self::VictoriaLogs => &VICTORIALOGS,
+            Self::Vmalert => &VMALERT,
             Self::NodeExporter => &NODE_EXPORTER,
         }
     }
@@ -164,13 +105,10 @@ pub fn minutes_to_build(programs: &[Program]) -> u32 {
     missing.iter().map(|package| package.minutes).sum()
 }
 
-/// Whether the servers can be built on this machine.
-///
-/// # Errors
-/// If the cache folder or a recent Go is missing.
-pub fn can_build() -> Result<(), BuildError> {
-    paths::cache_dir().ok_or(BuildError::NoCacheDir)?;
-    go::check_version(&JAEGER)
+/// An error if the servers cannot be built on this machine: the cache folder or a recent Go is missing.
+pub fn can_build() -> Result<()> {
+    cache_dir()?;
+    go::check_version()
 }
 
 /// The path of a binary: already in the cache, built meanwhile by another process, or built now.
@@ -178,15 +116,15 @@ fn ensure_in(
     cache: &Path,
     package: &Package,
     binary: &str,
-    build: impl FnOnce(&Path, &Path) -> Result<(), BuildError>,
-) -> Result<PathBuf, BuildError> {
+    build: impl FnOnce(&Path, &Path) -> Result<()>,
+) -> Result<PathBuf> {
     let home = cache.join(package.folder());
     let path = home.join(binary);
     if path.is_file() {
         return Ok(path);
     }
 
-    fs::create_dir_all(cache).map_err(io_error("create the folder", cache))?;
+    fs::create_dir_all(cache).with_context(cannot("create the folder", cache))?;
     let _lock = lock(&cache.join(format!("{}.lock", package.folder())), package)?;
     if path.is_file() {
         return Ok(path);
@@ -194,44 +132,41 @@ fn ensure_in(
 
     // This process holds the lock, so the folder can only be left over from an interrupted build.
     let building = cache.join(format!("{}.building", package.folder()));
-    paths::remove_dir(&building).map_err(io_error("remove", &building))?;
-    fs::create_dir_all(&building).map_err(io_error("create the folder", &building))?;
+    paths::remove_dir(&building).with_context(cannot("remove", &building))?;
+    fs::create_dir_all(&building).with_context(cannot("create the folder", &building))?;
     build(&building, &cache.join(format!("{}.log", package.folder()))).inspect_err(|_| {
         // The error of the build is more important than one of the cleanup.
         let _ = fs::remove_dir_all(&building);
     })?;
 
     // One rename, so that a reader without the lock sees all binaries or none.
-    paths::remove_dir(&home).map_err(io_error("remove", &home))?;
-    fs::rename(&building, &home).map_err(io_error("put the binaries into", &home))?;
+    paths::remove_dir(&home).with_context(cannot("remove", &home))?;
+    fs::rename(&building, &home).with_context(cannot("put the binaries into", &home))?;
     Ok(path)
 }
 
 /// Keeps other processes from building the same package: they wait here and then find the binary. The operating system
 /// releases the lock even if its holder is killed.
-fn lock(path: &Path, package: &Package) -> Result<File, BuildError> {
-    let file = File::create(path).map_err(io_error("open the lock", path))?;
-    match file.try_lock() {
-        Ok(()) => return Ok(file),
-        Err(TryLockError::WouldBlock) => {}
-        Err(TryLockError::Error(source)) => return Err(io_error("lock", path)(source)),
-    }
-    eprintln!("waiting for another process that builds {} {}", package.name, package.version);
+fn lock(path: &Path, package: &Package) -> Result<File> {
+    let file = File::create(path).with_context(cannot("open the lock", path))?;
+    let mut waiting = false;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
-            Err(TryLockError::Error(source)) => return Err(io_error("lock", path)(source)),
-            Err(TryLockError::WouldBlock) if interrupt::requested() => {
-                return Err(io_error("lock", path)(interrupt::error()));
-            }
-            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_POLL),
+            Err(TryLockError::Error(error)) => return Err(error).with_context(cannot("lock", path)),
+            Err(TryLockError::WouldBlock) if interrupt::requested() => return Err(interrupt::error().into()),
+            Err(TryLockError::WouldBlock) => {}
         }
+        if !waiting {
+            waiting = true;
+            eprintln!("waiting for another process that builds {} {}", package.name, package.version);
+        }
+        thread::sleep(LOCK_POLL);
     }
 }
 
-fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BuildError {
-    let path = path.to_path_buf();
-    move |source| BuildError::Io { action, path, source }
+fn cache_dir() -> Result<PathBuf> {
+    paths::cache_dir().context("no cache folder: set HOME, or XDG_CACHE_HOME to an absolute path")
 }
 
 /// Reports on standard error, every ten seconds, that a build is running.
@@ -282,31 +217,37 @@ mod tests {
     #[test]
     fn a_cached_binary_is_used_without_a_build() {
         let cache = cache("cached");
-        fs::create_dir_all(cache.join("prometheus-3.16.0")).unwrap();
-        fs::write(cache.join("prometheus-3.16.0/promtool"), "").unwrap();
+        let folder = cache.join(PROMETHEUS.folder());
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("promtool"), "").unwrap();
         let path = ensure_in(&cache, &PROMETHEUS, "promtool", |_, _| panic!("must not build")).unwrap();
-        assert_eq!(path, cache.join("prometheus-3.16.0/promtool"));
+        assert_eq!(path, folder.join("promtool"));
     }
 
     #[test]
-    fn another_manifest_has_another_folder() {
-        let collector = |manifest| Package { recipe: Recipe::Collector { builder: "", manifest }, ..COLLECTOR };
+    fn another_recipe_has_another_folder() {
+        let collector = |manifest| Package { recipe: Recipe::Collector { manifest }, ..COLLECTOR };
         assert_ne!(collector("a").folder(), collector("b").folder());
-        assert_eq!(collector("a").folder(), "otelcol-0.159.0-e40c292c");
+        let tags = |tags| Package { tags, ..PROMETHEUS };
+        assert_ne!(tags("a").folder(), tags("b").folder());
     }
 
     #[test]
-    fn the_versions_match_the_images() {
+    fn the_versions_match_the_modules_and_the_images() {
         let compose = fs::read_to_string(paths::config_dir().join("compose.yaml")).unwrap();
-        for image in [
-            format!("jaegertracing/jaeger:{JAEGER_VERSION}"),
-            format!("prom/prometheus:v{PROMETHEUS_VERSION}"),
-            format!("prom/alertmanager:v{ALERTMANAGER_VERSION}"),
-            format!("otel/opentelemetry-collector-contrib:{COLLECTOR_VERSION}"),
-            format!("grafana/loki:{LOKI_VERSION}"),
-            format!("prom/node-exporter:v{NODE_EXPORTER_VERSION}"),
+        for (package, module, image) in [
+            (&JAEGER, "github.com/jaegertracing/jaeger v1.76.0", "jaegertracing/jaeger:2.13.0"),
+            (&PROMETHEUS, "github.com/prometheus/prometheus v0.316.0", "prom/prometheus:v3.16.0"),
+            (&ALERTMANAGER, "github.com/prometheus/alertmanager v0.35.0", "prom/alertmanager:v0.35.0"),
+            (
+                &COLLECTOR,
+                "go.opentelemetry.io/collector/cmd/builder v0.159.0",
+                "otel/opentelemetry-collector-contrib:0.159.0",
+            ),
+            (&NODE_EXPORTER, "github.com/prometheus/node_exporter v1.12.1", "prom/node-exporter:v1.12.1"),
         ] {
-            assert!(compose.contains(&image), "{image}");
+            assert!(package.go_mod.contains(module), "native/{}/go.mod has no {module}", package.name);
+            assert!(compose.contains(image) && image.ends_with(package.version), "compose.yaml has no {image}");
         }
     }
 
@@ -335,11 +276,11 @@ mod tests {
         let cache = cache("failed");
         let error = ensure_in(&cache, &JAEGER, "jaeger", |into, _| {
             fs::write(into.join("jaeger"), "half").unwrap();
-            Err(BuildError::GoMissing { package: "jaeger" })
+            anyhow::bail!("no Go")
         })
         .unwrap_err();
-        assert!(error.to_string().contains("Go 1.26 or newer"), "{error}");
-        assert!(!cache.join("jaeger-2.13.0").exists());
-        assert!(!cache.join("jaeger-2.13.0.building").exists());
+        assert!(error.to_string().contains("no Go"), "{error}");
+        assert!(!cache.join(JAEGER.folder()).exists());
+        assert!(!cache.join(format!("{}.building", JAEGER.folder())).exists());
     }
 }

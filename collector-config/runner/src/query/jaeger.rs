@@ -1,157 +1,70 @@
-//! Jaeger's JSON API.
+//! Jaeger's API, version 3: OTLP as JSON.
 
-use super::{Http, QueryError, TIMEOUT};
-use crate::trace::{Span, Trace};
+use super::Api;
+use crate::otlp;
+use crate::trace::Trace;
+use anyhow::Result;
+use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// Jaeger's JSON API.
 #[derive(Clone, Debug)]
-pub struct Jaeger {
-    http: Http,
-    base: String,
-}
+pub struct Jaeger(Api);
 
 impl Jaeger {
     /// A client of the server at `base`, such as `http://127.0.0.1:16686`.
     #[must_use]
     pub fn new(base: impl Into<String>) -> Self {
-        Self { http: Http::new(TIMEOUT), base: base.into() }
+        Self(Api::new(base))
     }
 
     /// The trace with this id (32 hex digits), with the spans that have arrived; `None` if none has.
-    ///
-    /// # Errors
-    /// See [`QueryError`].
-    pub fn trace(&self, id: &str) -> Result<Option<Trace>, QueryError> {
-        match self.http.json::<JaegerResponse<JaegerTrace>>(&format!("{}/api/traces/{id}", self.base), &[]) {
-            Ok(response) => Ok(response.data.unwrap_or_default().into_iter().next().map(Trace::from)),
-            Err(QueryError::Refused { status: 404, .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
+    pub fn trace(&self, id: &str) -> Result<Option<Trace>> {
+        let found: Option<Found> = self.0.json_if_found(&format!("/api/v3/traces/{id}"), &[])?;
+        Ok(found.and_then(|found| Trace::of(id, otlp::spans(found.result.resource_spans))))
     }
 
     /// The latest traces of a service.
-    ///
-    /// # Errors
-    /// See [`QueryError`].
-    pub fn traces(&self, service: &str, limit: usize) -> Result<Vec<Trace>, QueryError> {
-        let parameters = [("service", service), ("limit", &limit.to_string())];
-        let response: JaegerResponse<JaegerTrace> =
-            self.http.json(&format!("{}/api/traces", self.base), &parameters)?;
-        Ok(response.data.unwrap_or_default().into_iter().map(Trace::from).collect())
+    pub fn traces(&self, service: &str, limit: usize) -> Result<Vec<Trace>> {
+        let parameters = [
+            ("query.service_name", service),
+            ("query.num_traces", &limit.to_string()),
+            // Both are required.
+            ("query.start_time_min", "2000-01-01T00:00:00Z"),
+            ("query.start_time_max", "2100-01-01T00:00:00Z"),
+        ];
+        let Some(found) = self.0.json_if_found::<Found>("/api/v3/traces", &parameters)? else {
+            return Ok(Vec::new());
+        };
+        let mut traces: BTreeMap<String, Vec<otlp::Span>> = BTreeMap::new();
+        for span in otlp::spans(found.result.resource_spans) {
+            traces.entry(span.trace_id.clone()).or_default().push(span);
+        }
+        Ok(traces.into_iter().map(|(trace_id, spans)| Trace { trace_id, spans }).collect())
     }
 
     /// The names of all services that have sent spans.
-    ///
-    /// # Errors
-    /// See [`QueryError`].
-    pub fn services(&self) -> Result<Vec<String>, QueryError> {
-        let response: JaegerResponse<String> = self.http.json(&format!("{}/api/services", self.base), &[])?;
-        Ok(response.data.unwrap_or_default())
+    pub fn services(&self) -> Result<Vec<String>> {
+        Ok(self.0.json::<Services>("/api/v3/services", &[])?.services)
     }
 }
 
 #[derive(Deserialize)]
-struct JaegerResponse<T> {
-    /// Jaeger returns `null` for an empty list.
-    data: Option<Vec<T>>,
+struct Found {
+    result: Spans,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct JaegerTrace {
-    #[serde(rename = "traceID")]
-    trace_id: String,
-    spans: Vec<JaegerSpan>,
-    #[serde(default)]
-    processes: BTreeMap<String, JaegerProcess>,
+struct Spans {
+    resource_spans: Vec<ResourceSpans>,
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct JaegerSpan {
-    #[serde(rename = "spanID")]
-    span_id: String,
-    operation_name: String,
+struct Services {
     #[serde(default)]
-    references: Vec<JaegerReference>,
-    start_time: u64,
-    duration: u64,
-    #[serde(default)]
-    tags: Vec<JaegerTag>,
-    #[serde(default)]
-    logs: Vec<JaegerLog>,
-    #[serde(rename = "processID")]
-    process_id: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct JaegerReference {
-    ref_type: String,
-    #[serde(rename = "spanID")]
-    span_id: String,
-}
-
-#[derive(Deserialize)]
-struct JaegerTag {
-    key: String,
-    value: serde_json::Value,
-}
-
-#[derive(Deserialize)]
-struct JaegerLog {
-    fields: Vec<JaegerTag>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct JaegerProcess {
-    service_name: String,
-    #[serde(default)]
-    tags: Vec<JaegerTag>,
-}
-
-impl From<JaegerTrace> for Trace {
-    fn from(trace: JaegerTrace) -> Self {
-        let JaegerTrace { trace_id, spans, processes } = trace;
-        let spans = spans
-            .into_iter()
-            .map(|span| {
-                let process = processes.get(&span.process_id);
-                Span {
-                    parent_span_id: span.references.into_iter().find(|r| r.ref_type == "CHILD_OF").map(|r| r.span_id),
-                    span_id: span.span_id,
-                    operation: span.operation_name,
-                    service: process.map(|process| process.service_name.clone()).unwrap_or_default(),
-                    start_us: span.start_time,
-                    duration_us: span.duration,
-                    tags: span.tags.iter().map(JaegerTag::pair).collect(),
-                    process_tags: process.map(|p| p.tags.iter().map(JaegerTag::pair).collect()).unwrap_or_default(),
-                    events: span.logs.iter().filter_map(JaegerLog::name).collect(),
-                }
-            })
-            .collect();
-        // Jaeger omits the first half of an id if it is zero.
-        Self { trace_id: format!("{trace_id:0>32}"), spans }
-    }
-}
-
-impl JaegerTag {
-    fn pair(&self) -> (String, String) {
-        (self.key.clone(), text(&self.value))
-    }
-}
-
-impl JaegerLog {
-    fn name(&self) -> Option<String> {
-        self.fields.iter().find(|field| field.key == "event").map(|field| text(&field.value))
-    }
-}
-
-fn text(value: &serde_json::Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), Into::into)
+    services: Vec<String>,
 }
 
 #[cfg(test)]
@@ -159,29 +72,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_response_becomes_a_trace_with_parents_services_and_events() {
-        let response = r#"{"data":[{"traceID":"4bf9","spans":[
-            {"traceID":"4bf9","spanID":"b","operationName":"wallet.create","references":[
-                {"refType":"FOLLOWS_FROM","traceID":"4bf9","spanID":"x"},{"refType":"CHILD_OF","traceID":"4bf9","spanID":"a"}],
-             "startTime":1700000000000020,"duration":5,"tags":[{"key":"retries","type":"int64","value":2}],
-             "logs":[{"timestamp":1,"fields":[{"key":"event","type":"string","value":"retrying"}]}],
-             "processID":"p1","warnings":null}],
-            "processes":{"p1":{"serviceName":"wallet","tags":[{"key":"host.name","type":"string","value":"h"}]}},"warnings":null}],
-            "total":0,"limit":0,"offset":0,"errors":null}"#;
-        let response: JaegerResponse<JaegerTrace> = serde_json::from_str(response).unwrap();
-        let trace = Trace::from(response.data.unwrap().remove(0));
-        assert_eq!(trace.trace_id, "000000000000000000000000000004bf9"[1..]);
+    fn a_response_becomes_spans_with_parents_services_and_events() {
+        let response = r#"{"result":{"resourceSpans":[{
+            "resource":{"attributes":[{"key":"service.name","value":{"stringValue":"wallet"}}]},
+            "scopeSpans":[{"scope":{"name":"s"},"spans":[{
+                "traceId":"000000000000000000000000000004bf","spanId":"00000000000000b1","parentSpanId":"00000000000000a1",
+                "name":"wallet.create","kind":2,"startTimeUnixNano":"20","endTimeUnixNano":"25",
+                "attributes":[{"key":"retries","value":{"intValue":"2"}}],
+                "events":[{"timeUnixNano":"21","name":"retrying"}],"status":{"message":"bad","code":2}}]}]}]}}"#;
+        let found: Found = serde_json::from_str(response).unwrap();
+        let id = format!("{:0>32}", "4bf");
+        let trace = Trace::of(&id, otlp::spans(found.result.resource_spans)).unwrap();
         let span = trace.span("wallet.create").unwrap();
-        assert_eq!(span.parent_span_id.as_deref(), Some("a"));
-        assert_eq!(span.service, "wallet");
-        assert_eq!(span.tag("retries"), Some("2"));
-        assert_eq!(span.process_tags, [("host.name".to_owned(), "h".to_owned())]);
-        assert_eq!(span.events, ["retrying"]);
-    }
-
-    #[test]
-    fn null_is_an_empty_list() {
-        let response: JaegerResponse<String> = serde_json::from_str(r#"{"data":null,"errors":null}"#).unwrap();
-        assert_eq!(response.data, None);
+        assert_eq!((span.parent_span_id.as_deref(), span.service()), (Some("00000000000000a1"), "wallet"));
+        assert_eq!((span.kind, span.is_error(), span.attribute("retries")), ("server", true, Some("2")));
+        assert_eq!((span.end_ns - span.start_ns, &span.events[..]), (5, &["retrying".to_owned()][..]));
     }
 }

@@ -3,8 +3,8 @@
 mod jaeger;
 mod prometheus;
 
-use crate::error::error_chain;
 use crate::interrupt;
+use anyhow::{Context as _, Result, bail, ensure};
 pub use jaeger::Jaeger;
 pub use prometheus::{Prometheus, Sample};
 use serde::de::DeserializeOwned;
@@ -15,164 +15,131 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// The timeout of one request.
-const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Why a query failed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum QueryError {
-    /// No response: the server does not run, or is too slow.
-    #[error("{url} does not answer")]
-    Unreachable {
-        /// The URL of the query.
-        url: String,
-        /// The error of the HTTP client.
-        source: Box<ureq::Error>,
-    },
-    /// The server refuses the query.
-    #[error("{url} answers {status}: {body}")]
-    Refused {
-        /// The URL of the query.
-        url: String,
-        /// The HTTP status.
-        status: u16,
-        /// The body of the response.
-        body: String,
-    },
-    /// The response does not have the expected form.
-    #[error("unexpected response of {url}: {reason}")]
-    Unexpected {
-        /// The URL of the query.
-        url: String,
-        /// How it differs.
-        reason: String,
-    },
-}
-
-/// A wait was not successful.
-#[derive(Debug, thiserror::Error)]
-#[error("waited {:.1} s for {awaited} without success{}", waited.as_secs_f64(), last.as_ref().map(|last| format!("; last error: {last}")).unwrap_or_default())]
-pub struct Timeout {
-    /// What the caller waited for.
-    pub awaited: String,
-    /// How long it waited.
-    pub waited: Duration,
-    /// The error of the last attempt, if it was one.
-    pub last: Option<String>,
-}
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Calls `attempt` every `poll` until it returns a value, for at most `timeout`. An error does not end the wait, as a
-/// server may still be starting; the last one is part of the [`Timeout`]. A signal after [`interrupt::catch`] ends the
-/// wait.
-///
-/// # Errors
-/// [`Timeout`], with `awaited` in its message.
+/// server may still be starting; the last one is in the error after the timeout, with `awaited`. A signal after
+/// [`interrupt::catch`] ends the wait.
 pub fn wait_until<T, E: Into<Box<dyn Error>>>(
     timeout: Duration,
     poll: Duration,
     awaited: impl Into<String>,
     mut attempt: impl FnMut() -> Result<Option<T>, E>,
-) -> Result<T, Timeout> {
+) -> Result<T> {
     let start = Instant::now();
     loop {
         let last = match attempt() {
             Ok(Some(value)) => return Ok(value),
-            Ok(None) => None,
-            Err(error) => Some(error_chain(error.into().as_ref())),
+            Ok(None) => String::new(),
+            Err(error) => format!("; last error: {}", error_chain(error.into().as_ref())),
         };
-        let last = if interrupt::requested() {
-            Some(interrupt::error().to_string())
-        } else if start.elapsed() >= timeout {
-            last
-        } else {
-            thread::sleep(poll);
-            continue;
-        };
-        return Err(Timeout { awaited: awaited.into(), waited: start.elapsed(), last });
+        if interrupt::requested() {
+            return Err(interrupt::error().into());
+        }
+        if start.elapsed() >= timeout {
+            let waited = start.elapsed().as_secs_f64();
+            bail!("waited {waited:.1} s for {} without success{last}", awaited.into());
+        }
+        thread::sleep(poll);
     }
 }
 
-/// An untyped client, for the parts of the APIs that the typed clients do not cover.
+/// The message of an error and of all its sources.
+fn error_chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let message = source.to_string();
+        // Some errors repeat their source in their own message.
+        if !text.ends_with(&message) {
+            text = format!("{text}: {message}");
+        }
+        next = source.source();
+    }
+    text
+}
+
+/// A client of one server. It ignores the proxy of the environment, as all servers are on loopback.
 #[derive(Clone, Debug)]
 pub struct Api {
-    http: Http,
+    agent: ureq::Agent,
     base: String,
 }
 
 impl Api {
-    /// A client of the server at `base`, such as `http://127.0.0.1:9090`.
-    #[must_use]
+    /// For the server at `base`, such as `http://127.0.0.1:9090`.
     pub fn new(base: impl Into<String>) -> Self {
-        Self { http: Http::new(TIMEOUT), base: base.into() }
+        Self::with_timeout(base, TIMEOUT)
     }
 
-    /// The JSON response to GET `path`.
-    ///
-    /// # Errors
-    /// See [`QueryError`].
-    pub fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Value, QueryError> {
-        self.http.json(&format!("{}{path}", self.base), parameters)
+    /// With another timeout of each request than 30 s.
+    pub fn with_timeout(base: impl Into<String>, timeout: Duration) -> Self {
+        let config = ureq::Agent::config_builder().timeout_global(Some(timeout)).http_status_as_error(false);
+        Self { agent: config.proxy(None).build().into(), base: base.into() }
+    }
+
+    /// The JSON response to GET `path`; an error if its status is not a success.
+    pub fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Value> {
+        self.json(path, parameters)
     }
 
     /// The response to GET `path` as text, such as a page of metrics.
-    ///
-    /// # Errors
-    /// See [`QueryError`].
-    pub fn text(&self, path: &str) -> Result<String, QueryError> {
-        self.http.text(&format!("{}{path}", self.base), &[])
+    pub fn text(&self, path: &str) -> Result<String> {
+        self.success(path, self.send(path, &[], None)?)
+    }
+
+    /// The status and the JSON response to POST `path`, whatever the status is.
+    pub fn post(&self, path: &str, body: &Value) -> Result<(u16, Value)> {
+        let (status, text) = self.send(path, &[], Some(body))?;
+        Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+    }
+
+    /// The status of GET `path`.
+    pub fn status(&self, path: &str) -> Result<u16> {
+        Ok(self.send(path, &[], None)?.0)
+    }
+
+    fn json<T: DeserializeOwned>(&self, path: &str, parameters: &[(&str, &str)]) -> Result<T> {
+        let body = self.success(path, self.send(path, parameters, None)?)?;
+        serde_json::from_str(&body).with_context(|| format!("unexpected response of {}{path}", self.base))
+    }
+
+    /// As [`json`](Self::json); `None` if the status is 404.
+    fn json_if_found<T: DeserializeOwned>(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Option<T>> {
+        let (status, body) = self.send(path, parameters, None)?;
+        if status == 404 {
+            return Ok(None);
+        }
+        let body = self.success(path, (status, body))?;
+        serde_json::from_str(&body).map(Some).with_context(|| format!("unexpected response of {}{path}", self.base))
+    }
+
+    fn success(&self, path: &str, (status, body): (u16, String)) -> Result<String> {
+        ensure!((200..300).contains(&status), "{}{path} answers {status}: {body}", self.base);
+        Ok(body)
+    }
+
+    fn send(&self, path: &str, parameters: &[(&str, &str)], body: Option<&Value>) -> Result<(u16, String)> {
+        let url = format!("{}{path}", self.base);
+        let answer = match body {
+            None => parameters.iter().fold(self.agent.get(&url), |get, (key, value)| get.query(key, value)).call(),
+            Some(body) => self.agent.post(&url).send_json(body),
+        };
+        let mut answer = answer.with_context(|| format!("{url} does not answer"))?;
+        // The traces of a busy minute exceed ureq's default limit of 10 MB.
+        let text = answer.body_mut().with_config().limit(256 << 20).read_to_string();
+        Ok((answer.status().as_u16(), text.with_context(|| format!("{url} does not answer"))?))
     }
 }
 
-/// GET with a timeout. It ignores the proxy of the environment, as all servers are on loopback.
-#[derive(Clone, Debug)]
-pub(crate) struct Http(ureq::Agent);
-
-impl Http {
-    pub(crate) fn new(timeout: Duration) -> Self {
-        let config =
-            ureq::Agent::config_builder().timeout_global(Some(timeout)).http_status_as_error(false).proxy(None).build();
-        Self(config.new_agent())
+/// Whether `http://…` answers 200, or `tcp://…` accepts a connection; otherwise the reason.
+pub(crate) fn health(url: &str) -> Result<()> {
+    if let Some(address) = url.strip_prefix("tcp://") {
+        return TcpStream::connect(address).map(drop).with_context(|| url.to_owned());
     }
-
-    /// Whether `http://…` answers 200, or `tcp://…` accepts a connection; otherwise the reason.
-    pub(crate) fn health(&self, url: &str) -> Result<(), String> {
-        if let Some(address) = url.strip_prefix("tcp://") {
-            return TcpStream::connect(address).map(drop).map_err(|error| format!("{url}: {error}"));
-        }
-        match self.status(url) {
-            Ok(200) => Ok(()),
-            Ok(status) => Err(format!("{url} answers {status}")),
-            Err(error) => Err(error_chain(&error)),
-        }
-    }
-
-    /// The HTTP status only.
-    pub(crate) fn status(&self, url: &str) -> Result<u16, QueryError> {
-        Ok(self.get(url, &[])?.status().as_u16())
-    }
-
-    fn json<T: DeserializeOwned>(&self, url: &str, parameters: &[(&str, &str)]) -> Result<T, QueryError> {
-        let body = self.text(url, parameters)?;
-        serde_json::from_str(&body)
-            .map_err(|error| QueryError::Unexpected { url: url.into(), reason: error.to_string() })
-    }
-
-    fn text(&self, url: &str, parameters: &[(&str, &str)]) -> Result<String, QueryError> {
-        let mut response = self.get(url, parameters)?;
-        let status = response.status();
-        // The traces of a busy minute exceed ureq's default limit of 10 MB.
-        let body = response.body_mut().with_config().limit(256 << 20).read_to_string();
-        let body = body.map_err(|source| QueryError::Unreachable { url: url.into(), source: Box::new(source) })?;
-        if status.is_success() {
-            return Ok(body);
-        }
-        Err(QueryError::Refused { url: url.into(), status: status.as_u16(), body })
-    }
-
-    fn get(&self, url: &str, parameters: &[(&str, &str)]) -> Result<ureq::http::Response<ureq::Body>, QueryError> {
-        let request = parameters.iter().fold(self.0.get(url), |request, (key, value)| request.query(key, value));
-        request.call().map_err(|source| QueryError::Unreachable { url: url.into(), source: Box::new(source) })
-    }
+    let status = Api::with_timeout(url, Duration::from_secs(2)).status("")?;
+    ensure!(status == 200, "{url} answers {status}");
+    Ok(())
 }
 
 #[cfg(test)]
@@ -203,7 +170,6 @@ mod tests {
     fn an_unreachable_server_is_named() {
         let address = crate::addresses::free_address().unwrap();
         let error = Jaeger::new(format!("http://{address}")).services().unwrap_err();
-        assert!(matches!(error, QueryError::Unreachable { .. }), "{error}");
         assert!(error.to_string().contains(&address.to_string()), "{error}");
     }
 }

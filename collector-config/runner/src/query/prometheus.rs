@@ -1,15 +1,13 @@
 //! Prometheus' HTTP API.
 
-use super::{Http, QueryError, TIMEOUT};
+use super::Api;
+use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// Prometheus' HTTP API.
 #[derive(Clone, Debug)]
-pub struct Prometheus {
-    http: Http,
-    base: String,
-}
+pub struct Prometheus(Api);
 
 /// One element of an instant vector.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,49 +33,35 @@ impl Prometheus {
     /// A client of the server at `base`, such as `http://127.0.0.1:9090`.
     #[must_use]
     pub fn new(base: impl Into<String>) -> Self {
-        Self { http: Http::new(TIMEOUT), base: base.into() }
+        Self(Api::new(base))
     }
 
     /// The current value of a `PromQL` expression whose result is a vector or a scalar.
-    ///
-    /// # Errors
-    /// See [`QueryError`]; a wrong expression is [`QueryError::Refused`].
-    pub fn instant(&self, query: &str) -> Result<Vec<Sample>, QueryError> {
-        let url = format!("{}/api/v1/query", self.base);
-        let PrometheusResponse { data } = self.http.json::<PrometheusResponse<Query>>(&url, &[("query", query)])?;
-        samples(data).map_err(|reason| QueryError::Unexpected { url: format!("{url}?query={query}"), reason })
+    pub fn instant(&self, query: &str) -> Result<Vec<Sample>> {
+        let response: PrometheusResponse<Query> = self.0.json("/api/v1/query", &[("query", query)])?;
+        samples(response.data).with_context(|| format!("unexpected response to {query}"))
     }
 
     /// Whether a job scrapes this address, with or without success.
-    ///
-    /// # Errors
-    /// See [`QueryError`].
-    pub fn knows_target(&self, job: &str, address: &str) -> Result<bool, QueryError> {
+    pub fn knows_target(&self, job: &str, address: &str) -> Result<bool> {
         let has = |target: &Target, label, value| target.labels.get(label).is_some_and(|known| known == value);
         let targets = self.targets()?;
         Ok(targets.iter().any(|target| has(target, "job", job) && has(target, "instance", address)))
     }
 
     /// The number of targets of all jobs; 0 while Prometheus starts.
-    ///
-    /// # Errors
-    /// See [`QueryError`].
-    pub fn targets_listed(&self) -> Result<usize, QueryError> {
+    pub fn targets_listed(&self) -> Result<usize> {
         Ok(self.targets()?.len())
     }
 
     /// The number of targets of a job whose last scrape was successful.
-    ///
-    /// # Errors
-    /// See [`QueryError`].
-    pub fn targets_up(&self, job: &str) -> Result<usize, QueryError> {
+    pub fn targets_up(&self, job: &str) -> Result<usize> {
         let up = |target: &&Target| target.health == "up" && target.labels.get("job").is_some_and(|name| name == job);
         Ok(self.targets()?.iter().filter(up).count())
     }
 
-    fn targets(&self) -> Result<Vec<Target>, QueryError> {
-        let url = format!("{}/api/v1/targets", self.base);
-        let response: PrometheusResponse<Targets> = self.http.json(&url, &[("state", "active")])?;
+    fn targets(&self) -> Result<Vec<Target>> {
+        let response: PrometheusResponse<Targets> = self.0.json("/api/v1/targets", &[("state", "active")])?;
         Ok(response.data.active)
     }
 }
@@ -100,19 +84,16 @@ struct Element {
     value: (f64, String),
 }
 
-fn samples(query: Query) -> Result<Vec<Sample>, String> {
+fn samples(query: Query) -> Result<Vec<Sample>> {
     let elements: Vec<Element> = match query.result_type.as_str() {
-        "vector" => serde_json::from_value(query.result).map_err(|error| error.to_string())?,
-        "scalar" => {
-            let value = serde_json::from_value(query.result).map_err(|error| error.to_string())?;
-            vec![Element { metric: BTreeMap::new(), value }]
-        }
-        other => return Err(format!("a {other}, neither a vector nor a scalar")),
+        "vector" => serde_json::from_value(query.result)?,
+        "scalar" => vec![Element { metric: BTreeMap::new(), value: serde_json::from_value(query.result)? }],
+        other => bail!("a {other}, neither a vector nor a scalar"),
     };
     // The number is a string, as JSON has no NaN.
-    let sample = |Element { metric, value: (_, number) }: Element| match number.parse() {
-        Ok(value) => Ok(Sample { labels: metric, value }),
-        Err(_) => Err(format!("`{number}` is not a number")),
+    let sample = |Element { metric, value: (_, number) }: Element| {
+        let value = number.parse().with_context(|| format!("`{number}` is not a number"))?;
+        Ok(Sample { labels: metric, value })
     };
     elements.into_iter().map(sample).collect()
 }
@@ -133,7 +114,7 @@ struct Target {
 mod tests {
     use super::*;
 
-    fn read(response: &str) -> Result<Vec<Sample>, String> {
+    fn read(response: &str) -> Result<Vec<Sample>> {
         samples(serde_json::from_str::<PrometheusResponse<Query>>(response).unwrap().data)
     }
 
@@ -152,6 +133,6 @@ mod tests {
     fn a_scalar_is_one_sample_and_a_matrix_is_refused() {
         let scalar = read(r#"{"data":{"resultType":"scalar","result":[1.5,"+Inf"]}}"#).unwrap();
         assert_eq!(scalar, [Sample { labels: BTreeMap::new(), value: f64::INFINITY }]);
-        assert!(read(r#"{"data":{"resultType":"matrix","result":[]}}"#).unwrap_err().contains("a matrix"));
+        assert!(read(r#"{"data":{"resultType":"matrix","result":[]}}"#).unwrap_err().to_string().contains("a matrix"));
     }
 }

@@ -3,13 +3,12 @@
 //! gRPC and HTTP (protobuf: `POST /v1/traces`, `/v1/metrics`, `/v1/logs`) share one port. It has a thread and a
 //! runtime of its own, so a test may block its own runtime while it waits for spans.
 
-mod record;
 mod services;
 
 use crate::addresses::url;
-use crate::query::Timeout;
+use crate::otlp::{LogRecord, Metric, Span};
 use crate::trace::Trace;
-pub use record::{ReceivedLog, ReceivedMetric, ReceivedPoint, ReceivedSpan};
+use anyhow::{Result, bail};
 use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -36,15 +35,7 @@ impl Receiver {
     /// # Errors
     /// If no port is free, or no thread can be started.
     pub fn start() -> io::Result<Self> {
-        Self::start_on((Ipv4Addr::LOCALHOST, 0).into())
-    }
-
-    /// Listens on `address`.
-    ///
-    /// # Errors
-    /// If the address is taken, or no thread can be started.
-    pub fn start_on(address: SocketAddr) -> io::Result<Self> {
-        let listener = TcpListener::bind(address)?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -92,34 +83,31 @@ impl Receiver {
 
     /// The spans so far, in the order of their arrival (the last 50,000).
     #[must_use]
-    pub fn spans(&self) -> Vec<ReceivedSpan> {
+    pub fn spans(&self) -> Vec<Span> {
         self.inbox.lock().spans.iter().cloned().collect()
     }
 
     /// The metrics so far: one entry for each metric of each request, so the last one of a name is the newest.
     #[must_use]
-    pub fn metrics(&self) -> Vec<ReceivedMetric> {
+    pub fn metrics(&self) -> Vec<Metric> {
         self.inbox.lock().metrics.iter().cloned().collect()
     }
 
     /// The log records so far.
     #[must_use]
-    pub fn logs(&self) -> Vec<ReceivedLog> {
+    pub fn logs(&self) -> Vec<LogRecord> {
         self.inbox.lock().logs.iter().cloned().collect()
     }
 
     /// Waits until at least `n` spans have arrived, and returns all spans.
-    ///
-    /// # Errors
-    /// [`Timeout`], with the number of spans that have arrived.
-    pub fn wait_for_spans(&self, n: usize, timeout: Duration) -> Result<Vec<ReceivedSpan>, Timeout> {
+    pub fn wait_for_spans(&self, n: usize, timeout: Duration) -> Result<Vec<Span>> {
         let deadline = Instant::now() + timeout;
         let mut received = self.inbox.lock();
         while received.spans.len() < n {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                let awaited = format!("{n} spans at the OTLP receiver ({} have arrived)", received.spans.len());
-                return Err(Timeout { awaited, waited: timeout, last: None });
+                let arrived = received.spans.len();
+                bail!("waited {timeout:?} for {n} spans at the OTLP receiver; {arrived} have arrived");
             }
             received = self.inbox.arrived.wait_timeout(received, left).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -129,9 +117,7 @@ impl Receiver {
     /// The trace with this id, with the spans that have arrived; `None` if none has.
     #[must_use]
     pub fn trace(&self, trace_id: &str) -> Option<Trace> {
-        let received = self.inbox.lock();
-        let spans: Vec<_> = received.spans.iter().filter(|span| span.trace_id == trace_id).map(Into::into).collect();
-        (!spans.is_empty()).then(|| Trace { trace_id: trace_id.into(), spans })
+        Trace::of(trace_id, self.inbox.lock().spans.iter().cloned())
     }
 }
 
@@ -155,9 +141,9 @@ struct Inbox {
 #[derive(Debug, Default)]
 struct Received {
     requests: usize,
-    spans: VecDeque<ReceivedSpan>,
-    metrics: VecDeque<ReceivedMetric>,
-    logs: VecDeque<ReceivedLog>,
+    spans: VecDeque<Span>,
+    metrics: VecDeque<Metric>,
+    logs: VecDeque<LogRecord>,
 }
 
 impl Inbox {

@@ -1,6 +1,7 @@
 //! OTLP over gRPC and over HTTP, as one router.
 
-use super::{Inbox, record};
+use super::Inbox;
+use crate::otlp;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::DefaultBodyLimit;
@@ -44,17 +45,17 @@ struct Service(Arc<Inbox>);
 
 impl Service {
     fn traces(&self, request: ExportTraceServiceRequest) -> ExportTraceServiceResponse {
-        self.0.add_request(|received| received.spans.extend(record::spans(request)));
+        self.0.add_request(|received| received.spans.extend(otlp::spans(request.resource_spans)));
         ExportTraceServiceResponse { partial_success: None }
     }
 
     fn metrics(&self, request: ExportMetricsServiceRequest) -> ExportMetricsServiceResponse {
-        self.0.add_request(|received| received.metrics.extend(record::metrics(request)));
+        self.0.add_request(|received| received.metrics.extend(otlp::metrics(request.resource_metrics)));
         ExportMetricsServiceResponse { partial_success: None }
     }
 
     fn logs(&self, request: ExportLogsServiceRequest) -> ExportLogsServiceResponse {
-        self.0.add_request(|received| received.logs.extend(record::logs(request)));
+        self.0.add_request(|received| received.logs.extend(otlp::logs(request.resource_logs)));
         ExportLogsServiceResponse { partial_success: None }
     }
 }

@@ -9,8 +9,7 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use prost::Message as _;
 use serde_json::Value;
-use stack::error_chain;
-use stack::query::{QueryError, wait_until};
+use stack::query::wait_until;
 use stack::service::{Service, ServiceOptions};
 use std::error::Error;
 use std::net::TcpStream;
@@ -34,20 +33,19 @@ where
 
 /// Waits until `condition` holds.
 #[track_caller]
-pub(crate) fn eventually_true(awaited: &str, mut condition: impl FnMut() -> Result<bool, QueryError>) {
+pub(crate) fn eventually_true(awaited: &str, mut condition: impl FnMut() -> Result<bool, stack::Error>) {
     eventually(awaited, || condition().map(|done| done.then_some(())));
 }
 
 /// The wallet service, built once for each test binary.
 #[track_caller]
 pub(crate) fn service(options: ServiceOptions) -> Service {
-    Service::start(&ServiceOptions { program: Some(program()), ..options })
-        .unwrap_or_else(|error| panic!("{}", error_chain(&error)))
+    Service::start(&ServiceOptions { program: Some(program()), ..options }).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
 fn program() -> PathBuf {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| Service::build().unwrap_or_else(|error| panic!("{}", error_chain(&error)))).clone()
+    PROGRAM.get_or_init(|| Service::build().unwrap_or_else(|error| panic!("{error:#}"))).clone()
 }
 
 fn agent() -> ureq::Agent {

@@ -50,6 +50,10 @@ pub enum Port {
     Inbox,
     /// The inbox for alerts over SMTP: `cargo stack alerts`.
     InboxMail,
+    /// VictoriaLogs' page and API.
+    VictoriaLogs,
+    /// vmalert's page and API.
+    Vmalert,
     /// Loki's API.
     Loki,
     /// Loki's API over gRPC.
@@ -72,7 +76,7 @@ pub enum Port {
 
 impl Port {
     /// All ports.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::OtlpGrpc,
         Self::OtlpHttp,
         Self::CollectorHealth,
@@ -89,6 +93,8 @@ impl Port {
         Self::Alertmanager,
         Self::Inbox,
         Self::InboxMail,
+        Self::VictoriaLogs,
+        Self::Vmalert,
         Self::Loki,
         Self::LokiGrpc,
         Self::Node,
@@ -130,6 +136,8 @@ impl Port {
             Self::Alertmanager => (9093, "Alertmanager"),
             Self::Inbox => (9095, "alerts, over HTTP"),
             Self::InboxMail => (9097, "alerts, over SMTP"),
+            Self::VictoriaLogs => (9428, "VictoriaLogs"),
+            Self::Vmalert => (8880, "vmalert"),
             Self::Loki => (3100, "Loki"),
             Self::LokiGrpc => (9096, "Loki, gRPC"),
             Self::Node => (9100, "node exporter"),

@@ -33,8 +33,9 @@ Commands:
   build [SYSTEM…]         Only build the missing programs
 
 Systems:
-  collector, jaeger, loki, prometheus, alertmanager, node: built with Go
+  collector, jaeger, victorialogs, vmalert, prometheus, alertmanager, node: built with Go
   blackbox, postgres, postgres-exporter, redis, redis-exporter: packages of the operating system
+  loki: in place of victorialogs and vmalert, only if it is named; a `loki` on the PATH
 
 Data and logs are in target/stack/up/ until the next `up`. The collector reads log lines from
 target/stack/up/*.jsonl.
@@ -136,7 +137,7 @@ fn parse_command(name: &str) -> Result<Command, lexopt::Error> {
 
 fn parse_system(name: &str) -> Result<System, lexopt::Error> {
     System::from_name(name).ok_or_else(|| {
-        let names: Vec<_> = System::ALL.iter().map(|system| system.name()).collect();
+        let names: Vec<_> = System::ALL.iter().chain(&System::OPTIONAL).map(|system| system.name()).collect();
         format!("unknown system `{name}`; known systems: {}", names.join(", ")).into()
     })
 }
@@ -208,7 +209,7 @@ fn next_steps(options: &Options, state: &State) -> Vec<String> {
             state.otlp_grpc_url, state.otlp_http_url
         ));
     }
-    if has(System::Loki) && has(System::Collector) {
+    if (has(System::VictoriaLogs) || has(System::Loki)) && has(System::Collector) {
         lines.push(format!("Write its standard output to {}", paths::run_dir(NAME).join("service.jsonl").display()));
     }
     if has(System::Prometheus) {
@@ -225,6 +226,7 @@ fn next_steps(options: &Options, state: &State) -> Vec<String> {
         (System::Jaeger, "/api/services"),
         (System::Prometheus, "/api/v1/query?query=up"),
         (System::Alertmanager, "/api/v2/alerts"),
+        (System::VictoriaLogs, "/select/logsql/query?query=*&limit=5"),
         (System::Loki, "/loki/api/v1/labels"),
     ] {
         if has(system) {
@@ -320,7 +322,7 @@ mod tests {
         assert!(parse("upp").unwrap_err().to_string().contains("upp"));
         assert!(parse("down --scrape 127.0.0.1:1").unwrap_err().to_string().contains("--scrape"));
         let tempo = parse("up tempo").unwrap_err().to_string();
-        assert!(tempo.contains("`tempo`") && tempo.contains("loki"), "{tempo}");
+        assert!(tempo.contains("`tempo`") && tempo.contains("victorialogs"), "{tempo}");
         assert!(parse("down jaeger").is_err());
         let nowhere = parse("up --scrape nowhere").unwrap_err().to_string();
         assert!(nowhere.contains("nowhere") && nowhere.contains("--scrape 127.0.0.1:9464"), "{nowhere}");

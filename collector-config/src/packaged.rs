@@ -1,11 +1,11 @@
-//! Programs from packages of the operating system: Postgres, Redis, and the exporters that are not built from Go
-//! modules.
+//! Programs that are installed and not built here: Postgres, Redis and their exporters from packages of the operating
+//! system; Loki, if it is on the `PATH`.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-/// A program from a package.
+/// An installed program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packaged {
     /// The Postgres server.
@@ -20,16 +20,18 @@ pub enum Packaged {
     RedisExporter,
     /// The blackbox exporter.
     Blackbox,
+    /// Loki.
+    Loki,
 }
 
 /// A program is not installed.
 #[derive(Debug, thiserror::Error)]
-#[error("{program} is not installed: `sudo apt-get install {package}`, or leave it out of the stack")]
+#[error("{program} is not installed: {remedy}, or leave it out of the stack")]
 pub struct NotInstalled {
     /// The program.
     pub program: &'static str,
-    /// The Debian package that contains it.
-    pub package: &'static str,
+    /// How it can be installed.
+    pub remedy: String,
 }
 
 /// Where Debian installs the servers of each major version. It is not on the `PATH`.
@@ -51,7 +53,7 @@ impl Packaged {
             }
             _ => find(&folders(), self.names()),
         };
-        found.ok_or(NotInstalled { program: self.names()[0], package: self.package() })
+        found.ok_or_else(|| NotInstalled { program: self.names()[0], remedy: self.remedy() })
     }
 
     /// Its possible names: upstream, and in Debian.
@@ -63,17 +65,21 @@ impl Packaged {
             Self::Redis => &["redis-server"],
             Self::RedisExporter => &["redis_exporter", "prometheus-redis-exporter"],
             Self::Blackbox => &["blackbox_exporter", "prometheus-blackbox-exporter"],
+            Self::Loki => &["loki"],
         }
     }
 
-    fn package(self) -> &'static str {
-        match self {
+    fn remedy(self) -> String {
+        let package = match self {
             Self::Postgres | Self::Initdb => "postgresql",
             Self::PostgresExporter => "prometheus-postgres-exporter",
             Self::Redis => "redis-server",
             Self::RedisExporter => "prometheus-redis-exporter",
             Self::Blackbox => "prometheus-blackbox-exporter",
-        }
+            // Under the AGPL, so this project neither fetches nor builds it.
+            Self::Loki => return "put the binary of a release on the PATH".to_owned(),
+        };
+        format!("`sudo apt-get install {package}`")
     }
 }
 
@@ -112,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_missing_program_is_reported_with_its_package() {
-        let error = NotInstalled { program: "redis-server", package: Packaged::Redis.package() };
+        let error = NotInstalled { program: "redis-server", remedy: Packaged::Redis.remedy() };
         assert!(error.to_string().contains("apt-get install redis-server"));
         assert!(find(&[], Packaged::Redis.names()).is_none());
     }

@@ -9,9 +9,18 @@ use std::path::{Path, PathBuf};
 
 /// The divisor of waits and windows at the quick pace: 5 min become 10 s.
 const SPEEDUP: u64 = 30;
-/// The keys with a wait as their value.
-const WAITS: [&str; 7] =
-    ["for: ", "keep_firing_for: ", "group_wait: ", "group_interval: ", "repeat_interval: ", "interval: ", "offset "];
+/// The keys with a wait or a window as their value.
+const WAITS: [&str; 8] = [
+    "for: ",
+    "keep_firing_for: ",
+    "group_wait: ",
+    "group_interval: ",
+    "repeat_interval: ",
+    "interval: ",
+    "offset ",
+    // The window of a query to VictoriaLogs.
+    "_time:",
+];
 /// The keys with the time between two scrapes or evaluations as their value. At the quick pace it is a second: less
 /// would overload the exporters.
 const INTERVALS: [&str; 2] = ["scrape_interval: ", "evaluation_interval: "];
@@ -197,11 +206,11 @@ mod tests {
     #[test]
     fn the_quick_pace_shortens_waits_and_windows_but_not_names_and_texts() {
         let shipped = "record: job:x:rate5m\nexpr: rate(x[5m] offset 1h) > 5\nfor: 5m\nkeep_firing_for: 2m\n\
-                       group_wait: 30s\ngroup_interval: 5m\nscrape_interval: 15s\ndescription: over 5 minutes\nlabels: [5]\n";
+                       group_wait: 30s\ngroup_interval: 5m\nscrape_interval: 15s\n_time:5m x\ndescription: over 5 minutes\nlabels: [5]\n";
         assert_eq!(
             config(Pace::Quick).adapt(shipped),
             "record: job:x:rate5m\nexpr: rate(x[10000ms] offset 120000ms) > 5\nfor: 10000ms\nkeep_firing_for: 4000ms\n\
-             group_wait: 1000ms\ngroup_interval: 10000ms\nscrape_interval: 1s\ndescription: over 5 minutes\nlabels: [5]\n"
+             group_wait: 1000ms\ngroup_interval: 10000ms\nscrape_interval: 1s\n_time:10000ms x\ndescription: over 5 minutes\nlabels: [5]\n"
         );
     }
 

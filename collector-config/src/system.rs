@@ -20,8 +20,12 @@ pub enum System {
     /// Stores spans.
     Jaeger,
     /// Stores log lines.
+    VictoriaLogs,
+    /// Evaluates the alerts on the log lines in VictoriaLogs.
+    Vmalert,
+    /// Stores log lines and evaluates its alerts itself: in place of VictoriaLogs, for those who have installed it.
     Loki,
-    /// Receives spans and log lines from the service, and forwards them to Jaeger and Loki.
+    /// Receives spans and log lines from the service, and forwards them to Jaeger and the store of log lines.
     Collector,
     /// Exports the metrics of the host.
     Node,
@@ -40,20 +44,24 @@ enum Source {
 }
 
 impl System {
-    /// All systems, in the order of their start.
-    pub const ALL: [Self; 11] = [
+    /// The systems of a complete stack, in the order of their start.
+    pub const ALL: [Self; 12] = [
         Self::Postgres,
         Self::Redis,
         Self::Alertmanager,
         Self::Prometheus,
         Self::Jaeger,
-        Self::Loki,
+        Self::VictoriaLogs,
+        Self::Vmalert,
         Self::Collector,
         Self::Node,
         Self::PostgresExporter,
         Self::RedisExporter,
         Self::Blackbox,
     ];
+
+    /// The systems that are started only if they are named.
+    pub const OPTIONAL: [Self; 1] = [Self::Loki];
 
     /// The name on the command line of `cargo stack`.
     #[must_use]
@@ -64,6 +72,8 @@ impl System {
             Self::Alertmanager => "alertmanager",
             Self::Prometheus => "prometheus",
             Self::Jaeger => "jaeger",
+            Self::VictoriaLogs => "victorialogs",
+            Self::Vmalert => "vmalert",
             Self::Loki => "loki",
             Self::Collector => "collector",
             Self::Node => "node",
@@ -76,7 +86,7 @@ impl System {
     /// The system with this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|system| system.name() == name)
+        Self::ALL.into_iter().chain(Self::OPTIONAL).find(|system| system.name() == name)
     }
 
     /// The jobs of Prometheus that scrape it: the names of their files in `prometheus/scrape/` and of their folders in
@@ -89,6 +99,8 @@ impl System {
             Self::Alertmanager => &["alertmanager"],
             Self::Prometheus => &["prometheus"],
             Self::Jaeger => &["jaeger"],
+            Self::VictoriaLogs => &["victorialogs"],
+            Self::Vmalert => &["vmalert"],
             Self::Loki => &["loki"],
             Self::Collector => &["collector", "span_metrics"],
             Self::Node => &["node"],
@@ -133,6 +145,8 @@ impl System {
                 Port::JaegerMetrics,
                 Port::JaegerSampling,
             ],
+            Self::VictoriaLogs => &[Port::VictoriaLogs],
+            Self::Vmalert => &[Port::Vmalert],
             Self::Loki => &[Port::Loki, Port::LokiGrpc],
             Self::Collector => &[
                 Port::OtlpGrpc,
@@ -169,7 +183,9 @@ impl System {
             Self::Alertmanager => Source::Built(Program::Alertmanager),
             Self::Prometheus => Source::Built(Program::Prometheus),
             Self::Jaeger => Source::Built(Program::Jaeger),
-            Self::Loki => Source::Built(Program::Loki),
+            Self::VictoriaLogs => Source::Built(Program::VictoriaLogs),
+            Self::Vmalert => Source::Built(Program::Vmalert),
+            Self::Loki => Source::Installed(Packaged::Loki),
             Self::Collector => Source::Built(Program::Collector),
             Self::Node => Source::Built(Program::NodeExporter),
         }
@@ -183,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_system_is_found_by_its_name() {
-        for system in System::ALL {
+        for system in System::ALL.into_iter().chain(System::OPTIONAL) {
             assert_eq!(System::from_name(system.name()), Some(system));
         }
         assert_eq!(System::from_name("tempo"), None);
@@ -191,7 +207,8 @@ mod tests {
 
     #[test]
     fn the_systems_of_a_stack_use_distinct_ports() {
-        for all in [System::ALL.to_vec(), vec![System::Jaeger, System::Prometheus]] {
+        let every = System::ALL.into_iter().chain(System::OPTIONAL).collect();
+        for all in [every, vec![System::Jaeger, System::Prometheus]] {
             let ports: Vec<_> = all.iter().flat_map(|system| system.ports(&all)).collect();
             assert_eq!(ports.iter().collect::<HashSet<_>>().len(), ports.len());
         }

@@ -1,4 +1,4 @@
-//! The collector, between the service and the storage in Jaeger and Loki.
+//! The collector, between the service and the storage in Jaeger and VictoriaLogs, or Loki.
 
 use super::{Launch, Start, address_variables};
 use crate::addresses::{Addresses, Port, url};
@@ -16,9 +16,9 @@ pub(super) fn launch(start: &Start<'_>) -> Launch {
     let folder = paths::config_dir().join("collector");
     let mut command = start.command();
     let mut layers = vec!["base.yaml", "backends.yaml"];
-    if start.has(System::Loki) {
+    if let Some(endpoint) = logs_endpoint(start) {
         layers.push("logs.yaml");
-        command.arg(SYNCHRONOUS_LOG_READER);
+        command.arg(SYNCHRONOUS_LOG_READER).env("COLLECTOR_LOGS_ENDPOINT", endpoint);
     }
     for layer in layers {
         command.arg(argument("--config=", &folder.join(layer)));
@@ -27,6 +27,7 @@ pub(super) fn launch(start: &Start<'_>) -> Launch {
         .envs(variables(start.addresses))
         .env("COLLECTOR_STORAGE", start.folder.join("collector"))
         .env("COLLECTOR_LOG_FILES", start.folder.join("*.jsonl"))
+        .env("COLLECTOR_ENVIRONMENT", "development")
         // A user who tries the stack wants to see every request.
         .env("COLLECTOR_SAMPLE_PERCENT", "100");
     if start.options.pace == Pace::Quick {
@@ -36,6 +37,15 @@ pub(super) fn launch(start: &Start<'_>) -> Launch {
     Launch::new(command, url(start.address(Port::CollectorHealth)), url(start.address(Port::OtlpGrpc)))
 }
 
+/// Where it sends log lines; `None` without a store for them.
+fn logs_endpoint(start: &Start<'_>) -> Option<String> {
+    if start.has(System::VictoriaLogs) {
+        Some(format!("{}/insert/opentelemetry", url(start.address(Port::VictoriaLogs))))
+    } else {
+        start.has(System::Loki).then(|| format!("{}/otlp", url(start.address(Port::Loki))))
+    }
+}
+
 /// The variables of the shipped configuration for the addresses that the collector listens on and sends to.
 #[must_use]
 pub fn variables(addresses: &Addresses) -> Vec<(&'static str, String)> {
@@ -43,7 +53,6 @@ pub fn variables(addresses: &Addresses) -> Vec<(&'static str, String)> {
     let mut variables = vec![
         ("COLLECTOR_METRICS_HOST", metrics.ip().to_string()),
         ("COLLECTOR_METRICS_PORT", metrics.port().to_string()),
-        ("LOKI_OTLP", format!("{}/otlp", url(addresses.address(Port::Loki)))),
     ];
     variables.extend(address_variables(
         addresses,

@@ -9,14 +9,18 @@ mod node;
 mod postgres;
 mod prometheus;
 mod redis;
+mod victorialogs;
+mod vmalert;
 
 use crate::addresses::{Addresses, Port};
-use crate::error::Error;
+use crate::error::{Error, io_error};
 use crate::options::Options;
+use crate::paths;
 use crate::process::{self, Lifetime, StopSignal};
 use crate::system::System;
 pub use collector::variables as collector_variables;
 pub use jaeger::variables as jaeger_variables;
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -62,6 +66,8 @@ pub(crate) fn launch(system: System, start: &Start<'_>) -> Result<Launch, Error>
         System::Alertmanager => alertmanager::launch(start),
         System::Prometheus => prometheus::launch(start),
         System::Jaeger => Ok(jaeger::launch(start)),
+        System::VictoriaLogs => victorialogs::launch(start),
+        System::Vmalert => vmalert::launch(start),
         System::Loki => loki::launch(start),
         System::Collector => Ok(collector::launch(start)),
         System::Node => Ok(node::launch(start)),
@@ -75,6 +81,14 @@ fn address_variables<const N: usize>(
     ports: [(&'static str, Port); N],
 ) -> [(&'static str, String); N] {
     ports.map(|(name, port)| (name, addresses.address(port).to_string()))
+}
+
+/// The lines `NAME=value` of a shipped file, relative to the folder of the configuration.
+fn environment(file: &str) -> Result<Vec<(String, String)>, Error> {
+    let path = paths::config_dir().join(file);
+    let text = fs::read_to_string(&path).map_err(io_error("read", &path))?;
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    Ok(lines.filter_map(|line| line.split_once('=')).map(|(name, value)| (name.into(), value.into())).collect())
 }
 
 /// For `DATABASE_URL`: the Postgres of the run in `folder`, including its password.

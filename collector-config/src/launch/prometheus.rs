@@ -49,8 +49,12 @@ fn write_config(start: &Start<'_>) -> Result<PathBuf, Error> {
     let config = run_config::write(&copies.join("prometheus.yml"), &text)?;
     let jobs = start.options.systems.iter().flat_map(|system| system.jobs());
     for job in jobs.chain(&[SERVICE]) {
-        let scrape = format!("scrape/{job}.yml");
-        run.copy(&shipped.join(&scrape), &copies.join(&scrape))?;
+        let scrape = format!("{job}.yml");
+        // The job of one of the two stores of log lines is among the optional ones.
+        let folders = ["scrape", "scrape/optional"].map(|folder| shipped.join(folder).join(&scrape));
+        let [usual, optional] = folders;
+        let file = if usual.is_file() { usual } else { optional };
+        run.copy(&file, &copies.join("scrape").join(&scrape))?;
         let rules = shipped.join("rules").join(job);
         if rules.is_dir() {
             run.copy_folder(&rules, &copies.join("rules").join(job))?;

@@ -1,8 +1,8 @@
 //! Calls of `go`. `GOFLAGS`, `GOPROXY` and the like belong to the user: they are passed on and never set.
 
-use super::packages::{ModPatch, Package, Recipe};
+use super::packages::{Package, Recipe};
 use super::{BuildError, Progress, io_error};
-use crate::process::{self, Lifetime, Output, Process, argument};
+use crate::process::{self, Lifetime, Output, Process};
 use crate::{interrupt, paths};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,9 +21,7 @@ pub(super) fn build(package: &Package, into: &Path, log: &Path) -> Result<(), Bu
     let mut progress = Progress::start(package, log);
     let mut build = Build { package, into, log, progress: &mut progress };
     match &package.recipe {
-        Recipe::InModule { module, package: target, tags, patch } => {
-            build.in_module(module, target, tags, patch.as_ref())?;
-        }
+        Recipe::InModule { module, package: target, tags } => build.in_module(module, target, tags)?,
         Recipe::Install { packages, tags } => build.install(packages, tags, into)?,
         Recipe::Collector { builder, manifest } => build.collector(builder, manifest)?,
     }
@@ -46,47 +44,16 @@ struct Build<'a, 'p> {
 }
 
 impl Build<'_, '_> {
-    fn in_module(
-        &mut self,
-        module: &str,
-        target: &str,
-        tags: &str,
-        patch: Option<&ModPatch>,
-    ) -> Result<(), BuildError> {
+    fn in_module(&mut self, module: &str, target: &str, tags: &str) -> Result<(), BuildError> {
         let source = module_folder(self.package, module, self.into, self.log, self.progress)?;
         let mut build = go(&source);
-        build.arg("build");
-        if let Some(patch) = patch {
-            let edited = self.edited_go_mod(&source, patch)?;
-            build.arg(argument("-modfile=", &edited));
-        }
         build
-            .args(["-mod=readonly", "-tags", tags])
+            .args(["build", "-mod=readonly", "-tags", tags])
             .args(FLAGS)
             .arg("-o")
             .arg(self.into.join(self.package.name))
             .arg(target);
-        self.run(build)?;
-        self.remove_scratch()
-    }
-
-    /// A patched copy of `go.mod` and `go.sum`; `-modfile` uses it without touching the module.
-    fn edited_go_mod(&mut self, source: &Path, patch: &ModPatch) -> Result<PathBuf, BuildError> {
-        let scratch = self.scratch()?;
-        for name in ["go.mod", "go.sum"] {
-            let text = fs::read(source.join(name)).map_err(io_error("read", source))?;
-            // Written, not copied: the module's files are read-only, and copies would be read-only as well.
-            fs::write(scratch.join(name), text).map_err(io_error("write into", &scratch))?;
-        }
-        let edited = scratch.join("go.mod");
-        let mut edit = go(&scratch);
-        edit.args(["mod", "edit"]).arg(format!("-dropreplace={}", patch.drop_replace)).arg(&edited);
-        self.run(edit)?;
-        let sums = scratch.join("go.sum");
-        let mut text = fs::read_to_string(&sums).map_err(io_error("read", &sums))?;
-        text.push_str(patch.sums);
-        fs::write(&sums, text).map_err(io_error("write", &sums))?;
-        Ok(edited)
+        self.run(build)
     }
 
     fn install(&mut self, packages: &[&str], tags: &str, into: &Path) -> Result<(), BuildError> {

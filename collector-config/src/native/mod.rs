@@ -6,12 +6,14 @@
 mod go;
 mod packages;
 
-use self::packages::{ALERTMANAGER, AMTOOL, COLLECTOR, JAEGER, LOKI, NODE_EXPORTER, PROMETHEUS, Package};
+use self::packages::{
+    ALERTMANAGER, AMTOOL, COLLECTOR, JAEGER, NODE_EXPORTER, PROMETHEUS, Package, VICTORIALOGS, VMALERT,
+};
 use crate::process::ProcessError;
 use crate::{interrupt, paths};
 pub use packages::{
-    ALERTMANAGER_VERSION, AMTOOL_VERSION, COLLECTOR_VERSION, JAEGER_VERSION, LOKI_VERSION, NODE_EXPORTER_VERSION,
-    PROMETHEUS_VERSION,
+    ALERTMANAGER_VERSION, AMTOOL_VERSION, COLLECTOR_VERSION, JAEGER_VERSION, NODE_EXPORTER_VERSION, PROMETHEUS_VERSION,
+    VICTORIALOGS_VERSION, VMALERT_VERSION,
 };
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -94,22 +96,25 @@ pub enum Program {
     Amtool,
     /// The OpenTelemetry Collector, in a distribution of its own.
     Collector,
-    /// Loki.
-    Loki,
+    /// VictoriaLogs.
+    VictoriaLogs,
+    /// The evaluator of log alerts.
+    Vmalert,
     /// The exporter for the metrics of the host.
     NodeExporter,
 }
 
 impl Program {
     /// All programs; those that are needed most often come first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Jaeger,
         Self::Prometheus,
         Self::Promtool,
         Self::Alertmanager,
         Self::Amtool,
         Self::Collector,
-        Self::Loki,
+        Self::VictoriaLogs,
+        Self::Vmalert,
         Self::NodeExporter,
     ];
 
@@ -137,7 +142,8 @@ impl Program {
             Self::Alertmanager => "alertmanager",
             Self::Amtool => "amtool",
             Self::Collector => "otelcol",
-            Self::Loki => "loki",
+            Self::VictoriaLogs => "victoria-logs",
+            Self::Vmalert => "vmalert",
             Self::NodeExporter => "node_exporter",
         }
     }
@@ -149,7 +155,8 @@ impl Program {
             Self::Alertmanager => &ALERTMANAGER,
             Self::Amtool => &AMTOOL,
             Self::Collector => &COLLECTOR,
-            Self::Loki => &LOKI,
+            Self::VictoriaLogs => &VICTORIALOGS,
+            Self::Vmalert => &VMALERT,
             Self::NodeExporter => &NODE_EXPORTER,
         }
     }
@@ -303,7 +310,8 @@ mod tests {
             format!("prom/prometheus:v{PROMETHEUS_VERSION}"),
             format!("prom/alertmanager:v{ALERTMANAGER_VERSION}"),
             format!("otel/opentelemetry-collector-contrib:{COLLECTOR_VERSION}"),
-            format!("grafana/loki:{LOKI_VERSION}"),
+            format!("victoriametrics/victoria-logs:v{VICTORIALOGS_VERSION}"),
+            format!("victoriametrics/vmalert:v{VMALERT_VERSION}"),
             format!("prom/node-exporter:v{NODE_EXPORTER_VERSION}"),
         ] {
             assert!(compose.contains(&image), "{image}");

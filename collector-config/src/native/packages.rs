@@ -10,8 +10,10 @@ pub const ALERTMANAGER_VERSION: &str = "0.31.1";
 pub const AMTOOL_VERSION: &str = "0.34.2";
 /// The version of the collector and of all its components.
 pub const COLLECTOR_VERSION: &str = "0.159.0";
-/// The version of Loki.
-pub const LOKI_VERSION: &str = "3.7.8";
+/// The version of VictoriaLogs.
+pub const VICTORIALOGS_VERSION: &str = "1.52.1";
+/// The version of vmalert.
+pub const VMALERT_VERSION: &str = "1.151.0";
 /// The version of the node exporter.
 pub const NODE_EXPORTER_VERSION: &str = "1.12.1";
 
@@ -29,38 +31,18 @@ pub(super) struct Package {
 #[derive(Debug)]
 pub(super) enum Recipe {
     /// In the module's own folder, where its `replace` lines apply; `go install` refuses such a module.
-    InModule {
-        module: &'static str,
-        package: &'static str,
-        tags: &'static str,
-        /// Changes to the module's `go.mod` and `go.sum`, if it needs any.
-        patch: Option<ModPatch>,
-    },
+    InModule { module: &'static str, package: &'static str, tags: &'static str },
     /// With `go install`; the packages belong to one module version.
     Install { packages: &'static [&'static str], tags: &'static str },
     /// With the collector's builder, from the manifest in this folder.
     Collector { builder: &'static str, manifest: &'static str },
 }
 
-/// An edited copy of a module's `go.mod`; its checksums are verified like any other.
-#[derive(Debug)]
-pub(super) struct ModPatch {
-    /// A `replace` with a folder that the published module does not contain.
-    pub(super) drop_replace: &'static str,
-    /// The checksums of the module that is no longer replaced.
-    pub(super) sums: &'static str,
-}
-
 /// Jaeger 2.13.0 is tagged v1.76.0 in the module `jaegertracing/jaeger`: its path has no `/v2`.
 pub(super) const JAEGER: Package = Package {
     name: "jaeger",
     version: JAEGER_VERSION,
-    recipe: Recipe::InModule {
-        module: "github.com/jaegertracing/jaeger@v1.76.0",
-        package: "./cmd/jaeger",
-        tags: "",
-        patch: None,
-    },
+    recipe: Recipe::InModule { module: "github.com/jaegertracing/jaeger@v1.76.0", package: "./cmd/jaeger", tags: "" },
     minutes: 4,
 };
 
@@ -109,22 +91,25 @@ pub(super) const COLLECTOR: Package = Package {
     minutes: 6,
 };
 
-pub(super) const LOKI: Package = Package {
-    name: "loki",
-    version: LOKI_VERSION,
-    recipe: Recipe::InModule {
-        module: "github.com/grafana/loki/v3@v3.7.8",
-        package: "./cmd/loki",
+/// With its web page.
+pub(super) const VICTORIALOGS: Package = Package {
+    name: "victoria-logs",
+    version: VICTORIALOGS_VERSION,
+    recipe: Recipe::Install {
+        packages: &["github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs@v1.52.1"],
         tags: "netgo",
-        patch: Some(ModPatch {
-            drop_replace: "github.com/grafana/loki/pkg/push",
-            sums: "\
-github.com/grafana/loki/pkg/push v0.0.0-20250630054201-94c0ba7b0952 h1:rLzoJGDnoXsZV2j/2atL6OVk9AHluTbDOD8Ls9trtIA=
-github.com/grafana/loki/pkg/push v0.0.0-20250630054201-94c0ba7b0952/go.mod h1:ny/0bFitf8KNZkZfweaI4hmwb5XPhaFD2d0kVcyKmjo=
-",
-        }),
     },
-    minutes: 5,
+    minutes: 1,
+};
+
+pub(super) const VMALERT: Package = Package {
+    name: "vmalert",
+    version: VMALERT_VERSION,
+    recipe: Recipe::Install {
+        packages: &["github.com/VictoriaMetrics/VictoriaMetrics/app/vmalert@v1.151.0"],
+        tags: "netgo",
+    },
+    minutes: 1,
 };
 
 pub(super) const NODE_EXPORTER: Package = Package {

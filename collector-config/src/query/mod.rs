@@ -114,6 +114,19 @@ impl Api {
         self.http.json(&format!("{}{path}", self.base), parameters)
     }
 
+    /// The response to GET `path`, a JSON value in each line.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub fn lines(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Vec<Value>, QueryError> {
+        let url = format!("{}{path}", self.base);
+        let parsed = |line: &str| {
+            serde_json::from_str(line)
+                .map_err(|error| QueryError::Unexpected { url: url.clone(), reason: error.to_string() })
+        };
+        self.http.text(&url, parameters)?.lines().map(parsed).collect()
+    }
+
     /// The response to GET `path` as text, such as a page of metrics.
     ///
     /// # Errors

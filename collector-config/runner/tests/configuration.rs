@@ -2,6 +2,7 @@
 
 mod support;
 
+use serde_json::json;
 use stack::native::Program;
 use stack::packaged::Packaged;
 use stack::{System, paths};
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Mutex;
 use std::{fs, thread};
+use support::expressions::Expression;
 
 fn config() -> PathBuf {
     paths::config_dir()
@@ -101,8 +103,12 @@ fn every_job_belongs_to_a_system_or_to_the_service() {
             .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
             .collect()
     };
-    let mut known: BTreeSet<String> =
-        System::ALL.iter().flat_map(|system| system.jobs()).map(|job| (*job).to_owned()).collect();
+    let mut known: BTreeSet<String> = System::ALL
+        .iter()
+        .chain([&System::Loki])
+        .flat_map(|system| system.jobs())
+        .map(|job| (*job).to_owned())
+        .collect();
     known.insert("ironcore".into());
     known.extend(["optional", "services", "targets"].map(str::to_owned));
     let unknown: Vec<_> = jobs("prometheus/scrape").difference(&known).cloned().collect();
@@ -223,12 +229,87 @@ fn an_agent_masks_like_the_gateways() {
 
 #[test]
 fn loki_accepts_its_configuration() {
+    let Ok(loki) = Packaged::Loki.path() else {
+        return eprintln!("skipped: no `loki` on the PATH");
+    };
     succeeds(
-        program(Program::Loki)
+        Command::new(loki)
             .arg("-verify-config")
             .arg("-config.expand-env=true")
             .arg(flag("-config.file=", &config().join("loki/config.yaml"))),
     );
+}
+
+#[test]
+fn vmalert_accepts_its_rules() {
+    // It also reads the LogsQL of each; whether VictoriaLogs answers it is tested in tests/logs.rs.
+    succeeds(
+        program(Program::Vmalert)
+            .args(["-dryRun", "-rule.defaultRuleType=vlogs"])
+            .arg(flag("-rule=", &config().join("victorialogs/rules/*.yml"))),
+    );
+}
+
+#[test]
+fn every_variable_of_victorialogs_and_vmalert_is_a_flag() {
+    for (name, server) in [("victorialogs", Program::VictoriaLogs), ("vmalert", Program::Vmalert)] {
+        let help = program(server).arg("-help").output().unwrap();
+        let help = [help.stdout, help.stderr].concat();
+        let help = String::from_utf8_lossy(&help);
+        let file = fs::read_to_string(config().join(format!("victorialogs/{name}.env"))).unwrap();
+        let variables: Vec<&str> = file.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
+        assert!(variables.len() >= 5, "{variables:?}");
+        for line in variables {
+            let (variable, _) = line.split_once('=').unwrap();
+            let flag = variable.strip_prefix(&format!("{}_", name.to_uppercase())).unwrap().replace('_', ".");
+            // An unknown variable is ignored.
+            let known = help.lines().any(|line| line.trim().split(' ').next() == Some(&format!("-{flag}")));
+            assert!(known, "{name} has no flag -{flag}");
+        }
+    }
+}
+
+/// The parser of Grafana reads every `LogQL` expression: rules, queries, dashboards and the blocks in the texts.
+#[test]
+fn every_logql_expression_parses() {
+    let installed =
+        |program: &str| Command::new(program).arg("--version").output().is_ok_and(|out| out.status.success());
+    if let Some(missing) = ["node", "npm"].into_iter().find(|program| !installed(program)) {
+        return eprintln!("skipped: no `{missing}` on the PATH, which runs the parser of LogQL");
+    }
+    let mut expressions = support::expressions::rules("loki/rules/fake");
+    expressions.extend(support::expressions::blocks("logql"));
+    expressions.extend(support::expressions::dashboards("loki"));
+    for query in support::expressions::queries() {
+        let named = |text| Expression { place: format!("logs/queries.yaml: {}", query.name), text };
+        expressions.extend(query.usual.map(named));
+        expressions.push(named(query.logql));
+    }
+    assert!(expressions.len() > 30, "{}", expressions.len());
+
+    let folder = paths::run_dir("logql");
+    fs::create_dir_all(&folder).unwrap();
+    for file in ["package.json", "package-lock.json", "check.mjs"] {
+        fs::copy(config().join("runner/tests/logql").join(file), folder.join(file)).unwrap();
+    }
+    succeeds(
+        Command::new("npm")
+            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"])
+            .current_dir(&folder),
+    );
+    let parse = |expressions: &[Expression]| {
+        let lines = expressions.iter().map(|Expression { place, text }| json!({"place": place, "text": text}));
+        let input = folder.join("expressions.jsonl");
+        fs::write(&input, lines.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+        let input = fs::File::open(&input).unwrap();
+        Command::new("node").arg("check.mjs").current_dir(&folder).stdin(input).output().unwrap()
+    };
+    let output = parse(&expressions);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // It does report a fault, with its position.
+    let output = parse(&[Expression { place: "here".into(), text: "{a=\"b\"} |= ".into() }]);
+    let report = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && report.contains("here: line 1, column 12"), "{report}");
 }
 
 #[test]
@@ -281,11 +362,12 @@ fn yamllint_accepts_all_files() {
     );
 }
 
-/// The alerts of all rule files of Prometheus and Loki, with the text of each rule.
+/// The alerts of all rule files of Prometheus, Loki and vmalert, with the text of each rule.
 fn alerts() -> BTreeMap<String, Vec<String>> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut all = files("prometheus/rules", ".yml");
     all.extend(files("loki/rules", ".yml"));
+    all.extend(files("victorialogs/rules", ".yml"));
     for file in all {
         let text = fs::read_to_string(&file).unwrap();
         let mut rest = text.as_str();
@@ -316,10 +398,12 @@ fn every_alert_has_a_severity_an_owner_a_text_and_a_runbook() {
                 let known = ["P0", "P1", "P2", "P3"];
                 assert!(known.iter().any(|level| rule.contains(&format!("severity: {level}"))), "{name}: severity");
             }
-            for part in ["team: ", "service: ", "summary: ", "description: "] {
+            for part in ["team: ", "service", "summary: ", "description: "] {
                 has(part);
             }
-            has(&format!("/collector-config/runbooks/{name}.md"));
+            if rule.contains("runbook_url") {
+                has(&format!("/collector-config/runbooks/{name}.md"));
+            }
         }
     }
 }
@@ -350,17 +434,18 @@ const CASES: [&str; 6] = [
     "says no data when its series vanish",
 ];
 
-/// Whether it is an alert of Loki. `promtool` cannot evaluate `LogQL`, so `tests/logs.rs` tests these with the real
-/// server.
-fn is_loki_alert(name: &str) -> bool {
-    files("loki/rules", ".yml")
+/// Whether it is an alert on log lines. `promtool` cannot evaluate `LogQL` and `LogsQL`, so `tests/logs.rs` tests these with
+/// the real servers.
+fn is_log_alert(name: &str) -> bool {
+    ["loki/rules", "victorialogs/rules"]
         .iter()
+        .flat_map(|folder| files(folder, ".yml"))
         .any(|file| fs::read_to_string(file).unwrap().contains(&format!("- alert: {name}\n")))
 }
 
 #[test]
 fn every_prometheus_alert_tests_the_six_cases() {
-    for name in alerts().keys().filter(|name| !is_loki_alert(name)) {
+    for name in alerts().keys().filter(|name| !is_log_alert(name)) {
         let file = config().join(format!("prometheus/tests/{name}.yml"));
         let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file:?}: {error}"));
         for case in CASES {

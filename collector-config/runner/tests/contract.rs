@@ -6,14 +6,16 @@ mod support;
 
 use serde_json::{Value, json};
 use stack::addresses::free_address;
+use stack::packaged::Packaged;
 use stack::query::{Api, wait_until};
 use stack::service::{Service, ServiceOptions};
-use stack::{Options, Port, Stack, System, paths};
+use stack::{Options, Port, Stack, System};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::SystemTime;
+use support::expressions::{Expression, dashboards};
 use support::{PATIENCE, POLL, eventually_true, get, post, service};
 
 /// Metrics that rules name although this test never produces them, and why.
@@ -27,15 +29,20 @@ const WITHOUT_SERIES: [(&str, &str); 4] = [
 /// Metrics of the library that neither a rule nor a dashboard reads, and why.
 const NOT_READ: [(&str, &str); 1] = [("target_info", "the resource attributes, for joins in ad-hoc queries")];
 
+/// Loki is not part of the native stack: it is started too if it is installed, and else its own metrics are not checked.
+fn has_loki() -> bool {
+    Packaged::Loki.path().is_ok()
+}
+
 /// Every system, a service that uses the stack's database, one that serves and calls gRPC, and a TLS server to probe.
 struct Everything {
     service: Service,
     swap: Service,
-    /// The URL for pushing lines to Loki.
-    push: String,
     prometheus: Api,
     jaeger: Api,
-    loki: Api,
+    logs: Api,
+    /// The URL of Loki, if it is installed.
+    loki: Option<String>,
     _certificate: TlsServer,
     _stack: Stack,
 }
@@ -43,7 +50,13 @@ struct Everything {
 impl Everything {
     fn start() -> Self {
         let metrics = free_address().unwrap();
-        let options = Options::free_ports("test_contract").with(System::ALL).scraping(metrics);
+        let mut systems = System::ALL.to_vec();
+        if has_loki() {
+            systems.push(System::Loki);
+        } else {
+            eprintln!("skipped: the metrics of Loki: no `loki` on the PATH");
+        }
+        let options = Options::free_ports("test_contract").with(&systems).scraping(metrics);
         let stack = Stack::start(&options).unwrap_or_else(|error| panic!("{error:#}"));
         let certificate = TlsServer::start(&stack.folder());
         let target = json!([{"targets": [certificate.address], "labels": {"module": "tls", "host": "localhost", "service": "ironcore"}}]);
@@ -67,10 +80,10 @@ impl Everything {
         Self {
             service,
             swap,
-            push: format!("{}/loki/api/v1/push", stack.url(Port::Loki)),
             prometheus: Api::new(stack.prometheus_url()),
             jaeger: Api::new(stack.jaeger_url()),
-            loki: Api::new(stack.url(Port::Loki)),
+            logs: Api::new(stack.url(Port::VictoriaLogs)),
+            loki: has_loki().then(|| stack.url(Port::Loki)),
             _certificate: certificate,
             _stack: stack,
         }
@@ -115,8 +128,11 @@ impl Everything {
         let (status, answer) = post(&format!("{}/swap", self.swap.url()), &swap);
         assert_eq!((status, &answer["received"]), (200, &json!(21_700)));
         // Loki counts a line that it refuses as too old; Jaeger counts queries.
-        let old = json!({"streams": [{"stream": {"service_name": "old"}, "values": [["1000000000000000000", "old"]]}]});
-        assert_eq!(post(&self.push, &old).0, 400);
+        if let Some(loki) = &self.loki {
+            let old =
+                json!({"streams": [{"stream": {"service_name": "old"}, "values": [["1000000000000000000", "old"]]}]});
+            assert_eq!(post(&format!("{loki}/loki/api/v1/push"), &old).0, 400);
+        }
         self.jaeger.get("/api/services", &[]).unwrap();
         self.jaeger.get("/api/traces", &[("service", "ironcore")]).unwrap();
     }
@@ -181,12 +197,6 @@ impl Drop for TlsServer {
     }
 }
 
-/// One expression and its place.
-struct Expression {
-    place: String,
-    text: String,
-}
-
 /// The labels that a metric must have, and the expressions that read it.
 #[derive(Default)]
 struct Read {
@@ -207,55 +217,6 @@ fn rules(prometheus: &Api) -> Vec<Expression> {
             text: rule["query"].as_str().unwrap().to_owned(),
         })
         .collect()
-}
-
-/// The expressions of all dashboards for this data source, with values for their variables.
-fn dashboards(datasource: &str) -> Vec<Expression> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(paths::config_dir().join("grafana/dashboards")).unwrap() {
-        let path = entry.unwrap().path();
-        let board: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-        let variables = board["templating"]["list"].as_array().cloned();
-        let variables: Vec<String> = variables
-            .into_iter()
-            .flatten()
-            .filter_map(|variable| variable["name"].as_str().map(ToOwned::to_owned))
-            .collect();
-        let file = path.file_name().unwrap().to_string_lossy().into_owned();
-        for panel in panels(&board) {
-            for target in panel["targets"].as_array().into_iter().flatten() {
-                if let Some(text) = target["expr"].as_str()
-                    && target["datasource"]["uid"] == datasource
-                {
-                    found.push(Expression {
-                        place: format!("{file}: {}", panel["title"].as_str().unwrap_or("?")),
-                        text: substitute(text, &variables),
-                    });
-                }
-            }
-        }
-    }
-    found
-}
-
-/// The panels, including those inside rows.
-fn panels(board: &Value) -> Vec<&Value> {
-    let all = board["panels"].as_array().into_iter().flatten();
-    all.flat_map(|panel| {
-        let inner = panel["panels"].as_array().into_iter().flatten();
-        std::iter::once(panel).chain(inner)
-    })
-    .collect()
-}
-
-fn substitute(text: &str, variables: &[String]) -> String {
-    let mut text = text.replace("$__rate_interval", "1m").replace("$__interval", "1m").replace("$__range", "1h");
-    let mut by_length: Vec<&String> = variables.iter().collect();
-    by_length.sort_by_key(|name| std::cmp::Reverse(name.len()));
-    for name in by_length {
-        text = text.replace(&format!("${{{name}}}"), ".*").replace(&format!("${name}"), ".*");
-    }
-    text
 }
 
 /// Adds the metrics and labels that an expression reads, as Prometheus parses it.
@@ -342,6 +303,9 @@ fn reads(prometheus: &Api) -> BTreeMap<String, Read> {
         assert!(reads.contains_key(name), "{name} ({why}) is no longer read");
     }
     reads.retain(|metric, _| !WITHOUT_SERIES.iter().any(|(name, _)| name == metric));
+    if !has_loki() {
+        reads.retain(|metric, _| !metric.starts_with("loki_") && !metric.contains(":loki_"));
+    }
     assert!(reads.len() > 50, "only {} metrics are read", reads.len());
     reads
 }
@@ -388,14 +352,6 @@ fn every_metric_of_the_library_is_read(service: &Service, reads: &BTreeMap<Strin
     }
 }
 
-/// Loki must parse each query.
-fn every_log_query_is_valid(loki: &Api) {
-    for Expression { place, text } in dashboards("loki") {
-        let parsed = loki.get("/loki/api/v1/format_query", &[("query", &text)]);
-        parsed.unwrap_or_else(|error| panic!("{place}: {error:#}"));
-    }
-}
-
 /// Jaeger queries Prometheus for the metrics of the collector: names, units and labels must match.
 fn jaeger_knows_the_requests_per_second(everything: &Everything) {
     eventually_true("requests/s of the service in Jaeger", || {
@@ -407,7 +363,7 @@ fn jaeger_knows_the_requests_per_second(everything: &Everything) {
     });
 }
 
-/// From a bucket in Prometheus to a trace in Jaeger and to its lines in Loki.
+/// From a bucket in Prometheus to a trace in Jaeger and to its lines in VictoriaLogs.
 fn an_exemplar_leads_to_a_trace_and_its_lines(everything: &Everything) {
     let now = || {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -426,10 +382,9 @@ fn an_exemplar_leads_to_a_trace_and_its_lines(everything: &Everything) {
             return Ok(false);
         };
         let trace = everything.jaeger.get(&format!("/api/traces/{id}"), &[]);
-        let query = format!("{{service_name=\"ironcore\"}} | trace_id=\"{id}\"");
-        let lines = everything.loki.get("/loki/api/v1/query_range", &[("query", &query), ("since", "1h")])?;
-        let streams = lines["data"]["result"].as_array();
-        Ok(trace.is_ok() && streams.is_some_and(|streams| !streams.is_empty()))
+        let query = format!("{{service.name=\"ironcore\"}} trace_id:=\"{id}\"");
+        let lines = everything.logs.lines("/select/logsql/query", &[("query", &query)])?;
+        Ok(trace.is_ok() && !lines.is_empty())
     });
 }
 
@@ -440,7 +395,6 @@ fn every_metric_and_label_of_rules_and_dashboards_has_series() {
     every_metric_has_series(&everything, &reads);
     every_label_is_there(&everything, &reads);
     every_metric_of_the_library_is_read(&everything.service, &reads);
-    every_log_query_is_valid(&everything.loki);
     jaeger_knows_the_requests_per_second(&everything);
     an_exemplar_leads_to_a_trace_and_its_lines(&everything);
 }

@@ -83,6 +83,13 @@ impl Api {
         self.json(path, parameters)
     }
 
+    /// The response to GET `path`, a JSON value in each line.
+    pub fn lines(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Vec<Value>> {
+        let body = self.success(path, self.send(path, parameters, None)?)?;
+        let unexpected = || format!("unexpected response of {}{path}", self.base);
+        body.lines().map(|line| serde_json::from_str(line).with_context(unexpected)).collect()
+    }
+
     /// The response to GET `path` as text, such as a page of metrics.
     pub fn text(&self, path: &str) -> Result<String> {
         self.success(path, self.send(path, &[], None)?)

@@ -29,7 +29,6 @@ macro_rules! ports {
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
             /// The number in the configuration files.
-            #[must_use]
             pub fn usual(self) -> u16 {
                 match self {
                     $(Self::$name => $usual,)*
@@ -37,7 +36,6 @@ macro_rules! ports {
             }
 
             /// What the port is for, for messages.
-            #[must_use]
             pub fn purpose(self) -> &'static str {
                 match self {
                     $(Self::$name => $purpose,)*
@@ -83,36 +81,29 @@ pub struct Addresses(BTreeMap<Port, SocketAddr>);
 
 impl Addresses {
     /// The ports of the configuration files.
-    #[must_use]
     pub fn usual() -> Self {
         Self(Port::ALL.iter().map(|port| (*port, loopback(port.usual()))).collect())
     }
 
     /// Ports that are free now. Another process can still take one before the server binds it, so a start may have to
     /// be repeated.
-    ///
-    /// # Errors
-    /// If loopback has no free port.
     pub fn free() -> io::Result<Self> {
         let free = free_addresses(Port::ALL.len())?;
         Ok(Self(Port::ALL.iter().copied().zip(free).collect()))
     }
 
     /// The address that a server listens on.
-    #[must_use]
     pub fn address(&self, port: Port) -> SocketAddr {
         self.0.get(&port).copied().unwrap_or_else(|| loopback(port.usual()))
     }
 
     /// Replaces the address of a port.
-    #[must_use]
     pub fn with(mut self, port: Port, address: SocketAddr) -> Self {
         self.0.insert(port, address);
         self
     }
 
     /// The first of `ports` that another program listens on.
-    #[must_use]
     pub fn taken(&self, ports: impl IntoIterator<Item = Port>) -> Option<(SocketAddr, Port)> {
         ports
             .into_iter()
@@ -122,9 +113,6 @@ impl Addresses {
 }
 
 /// A loopback address whose port is free now, for a service that is started later.
-///
-/// # Errors
-/// If loopback has no free port.
 pub fn free_address() -> io::Result<SocketAddr> {
     bind_free()?.local_addr()
 }

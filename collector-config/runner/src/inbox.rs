@@ -3,7 +3,7 @@
 //! them.
 
 use crate::query::wait_until;
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery};
@@ -36,7 +36,6 @@ pub struct Message {
 
 impl Message {
     /// The body as text.
-    #[must_use]
     pub fn text(&self) -> String {
         self.body.as_str().map_or_else(|| self.body.to_string(), ToOwned::to_owned)
     }
@@ -56,9 +55,6 @@ type Messages = Arc<Mutex<Vec<Message>>>;
 
 impl Inbox {
     /// Listens on free ports.
-    ///
-    /// # Errors
-    /// If it cannot listen there.
     pub fn start() -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (http, mail) = runtime.block_on(async { Ok::<_, io::Error>((bind().await?, bind().await?)) })?;
@@ -79,25 +75,21 @@ impl Inbox {
     }
 
     /// The address for messages over HTTP.
-    #[must_use]
     pub fn http(&self) -> SocketAddr {
         self.http
     }
 
     /// The address for messages over SMTP.
-    #[must_use]
     pub fn mail(&self) -> SocketAddr {
         self.mail
     }
 
     /// All messages so far, in the order of their arrival.
-    #[must_use]
     pub fn messages(&self) -> Vec<Message> {
         self.messages_after(0)
     }
 
     /// The messages after the first `count`.
-    #[must_use]
     pub fn messages_after(&self, count: usize) -> Vec<Message> {
         lock(&self.messages).iter().skip(count).cloned().collect()
     }
@@ -113,7 +105,7 @@ impl Inbox {
                 .find(|message| message.channel == channel && parts.iter().all(|part| message.text().contains(part)));
             match found {
                 Some(message) => Ok(Some(message.clone())),
-                None => Err(format!(
+                None => Err(anyhow!(
                     "{} messages: {}",
                     messages.len(),
                     messages.iter().map(|message| message.channel.as_str()).collect::<Vec<_>>().join(", ")

@@ -14,9 +14,6 @@ static REQUESTED: AtomicBool = AtomicBool::new(false);
 const POLL: Duration = Duration::from_millis(50);
 
 /// Makes the three signals set the flag and do nothing else. Call it first in `main`.
-///
-/// # Errors
-/// If the operating system refuses the signal handlers.
 pub fn catch() -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let entered = runtime.enter();
@@ -38,13 +35,11 @@ pub fn catch() -> io::Result<()> {
 }
 
 /// Whether one of the signals has arrived since [`catch`].
-#[must_use]
 pub fn requested() -> bool {
     REQUESTED.load(Ordering::Relaxed)
 }
 
 /// The error of a wait that a signal has ended.
-#[must_use]
 pub fn error() -> io::Error {
     io::Error::new(io::ErrorKind::Interrupted, "interrupted by a signal")
 }

@@ -34,7 +34,6 @@ pub struct Options {
 
 impl Options {
     /// The usual ports and the shipped times of the configuration files. Starts Jaeger and Prometheus.
-    #[must_use]
     pub fn usual_ports(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -47,13 +46,11 @@ impl Options {
     }
 
     /// For tests: free ports and the quick pace. Starts Jaeger and Prometheus.
-    #[must_use]
     pub fn free_ports(name: impl Into<String>) -> Self {
         Self { ports: Ports::Free, pace: Pace::Quick, ..Self::usual_ports(name) }
     }
 
     /// Starts these systems instead, in any order.
-    #[must_use]
     pub fn with(mut self, systems: &[System]) -> Self {
         self.systems = systems.to_vec();
         self.systems.sort_unstable();
@@ -62,13 +59,11 @@ impl Options {
     }
 
     /// Scrapes the service's `/metrics` at `address`.
-    #[must_use]
     pub fn scraping(self, address: SocketAddr) -> Self {
         Self { scrape: Some(address), ..self }
     }
 
     /// The address that the service's `/metrics` is scraped at.
-    #[must_use]
     pub fn scraped(&self) -> SocketAddr {
         self.scrape.unwrap_or_else(|| Addresses::usual().address(Port::Service))
     }

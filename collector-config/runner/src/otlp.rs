@@ -46,19 +46,16 @@ pub struct Span {
 
 impl Span {
     /// The value of an attribute.
-    #[must_use]
     pub fn attribute(&self, key: &str) -> Option<&str> {
         find(&self.attributes, key)
     }
 
     /// The `service.name` of its resource; empty if there is none.
-    #[must_use]
     pub fn service(&self) -> &str {
         find(&self.resource, "service.name").unwrap_or_default()
     }
 
     /// Whether its status is an error.
-    #[must_use]
     pub fn is_error(&self) -> bool {
         self.status == "error"
     }
@@ -94,7 +91,6 @@ pub struct Point {
 
 impl Point {
     /// The value of an attribute.
-    #[must_use]
     pub fn attribute(&self, key: &str) -> Option<&str> {
         find(&self.attributes, key)
     }

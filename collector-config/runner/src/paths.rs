@@ -18,7 +18,6 @@ pub(crate) fn remove_dir(path: &Path) -> io::Result<()> {
 }
 
 /// The folder `collector-config/`, with the configuration of the servers.
-#[must_use]
 pub fn config_dir() -> PathBuf {
     parent(env!("CARGO_MANIFEST_DIR"))
 }
@@ -30,26 +29,22 @@ fn parent(folder: impl Into<PathBuf>) -> PathBuf {
 }
 
 /// The root of the workspace.
-#[must_use]
 pub fn workspace() -> PathBuf {
     parent(config_dir())
 }
 
 /// The target folder of the workspace: `CARGO_TARGET_DIR`, or `target/` in its root.
-#[must_use]
 pub fn target_dir() -> PathBuf {
     target_dir_from(env::var_os("CARGO_TARGET_DIR"), &workspace())
 }
 
 /// The folder of one run, with its data, logs and generated files: `target/stack/<name>/`.
-#[must_use]
 pub fn run_dir(name: &str) -> PathBuf {
     target_dir().join("stack").join(name)
 }
 
 /// Whether `name` can be the name of a run folder. The folder is emptied at the start of a run, so the name must not
 /// lead out of `target/stack/`.
-#[must_use]
 pub fn is_run_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
@@ -60,7 +55,6 @@ pub(crate) fn bad_run_name(name: &str) -> String {
 
 /// The user's cache folder of this project: `$XDG_CACHE_HOME/ironcore-telemetry`, or `~/.cache/ironcore-telemetry`.
 /// `None` if neither `XDG_CACHE_HOME` nor `HOME` is an absolute path.
-#[must_use]
 pub fn cache_dir() -> Option<PathBuf> {
     cache_dir_from(env::var_os("XDG_CACHE_HOME"), env::var_os("HOME"))
 }

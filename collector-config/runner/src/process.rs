@@ -44,9 +44,6 @@ pub struct Process {
 impl Process {
     /// Starts `command`, which [`command`] has created. Standard error is appended to `log`; `stdout` says where
     /// standard output goes.
-    ///
-    /// # Errors
-    /// If the log cannot be written or the program cannot be started.
     pub fn spawn(name: &str, command: Command, log: &Path, stdout: Output) -> Result<Self> {
         let open = || -> io::Result<(File, File)> {
             if let Some(folder) = log.parent() {
@@ -76,19 +73,16 @@ impl Process {
     }
 
     /// The process id.
-    #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Its name in messages.
-    #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// The file with its output.
-    #[must_use]
     pub fn log(&self) -> &Path {
         &self.log
     }
@@ -132,9 +126,6 @@ impl Process {
     }
 
     /// How it ended, or `None` while it runs.
-    ///
-    /// # Errors
-    /// If the operating system refuses to report it.
     pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
         let status = self.child.try_wait()?;
         self.over |= status.is_some();
@@ -142,9 +133,6 @@ impl Process {
     }
 
     /// Sends its stop signal (SIGTERM by default), waits for at most `grace`, then kills it. Returns how it ended.
-    ///
-    /// # Errors
-    /// If the operating system refuses to signal or to wait.
     pub fn stop(&mut self, grace: Duration) -> io::Result<ExitStatus> {
         let status = stop(&mut self.child, self.stop_signal, grace)?;
         self.over = true;
@@ -152,9 +140,6 @@ impl Process {
     }
 
     /// Kills it and its descendants (SIGKILL), as a crash would; they are gone when this returns.
-    ///
-    /// # Errors
-    /// If the operating system refuses.
     pub fn kill(&mut self) -> io::Result<()> {
         kill(&mut self.child)?;
         self.over = true;
@@ -163,9 +148,6 @@ impl Process {
 }
 
 /// Signals a child to stop, waits for at most `grace`, then kills it. Returns how it ended.
-///
-/// # Errors
-/// If the operating system refuses to signal or to wait.
 pub(crate) fn stop(child: &mut Child, signal: Signal, grace: Duration) -> io::Result<ExitStatus> {
     // As long as the child is not reaped, its pid cannot belong to another process.
     if let Some(status) = child.try_wait()? {
@@ -212,7 +194,6 @@ pub enum Output {
 }
 
 /// A command for `program` that ends with this process.
-#[must_use]
 pub fn command(program: &Path) -> Command {
     if !setpriv_works() {
         // It stays in this process group, so that at least Ctrl-C reaches it too.
@@ -241,7 +222,6 @@ pub(crate) fn inherit(command: &mut Command, environment: impl IntoIterator<Item
 }
 
 /// `--flag=path` for any path, even one that is not UTF-8.
-#[must_use]
 pub fn argument(flag: &str, path: &Path) -> OsString {
     let mut argument = OsString::from(flag);
     argument.push(path);
@@ -249,7 +229,6 @@ pub fn argument(flag: &str, path: &Path) -> OsString {
 }
 
 /// The last lines of a log, for an error message.
-#[must_use]
 pub fn tail(log: &Path) -> String {
     let text = fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();

@@ -15,9 +15,6 @@ const REMOVAL: Duration = Duration::from_mins(1);
 
 /// Kills the process and its descendants (SIGKILL) and waits until they are gone. A process that has ended is not an
 /// error.
-///
-/// # Errors
-/// If a signal is refused, or one of them is still there after a minute. All that can be killed are killed.
 pub(crate) fn kill(pid: u32) -> io::Result<()> {
     let mut tree: Vec<Running> = Running::find(pid).into_iter().collect();
     // Each is stopped before its children are listed, so that it starts no other.

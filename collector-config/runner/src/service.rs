@@ -41,7 +41,6 @@ pub enum Protocol {
 
 impl Protocol {
     /// The value of `OTEL_EXPORTER_OTLP_PROTOCOL`.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Grpc => "grpc",
@@ -125,9 +124,6 @@ impl Service {
     }
 
     /// Starts the service and waits until `GET /health` answers 200.
-    ///
-    /// # Errors
-    /// See [`Error`]; it contains the last lines of the output.
     pub fn start(options: &ServiceOptions) -> Result<Self> {
         if !paths::is_run_name(&options.name) {
             bail!(paths::bad_run_name(&options.name));
@@ -150,43 +146,36 @@ impl Service {
     }
 
     /// The URL of its API.
-    #[must_use]
     pub fn url(&self) -> String {
         url(self.address)
     }
 
     /// The URL of its `/metrics`.
-    #[must_use]
     pub fn metrics_url(&self) -> String {
         format!("{}/metrics", url(self.metrics))
     }
 
     /// The address of its API.
-    #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// The address of its `/metrics`, for [`Options::scraping`](crate::Options::scraping).
-    #[must_use]
     pub fn metrics_address(&self) -> SocketAddr {
         self.metrics
     }
 
     /// The JSON log lines so far (the last 100,000).
-    #[must_use]
     pub fn log_lines(&self) -> Vec<String> {
         lock(&self.lines).iter().cloned().collect()
     }
 
     /// The file with all log lines.
-    #[must_use]
     pub fn log_file(&self) -> &Path {
         &self.stdout
     }
 
     /// The process id.
-    #[must_use]
     pub fn pid(&self) -> u32 {
         self.process.pid()
     }
@@ -198,9 +187,6 @@ impl Service {
 
     /// Stops it (SIGTERM) and waits for its end; after 20 s it is killed, which the status shows. After that, all its
     /// log lines are in [`log_file`](Self::log_file).
-    ///
-    /// # Errors
-    /// If the operating system refuses to signal or to wait.
     pub fn stop(mut self) -> io::Result<ExitStatus> {
         let status = self.process.stop(STOP)?;
         if let Some(reader) = self.reader.take() {

@@ -49,58 +49,47 @@ impl Stack {
     }
 
     /// The folder of this run, with its data, logs and run copies.
-    #[must_use]
     pub fn folder(&self) -> PathBuf {
         paths::run_dir(&self.options.name)
     }
 
     /// What Alertmanager has sent.
-    #[must_use]
     pub fn inbox(&self) -> &Inbox {
         &self.inbox
     }
 
     /// The address that a server listens on.
-    #[must_use]
     pub fn address(&self, port: Port) -> SocketAddr {
         self.addresses.address(port)
     }
 
     /// The URL of that address.
-    #[must_use]
     pub fn url(&self, port: Port) -> String {
         url(self.address(port))
     }
 
     /// For `DATABASE_URL`: the Postgres of this run, including its password.
-    ///
-    /// # Errors
-    /// If it was not started.
     pub fn database_url(&self) -> Result<String> {
         launch::database_url(self.address(Port::Postgres), &self.folder())
     }
 
     /// The URL of Jaeger's page and JSON API.
-    #[must_use]
     pub fn jaeger_url(&self) -> String {
         self.url(Port::JaegerQuery)
     }
 
     /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with the protocol `grpc`: the collector, or Jaeger if there is none.
-    #[must_use]
     pub fn otlp_grpc_url(&self) -> String {
         self.url(Port::OtlpGrpc)
     }
 
     /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with the protocol `http/protobuf`: the collector, or Jaeger if there is
     /// none.
-    #[must_use]
     pub fn otlp_http_url(&self) -> String {
         self.url(Port::OtlpHttp)
     }
 
     /// The URL of Prometheus' API.
-    #[must_use]
     pub fn prometheus_url(&self) -> String {
         self.url(Port::Prometheus)
     }
@@ -117,9 +106,6 @@ impl Stack {
 
     /// Kills one server (SIGKILL), as a crash would; it and its children are gone when this returns. It stays part of
     /// the stack for [`restart`](Self::restart).
-    ///
-    /// # Errors
-    /// If it does not run.
     pub fn kill(&mut self, system: System) -> Result<()> {
         self.server(system)?.process.kill().with_context(|| format!("cannot kill {}", system.name()))
     }

@@ -27,7 +27,6 @@ macro_rules! systems {
             const EVERY: &[Self] = &[$(Self::$variant,)*];
 
             /// The name on the command line of `cargo stack`.
-            #[must_use]
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)*
@@ -36,7 +35,6 @@ macro_rules! systems {
 
             /// The jobs of Prometheus that scrape it: the names of their files in `prometheus/scrape/` and of their
             /// folders in `prometheus/rules/`.
-            #[must_use]
             pub fn jobs(self) -> &'static [&'static str] {
                 match self {
                     $(Self::$variant => &$jobs,)*
@@ -107,7 +105,6 @@ impl System {
     }
 
     /// The program that is built for it; `None` if it comes from a package of the operating system.
-    #[must_use]
     pub fn built(self) -> Option<Program> {
         match self.source() {
             Built(program) => Some(program),
@@ -117,7 +114,6 @@ impl System {
 
     /// The ports that it listens on, depending on which other systems run: without the collector, services send to
     /// Jaeger.
-    #[must_use]
     pub fn ports(self, others: &[Self]) -> Vec<Port> {
         let with_collector = others.contains(&Self::Collector);
         let actual = |port: &Port| match port {
@@ -129,9 +125,6 @@ impl System {
     }
 
     /// The path of its program, built if it is not in the cache.
-    ///
-    /// # Errors
-    /// If it cannot be built, or is not installed.
     pub fn program(self) -> Result<PathBuf> {
         Ok(match self.source() {
             Built(program) => program.path()?,

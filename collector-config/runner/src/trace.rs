@@ -21,13 +21,11 @@ impl Trace {
     }
 
     /// The first span with this name.
-    #[must_use]
     pub fn span(&self, name: &str) -> Option<&Span> {
         self.spans.iter().find(|span| span.name == name)
     }
 
     /// The parent of a span, if it is in the trace.
-    #[must_use]
     pub fn parent(&self, span: &Span) -> Option<&Span> {
         let id = span.parent_span_id.as_deref()?;
         self.spans.iter().find(|other| other.span_id == id)
@@ -43,7 +41,6 @@ impl Trace {
     ///
     /// A span whose parent is missing, or has not arrived yet, is a root and marked as such. The service is named where
     /// it changes.
-    #[must_use]
     pub fn tree(&self) -> String {
         let mut text = format!("trace {}, {} span{}\n", self.trace_id, self.spans.len(), plural(self.spans.len()));
         let mut printed = HashSet::new();

@@ -126,7 +126,7 @@ impl Scene {
         let sms = sms.replace("%20", "+");
         assert!(sms.starts_with("text=P0+FIRING") && sms.contains("HostDown"), "{sms}");
         let status = eventually("the inhibited alert", || {
-            Ok::<_, String>(self.status_of("HighErrorRate").filter(|status| status["state"] == "suppressed"))
+            Ok::<_, stack::Error>(self.status_of("HighErrorRate").filter(|status| status["state"] == "suppressed"))
         });
         assert_eq!(status["inhibitedBy"].as_array().map(Vec::len), Some(1));
         assert!(self.has_state("HostDown", "active"));

@@ -198,7 +198,7 @@ fn collector(name: &str, layers: &[&str], addresses: &Addresses, more: &[(&str, 
     eventually(&format!("{name} to be healthy"), || {
         process.check().unwrap_or_else(|error| panic!("{error:#}"));
         let up = std::net::TcpStream::connect(addresses.address(Port::CollectorHealth)).is_ok();
-        Ok::<_, String>((up && get(&health).0 == 200).then_some(()))
+        Ok::<_, stack::Error>((up && get(&health).0 == 200).then_some(()))
     });
     process
 }

@@ -230,7 +230,7 @@ struct Scene {
 impl Scene {
     fn start(name: &str, kind: Kind) -> Self {
         let name = format!("{name}_{}", kind.name());
-        let options = Options::free_ports(&name).with(&kind.systems()).alerting(&inbox);
+        let options = Options::free_ports(&name).with(&kind.systems());
         let stack = Stack::start(&options).unwrap_or_else(|error| panic!("{error:#}"));
         Self {
             service: service(ServiceOptions {
@@ -340,7 +340,7 @@ fn too_many_errors_in_the_log_fire_an_alert(kind: Kind) {
     let message = eventually("the alert", || {
         assert_eq!(get(&url).0, 502);
         let messages = scene.stack.inbox().messages();
-        Ok::<_, String>(messages.into_iter().find(|message| message.text().contains("ErrorLogBurst")))
+        Ok::<_, stack::Error>(messages.into_iter().find(|message| message.text().contains("ErrorLogBurst")))
     });
     assert_eq!(message.channel, "slack_api");
     let labels = eventually("its labels", || scene.alert("ErrorLogBurst"));
@@ -394,7 +394,7 @@ fn the_shipped_queries_find_their_lines(kind: Kind) {
     let language = if kind == Kind::Loki { "logql" } else { "logsql" };
     for block in blocks(language) {
         let parsed = scene.store.parse(&block.text);
-        parsed.unwrap_or_else(|error| panic!("{}: {}", block.place, error_chain(&error)));
+        parsed.unwrap_or_else(|error| panic!("{}: {error:#}", block.place));
     }
 }
 

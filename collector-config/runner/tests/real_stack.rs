@@ -143,7 +143,7 @@ fn a_killed_database_restarts_with_its_data() {
     let kept = wait_until(WAIT, POLL, "the end of its recovery", || {
         let mut ready = Command::new("psql");
         ready.arg(stack.database_url().unwrap()).args(["-c", "SELECT 1"]);
-        Ok::<_, std::io::Error>(ready.output()?.status.success().then_some(()))
+        Ok::<_, stack::Error>(ready.output()?.status.success().then_some(()))
     });
     kept.unwrap();
     assert_eq!(psql(&stack, "SELECT n FROM kept"), "7");

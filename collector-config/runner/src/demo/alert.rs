@@ -41,7 +41,7 @@ pub(crate) fn show(service: Service, options: &ServiceOptions, inbox: &Inbox) ->
 fn replace(service: Service, options: &ServiceOptions) -> Result<Service> {
     let next = ServiceOptions { continued_log: true, ..options.clone() };
     service.stop()?;
-    Ok(Service::start(&next)?)
+    Service::start(&next)
 }
 
 fn fail_until_alerted(service: &Service, inbox: &Inbox) -> Result<(Duration, Vec<Message>)> {

@@ -47,7 +47,6 @@ fn logs_endpoint(start: &Start<'_>) -> Option<String> {
 }
 
 /// The variables of the shipped configuration for the addresses that the collector listens on and sends to.
-#[must_use]
 pub fn variables(addresses: &Addresses) -> Vec<(&'static str, String)> {
     let metrics = addresses.address(Port::CollectorMetrics);
     let mut variables = vec![

@@ -26,7 +26,6 @@ pub(super) fn launch(start: &Start<'_>) -> Launch {
 
 /// The variables of the shipped configurations for the addresses that Jaeger listens on, without a collector in front
 /// of it, and for the Prometheus that it queries.
-#[must_use]
 pub fn variables(addresses: &Addresses) -> Vec<(&'static str, String)> {
     let metrics = addresses.address(Port::JaegerMetrics);
     let strategies = paths::config_dir().join("jaeger/sampling.json");

@@ -64,7 +64,6 @@ impl Program {
     }
 
     /// Whether it is in the cache, so that it need not be built.
-    #[must_use]
     pub fn is_cached(self) -> bool {
         paths::cache_dir().is_some_and(|cache| cache.join(self.package().folder()).join(self.binary()).is_file())
     }
@@ -97,7 +96,6 @@ impl Program {
 }
 
 /// How many minutes it takes to build the missing programs on two cores.
-#[must_use]
 pub fn minutes_to_build(programs: &[Program]) -> u32 {
     let mut missing: Vec<&Package> =
         programs.iter().filter(|program| !program.is_cached()).map(|program| program.package()).collect();

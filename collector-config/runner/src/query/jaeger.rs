@@ -14,7 +14,6 @@ pub struct Jaeger(Api);
 
 impl Jaeger {
     /// A client of the server at `base`, such as `http://127.0.0.1:16686`.
-    #[must_use]
     pub fn new(base: impl Into<String>) -> Self {
         Self(Api::new(base))
     }

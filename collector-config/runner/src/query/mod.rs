@@ -4,12 +4,11 @@ mod jaeger;
 mod prometheus;
 
 use crate::interrupt;
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Error, Result, bail, ensure};
 pub use jaeger::Jaeger;
 pub use prometheus::{Prometheus, Sample};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::error::Error;
 use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,7 +19,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Calls `attempt` every `poll` until it returns a value, for at most `timeout`. An error does not end the wait, as a
 /// server may still be starting; the last one is in the error after the timeout, with `awaited`. A signal after
 /// [`interrupt::catch`] ends the wait.
-pub fn wait_until<T, E: Into<Box<dyn Error>>>(
+pub fn wait_until<T, E: Into<Error>>(
     timeout: Duration,
     poll: Duration,
     awaited: impl Into<String>,
@@ -31,7 +30,7 @@ pub fn wait_until<T, E: Into<Box<dyn Error>>>(
         let last = match attempt() {
             Ok(Some(value)) => return Ok(value),
             Ok(None) => String::new(),
-            Err(error) => format!("; last error: {}", error_chain(error.into().as_ref())),
+            Err(error) => format!("; last error: {:#}", error.into()),
         };
         if interrupt::requested() {
             return Err(interrupt::error().into());
@@ -42,21 +41,6 @@ pub fn wait_until<T, E: Into<Box<dyn Error>>>(
         }
         thread::sleep(poll);
     }
-}
-
-/// The message of an error and of all its sources.
-fn error_chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        let message = source.to_string();
-        // Some errors repeat their source in their own message.
-        if !text.ends_with(&message) {
-            text = format!("{text}: {message}");
-        }
-        next = source.source();
-    }
-    text
 }
 
 /// A client of one server. It ignores the proxy of the environment, as all servers are on loopback.
@@ -152,13 +136,14 @@ pub(crate) fn health(url: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use anyhow::anyhow;
 
     #[test]
     fn a_timeout_names_what_was_awaited_and_the_last_error() {
         let mut attempts = 0;
         let error = wait_until(Duration::from_millis(20), Duration::from_millis(1), "the trace in Jaeger", || {
             attempts += 1;
-            Err::<Option<()>, _>("connection refused")
+            Err::<Option<()>, _>(anyhow!("connection refused"))
         })
         .unwrap_err();
         assert!(attempts > 1);
@@ -168,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_wait_returns_the_first_value_and_ignores_errors_before_it() {
-        let mut answers = [Ok(Some(7)), Ok(None), Err("not yet")].into_iter();
+        let mut answers = [Ok(Some(7)), Ok(None), Err(anyhow!("not yet"))].into_iter();
         let mut next = || answers.next_back().unwrap_or(Ok(None));
         assert_eq!(wait_until(Duration::from_mins(1), Duration::ZERO, "seven", &mut next).unwrap(), 7);
     }

@@ -31,7 +31,6 @@ impl std::fmt::Display for Sample {
 
 impl Prometheus {
     /// A client of the server at `base`, such as `http://127.0.0.1:9090`.
-    #[must_use]
     pub fn new(base: impl Into<String>) -> Self {
         Self(Api::new(base))
     }

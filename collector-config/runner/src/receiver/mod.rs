@@ -31,11 +31,13 @@ pub struct Receiver {
 
 impl Receiver {
     /// Listens on a free loopback port.
-    ///
-    /// # Errors
-    /// If no port is free, or no thread can be started.
     pub fn start() -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        Self::start_on((Ipv4Addr::LOCALHOST, 0).into())
+    }
+
+    /// Listens on `address`.
+    pub fn start_on(address: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -63,38 +65,32 @@ impl Receiver {
     }
 
     /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with the protocol `grpc`.
-    #[must_use]
     pub fn grpc_url(&self) -> String {
         url(self.address)
     }
 
     /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with the protocol `http/protobuf`: the base, to which exporters add
     /// `/v1/traces` and the like.
-    #[must_use]
     pub fn http_url(&self) -> String {
         self.grpc_url()
     }
 
     /// The number of requests so far, of all signals.
-    #[must_use]
     pub fn requests(&self) -> usize {
         self.inbox.lock().requests
     }
 
     /// The spans so far, in the order of their arrival (the last 50,000).
-    #[must_use]
     pub fn spans(&self) -> Vec<Span> {
         self.inbox.lock().spans.iter().cloned().collect()
     }
 
     /// The metrics so far: one entry for each metric of each request, so the last one of a name is the newest.
-    #[must_use]
     pub fn metrics(&self) -> Vec<Metric> {
         self.inbox.lock().metrics.iter().cloned().collect()
     }
 
     /// The log records so far.
-    #[must_use]
     pub fn logs(&self) -> Vec<LogRecord> {
         self.inbox.lock().logs.iter().cloned().collect()
     }
@@ -115,7 +111,6 @@ impl Receiver {
     }
 
     /// The trace with this id, with the spans that have arrived; `None` if none has.
-    #[must_use]
     pub fn trace(&self, trace_id: &str) -> Option<Trace> {
         Trace::of(trace_id, self.inbox.lock().spans.iter().cloned())
     }

@@ -13,7 +13,6 @@ use prost::Message as _;
 use serde_json::Value;
 use stack::query::wait_until;
 use stack::service::{Service, ServiceOptions};
-use std::error::Error;
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -28,7 +27,7 @@ pub(crate) const POLL: Duration = Duration::from_millis(100);
 #[track_caller]
 pub(crate) fn eventually<T, E>(awaited: &str, attempt: impl FnMut() -> Result<Option<T>, E>) -> T
 where
-    E: Into<Box<dyn Error>>,
+    E: Into<stack::Error>,
 {
     wait_until(PATIENCE, POLL, awaited, attempt).unwrap_or_else(|error| panic!("{error}"))
 }

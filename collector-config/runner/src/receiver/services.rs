@@ -206,6 +206,6 @@ mod tests {
     #[test]
     fn a_timeout_reports_how_many_spans_have_arrived() {
         let error = Receiver::start().unwrap().wait_for_spans(3, Duration::from_millis(10)).unwrap_err();
-        assert!(error.to_string().contains("3 spans at the OTLP receiver (0 have arrived)"), "{error}");
+        assert!(error.to_string().contains("3 spans at the OTLP receiver; 0 have arrived"), "{error}");
     }
 }

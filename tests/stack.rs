@@ -241,7 +241,7 @@ fn the_service_stops_cleanly_and_no_server_of_the_stack_stays_behind() {
     let system = System::start("test_stop");
     let (jaeger, prometheus) = (system.stack.jaeger_url(), system.stack.prometheus_url());
     assert!(system.service.stop().unwrap().success());
-    system.stack.stop();
+    drop(system.stack);
     for url in [jaeger, prometheus] {
         let address = url.strip_prefix("http://").unwrap().to_owned();
         assert!(std::net::TcpStream::connect(&address).is_err(), "{address} still listens");

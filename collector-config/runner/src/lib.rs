@@ -30,7 +30,7 @@
 //! | [`receiver`] | what exactly did the exporter send? (in this process, without Jaeger) |
 //! | [`service`] | how do I run the example wallet service? |
 //! | [`native`], [`packaged`] | where do the binaries come from? |
-//! | [`paths`], [`process`] | where are the files of a run, how does a child process start and stop? |
+//! | [`paths`], [`run_folder`], [`process`] | where are the files of a run, how does a child process start and stop? |
 //! | [`interrupt`] | what does a signal do? |
 //!
 //! Processes are found by the pid that was recorded when they were started, never by name. Linux is the tested
@@ -54,6 +54,7 @@ pub mod paths;
 pub mod process;
 pub mod query;
 pub mod receiver;
+pub mod run_folder;
 pub mod service;
 pub mod trace;
 

@@ -4,7 +4,7 @@ use anyhow::ensure;
 use lexopt::prelude::*;
 use stack::inbox::Message;
 use stack::native::{self, Program};
-use stack::{Options, Port, Result, Stack, System, interrupt};
+use stack::{Options, Port, Ports, Result, Stack, System, interrupt, run_folder};
 use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -18,9 +18,10 @@ Runs the monitoring systems with the configuration of collector-config/, on loop
 Usage: cargo stack <COMMAND>
 
 Commands:
-  up [SYSTEM…] [--scrape ADDRESS]
+  up [SYSTEM…] [--scrape ADDRESS] [--free-ports]
                           Start the systems and run them until Ctrl-C; by default all that are installed or
                           can be built. Prometheus scrapes the service at ADDRESS (default 127.0.0.1:9464).
+                          On free ports it runs beside another stack; the addresses are printed either way.
                           The messages that Alertmanager sends to Slack, PagerDuty, SMS and email are printed,
                           one per line; none leaves this machine
   build [SYSTEM…]         Only build the missing programs: for an image, or before you go offline
@@ -32,8 +33,8 @@ Systems:
                           packages of the operating system
   loki                    in place of victorialogs and vmalert, if it is on the PATH
 
-Data and logs are in target/stack/up/ until the next `up`. The collector reads log lines from
-target/stack/up/*.jsonl.
+Data and logs are in target/stack/up/ until the next `up` (with --free-ports in a folder of its own, which is
+printed). The collector reads log lines from *.jsonl there.
 To see everything at work with the example service: cargo demo
 ";
 
@@ -58,7 +59,12 @@ fn run() -> Result<()> {
     interrupt::catch()?;
     match command {
         Command::Help => print_line(HELP)?,
-        Command::Up { systems, scrape } => up(&if systems.is_empty() { available() } else { systems }, scrape)?,
+        Command::Up(mut options) => {
+            if options.systems.is_empty() {
+                options.systems = available();
+            }
+            up(&options)?;
+        }
         Command::Build(systems) => {
             for program in programs(&systems) {
                 print_line(program.path()?.display())?;
@@ -71,7 +77,7 @@ fn run() -> Result<()> {
 #[derive(Debug)]
 enum Command {
     Help,
-    Up { systems: Vec<System>, scrape: Option<SocketAddr> },
+    Up(Options),
     Build(Vec<System>),
 }
 
@@ -80,12 +86,16 @@ fn parse_command_line(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Er
     while let Some(argument) = parser.next()? {
         match (argument, command.as_mut()) {
             (Short('h') | Long("help"), _) => return Ok(Command::Help),
-            (Long("scrape"), Some(Command::Up { scrape, .. })) => *scrape = Some(parse_address(&parser.value()?)?),
-            (Long("scrape"), _) => {
-                return Err("`--scrape` belongs to `up`: cargo stack up --scrape 127.0.0.1:9464".into());
+            (Long("scrape"), Some(Command::Up(options))) => options.scrape = Some(parse_address(&parser.value()?)?),
+            (Long("free-ports"), Some(Command::Up(options))) => {
+                options.ports = Ports::Free;
+                options.name = run_folder::name("up");
+            }
+            (Long(option @ ("scrape" | "free-ports")), _) => {
+                return Err(format!("`--{option}` belongs to `up` and follows it: cargo stack up --{option}").into());
             }
             (Value(name), None) => command = Some(parse_command(&name.string()?)?),
-            (Value(name), Some(Command::Up { systems, .. } | Command::Build(systems))) => {
+            (Value(name), Some(Command::Up(Options { systems, .. }) | Command::Build(systems))) => {
                 systems.push(System::from_name(&name.string()?)?);
             }
             (other, _) => return Err(other.unexpected()),
@@ -96,7 +106,7 @@ fn parse_command_line(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Er
 
 fn parse_command(name: &str) -> Result<Command, lexopt::Error> {
     Ok(match name {
-        "up" => Command::Up { systems: Vec::new(), scrape: None },
+        "up" => Command::Up(Options::usual_ports("up").with(&[])),
         "build" => Command::Build(Vec::new()),
         "help" => Command::Help,
         _ => return Err(format!("unknown command `{name}`; see `cargo stack --help`").into()),
@@ -134,19 +144,19 @@ fn programs(systems: &[System]) -> Vec<Program> {
     }
 }
 
-fn up(systems: &[System], scrape: Option<SocketAddr>) -> Result<()> {
-    let minutes = native::minutes_to_build(&programs(systems));
+fn up(options: &Options) -> Result<()> {
+    let minutes = native::minutes_to_build(&programs(&options.systems));
     if minutes > 0 {
         eprintln!("building the missing programs takes about {minutes} minutes on two cores, once");
     }
-    let options = Options { scrape, ..Options::usual_ports("up").with(systems) };
-    let mut stack = Stack::start(&options)?;
+    run_folder::remove_old();
+    let mut stack = Stack::start(options)?;
     for (process, url) in stack.servers() {
         let (name, pid, log) = (process.name(), process.pid(), process.log().display());
         print_line(format!("{name:<17} {url:<42} pid {pid:<8} log: {log}"))?;
     }
     print_line("")?;
-    for line in next_steps(&options, &stack) {
+    for line in next_steps(options, &stack) {
         print_line(line)?;
     }
     watch(&mut stack)
@@ -222,10 +232,10 @@ mod tests {
     #[test]
     fn commands_and_their_options_are_parsed() {
         assert!(matches!(parse(""), Ok(Command::Help)));
-        let Ok(Command::Up { systems, scrape }) = parse("up --scrape 127.0.0.1:1234") else { panic!("not parsed") };
-        assert_eq!((scrape.map(|address| address.port()), systems.is_empty()), (Some(1234), true));
-        let Ok(Command::Up { systems, .. }) = parse("up prometheus postgres") else { panic!("not parsed") };
-        assert_eq!(systems, [System::Prometheus, System::Postgres]);
+        let Ok(Command::Up(options)) = parse("up --scrape 127.0.0.1:1234") else { panic!("not parsed") };
+        assert_eq!((options.scraped().port(), options.systems.is_empty(), options.ports), (1234, true, Ports::Usual));
+        let Ok(Command::Up(options)) = parse("up prometheus postgres --free-ports") else { panic!("not parsed") };
+        assert_eq!((&options.systems[..], options.ports), (&[System::Prometheus, System::Postgres][..], Ports::Free));
     }
 
     #[test]

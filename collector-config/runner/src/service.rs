@@ -105,7 +105,7 @@ impl Service {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
         command
-            .args(["build", "-p", "examples", "--bin", name, "--message-format=json-render-diagnostics"])
+            .args(["build", "--locked", "-p", "examples", "--bin", name, "--message-format=json-render-diagnostics"])
             .current_dir(paths::workspace())
             .stdin(Stdio::null())
             .stderr(Stdio::inherit());

@@ -36,6 +36,7 @@ impl Stack {
         if !paths::is_run_name(&options.name) {
             bail!(paths::bad_run_name(&options.name));
         }
+        let options = &options.clone().with(&options.systems);
         // Built before anything is started.
         options.systems.iter().try_for_each(|system| system.program().map(drop))?;
         let lock = lock(&options.name)?;

@@ -2,13 +2,13 @@
 //! process.
 
 use crate::mode::{self, Mode};
-use crate::{run_folder, usual};
+use crate::usual;
 use stack::Result;
 use stack::inbox::Inbox;
 use stack::query::Jaeger;
 use stack::receiver::Receiver;
 use stack::trace::Trace;
-use stack::{Options, Stack};
+use stack::{Options, Stack, run_folder};
 use std::net::SocketAddr;
 
 /// Receives telemetry and can be queried for it. Dropping it stops the servers that it has started.
@@ -70,7 +70,7 @@ impl Backend {
         }
         eprintln!("starting Jaeger, Prometheus and Alertmanager");
         let metrics = stack::addresses::free_address()?;
-        let options = Options::free_ports(run_folder::name()).with(&mode::SYSTEMS).scraping(metrics);
+        let options = Options::free_ports(run_folder::name("demo")).with(&mode::SYSTEMS).scraping(metrics);
         let stack = Stack::start(&options)?;
         Ok(Self {
             otlp: stack.otlp_grpc_url(),

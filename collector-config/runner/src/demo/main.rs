@@ -4,7 +4,6 @@ mod alert;
 mod backend;
 mod client;
 mod mode;
-mod run_folder;
 mod story;
 mod usual;
 
@@ -12,7 +11,7 @@ use anyhow::{Context as _, bail};
 use backend::Backend;
 use mode::Mode;
 use stack::service::Service;
-use stack::{Error, Result, interrupt, process};
+use stack::{Error, Result, interrupt, process, run_folder};
 use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::process::ExitCode;

@@ -4,13 +4,13 @@ use crate::alert;
 use crate::backend::{Backend, Store};
 use crate::client::Client;
 use crate::mode::Mode;
-use crate::{print_line, run_folder};
+use crate::print_line;
 use serde_json::{Value, json};
 use stack::Result;
-use stack::interrupt;
 use stack::query::{Prometheus, wait_until};
 use stack::service::{Service, ServiceOptions};
 use stack::trace::Trace;
+use stack::{interrupt, run_folder};
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -68,7 +68,7 @@ pub(crate) fn service_options(backend: &Backend) -> Result<ServiceOptions> {
     eprintln!("building the wallet service (the first time takes a minute or two)");
     let program = Service::build()?;
     Ok(ServiceOptions {
-        name: run_folder::name(),
+        name: run_folder::name("demo"),
         otlp_endpoint: Some(backend.otlp.clone()),
         metrics: Some(backend.metrics),
         program: Some(program),

@@ -398,7 +398,7 @@ fn every_alert_has_a_severity_an_owner_a_text_and_a_runbook() {
                 let known = ["P0", "P1", "P2", "P3"];
                 assert!(known.iter().any(|level| rule.contains(&format!("severity: {level}"))), "{name}: severity");
             }
-            for part in ["team: ", "service", "summary: ", "description: "] {
+            for part in ["team: ", "summary: ", "description: "] {
                 has(part);
             }
             if rule.contains("runbook_url") {

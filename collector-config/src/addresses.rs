@@ -50,7 +50,7 @@ pub enum Port {
     Inbox,
     /// The inbox for alerts over SMTP: `cargo stack alerts`.
     InboxMail,
-    /// VictoriaLogs' page and API.
+    /// `VictoriaLogs`' page and API.
     VictoriaLogs,
     /// vmalert's page and API.
     Vmalert,

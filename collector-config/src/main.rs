@@ -25,7 +25,7 @@ Commands:
                           Start the systems and leave them running; by default all that are installed or
                           can be built. Prometheus scrapes the service at ADDRESS (default 127.0.0.1:9464).
                           Missing programs are built with Go into ~/.cache/ironcore-telemetry/, once: about
-                          20 minutes for all of them on two cores, 8 for `up jaeger prometheus`
+                          15 minutes for all of them on two cores, 8 for `up jaeger prometheus`
   status                  Show the condition of each system; the exit code is 0 only if all are healthy
   down                    Stop the systems
   alerts                  Print the messages that Alertmanager sends to Slack, PagerDuty, SMS and email,

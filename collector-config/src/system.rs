@@ -21,9 +21,9 @@ pub enum System {
     Jaeger,
     /// Stores log lines.
     VictoriaLogs,
-    /// Evaluates the alerts on the log lines in VictoriaLogs.
+    /// Evaluates the alerts on the log lines in `VictoriaLogs`.
     Vmalert,
-    /// Stores log lines and evaluates its alerts itself: in place of VictoriaLogs, for those who have installed it.
+    /// Stores log lines and evaluates its alerts itself: in place of `VictoriaLogs`, for those who have installed it.
     Loki,
     /// Receives spans and log lines from the service, and forwards them to Jaeger and the store of log lines.
     Collector,

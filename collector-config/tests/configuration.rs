@@ -298,9 +298,10 @@ fn every_logql_expression_parses() {
             .current_dir(&folder),
     );
     let parse = |expressions: &[Expression]| {
-        let lines = expressions.iter().map(|Expression { place, text }| json!({"place": place, "text": text}));
+        let line = |Expression { place, text }: &Expression| json!({"place": place, "text": text}).to_string();
+        let lines: Vec<String> = expressions.iter().map(line).collect();
         let input = folder.join("expressions.jsonl");
-        fs::write(&input, lines.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+        fs::write(&input, lines.join("\n")).unwrap();
         let input = fs::File::open(&input).unwrap();
         Command::new("node").arg("check.mjs").current_dir(&folder).stdin(input).output().unwrap()
     };

@@ -1,4 +1,4 @@
-//! The collector, between the service and the storage in Jaeger and VictoriaLogs, or Loki.
+//! The collector, between the service and the storage in Jaeger and `VictoriaLogs`, or Loki.
 
 use super::{Launch, Start, address_variables};
 use crate::addresses::{Addresses, Port, url};

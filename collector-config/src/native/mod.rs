@@ -96,7 +96,7 @@ pub enum Program {
     Amtool,
     /// The OpenTelemetry Collector, in a distribution of its own.
     Collector,
-    /// VictoriaLogs.
+    /// `VictoriaLogs`.
     VictoriaLogs,
     /// The evaluator of log alerts.
     Vmalert,

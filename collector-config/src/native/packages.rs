@@ -10,7 +10,7 @@ pub const ALERTMANAGER_VERSION: &str = "0.31.1";
 pub const AMTOOL_VERSION: &str = "0.34.2";
 /// The version of the collector and of all its components.
 pub const COLLECTOR_VERSION: &str = "0.159.0";
-/// The version of VictoriaLogs.
+/// The version of `VictoriaLogs`.
 pub const VICTORIALOGS_VERSION: &str = "1.52.1";
 /// The version of vmalert.
 pub const VMALERT_VERSION: &str = "1.151.0";

@@ -14,7 +14,7 @@ use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::sync::LazyLock;
 use std::time::Duration;
-use support::{Span, Scene, assert_sample, span_named, wait_for};
+use support::{Scene, Span, assert_sample, span_named, wait_for};
 use telemetry::client::{HttpClientTelemetryService, Resends};
 use telemetry::{Boundary, HttpClientTelemetryLayer, HttpTelemetryLayer};
 use tower::retry::{Policy, Retry};

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::LazyLock;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
-use support::{Span, Scene, is, sample, span_named, wait_for};
+use support::{Scene, Span, is, sample, span_named, wait_for};
 use telemetry::client::GrpcClientTelemetryService;
 use telemetry::{Boundary, GrpcClientTelemetryLayer, GrpcTelemetryLayer};
 use tokio_stream::{Stream, StreamExt as _};

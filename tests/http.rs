@@ -19,7 +19,7 @@ use std::pin::Pin;
 use std::sync::LazyLock;
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
-use support::{Span, Receiver, is, sample, serve, span_named, start_recording};
+use support::{Receiver, Span, is, sample, serve, span_named, start_recording};
 use telemetry::server::Caller;
 use telemetry::testing::Capture;
 use telemetry::{Boundary, HttpTelemetryLayer, TelemetryGuard};

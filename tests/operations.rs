@@ -11,7 +11,7 @@ use std::fmt::Display;
 use std::num::ParseIntError;
 use std::sync::LazyLock;
 use std::time::Duration;
-use support::{Span, Receiver, sample, span_named};
+use support::{Receiver, Span, sample, span_named};
 use telemetry::{Config, TelemetryGuard};
 
 #[path = "operations/arguments.rs"]

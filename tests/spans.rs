@@ -11,7 +11,7 @@ use payments::pay_with_every_ending;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::Duration;
-use support::{Span, Receiver, assert_sample, in_child, multi_thread, shutdown, start};
+use support::{Receiver, Span, assert_sample, in_child, multi_thread, shutdown, start};
 use tracing::Instrument as _;
 
 #[telemetry::instrument_business]

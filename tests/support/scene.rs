@@ -1,6 +1,6 @@
 //! Telemetry, servers and runtimes that tests start in the same way, and waiting for their effects.
 
-use crate::{Span, Receiver};
+use crate::{Receiver, Span};
 use ironcore_telemetry::{self as telemetry, Config, TelemetryGuard};
 use serde_json::{Value, json};
 use std::convert::Infallible;

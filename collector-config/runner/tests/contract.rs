@@ -363,7 +363,7 @@ fn jaeger_knows_the_requests_per_second(everything: &Everything) {
     });
 }
 
-/// From a bucket in Prometheus to a trace in Jaeger and to its lines in VictoriaLogs.
+/// From a bucket in Prometheus to a trace in Jaeger and to its lines in `VictoriaLogs`.
 fn an_exemplar_leads_to_a_trace_and_its_lines(everything: &Everything) {
     let now = || {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);

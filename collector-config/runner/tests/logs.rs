@@ -2,7 +2,7 @@
 //! trace id leads to a trace in Jaeger. A crash of the collector neither loses nor duplicates a line, lines wait while the
 //! store is down, and too many errors fire an alert.
 //!
-//! The store is VictoriaLogs, and Loki as well where it is installed: this project does not build it.
+//! The store is `VictoriaLogs`, and Loki as well where it is installed: this project does not build it.
 
 mod support;
 
@@ -14,10 +14,10 @@ use stack::{Options, Port, Stack, System};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 use std::{fs, thread};
-use support::expressions::{Query, blocks, queries};
-use support::{eventually, eventually_true, get, service};
+use support::expressions::{Query, blocks, queries, rules};
+use support::{eventually, eventually_true, get, post_lines, service};
 
-/// Defines the tests of each scenario: with VictoriaLogs, and with Loki.
+/// Defines the tests of each scenario: with `VictoriaLogs`, and with Loki.
 macro_rules! scenarios {
     ($($name:ident)*) => {
         mod victorialogs {
@@ -70,7 +70,7 @@ impl Line {
     }
 }
 
-/// What makes two records of VictoriaLogs the same line: see victorialogs/README.md.
+/// What makes two records of `VictoriaLogs` the same line: see victorialogs/README.md.
 const SAME_LINE: &str = "_time, span_id, _msg, log.file.name, log.file.record_offset";
 
 impl Kind {
@@ -415,4 +415,27 @@ fn a_secret_and_slow_statements_in_the_log_fire_alerts_and_the_secret_is_masked(
     let lines = scene.store.everything().unwrap();
     assert!(lines.contains("retry with"), "{lines}");
     assert!(!lines.contains(CANARY), "{lines}");
+}
+
+#[test]
+fn a_secret_that_came_past_the_collector_is_found() {
+    let stack = Stack::start(&Options::free_ports("test_log_past").with(&[System::VictoriaLogs]));
+    let stack = stack.unwrap_or_else(|error| panic!("{}", error_chain(&error)));
+    let url = format!("{}/insert/jsonline?_stream_fields=service.name", stack.url(Port::VictoriaLogs));
+    let lines = [
+        "login with password=Zq7canary41b",
+        r#"{"apiKey": "Zq7canary41b"}"#,
+        // No secret, or one with a mask.
+        "login with password=[REDACTED]",
+        "password: ****",
+        "token: None, secret: null",
+        "a token was sent",
+    ]
+    .map(|message| json!({"_msg": message, "service.name": "past", "deployment.environment.name": "test"}));
+    assert_eq!(post_lines(&url, &lines), 200);
+    let store = Kind::VictoriaLogs.store(&stack);
+    eventually_true("six lines", || Ok(store.lines("{service.name=\"past\"}")?.len() == 6));
+    let rule = rules("victorialogs/rules").into_iter().find(|rule| rule.place.ends_with(": SecretInLogs")).unwrap();
+    let found = store.logsql(&rule.text).unwrap();
+    assert_eq!(found, [json!({"service": "past", "environment": "test", "lines": "2"})]);
 }

@@ -87,12 +87,13 @@ fn address_variables<const N: usize>(
     ports.map(|(name, port)| (name, addresses.address(port).to_string()))
 }
 
-/// The lines `NAME=value` of a shipped file, relative to the folder of the configuration.
+/// The lines `NAME=value` or `NAME='value'` of a shipped file, relative to the folder of the configuration.
 fn environment(file: &str) -> Result<Vec<(String, String)>> {
     let path = paths::config_dir().join(file);
     let text = fs::read_to_string(&path).with_context(cannot("read", &path))?;
     let lines = text.lines().filter(|line| !line.starts_with('#'));
-    Ok(lines.filter_map(|line| line.split_once('=')).map(|(name, value)| (name.into(), value.into())).collect())
+    let pairs = lines.filter_map(|line| line.split_once('='));
+    Ok(pairs.map(|(name, value)| (name.into(), value.trim_matches('\'').into())).collect())
 }
 
 /// For `DATABASE_URL`: the Postgres of the run in `folder`, including its password.

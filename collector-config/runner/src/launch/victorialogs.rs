@@ -1,4 +1,4 @@
-//! VictoriaLogs.
+//! `VictoriaLogs`.
 
 use super::{Launch, Start, environment};
 use crate::addresses::{Port, url};

@@ -1,4 +1,4 @@
-//! vmalert: the alerts on the lines in VictoriaLogs.
+//! vmalert: the alerts on the lines in `VictoriaLogs`.
 
 use super::{Launch, Start, environment};
 use crate::addresses::{Port, url};

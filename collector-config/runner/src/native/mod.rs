@@ -243,6 +243,8 @@ mod tests {
                 "otel/opentelemetry-collector-contrib:0.159.0",
             ),
             (&NODE_EXPORTER, "github.com/prometheus/node_exporter v1.12.1", "prom/node-exporter:v1.12.1"),
+            (&VICTORIALOGS, "github.com/VictoriaMetrics/VictoriaLogs v1.52.1", "victoriametrics/victoria-logs:v1.52.1"),
+            (&VMALERT, "github.com/VictoriaMetrics/VictoriaMetrics v1.151.0", "victoriametrics/vmalert:v1.151.0"),
         ] {
             assert!(package.go_mod.contains(module), "native/{}/go.mod has no {module}", package.name);
             assert!(compose.contains(image) && image.ends_with(package.version), "compose.yaml has no {image}");

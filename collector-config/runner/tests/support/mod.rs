@@ -67,6 +67,14 @@ pub(crate) fn post(url: &str, body: &Value) -> (u16, Value) {
     (response.status().as_u16(), body)
 }
 
+/// The status of a POST of JSON lines.
+pub(crate) fn post_lines(url: &str, lines: &[Value]) -> u16 {
+    let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
+    let request = agent().post(url).header("content-type", "application/stream+json");
+    let response = request.send(lines.join("\n")).unwrap_or_else(|error| panic!("{url}: {error}"));
+    response.status().as_u16()
+}
+
 /// A span that is sent without the library.
 #[derive(Clone)]
 pub(crate) struct RawSpan {

@@ -420,7 +420,7 @@ fn a_secret_and_slow_statements_in_the_log_fire_alerts_and_the_secret_is_masked(
 #[test]
 fn a_secret_that_came_past_the_collector_is_found() {
     let stack = Stack::start(&Options::free_ports("test_log_past").with(&[System::VictoriaLogs]));
-    let stack = stack.unwrap_or_else(|error| panic!("{}", error_chain(&error)));
+    let stack = stack.unwrap_or_else(|error| panic!("{error:#}"));
     let url = format!("{}/insert/jsonline?_stream_fields=service.name", stack.url(Port::VictoriaLogs));
     let lines = [
         "login with password=Zq7canary41b",

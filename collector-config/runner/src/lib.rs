@@ -1,6 +1,6 @@
 //! Runs the monitoring systems around the service from the configuration in this folder, on the usual ports or on free
-//! ones. The collector, Jaeger, `VictoriaLogs`, vmalert, Prometheus, Alertmanager and the node exporter are built natively
-//! from their Go modules; Postgres, Redis and the other exporters are packages of the operating system.
+//! ones. The collector, Jaeger, `VictoriaLogs`, vmalert, Prometheus, Alertmanager and the node exporter are built
+//! natively from their Go modules; Postgres, Redis and the other exporters are packages of the operating system.
 //!
 //! `cargo stack` runs them in the foreground. `cargo demo` and the tests use the same code, so the tests cover what a
 //! user starts.

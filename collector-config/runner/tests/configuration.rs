@@ -435,8 +435,8 @@ const CASES: [&str; 6] = [
     "says no data when its series vanish",
 ];
 
-/// Whether it is an alert on log lines. `promtool` cannot evaluate `LogQL` and `LogsQL`, so `tests/logs.rs` tests these with
-/// the real servers.
+/// Whether it is an alert on log lines. `promtool` cannot evaluate `LogQL` and `LogsQL`, so `tests/logs.rs` tests these
+/// with the real servers.
 fn is_log_alert(name: &str) -> bool {
     ["loki/rules", "victorialogs/rules"]
         .iter()

@@ -29,7 +29,8 @@ const WITHOUT_SERIES: [(&str, &str); 4] = [
 /// Metrics of the library that neither a rule nor a dashboard reads, and why.
 const NOT_READ: [(&str, &str); 1] = [("target_info", "the resource attributes, for joins in ad-hoc queries")];
 
-/// Loki is not part of the native stack: it is started too if it is installed, and else its own metrics are not checked.
+/// Loki is not part of the native stack: it is started too if it is installed, and else its own metrics are not
+/// checked.
 fn has_loki() -> bool {
     Packaged::Loki.path().is_ok()
 }

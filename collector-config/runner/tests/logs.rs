@@ -1,6 +1,6 @@
 //! Log lines with the real programs: the service writes them, the collector reads them, a store keeps them, and their
-//! trace id leads to a trace in Jaeger. A crash of the collector neither loses nor duplicates a line, lines wait while the
-//! store is down, and too many errors fire an alert.
+//! trace id leads to a trace in Jaeger. A crash of the collector neither loses nor duplicates a line, lines wait while
+//! the store is down, and too many errors fire an alert.
 //!
 //! The store is `VictoriaLogs`, and Loki as well where it is installed: this project does not build it.
 

@@ -1,5 +1,5 @@
-// Parses LogQL expressions, one a line on standard input: {"place": "file: name", "text": "{a=\"b\"}"}. Prints each fault
-// with its position, and exits with 1 if there is one. `npm ci` installs the parser.
+// Parses LogQL expressions, one a line on standard input: {"place": "file: name", "text": "{a=\"b\"}"}. Prints each
+// fault with its position, and exits with 1 if there is one. `npm ci` installs the parser.
 
 import { parser } from "@grafana/lezer-logql";
 import { createInterface } from "node:readline";
@@ -18,7 +18,8 @@ for await (const line of createInterface({ input: process.stdin })) {
       const before = text.slice(0, node.from);
       const row = before.split("\n").length;
       const column = node.from - (before.lastIndexOf("\n") + 1) + 1;
-      console.error(`${place}: line ${row}, column ${column}: not LogQL at \`${text.slice(node.from, node.from + 30)}\` in\n${text}`);
+      const at = text.slice(node.from, node.from + 30);
+      console.error(`${place}: line ${row}, column ${column}: not LogQL at \`${at}\` in\n${text}`);
       return false;
     },
   });

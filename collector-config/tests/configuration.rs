@@ -253,7 +253,12 @@ fn every_severity_of_every_alert_has_a_route() {
         command
             .args(["config", "routes", "test"])
             .arg(flag("--config.file=", &config().join("alertmanager/alertmanager.yml")))
-            .args([format!("alertname={name}"), "service=ironcore".to_owned(), "environment=production".to_owned(), "team=wallet".to_owned()]);
+            .args([
+                format!("alertname={name}"),
+                "service=ironcore".to_owned(),
+                "environment=production".to_owned(),
+                "team=wallet".to_owned(),
+            ]);
         if let Some(severity) = severity {
             command.arg(format!("severity={severity}"));
         }
@@ -383,8 +388,10 @@ fn every_aggregation_of_services_keeps_service_and_environment() {
 #[test]
 fn alertmanager_groups_and_inhibits_by_environment_and_cluster() {
     let text = fs::read_to_string(config().join("alertmanager/alertmanager.yml")).unwrap();
-    let lists: Vec<&str> =
-        text.lines().filter(|line| ["group_by: ", "equal: "].iter().any(|key| line.trim_start().starts_with(key))).collect();
+    let lists: Vec<&str> = text
+        .lines()
+        .filter(|line| ["group_by: ", "equal: "].iter().any(|key| line.trim_start().starts_with(key)))
+        .collect();
     assert!(lists.len() >= 7, "{lists:?}");
     for list in lists {
         for label in ["\"environment\"", "\"cluster\""] {
@@ -418,9 +425,8 @@ const UP: [&str; 4] = ["up{", "pg_up{", "redis_up{", "probe_success{"];
 fn is_about_a_target(rule: &str) -> bool {
     let expression = rule.split("\n        for: ").next().unwrap_or_default();
     let is_part_of_a_name = |last: char| last.is_ascii_alphanumeric() || last == '_' || last == ':';
-    let reads = |gauge: &str| {
-        expression.match_indices(gauge).any(|(at, _)| !expression[..at].ends_with(is_part_of_a_name))
-    };
+    let reads =
+        |gauge: &str| expression.match_indices(gauge).any(|(at, _)| !expression[..at].ends_with(is_part_of_a_name));
     UP.into_iter().any(reads) && expression.contains("== 0")
 }
 

@@ -60,7 +60,7 @@ impl Everything {
         let options = Options::free_ports("test_contract").with(&systems).scraping(metrics);
         let stack = Stack::start(&options).unwrap_or_else(|error| panic!("{error:#}"));
         let certificate = TlsServer::start(&stack.folder());
-        let target = json!([{"targets": [certificate.address], "labels": {"module": "tls", "host": "localhost", "service": "ironcore"}}]);
+        let target = json!([{"targets": [certificate.address], "labels": {"module": "tls", "service": "ironcore", "environment": "development", "cluster": "local", "host": "localhost"}}]);
         fs::write(stack.folder().join("prometheus/scrape/targets/tls.yml"), target.to_string()).unwrap();
         let swap = Service::start(&ServiceOptions {
             name: "test_contract_swap".into(),
@@ -69,7 +69,7 @@ impl Everything {
             ..ServiceOptions::default()
         })
         .unwrap_or_else(|error| panic!("{error:#}"));
-        let target = json!([{"targets": [swap.metrics_address()], "labels": {"host": "localhost"}}]);
+        let target = json!([{"targets": [swap.metrics_address()], "labels": {"service": "swap", "environment": "development", "cluster": "local", "host": "localhost"}}]);
         fs::write(stack.folder().join("prometheus/scrape/services/swap.yml"), target.to_string()).unwrap();
         let service = service(ServiceOptions {
             name: "test_contract".into(),

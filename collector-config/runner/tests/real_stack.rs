@@ -103,7 +103,7 @@ fn a_trace_and_a_metric_come_back_from_a_stack_on_free_ports() {
     assert_eq!((samples[0].labels["host"].as_str(), samples[0].labels["route"].as_str()), ("localhost", "/w"));
     // The run copy of the configuration loads the rules.
     wait_until(WAIT, POLL, "a recorded rate", || {
-        Ok::<_, stack::Error>(prometheus.instant("job:http_requests:rate5m")?.pop())
+        Ok::<_, stack::Error>(prometheus.instant("service:http_requests:rate5m")?.pop())
     })
     .unwrap();
     let refused = prometheus.instant("sum(").unwrap_err().to_string();

@@ -41,6 +41,8 @@ const A_LABEL: &str = "a label is `key = expr`, the key one word";
 const MOST_LABELS: usize = 4;
 /// Labels that the metrics of operations have already, and `le`, which the text format of histograms uses.
 const OUR_LABELS: &[&str] = &["domain", "operation", "outcome", "code", "le"];
+/// Labels that Prometheus sets for each target.
+const TARGET_LABELS: &[&str] = &["job", "instance", "host", "service", "environment", "cluster"];
 /// Attributes that the span of each operation has already.
 const OUR_ATTRIBUTES: &[&str] = &["error.type", "code.function.name"];
 
@@ -92,6 +94,11 @@ pub(crate) fn labels(word: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<La
         if OUR_LABELS.contains(&key.as_str()) {
             return refuse(&format!(
                 "`{key}` is the library's own: the metrics have domain, operation, outcome, code and le already"
+            ));
+        }
+        if TARGET_LABELS.contains(&key.as_str()) {
+            return refuse(&format!(
+                "`{key}` is a label of the scraped target: Prometheus would rename this one to `exported_{key}`"
             ));
         }
         if labels.iter().any(|label| label.key == key) {

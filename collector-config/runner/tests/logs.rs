@@ -345,9 +345,7 @@ fn too_many_errors_in_the_log_fire_an_alert(kind: Kind) {
     assert_eq!(message.channel, "slack_api");
     let labels = eventually("its labels", || scene.alert("ErrorLogBurst"));
     assert_eq!(labels["service"], "ironcore", "{labels}");
-    if kind == Kind::VictoriaLogs {
-        assert_eq!(labels["environment"], "development", "{labels}");
-    }
+    assert_eq!((&labels["environment"], &labels["cluster"]), (&json!("development"), &json!("local")), "{labels}");
 }
 
 /// Writes lines in the format of the service into a file beside its own, for lines that it rarely writes.

@@ -27,7 +27,6 @@ pub(super) fn launch(start: &Start<'_>) -> Launch {
         .envs(variables(start.addresses))
         .env("COLLECTOR_STORAGE", start.folder.join("collector"))
         .env("COLLECTOR_LOG_FILES", start.folder.join("*.jsonl"))
-        .env("COLLECTOR_ENVIRONMENT", "development")
         // A user who tries the stack wants to see every request.
         .env("COLLECTOR_SAMPLE_PERCENT", "100");
     if !start.has(System::VictoriaLogs) && start.has(System::Loki) {

@@ -9,10 +9,13 @@ use crate::run_config::{self, RunConfig};
 use crate::system::System;
 use anyhow::{Context as _, Result};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The scrape job of the service, which always exists.
 const SERVICE: &str = "ironcore";
+
+/// The folder of rules with the objectives of the services.
+const OBJECTIVES: &str = "objectives";
 
 /// Prometheus expands no variables, so it reads a run copy, with the scrape jobs and rules of the started systems.
 pub(super) fn launch(start: &Start<'_>) -> Result<Launch> {
@@ -55,11 +58,9 @@ fn write_config(start: &Start<'_>) -> Result<PathBuf> {
         let [usual, optional] = folders;
         let file = if usual.is_file() { usual } else { optional };
         run.copy(&file, &copies.join("scrape").join(&scrape))?;
-        let rules = shipped.join("rules").join(job);
-        if rules.is_dir() {
-            run.copy_folder(&rules, &copies.join("rules").join(job))?;
-        }
+        copy_rules(&run, &shipped, &copies, job)?;
     }
+    copy_rules(&run, &shipped, &copies, OBJECTIVES)?;
     // Further targets, which may also be added while it runs: it does not watch a folder that is created later.
     for folder in ["scrape/services", "scrape/targets"] {
         let (own, copy) = (shipped.join(folder), copies.join(folder));
@@ -69,4 +70,11 @@ fn write_config(start: &Start<'_>) -> Result<PathBuf> {
         }
     }
     Ok(config)
+}
+
+/// The rules of a job, if it has any.
+fn copy_rules(run: &RunConfig, shipped: &Path, copies: &Path, job: &str) -> Result<()> {
+    let folder = Path::new("rules").join(job);
+    let rules = shipped.join(&folder);
+    if rules.is_dir() { run.copy_folder(&rules, &copies.join(folder)) } else { Ok(()) }
 }

@@ -261,26 +261,40 @@ fn collect_selectors(node: &Value, wanted: &BTreeSet<String>, found: &mut Vec<(S
             }
         }
         Some("binaryExpr") => {
-            let matching = &node["matching"];
-            if matching["on"] == true {
-                below.extend(strings(&matching["labels"]));
-            }
-            let one = strings(&matching["include"]);
-            // A label that `group_left` copies from the other side is not on both.
-            below.retain(|label| !one.contains(label));
-            if matches!(node["op"].as_str(), Some("or" | "unless")) {
-                below.clone_from(wanted);
-            }
+            let (left, right) = wanted_of_sides(node, wanted);
+            collect_selectors(&node["lhs"], &left, found);
+            collect_selectors(&node["rhs"], &right, found);
+            return;
         }
         _ => {}
     }
-    for child in ["lhs", "rhs", "expr"] {
-        if !node[child].is_null() {
-            collect_selectors(&node[child], &below, found);
-        }
+    if !node["expr"].is_null() {
+        collect_selectors(&node["expr"], &below, found);
     }
     for child in node["args"].as_array().into_iter().flatten() {
         collect_selectors(child, &below, found);
+    }
+}
+
+/// The labels that each side of a binary operator must have, when those of its result are `wanted`.
+fn wanted_of_sides(node: &Value, wanted: &BTreeSet<String>) -> (BTreeSet<String>, BTreeSet<String>) {
+    let matching = &node["matching"];
+    let mut matched = BTreeSet::new();
+    if matching["on"] == true {
+        matched.extend(strings(&matching["labels"]));
+    }
+    // Labels that `group_left` or `group_right` copies come from the side that has one series for many.
+    let copied = strings(&matching["include"]);
+    let whole: BTreeSet<_> = wanted.difference(&copied).chain(&matched).cloned().collect();
+    let one: BTreeSet<_> = matched.union(&copied).cloned().collect();
+    match (node["op"].as_str(), matching["card"].as_str()) {
+        (Some("or"), _) => (wanted.clone(), wanted.clone()),
+        // The result has the labels of the left side.
+        (Some("and" | "unless"), _) | (_, Some("many-to-one")) => (whole, one),
+        (_, Some("one-to-many")) => (one, whole),
+        // One to one: both sides have the labels that are matched, and the result no others.
+        _ if matching["on"] == true => (one.clone(), one),
+        _ => (whole.clone(), whole),
     }
 }
 

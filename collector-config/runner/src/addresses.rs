@@ -17,9 +17,8 @@ pub enum Ports {
 /// Declares the ports: their names, their numbers in the configuration files, and what they are for.
 macro_rules! ports {
     ($($name:ident = $usual:literal, $purpose:literal;)*) => {
-        /// What a listening port is for, in the order of the table in the README.
+        /// What a listening port is for.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[non_exhaustive]
         pub enum Port {
             $(#[doc = $purpose] $name,)*
         }

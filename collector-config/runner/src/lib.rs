@@ -1,4 +1,4 @@
-//! Runs the monitoring systems around the service from the configuration in this folder, on the usual ports or on free
+//! Runs the monitoring systems around the service from the configuration of `collector-config/`, on the usual ports or on free
 //! ones. The collector, Jaeger, `VictoriaLogs`, vmalert, Prometheus, Alertmanager and the node exporter are built
 //! natively from their Go modules; Postgres, Redis and the other exporters are packages of the operating system.
 //!
@@ -31,12 +31,11 @@
 //! | [`service`] | how do I run the example wallet service? |
 //! | [`native`], [`packaged`] | where do the binaries come from? |
 //! | [`paths`], [`run_folder`], [`process`] | where are the files of a run, how does a child process start and stop? |
-//! | [`interrupt`] | what does a signal do? |
+//! | [`interrupt`], [`terminal`] | what does a signal do, and a closed output? |
 //!
 //! Processes are found by the pid that was recorded when they were started, never by name. Linux is the tested
 //! platform: a process is identified through `/proc`.
 
-// The crate is not published: its errors are for people, and a value that is not used shows in the test that made it.
 #![expect(
     clippy::missing_errors_doc,
     clippy::must_use_candidate,
@@ -56,6 +55,7 @@ pub mod query;
 pub mod receiver;
 pub mod run_folder;
 pub mod service;
+pub mod terminal;
 pub mod trace;
 
 mod launch;

@@ -4,9 +4,8 @@ use anyhow::ensure;
 use lexopt::prelude::*;
 use stack::inbox::Message;
 use stack::native::{self, Program};
-use stack::{Options, Port, Ports, Result, Stack, System, interrupt, run_folder};
-use std::fmt::Display;
-use std::io::{self, Write as _};
+use stack::terminal::print_line;
+use stack::{Options, Port, Ports, Result, Stack, System, interrupt, run_folder, terminal};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::thread;
@@ -44,8 +43,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
-            if kind != Some(io::ErrorKind::BrokenPipe) {
+            if !terminal::is_closed(&error) {
                 eprintln!("error: {error:#}");
             }
             ExitCode::FAILURE
@@ -92,7 +90,7 @@ fn parse_command_line(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Er
                 options.name = run_folder::name("up");
             }
             (Long(option @ ("scrape" | "free-ports")), _) => {
-                return Err(format!("`--{option}` belongs to `up` and follows it: cargo stack up --{option}").into());
+                return Err(format!("`--{option}` belongs to `up` and follows it: cargo stack up --{option} …").into());
             }
             (Value(name), None) => command = Some(parse_command(&name.string()?)?),
             (Value(name), Some(Command::Up(Options { systems, .. }) | Command::Build(systems))) => {
@@ -119,10 +117,13 @@ fn parse_address(text: &std::ffi::OsStr) -> Result<SocketAddr, String> {
     text.parse().map_err(wrong)
 }
 
-/// All systems, except those whose package is not installed and the exporters of those.
+/// All systems, except those that can be neither built nor found, and the exporters of those.
 fn available() -> Vec<System> {
     let is_missing = |system: &System| {
-        let program = if system.built().is_some() { Ok(()) } else { system.program().map(drop) };
+        let program = match system.built() {
+            Some(program) => native::ensure_available(&[program]),
+            None => system.program().map(drop),
+        };
         program.inspect_err(|error| eprintln!("without {}: {error:#}", system.name())).is_err()
     };
     let missing: Vec<System> = System::ALL.iter().copied().filter(is_missing).collect();
@@ -199,26 +200,23 @@ fn next_steps(options: &Options, stack: &Stack) -> Vec<String> {
 /// seen too.
 fn watch(stack: &mut Stack) -> Result<()> {
     let mut shown = 0;
-    let mut failure = None;
+    let mut ended = 0;
     while !interrupt::requested() {
         for Message { channel, query, body } in stack.inbox().messages_after(shown) {
-            print_line(format!("{channel} {query}: {body}"))?;
             shown += 1;
+            // It comes every minute.
+            if channel != "heartbeat" {
+                print_line(format!("{channel} {query}: {body}"))?;
+            }
         }
-        let now = stack.check().map_err(|error| format!("{error:#}")).err();
-        if now.is_some() && now != failure {
-            eprintln!("{}\nThe others continue.", now.as_deref().unwrap_or_default());
-            failure = now;
+        for error in stack.newly_ended() {
+            eprintln!("{error:#}\nThe others continue.");
+            ended += 1;
         }
         thread::sleep(POLL);
     }
-    ensure!(failure.is_none(), "not all servers ran to the end");
+    ensure!(ended == 0, "{ended} of the servers ended by themselves");
     Ok(())
-}
-
-/// Prints a line to standard output; an error if its reader is gone.
-fn print_line(text: impl Display) -> io::Result<()> {
-    writeln!(io::stdout().lock(), "{text}")
 }
 
 #[cfg(test)]

@@ -17,6 +17,27 @@ pub(crate) fn remove_dir(path: &Path) -> io::Result<()> {
     }
 }
 
+/// The file in a run folder that names a folder outside of it, which is removed with the run.
+pub(crate) const OUTSIDE: &str = "outside";
+
+/// How the path of such a folder begins.
+pub(crate) const OUTSIDE_PREFIX: &str = "/tmp/ironcore-telemetry-";
+
+/// Removes the folder outside of the run folder, if the run has one.
+pub(crate) fn remove_outside(run: &Path) -> io::Result<()> {
+    let outside = fs::read_to_string(run.join(OUTSIDE)).unwrap_or_default();
+    if outside.starts_with(OUTSIDE_PREFIX) && !outside.contains("..") {
+        remove_dir(Path::new(&outside))?;
+    }
+    Ok(())
+}
+
+/// Removes a run folder and what it has outside of it.
+pub(crate) fn remove_run(run: &Path) -> io::Result<()> {
+    remove_outside(run)?;
+    remove_dir(run)
+}
+
 /// The folder `collector-config/`, with the configuration of the servers.
 pub fn config_dir() -> PathBuf {
     parent(env!("CARGO_MANIFEST_DIR"))

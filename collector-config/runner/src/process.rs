@@ -1,5 +1,4 @@
-//! A child process that does not outlive its owner. Its output goes to a log file, and it is stopped by its recorded
-//! pid.
+//! A child process that does not outlive its owner. Its output goes to a log file.
 
 use crate::{interrupt, process_tree, query};
 use anyhow::{Context as _, Error, Result, bail};
@@ -23,10 +22,20 @@ const TAIL_LINES: usize = 15;
 
 const POLL: Duration = Duration::from_millis(20);
 
-/// Whether a process ended because another program took its port after the port was chosen: its log says so, and the
-/// end of the log is in the error.
+/// A process that has ended by itself.
+#[derive(Debug, thiserror::Error)]
+#[error("{name} ended early ({status}); the end of {}:\n{tail}", log.display())]
+struct Ended {
+    name: String,
+    status: ExitStatus,
+    log: PathBuf,
+    tail: String,
+}
+
+/// Whether a process ended because another program took its port after the port was chosen: its log says so.
 pub(crate) fn is_port_conflict(error: &Error) -> bool {
-    format!("{error:#}").to_ascii_lowercase().contains("address already in use")
+    let ended: Option<&Ended> = error.downcast_ref();
+    ended.is_some_and(|ended| ended.tail.to_ascii_lowercase().contains("address already in use"))
 }
 
 /// A running child. It ends with its owner: dropping it stops it, and even if the owner is killed by SIGKILL it gets
@@ -54,15 +63,14 @@ impl Process {
             Ok((file.try_clone()?, file))
         };
         let (first, second) = open().with_context(|| format!("cannot write {}", log.display()))?;
-        let program = PathBuf::from(command.get_program());
+        let program = format!("{command:?}");
         let mut command = command;
         command.stdin(Stdio::null()).stderr(first);
         match stdout {
             Output::Logged => command.stdout(second),
             Output::Piped => command.stdout(Stdio::piped()),
         };
-        let child =
-            spawn_on_lasting_thread(command).with_context(|| format!("cannot start {name} ({})", program.display()))?;
+        let child = spawn_on_lasting_thread(command).with_context(|| format!("cannot start {name}: {program}"))?;
         Ok(Self { name: name.into(), child, log: log.into(), stop_signal: Signal::TERM, over: false })
     }
 
@@ -97,8 +105,8 @@ impl Process {
         match self.try_wait().with_context(|| format!("cannot read the status of {}", self.name))? {
             None => Ok(()),
             Some(status) => {
-                let (name, log) = (&self.name, self.log.display());
-                bail!("{name} ended early ({status}); the end of {log}:\n{}", tail(&self.log))
+                let (name, log) = (self.name.clone(), self.log.clone());
+                Err(Ended { name, status, tail: tail(&log), log }.into())
             }
         }
     }
@@ -108,18 +116,18 @@ impl Process {
     /// # Errors
     /// It has ended, the time is over, or a signal has arrived. The end of the log is in the error.
     pub(crate) fn wait_ready(&mut self, health: &str, deadline: Instant) -> Result<()> {
+        let start = Instant::now();
         loop {
             // Checked first: if it has ended, another program on its port might answer.
             self.check()?;
             let Err(last) = query::health(health) else {
                 return Ok(());
             };
-            if interrupt::requested() {
-                return Err(interrupt::error().into());
-            }
+            interrupt::check()?;
             if Instant::now() >= deadline {
                 let (name, log) = (&self.name, self.log.display());
-                bail!("{name} is not ready in time ({last:#}); the end of {log}:\n{}", tail(&self.log));
+                let seconds = start.elapsed().as_secs();
+                bail!("{name} is not ready after {seconds} s ({last:#}); the end of {log}:\n{}", tail(&self.log));
             }
             thread::sleep(POLL);
         }
@@ -166,6 +174,29 @@ pub(crate) fn stop(child: &mut Child, signal: Signal, grace: Duration) -> io::Re
     kill(child)
 }
 
+/// Waits for a child to exit. After `limit`, if there is one, or after a signal to this process, the child is stopped.
+///
+/// # Errors
+/// [`interrupt::error`] after a signal, [`io::ErrorKind::TimedOut`] after the limit, or the error of the operating system.
+pub(crate) fn wait(child: &mut Child, limit: Option<Duration>) -> io::Result<ExitStatus> {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        let reason = if interrupt::requested() {
+            interrupt::error()
+        } else if limit.is_some_and(|limit| start.elapsed() >= limit) {
+            io::ErrorKind::TimedOut.into()
+        } else {
+            thread::sleep(POLL);
+            continue;
+        };
+        stop(child, Signal::TERM, GRACE)?;
+        return Err(reason);
+    }
+}
+
 /// Kills a child and its descendants (SIGKILL). Returns how the child ended.
 fn kill(child: &mut Child) -> io::Result<ExitStatus> {
     let killed = process_tree::kill(child.id());
@@ -193,14 +224,15 @@ pub enum Output {
     Piped,
 }
 
-/// A command for `program` that ends with this process.
-pub fn command(program: &Path) -> Command {
+/// A command for `program` that ends with this process, by the signal `stop`.
+pub fn command(program: &Path, stop: Signal) -> Command {
     if !setpriv_works() {
         // It stays in this process group, so that at least Ctrl-C reaches it too.
         return Command::new(program);
     }
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "TERM", "--"]).arg(program);
+    let stop = if stop == Signal::INT { "INT" } else { "TERM" };
+    command.args(["--pdeathsig", stop, "--"]).arg(program);
     // Not in the terminal's foreground group: Ctrl-C must not end it before its owner stops everything in the right
     // order.
     command.process_group(0);
@@ -278,7 +310,7 @@ mod tests {
     use std::os::unix::process::ExitStatusExt as _;
 
     fn shell(name: &str, script: &str) -> Process {
-        let mut command = command(Path::new("sh"));
+        let mut command = command(Path::new("sh"), Signal::TERM);
         command.args(["-c", script]);
         let log = crate::paths::run_dir("process_tests").join(format!("{name}.log"));
         // The log is appended to, so lines of an earlier run would remain.
@@ -373,5 +405,13 @@ mod tests {
         let pid = Pid::from_raw(process.pid().cast_signed()).unwrap();
         drop(process);
         assert!(rustix::process::test_kill_process(pid).is_err());
+    }
+
+    #[test]
+    fn a_child_that_takes_too_long_is_stopped() {
+        let mut child = Command::new("sleep").arg("30").spawn().unwrap();
+        let error = wait(&mut child, Some(Duration::from_millis(100))).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(child.try_wait().unwrap().is_some());
     }
 }

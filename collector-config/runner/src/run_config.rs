@@ -90,7 +90,7 @@ impl RunConfig {
 }
 
 /// Replaces the line `key: …`, at any depth, by `key: value`.
-pub(crate) fn set_key(text: &str, key: &'static str, value: &str) -> Result<String> {
+pub(crate) fn set_key(text: &str, key: &str, value: &str) -> Result<String> {
     let start = format!("{key}: ");
     let mut found = false;
     let copy = text
@@ -105,7 +105,7 @@ pub(crate) fn set_key(text: &str, key: &'static str, value: &str) -> Result<Stri
             }
         })
         .collect();
-    ensure!(found, "alertmanager.yml has no line `{key}: …`, which the run copy must point at this machine");
+    ensure!(found, "there is no line `{key}: …`, which the run copy must point at this machine");
     Ok(copy)
 }
 

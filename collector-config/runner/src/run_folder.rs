@@ -31,7 +31,7 @@ fn remove_old_in(folder: &Path, is_running: impl Fn(u32) -> bool) {
         if pid.is_some_and(|pid| !is_running(pid)) {
             // A leftover does no harm.
             let path = entry.path();
-            let _ = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
+            let _ = paths::remove_run(&path).or_else(|_| fs::remove_file(&path));
         }
     }
 }

@@ -1,10 +1,10 @@
 //! An example service, such as the wallet service, as a child process.
 
 use crate::addresses::{free_address, url};
-use crate::interrupt;
 use crate::paths::{self, cannot};
 use crate::process::{self, Output, Process};
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::Signal;
 use std::collections::VecDeque;
 use std::env;
 use std::fs::File;
@@ -117,7 +117,7 @@ impl Service {
         let mut cargo = command.stdout(Stdio::piped()).spawn().with_context(failed)?;
         // On a thread of its own, so that a full pipe does not block Cargo.
         let messages = cargo.stdout.take().map(|stdout| thread::spawn(|| io::read_to_string(stdout)));
-        let status = interrupt::wait(&mut cargo, None).with_context(failed)?;
+        let status = process::wait(&mut cargo, None).with_context(failed)?;
         ensure!(status.success(), "{} ({status})", failed());
         let messages = messages.and_then(|reader| reader.join().ok()?.ok());
         executable(&messages.unwrap_or_default(), name).context("cargo reported no executable").with_context(failed)
@@ -198,13 +198,13 @@ impl Service {
 
     fn start_once(program: &Path, options: &ServiceOptions) -> Result<Self> {
         let free = |chosen: Option<SocketAddr>| {
-            chosen.map_or_else(free_address, Ok).with_context(cannot("find a free port on", Path::new("127.0.0.1")))
+            chosen.map_or_else(free_address, Ok).with_context(|| "cannot find a free port")
         };
         let (address, metrics) = (free(options.listen)?, free(options.metrics)?);
         let folder = paths::run_dir(&options.name);
         let stdout = folder.join("wallet_service.jsonl");
 
-        let mut command = process::command(program);
+        let mut command = process::command(program, Signal::TERM);
         process::clean_environment(&mut command);
         configure(&mut command, options, address, metrics);
         let log = folder.join("wallet_service.stderr.log");
@@ -232,7 +232,7 @@ impl Service {
                 // Its last lines may still be in the pipe.
                 self.reader.take().map(JoinHandle::join);
             }
-            anyhow!("{error:#}\nthe end of {}:\n{}", self.stdout.display(), process::tail(&self.stdout))
+            error.context(format!("the end of {}:\n{}", self.stdout.display(), process::tail(&self.stdout)))
         })
     }
 }

@@ -5,12 +5,12 @@ use crate::inbox::Inbox;
 use crate::launch::{self, Launch, Start};
 use crate::options::Options;
 use crate::paths::{self, cannot};
-use crate::process::{self, GRACE, Output, Process};
+use crate::process::{self, Output, Process};
 use crate::system::System;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Error, Result, bail};
 use std::fs::{self, File, TryLockError};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How long the servers may take to become ready. It usually takes a second, on a busy machine much longer.
@@ -36,12 +36,15 @@ impl Stack {
         if !paths::is_run_name(&options.name) {
             bail!(paths::bad_run_name(&options.name));
         }
+        // In the order of their start, whatever the caller's order is.
         let options = &options.clone().with(&options.systems);
+        let lock = lock(&options.name)?;
+        if options.ports == Ports::Usual {
+            ensure_free(options)?;
+        }
         // Built before anything is started.
         options.systems.iter().try_for_each(|system| system.program().map(drop))?;
-        let lock = lock(&options.name)?;
-        let inbox =
-            Inbox::start().with_context(cannot("start the inbox for alerts in", &paths::run_dir(&options.name)))?;
+        let inbox = Inbox::start().context("cannot start the inbox for alerts")?;
         let (addresses, servers) = match options.ports {
             Ports::Usual => start_on_usual_ports(options, &inbox)?,
             Ports::Free => start_on_free_ports(options, &inbox)?,
@@ -105,6 +108,17 @@ impl Stack {
         self.servers.0.iter_mut().try_for_each(|server| server.process.check())
     }
 
+    /// The servers that have ended since the last call, each with its last log lines.
+    pub fn newly_ended(&mut self) -> Vec<Error> {
+        let running = self.servers.0.iter_mut().filter(|server| !server.reported);
+        let ended = running.filter_map(|server| {
+            let error = server.process.check().err()?;
+            server.reported = true;
+            Some(error)
+        });
+        ended.collect()
+    }
+
     /// Kills one server (SIGKILL), as a crash would; it and its children are gone when this returns. It stays part of
     /// the stack for [`restart`](Self::restart).
     pub fn kill(&mut self, system: System) -> Result<()> {
@@ -116,10 +130,7 @@ impl Stack {
         self.server(system)?;
         let mut server = spawn(system, &self.options, &self.addresses, &self.inbox)?;
         server.process.wait_ready(&server.health, Instant::now() + READY)?;
-        let old = self.server(system)?;
-        // The new server uses the folder.
-        old.scratch = None;
-        *old = server;
+        *self.server(system)? = server;
         Ok(())
     }
 
@@ -137,28 +148,20 @@ struct Server {
     process: Process,
     health: String,
     url: String,
-    /// A folder outside of the run folder, removed when the server has ended.
-    scratch: Option<PathBuf>,
+    /// Whether its end was reported.
+    reported: bool,
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        if let Some(scratch) = &self.scratch {
-            // A failure cannot be reported here; the folder is below /tmp.
-            let _ = self.process.stop(GRACE);
-            let _ = paths::remove_dir(scratch);
-        }
-    }
-}
-
-/// The servers of a stack. Dropping them stops them, the last started first, so that an exporter disconnects before its
-/// database stops.
-#[derive(Debug, Default)]
-struct Servers(Vec<Server>);
+/// The servers of a stack and its run folder. Dropping them stops them, the last started first, so that an exporter
+/// disconnects before its database stops.
+#[derive(Debug)]
+struct Servers(Vec<Server>, PathBuf);
 
 impl Drop for Servers {
     fn drop(&mut self) {
         while self.0.pop().is_some() {}
+        // A failure cannot be reported here; the folder is below /tmp.
+        let _ = paths::remove_outside(&self.1);
     }
 }
 
@@ -172,23 +175,30 @@ fn lock(name: &str) -> Result<File> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
-            bail!("another process runs a stack named `{name}`: choose another name or stop that one")
+            bail!(
+                "another process runs a stack named `{name}`: stop that one, or use free ports: `cargo stack up --free-ports`"
+            )
         }
         Err(TryLockError::Error(error)) => Err(error).with_context(cannot("lock", &path)),
     }
 }
 
-fn start_on_usual_ports(options: &Options, inbox: &Inbox) -> Result<(Addresses, Servers)> {
-    let addresses = Addresses::usual().with(Port::Service, options.scraped());
+/// An error if another program listens on one of the usual ports.
+fn ensure_free(options: &Options) -> Result<()> {
     let ports = options.systems.iter().flat_map(|system| system.ports(&options.systems));
-    if let Some((address, port)) = addresses.taken(ports) {
+    if let Some((address, port)) = Addresses::usual().taken(ports) {
         bail!(
-            "{address} ({}) is taken: stop the program that listens there (`ss -ltnp 'sport = :{}'` names it), or stop it \
-             with Ctrl-C if it is another `cargo stack up`; `cargo demo -- --mode native` uses free ports instead",
+            "{address} ({}) is taken: stop the program that listens there (`ss -ltnp 'sport = :{}'` names it), or use free \
+             ports: `cargo stack up --free-ports`",
             port.purpose(),
             address.port()
         );
     }
+    Ok(())
+}
+
+fn start_on_usual_ports(options: &Options, inbox: &Inbox) -> Result<(Addresses, Servers)> {
+    let addresses = Addresses::usual().with(Port::Service, options.scraped());
     let servers = start_servers(options, &addresses, inbox)?;
     Ok((addresses, servers))
 }
@@ -196,7 +206,7 @@ fn start_on_usual_ports(options: &Options, inbox: &Inbox) -> Result<(Addresses, 
 fn start_on_free_ports(options: &Options, inbox: &Inbox) -> Result<(Addresses, Servers)> {
     let mut attempt = 1;
     loop {
-        let free = Addresses::free().with_context(cannot("find free ports on", Path::new("127.0.0.1")))?;
+        let free = Addresses::free().context("cannot find free ports")?;
         let addresses = free.with(Port::Service, options.scraped());
         match start_servers(options, &addresses, inbox) {
             Err(error) if process::is_port_conflict(&error) && attempt < ATTEMPTS => attempt += 1,
@@ -209,9 +219,9 @@ fn start_on_free_ports(options: &Options, inbox: &Inbox) -> Result<(Addresses, S
 /// keeps running after an error.
 fn start_servers(options: &Options, addresses: &Addresses, inbox: &Inbox) -> Result<Servers> {
     let folder = paths::run_dir(&options.name);
-    paths::remove_dir(&folder).with_context(cannot("remove the old run in", &folder))?;
+    paths::remove_run(&folder).with_context(cannot("remove the old run in", &folder))?;
     fs::create_dir_all(&folder).with_context(cannot("create the folder", &folder))?;
-    let mut servers = Servers::default();
+    let mut servers = Servers(Vec::new(), folder);
     for system in &options.systems {
         servers.0.push(spawn(*system, options, addresses, inbox)?);
     }
@@ -224,7 +234,7 @@ fn spawn(system: System, options: &Options, addresses: &Addresses, inbox: &Inbox
     let folder = paths::run_dir(&options.name);
     let log = folder.join(format!("{}.log", system.name()));
     let start = Start { options, addresses, inbox, folder, program: system.program()? };
-    let Launch { command, health, url, stop, scratch } = launch::launch(system, &start)?;
+    let Launch { command, health, url, stop } = launch::launch(system, &start)?;
     let process = Process::spawn(system.name(), command, &log, Output::Logged)?;
-    Ok(Server { process: process.with_stop_signal(stop), health, url, scratch })
+    Ok(Server { process: process.with_stop_signal(stop), health, url, reported: false })
 }

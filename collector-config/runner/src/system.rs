@@ -58,9 +58,9 @@ macro_rules! systems {
 }
 
 systems! {
-    /// For services and for its exporter, which is scraped instead.
+    /// Not scraped: its exporter is.
     Postgres = "postgres", Installed(Packaged::Postgres), jobs [], ports [Postgres];
-    /// For services and for its exporter, which is scraped instead.
+    /// Not scraped: its exporter is.
     Redis = "redis", Installed(Packaged::Redis), jobs [], ports [Redis];
     /// Routes alerts.
     Alertmanager = "alertmanager", Built(Program::Alertmanager), jobs ["alertmanager"], ports [Alertmanager];

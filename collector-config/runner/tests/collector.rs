@@ -3,6 +3,7 @@
 
 mod support;
 
+use rustix::process::Signal;
 use serde_json::json;
 use stack::addresses::Addresses;
 use stack::native::Program;
@@ -180,7 +181,7 @@ fn kept_traces_survive_crashes_of_jaeger_and_the_collector() {
 fn collector(name: &str, layers: &[&str], addresses: &Addresses, more: &[(&str, String)]) -> Process {
     let folder = paths::run_dir("test_scale_out").join(name);
     fs::create_dir_all(&folder).unwrap();
-    let mut command = process::command(&Program::Collector.path().unwrap());
+    let mut command = process::command(&Program::Collector.path().unwrap(), Signal::TERM);
     process::clean_environment(&mut command);
     for layer in layers {
         let file = paths::config_dir().join(format!("collector/{layer}.yaml"));
@@ -207,7 +208,7 @@ fn collector(name: &str, layers: &[&str], addresses: &Addresses, more: &[(&str, 
 fn durable_jaeger(addresses: &Addresses) -> Process {
     let folder = paths::run_dir("test_durable_jaeger");
     let config = paths::config_dir().join("jaeger/badger.yaml");
-    let mut command = process::command(&Program::Jaeger.path().unwrap());
+    let mut command = process::command(&Program::Jaeger.path().unwrap(), Signal::TERM);
     process::clean_environment(&mut command);
     command
         .arg(process::argument("--config=", &config))

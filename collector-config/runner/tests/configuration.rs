@@ -262,7 +262,7 @@ fn loki_accepts_its_configuration() {
 
 #[test]
 fn vmalert_accepts_its_rules() {
-    // It also reads the LogsQL of each; whether VictoriaLogs answers it is tested in tests/logs.rs.
+    // It also reads the LogsQL of each; whether VictoriaLogs answers it is tested in tests/log_lines.rs.
     succeeds(
         program(Program::Vmalert)
             .args(["-dryRun", "-rule.defaultRuleType=vlogs"])
@@ -533,7 +533,7 @@ fn is_about_a_target(rule: &str) -> bool {
     UP.into_iter().any(reads) && expression.contains("== 0")
 }
 
-/// Whether it is an alert on log lines. `promtool` cannot evaluate `LogQL` and `LogsQL`, so `tests/logs.rs` tests these
+/// Whether it is an alert on log lines. `promtool` cannot evaluate `LogQL` and `LogsQL`, so `tests/log_lines.rs` tests these
 /// with the real servers.
 fn is_log_alert(name: &str) -> bool {
     ["loki/rules", "victorialogs/rules"]

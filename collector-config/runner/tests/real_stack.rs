@@ -7,6 +7,7 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message as _;
+use rustix::process::Signal;
 use stack::addresses::free_address;
 use stack::packaged::Packaged;
 use stack::process::{self, Output, Process};
@@ -168,7 +169,7 @@ fn the_role_of_the_exporter_may_read_everything_that_it_queries() {
 
     let address = free_address().unwrap();
     let server = stack.address(Port::Postgres);
-    let mut exporter = process::command(&Packaged::PostgresExporter.path().unwrap());
+    let mut exporter = process::command(&Packaged::PostgresExporter.path().unwrap(), Signal::TERM);
     exporter
         .env("DATA_SOURCE_NAME", format!("postgres://postgres_exporter:Ex9@{server}/ironcore?sslmode=disable"))
         .env("PG_EXPORTER_EXTEND_QUERY_PATH", paths::config_dir().join("postgres/queries.yaml"))

@@ -2,12 +2,12 @@
 //! sends.
 
 use crate::client::Client;
-use crate::print_line;
 use anyhow::bail;
 use stack::Result;
 use stack::inbox::{Inbox, Message};
 use stack::interrupt;
 use stack::service::{Service, ServiceOptions};
+use stack::terminal::print_line;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -56,9 +56,7 @@ fn fail_until_alerted(service: &Service, inbox: &Inbox) -> Result<(Duration, Vec
         if arrived("slack_api") && arrived("email") {
             return Ok((start.elapsed(), messages));
         }
-        if interrupt::requested() {
-            return Err(interrupt::error().into());
-        }
+        interrupt::check()?;
         if start.elapsed() > PATIENCE {
             bail!("no chat message and email for {ALERT} within {PATIENCE:?}; received {messages:?}");
         }

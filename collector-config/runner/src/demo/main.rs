@@ -11,9 +11,8 @@ use anyhow::{Context as _, bail};
 use backend::Backend;
 use mode::Mode;
 use stack::service::Service;
-use stack::{Error, Result, interrupt, process, run_folder};
-use std::fmt::Display;
-use std::io::{self, Write as _};
+use stack::terminal::print_line;
+use stack::{Error, Result, interrupt, process, run_folder, terminal};
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -128,19 +127,13 @@ fn watch(service: &mut Service, backend: &mut Backend) -> Result<()> {
     Ok(())
 }
 
-/// Prints a line to standard output; an error if its reader is gone.
-pub(crate) fn print_line(text: impl Display) -> io::Result<()> {
-    writeln!(io::stdout().lock(), "{text}")
-}
-
 fn report(error: &Error) -> ExitCode {
-    let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
     if interrupt::requested() {
         eprintln!("demo: interrupted");
         // The exit code of shells after SIGINT.
         return ExitCode::from(130);
     }
-    if kind != Some(io::ErrorKind::BrokenPipe) {
+    if !terminal::is_closed(error) {
         eprintln!("demo: {error:#}");
     }
     ExitCode::FAILURE

@@ -58,8 +58,8 @@ fn first_available(running: impl FnOnce() -> Result<()>, native: impl FnOnce() -
 
 /// How long the native servers take to build, or why they cannot be built.
 fn check_native() -> Result<String> {
-    stack::native::can_build()?;
     let programs: Vec<Program> = SYSTEMS.iter().filter_map(|system| system.built()).collect();
+    stack::native::ensure_available(&programs)?;
     Ok(match stack::native::minutes_to_build(&programs) {
         0 => "already built, so it starts at once".to_owned(),
         minutes => format!("the first build takes about {minutes} minutes on two cores"),

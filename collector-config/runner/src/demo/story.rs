@@ -4,11 +4,11 @@ use crate::alert;
 use crate::backend::{Backend, Store};
 use crate::client::Client;
 use crate::mode::Mode;
-use crate::print_line;
 use serde_json::{Value, json};
 use stack::Result;
 use stack::query::{Prometheus, wait_until};
 use stack::service::{Service, ServiceOptions};
+use stack::terminal::print_line;
 use stack::trace::Trace;
 use stack::{interrupt, run_folder};
 use std::convert::Infallible;
@@ -162,9 +162,7 @@ pub(crate) fn show(service: &Service, backend: &Backend, swapped: f64, findings:
             metric_store(backend)
         )),
     }
-    if interrupt::requested() {
-        return Err(interrupt::error().into());
-    }
+    interrupt::check()?;
     if let Some(trace) = &findings.trace {
         let from = trace_store(backend);
         print_line(format!("\n── the trace, from {from}\n{}", trace.tree()))?;

@@ -25,7 +25,7 @@ pub(super) fn launch(start: &Start<'_>) -> Result<Launch> {
         ("smtp_smarthost", start.inbox.mail().to_string()),
         ("smtp_require_tls", "false".to_owned()),
     ] {
-        copy = run_config::set_key(&copy, key, &value)?;
+        copy = run_config::set_key(&copy, key, &value).context("alertmanager.yml")?;
     }
     ensure_local(&copy)?;
     let config = run_config::write(&folder.join("alertmanager.yml"), &copy)?;

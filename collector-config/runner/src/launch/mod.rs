@@ -36,14 +36,12 @@ pub(crate) struct Launch {
     /// The address for users.
     pub(crate) url: String,
     pub(crate) stop: Signal,
-    /// A folder outside of the run folder, removed when the server has stopped.
-    pub(crate) scratch: Option<PathBuf>,
 }
 
 impl Launch {
-    /// A server that SIGTERM stops and that writes to the run folder only, as most do.
+    /// A server that SIGTERM stops, as most do.
     pub(crate) fn new(command: Command, health: String, url: String) -> Self {
-        Self { command, health, url, stop: Signal::TERM, scratch: None }
+        Self { command, health, url, stop: Signal::TERM }
     }
 }
 
@@ -105,7 +103,7 @@ impl Start<'_> {
     /// A command for the program. Of the user's environment it inherits only what a program needs to run: neither
     /// credentials nor settings that would change its behaviour.
     pub(crate) fn command(&self) -> Command {
-        let mut command = process::command(&self.program);
+        let mut command = process::command(&self.program, Signal::TERM);
         process::clean_environment(&mut command);
         command
     }

@@ -2,7 +2,6 @@
 
 use super::{Launch, Start};
 use crate::addresses::{Port, url};
-use crate::interrupt;
 use crate::packaged::Packaged;
 use crate::paths::{self, cannot};
 use crate::process::{self, argument, clean_environment};
@@ -20,6 +19,9 @@ use std::time::Duration;
 /// The name of the database and of its owner.
 const NAME: &str = "ironcore";
 
+/// After SIGTERM it waits until every client has disconnected.
+const STOP: Signal = Signal::INT;
+
 /// How long a preparation step may take; on an idle machine each takes about a second.
 const STEP: Duration = Duration::from_mins(3);
 
@@ -27,7 +29,7 @@ const STEP: Duration = Duration::from_mins(3);
 pub(super) fn server(start: &Start<'_>) -> Result<Launch> {
     let address = start.address(Port::Postgres);
     let user = User::for_servers()?;
-    let Home { folder, scratch } = home(start, &user)?;
+    let folder = home(start, &user)?;
     let data = folder.join("data");
     if !data.join("PG_VERSION").exists() {
         initialise(start, &user, &folder)?;
@@ -45,9 +47,7 @@ pub(super) fn server(start: &Start<'_>) -> Result<Launch> {
         // The data is removed at the next start, so it need not survive a crash of the machine.
         .args(["-c", "fsync=off"]);
     Ok(Launch {
-        // After SIGTERM it waits until every client has disconnected.
-        stop: Signal::INT,
-        scratch,
+        stop: STOP,
         ..Launch::new(command, format!("tcp://{address}"), format!("postgres://{NAME}@{address}/{NAME}"))
     })
 }
@@ -112,9 +112,9 @@ fn run_step(name: &'static str, mut command: Command, folder: &Path) -> Result<(
     let mut run = || -> io::Result<_> {
         let output = File::create(&log)?;
         let mut child = command.stdout(output.try_clone()?).stderr(output).spawn()?;
-        interrupt::wait(&mut child, Some(STEP))
+        process::wait(&mut child, Some(STEP))
     };
-    let status = run().with_context(cannot("prepare the server, log", &log))?;
+    let status = run().with_context(|| format!("{name}: {}", process::tail(&log)))?;
     ensure!(status.success(), "{name} ended with {status}: {}", process::tail(&log));
     Ok(())
 }
@@ -141,37 +141,29 @@ fn write_secret(path: &Path, secret: &str) -> Result<()> {
         .with_context(cannot("write", path))
 }
 
-/// The folder of the server.
-struct Home {
-    folder: PathBuf,
-    /// The same folder, if it is outside of the run folder.
-    scratch: Option<PathBuf>,
-}
-
-/// A folder in the run folder, or in `/tmp` if the server's user cannot reach the run folder.
-fn home(start: &Start<'_>, user: &User) -> Result<Home> {
+/// The folder of the server: in the run folder, or in `/tmp` if the server's user cannot reach the run folder.
+fn home(start: &Start<'_>, user: &User) -> Result<PathBuf> {
     let inside = start.folder.join("postgres");
     // The folder that an earlier start of this run has chosen.
-    let note = start.folder.join("postgres.folder");
+    let note = start.folder.join(paths::OUTSIDE);
     if let Ok(folder) = fs::read_to_string(&note) {
-        let scratch = Some(PathBuf::from(&folder));
-        return Ok(Home { folder: folder.into(), scratch });
+        return Ok(folder.into());
     }
     if inside.exists() {
-        return Ok(Home { folder: inside, scratch: None });
+        return Ok(inside);
     }
-    let (folder, scratch) = if user.is_current() || is_reachable_by_all(&start.folder) {
-        (inside, None)
+    let folder = if user.is_current() || is_reachable_by_all(&start.folder) {
+        inside
     } else {
         // Not TMPDIR, which may be closed to that user, too. The name is random, so that no other user can have created
         // it.
-        let folder = PathBuf::from(format!("/tmp/ironcore-telemetry-{:032x}", random()?));
-        fs::write(&note, folder.as_os_str().as_encoded_bytes()).with_context(cannot("write", &note))?;
-        (folder.clone(), Some(folder))
+        let folder = format!("{}{:032x}", paths::OUTSIDE_PREFIX, random()?);
+        fs::write(&note, &folder).with_context(cannot("write", &note))?;
+        folder.into()
     };
     fs::create_dir(&folder).with_context(cannot("create the folder", &folder))?;
     user.take_ownership(&folder).with_context(cannot("change the owner of", &folder))?;
-    Ok(Home { folder, scratch })
+    Ok(folder)
 }
 
 /// Whether every user of the machine can reach the files below this folder.
@@ -223,7 +215,7 @@ impl User {
 
     /// A command that runs as this user. Its working directory is `/`, as the current one may be closed to this user.
     fn command(&self, program: &Path) -> Command {
-        let mut command = process::command(program);
+        let mut command = process::command(program, STOP);
         clean_environment(&mut command);
         command.current_dir("/");
         if let Self::Other { uid, gid } = self {

@@ -6,19 +6,17 @@ use crate::paths::cannot;
 use crate::process::{self, Output, Process};
 use crate::{interrupt, paths};
 use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::Signal;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
-use std::{fs, thread};
-
-/// The oldest Go that builds all servers.
-pub(super) const MIN: Version = Version(1, 26);
+use std::{env, fs, io, thread};
 
 const POLL: Duration = Duration::from_millis(200);
 
 /// Builds all programs of `package` into the folder `into`. The output of `go` goes to `log`.
 pub(super) fn build(package: &Package, into: &Path, log: &Path) -> Result<()> {
-    check_version()?;
+    check_version(&[package]).context(ADVICE)?;
     let mut progress = Progress::start(package, log);
     // Files that only the build needs. A copy of the module files: `go` may write beside them.
     let scratch = into.join("scratch");
@@ -37,7 +35,7 @@ pub(super) fn build(package: &Package, into: &Path, log: &Path) -> Result<()> {
             build.tools(&scratch, "-mod=readonly", &scratch)?;
             write(&scratch.join("builder.yaml"), manifest)?;
             // It writes the sources of the distribution into `dist`, the folder in the manifest.
-            let mut sources = process::command(&scratch.join("builder"));
+            let mut sources = process::command(&scratch.join("builder"), Signal::INT);
             sources.current_dir(&scratch).args(["--skip-compilation", "--config", "builder.yaml"]);
             build.run(sources)?;
             let mut compile = go(&scratch.join("dist"), &["build"]);
@@ -70,7 +68,7 @@ impl Build<'_, '_> {
     }
 
     fn run(&mut self, command: Command) -> Result<()> {
-        let mut child = Process::spawn("go", command, self.log, Output::Logged)?;
+        let mut child = Process::spawn("go", command, self.log, Output::Logged)?.with_stop_signal(Signal::INT);
         let status = self.wait(&mut child)?;
         if status.success() {
             return Ok(());
@@ -84,9 +82,7 @@ impl Build<'_, '_> {
             if let Some(status) = process.try_wait()? {
                 return Ok(status);
             }
-            if interrupt::requested() {
-                return Err(interrupt::error().into());
-            }
+            interrupt::check()?;
             self.progress.tick();
             thread::sleep(POLL);
         }
@@ -94,7 +90,8 @@ impl Build<'_, '_> {
 }
 
 fn go(folder: &Path, arguments: &[&str]) -> Command {
-    let mut go = process::command(Path::new("go"));
+    // After SIGINT it stops its compilers and removes its temporary files; after SIGTERM it does not.
+    let mut go = process::command(Path::new("go"), Signal::INT);
     go.current_dir(folder).env("CGO_ENABLED", "0").args(arguments);
     go
 }
@@ -106,38 +103,52 @@ fn write(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).with_context(cannot("write", path))
 }
 
-/// An error if Go is missing or too old.
-pub(super) fn check_version() -> Result<()> {
-    let advice = format!(
-        "The servers are built with Go {MIN} or newer: install it from https://go.dev/doc/install (the package of Debian 12 \
-         is too old), or start the images instead: docker compose -f collector-config/compose.yaml up -d"
-    );
-    let output = Command::new("go").args(["env", "GOVERSION"]).stdin(Stdio::null()).output();
-    let output = output.with_context(|| format!("there is no `go` on the PATH. {advice}"))?;
-    let found = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    ensure!(Version::parse(&found) >= Some(MIN), "the `go` on the PATH is {found}. {advice}");
+/// An error if Go is missing or older than the modules require.
+pub(super) fn check_version(packages: &[&Package]) -> Result<()> {
+    let required = packages.iter().filter_map(|package| Version::of_module(package.go_mod)).max();
+    let needed = required.map(|version| format!("Go {version} or newer")).unwrap_or_default();
+    let output = match Command::new("go").args(["env", "GOVERSION"]).stdin(Stdio::null()).output() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => bail!("there is no `go` on the PATH ({needed})"),
+        output => output.context("cannot run `go`")?,
+    };
+    let [found, errors] = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).trim().to_owned());
+    ensure!(output.status.success(), "`go env` failed: {errors}");
+    // Another setting than `local` lets Go fetch the version that a module names.
+    let fetches = env::var("GOTOOLCHAIN").is_ok_and(|value| value != "local");
+    ensure!(fetches || Version::parse(&found) >= required, "the `go` on the PATH is {found} ({needed})");
     Ok(())
 }
 
-/// Major and minor of a Go release.
+/// What to do without a recent Go.
+pub(super) const ADVICE: &str = "install Go from https://go.dev/doc/install (the package of Debian 12 is too old), or start \
+    the images instead: docker compose -f collector-config/compose.yaml up -d";
+
+/// A Go release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Version(u32, u32);
+pub(super) struct Version([u32; 3]);
 
 impl Version {
     /// Reads `go1.26.8`, `go1.27rc1`, `go1.26.0-X:nodwarf5`; a development version has no number and is `None`.
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.strip_prefix("go")?.split('.');
-        let number = |part: &str| {
-            let digits: String = part.chars().take_while(char::is_ascii_digit).collect();
+        let mut number = || {
+            let digits: String = parts.next()?.chars().take_while(char::is_ascii_digit).collect();
             digits.parse().ok()
         };
-        Some(Self(number(parts.next()?)?, number(parts.next()?)?))
+        Some(Self([number()?, number()?, number().unwrap_or(0)]))
+    }
+
+    /// The version that a `go.mod` requires.
+    fn of_module(go_mod: &str) -> Option<Self> {
+        let line = go_mod.lines().find_map(|line| line.strip_prefix("go "))?;
+        Self::parse(&format!("go{line}"))
     }
 }
 
 impl std::fmt::Display for Version {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}", self.0, self.1)
+        let [major, minor, patch] = self.0;
+        write!(f, "{major}.{minor}.{patch}")
     }
 }
 
@@ -147,9 +158,9 @@ mod tests {
 
     #[test]
     fn go_versions_are_compared_as_numbers() {
-        assert_eq!(Version::parse("go1.26.8"), Some(Version(1, 26)));
-        assert_eq!(Version::parse("go1.27rc1"), Some(Version(1, 27)));
-        assert!(Version::parse("go1.9").unwrap() < MIN);
+        assert_eq!(Version::parse("go1.26.8"), Some(Version([1, 26, 8])));
+        assert_eq!(Version::parse("go1.27rc1"), Some(Version([1, 27, 0])));
+        assert!(Version::parse("go1.9") < Version::of_module("module native/x\n\ngo 1.26.7\n"));
         assert_eq!(Version::parse("devel +abcdef"), None);
     }
 }

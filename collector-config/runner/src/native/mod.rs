@@ -8,7 +8,7 @@ mod packages;
 
 use crate::paths::cannot;
 use crate::{interrupt, paths};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use packages::{ALERTMANAGER, COLLECTOR, JAEGER, NODE_EXPORTER, PROMETHEUS, Package, VICTORIALOGS, VMALERT};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -103,10 +103,13 @@ pub fn minutes_to_build(programs: &[Program]) -> u32 {
     missing.iter().map(|package| package.minutes).sum()
 }
 
-/// An error if the servers cannot be built on this machine: the cache folder or a recent Go is missing.
-pub fn can_build() -> Result<()> {
+/// An error if a program is not in the cache and cannot be built on this machine: the cache folder or a recent Go is
+/// missing.
+pub fn ensure_available(programs: &[Program]) -> Result<()> {
     cache_dir()?;
-    go::check_version()
+    let missing: Vec<_> =
+        programs.iter().filter(|program| !program.is_cached()).map(|program| program.package()).collect();
+    if missing.is_empty() { Ok(()) } else { go::check_version(&missing) }
 }
 
 /// The path of a binary: already in the cache, built meanwhile by another process, or built now.
@@ -137,6 +140,7 @@ fn ensure_in(
         let _ = fs::remove_dir_all(&building);
     })?;
 
+    ensure!(building.join(binary).is_file(), "the build of {} made no `{binary}`", package.name);
     // One rename, so that a reader without the lock sees all binaries or none.
     paths::remove_dir(&home).with_context(cannot("remove", &home))?;
     fs::rename(&building, &home).with_context(cannot("put the binaries into", &home))?;

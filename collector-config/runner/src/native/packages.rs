@@ -1,7 +1,8 @@
 //! The packages: their Go modules, versions and build recipes.
 //!
 //! Each has a folder in `native/` with a `go.mod`, whose `tool` lines are the programs to build, and a `go.sum`, against
-//! which Go checks every download. To raise a version: `go get -tool <program>@<version> && go mod tidy` in that folder,
+//! which Go checks every download (of the collector: of its builder, which resolves the components of
+//! `collector/builder.yaml` anew). To raise a version: `go get -tool <program>@<version> && go mod tidy` in that folder,
 //! then the version here and in `compose.yaml`.
 
 /// Programs that are built together.

@@ -32,9 +32,7 @@ pub fn wait_until<T, E: Into<Error>>(
             Ok(None) => String::new(),
             Err(error) => format!("; last error: {:#}", error.into()),
         };
-        if interrupt::requested() {
-            return Err(interrupt::error().into());
-        }
+        interrupt::check()?;
         if start.elapsed() >= timeout {
             let waited = start.elapsed().as_secs_f64();
             bail!("waited {waited:.1} s for {} without success{last}", awaited.into());

@@ -83,11 +83,13 @@ impl Package {
     pub(super) fn folder(&self) -> String {
         let Self { name, version, .. } = self;
         let recipe = match self.recipe {
-            Recipe::Tools => "",
-            Recipe::WithFile { text, .. } => text,
-            Recipe::Collector { manifest } => manifest,
+            Recipe::Tools => Vec::new(),
+            Recipe::WithFile { path, text } => vec![path, text],
+            Recipe::Collector { manifest } => {
+                manifest.lines().filter(|line| !line.trim_start().starts_with('#')).collect()
+            }
         };
-        format!("{name}-{version}-{:08x}", fingerprint(&[self.go_mod, self.tags, recipe]))
+        format!("{name}-{version}-{:08x}", fingerprint([self.go_mod, self.tags].into_iter().chain(recipe)))
     }
 
     pub(super) fn build_time(&self) -> String {
@@ -96,7 +98,7 @@ impl Package {
 }
 
 /// FNV-1a, 32 bits: the same on every machine and with every compiler.
-fn fingerprint(texts: &[&str]) -> u32 {
-    let bytes = texts.iter().flat_map(|text| text.bytes());
+fn fingerprint<'a>(texts: impl Iterator<Item = &'a str>) -> u32 {
+    let bytes = texts.flat_map(|text| text.bytes());
     bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

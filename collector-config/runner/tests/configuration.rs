@@ -622,3 +622,14 @@ fn every_dashboard_is_complete() {
     }
     assert!(boards.contains("IronCore Backend Monitoring"), "{boards:?}");
 }
+
+/// Dashboards show the service that is selected. `service_name` of logs and traces is another label.
+#[test]
+fn no_dashboard_names_a_service() {
+    for file in files("grafana/dashboards", ".json") {
+        let text = fs::read_to_string(&file).unwrap();
+        for literal in [r#"service=\"ironcore\""#, r#"service=~\"ironcore\""#] {
+            assert!(!text.contains(literal), "{file:?}: {literal}");
+        }
+    }
+}

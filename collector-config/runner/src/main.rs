@@ -1,6 +1,6 @@
 //! `cargo stack`: runs the servers in the foreground until Ctrl-C.
 
-use anyhow::ensure;
+use anyhow::{anyhow, bail, ensure};
 use lexopt::prelude::*;
 use stack::inbox::Message;
 use stack::native::{self, Program};
@@ -79,42 +79,43 @@ enum Command {
     Build(Vec<System>),
 }
 
-fn parse_command_line(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
+fn parse_command_line(parser: &mut lexopt::Parser) -> Result<Command> {
     let mut command = None;
     while let Some(argument) = parser.next()? {
         match (argument, command.as_mut()) {
             (Short('h') | Long("help"), _) => return Ok(Command::Help),
-            (Long("scrape"), Some(Command::Up(options))) => options.scrape = Some(parse_address(&parser.value()?)?),
+            (Long("scrape"), Some(Command::Up(options))) => {
+                options.scrape = Some(parse_address(&parser.value()?.string()?)?);
+            }
             (Long("free-ports"), Some(Command::Up(options))) => {
                 options.ports = Ports::Free;
                 options.name = run_folder::name("up");
             }
             (Long(option @ ("scrape" | "free-ports")), _) => {
-                return Err(format!("`--{option}` belongs to `up` and follows it: cargo stack up --{option} …").into());
+                bail!("`--{option}` belongs to `up` and follows it: cargo stack up --{option} …");
             }
             (Value(name), None) => command = Some(parse_command(&name.string()?)?),
             (Value(name), Some(Command::Up(Options { systems, .. }) | Command::Build(systems))) => {
                 systems.push(System::from_name(&name.string()?)?);
             }
-            (other, _) => return Err(other.unexpected()),
+            (other, _) => return Err(other.unexpected().into()),
         }
     }
     Ok(command.unwrap_or(Command::Help))
 }
 
-fn parse_command(name: &str) -> Result<Command, lexopt::Error> {
+fn parse_command(name: &str) -> Result<Command> {
     Ok(match name {
         "up" => Command::Up(Options::usual_ports("up").with(&[])),
         "build" => Command::Build(Vec::new()),
         "help" => Command::Help,
-        _ => return Err(format!("unknown command `{name}`; see `cargo stack --help`").into()),
+        _ => bail!("unknown command `{name}`; see `cargo stack --help`"),
     })
 }
 
-fn parse_address(text: &std::ffi::OsStr) -> Result<SocketAddr, String> {
-    let text = text.to_string_lossy();
-    let wrong = |_| format!("`--scrape {text}` is not an IP address with a port, such as --scrape 127.0.0.1:9464");
-    text.parse().map_err(wrong)
+fn parse_address(text: &str) -> Result<SocketAddr> {
+    text.parse()
+        .map_err(|_| anyhow!("`--scrape {text}` is not an IP address with a port, such as --scrape 127.0.0.1:9464"))
 }
 
 /// All systems, except those that can be neither built nor found, and the exporters of those.
@@ -223,7 +224,7 @@ fn watch(stack: &mut Stack) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn parse(line: &str) -> Result<Command, lexopt::Error> {
+    fn parse(line: &str) -> Result<Command> {
         parse_command_line(&mut lexopt::Parser::from_args(line.split_whitespace()))
     }
 
@@ -242,6 +243,9 @@ mod tests {
         assert!(parse("build --scrape 127.0.0.1:1").unwrap_err().to_string().contains("--scrape"));
         let tempo = parse("up tempo").unwrap_err().to_string();
         assert!(tempo.contains("`tempo`") && tempo.contains("jaeger"), "{tempo}");
+        // Said once, with all its sources.
+        let whole = format!("{:#}", parse("up tempo").unwrap_err());
+        assert_eq!(whole.matches("`tempo`").count(), 1, "{whole}");
         let nowhere = parse("up --scrape nowhere").unwrap_err().to_string();
         assert!(nowhere.contains("nowhere") && nowhere.contains("--scrape 127.0.0.1:9464"), "{nowhere}");
     }

@@ -3,7 +3,7 @@
 use crate::addresses::Port;
 use crate::native::Program;
 use crate::packaged::Packaged;
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use std::path::PathBuf;
 
 /// Where the program of a system comes from.
@@ -97,10 +97,10 @@ impl System {
     ///
     /// # Errors
     /// The known names.
-    pub fn from_name(name: &str) -> Result<Self, String> {
+    pub fn from_name(name: &str) -> Result<Self> {
         Self::EVERY.iter().copied().find(|system| system.name() == name).ok_or_else(|| {
             let names: Vec<_> = Self::EVERY.iter().map(|system| system.name()).collect();
-            format!("unknown system `{name}`; known systems: {}", names.join(", "))
+            anyhow!("unknown system `{name}`; known systems: {}", names.join(", "))
         })
     }
 
@@ -141,9 +141,9 @@ mod tests {
     #[test]
     fn a_system_is_found_by_its_name() {
         for system in System::EVERY {
-            assert_eq!(System::from_name(system.name()), Ok(*system));
+            assert_eq!(System::from_name(system.name()).unwrap(), *system);
         }
-        assert!(System::from_name("tempo").unwrap_err().contains("`tempo`"));
+        assert!(System::from_name("tempo").unwrap_err().to_string().contains("`tempo`"));
     }
 
     #[test]

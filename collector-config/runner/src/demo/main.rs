@@ -7,7 +7,7 @@ mod mode;
 mod story;
 mod usual;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use backend::Backend;
 use mode::Mode;
 use stack::service::Service;
@@ -147,12 +147,12 @@ fn parse_command_line() -> Result<Option<Arguments>> {
     while let Some(argument) = parser.next()? {
         match argument {
             Long("once") => arguments.once = true,
-            Long("mode") => arguments.mode = Some(parser.value()?.parse().map_err(Error::new)?),
+            Long("mode") => arguments.mode = Some(parser.value()?.string()?.parse().map_err(Error::msg)?),
             Short('h') | Long("help") => {
                 print_line(HELP)?;
                 return Ok(None);
             }
-            other => return Err(other.unexpected()).context("see cargo demo -- --help"),
+            other => bail!("{}; see cargo demo -- --help", other.unexpected()),
         }
     }
     Ok(Some(arguments))

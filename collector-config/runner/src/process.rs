@@ -1,6 +1,7 @@
 //! A child process that does not outlive its owner. Its output goes to a log file.
 
-use crate::{interrupt, process_tree, query};
+use crate::query::Api;
+use crate::{interrupt, process_tree};
 use anyhow::{Context as _, Error, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use std::env;
@@ -21,6 +22,9 @@ pub const GRACE: Duration = Duration::from_secs(10);
 const TAIL_LINES: usize = 15;
 
 const POLL: Duration = Duration::from_millis(20);
+
+/// The timeout of one health check.
+const HEALTH: Duration = Duration::from_secs(2);
 
 /// A process that has ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -63,14 +67,14 @@ impl Process {
             Ok((file.try_clone()?, file))
         };
         let (first, second) = open().with_context(|| format!("cannot write {}", log.display()))?;
-        let program = format!("{command:?}");
+        let program = command.get_program().display().to_string();
         let mut command = command;
         command.stdin(Stdio::null()).stderr(first);
         match stdout {
             Output::Logged => command.stdout(second),
             Output::Piped => command.stdout(Stdio::piped()),
         };
-        let child = spawn_on_lasting_thread(command).with_context(|| format!("cannot start {name}: {program}"))?;
+        let child = spawn_on_lasting_thread(command).with_context(|| format!("cannot start {name} ({program})"))?;
         Ok(Self { name: name.into(), child, log: log.into(), stop_signal: Signal::TERM, over: false })
     }
 
@@ -117,10 +121,11 @@ impl Process {
     /// It has ended, the time is over, or a signal has arrived. The end of the log is in the error.
     pub(crate) fn wait_ready(&mut self, health: &str, deadline: Instant) -> Result<()> {
         let start = Instant::now();
+        let client = Api::with_timeout(health, HEALTH);
         loop {
             // Checked first: if it has ended, another program on its port might answer.
             self.check()?;
-            let Err(last) = query::health(health) else {
+            let Err(last) = client.health() else {
                 return Ok(());
             };
             interrupt::check()?;

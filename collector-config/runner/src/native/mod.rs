@@ -97,19 +97,23 @@ impl Program {
 
 /// How many minutes it takes to build the missing programs on two cores.
 pub fn minutes_to_build(programs: &[Program]) -> u32 {
-    let mut missing: Vec<&Package> =
-        programs.iter().filter(|program| !program.is_cached()).map(|program| program.package()).collect();
-    missing.dedup_by_key(|package| package.name);
-    missing.iter().map(|package| package.minutes).sum()
+    missing(programs).iter().map(|package| package.minutes).sum()
 }
 
 /// An error if a program is not in the cache and cannot be built on this machine: the cache folder or a recent Go is
 /// missing.
 pub fn ensure_available(programs: &[Program]) -> Result<()> {
     cache_dir()?;
-    let missing: Vec<_> =
-        programs.iter().filter(|program| !program.is_cached()).map(|program| program.package()).collect();
+    let missing = missing(programs);
     if missing.is_empty() { Ok(()) } else { go::check_version(&missing) }
+}
+
+/// The packages of the programs that are not in the cache.
+fn missing(programs: &[Program]) -> Vec<&'static Package> {
+    let missing = programs.iter().filter(|program| !program.is_cached());
+    let mut packages: Vec<&Package> = missing.map(|program| program.package()).collect();
+    packages.dedup_by_key(|package| package.name);
+    packages
 }
 
 /// The path of a binary: already in the cache, built meanwhile by another process, or built now.
@@ -156,8 +160,7 @@ fn lock(path: &Path, package: &Package) -> Result<File> {
         match file.try_lock() {
             Ok(()) => return Ok(file),
             Err(TryLockError::Error(error)) => return Err(error).with_context(cannot("lock", path)),
-            Err(TryLockError::WouldBlock) if interrupt::requested() => return Err(interrupt::error().into()),
-            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::WouldBlock) => interrupt::check()?,
         }
         if !waiting {
             waiting = true;

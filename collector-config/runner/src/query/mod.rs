@@ -88,19 +88,31 @@ impl Api {
         Ok(self.send(path, &[], None)?.0)
     }
 
+    /// Whether the server at `http://…` answers 200, or the one at `tcp://…` accepts a connection; otherwise the reason.
+    pub(crate) fn health(&self) -> Result<()> {
+        if let Some(address) = self.base.strip_prefix("tcp://") {
+            return TcpStream::connect(address).map(drop).with_context(|| self.base.clone());
+        }
+        let status = self.status("")?;
+        ensure!(status == 200, "{} answers {status}", self.base);
+        Ok(())
+    }
+
     fn json<T: DeserializeOwned>(&self, path: &str, parameters: &[(&str, &str)]) -> Result<T> {
-        let body = self.success(path, self.send(path, parameters, None)?)?;
-        serde_json::from_str(&body).with_context(|| format!("unexpected response of {}{path}", self.base))
+        self.decoded(path, self.send(path, parameters, None)?)
     }
 
     /// As [`json`](Self::json); `None` if the status is 404.
     fn json_if_found<T: DeserializeOwned>(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Option<T>> {
-        let (status, body) = self.send(path, parameters, None)?;
-        if status == 404 {
-            return Ok(None);
+        match self.send(path, parameters, None)? {
+            (404, _) => Ok(None),
+            answer => self.decoded(path, answer).map(Some),
         }
-        let body = self.success(path, (status, body))?;
-        serde_json::from_str(&body).map(Some).with_context(|| format!("unexpected response of {}{path}", self.base))
+    }
+
+    fn decoded<T: DeserializeOwned>(&self, path: &str, answer: (u16, String)) -> Result<T> {
+        let body = self.success(path, answer)?;
+        serde_json::from_str(&body).with_context(|| format!("unexpected response of {}{path}", self.base))
     }
 
     fn success(&self, path: &str, (status, body): (u16, String)) -> Result<String> {
@@ -119,16 +131,6 @@ impl Api {
         let text = answer.body_mut().with_config().limit(256 << 20).read_to_string();
         Ok((answer.status().as_u16(), text.with_context(|| format!("{url} does not answer"))?))
     }
-}
-
-/// Whether `http://…` answers 200, or `tcp://…` accepts a connection; otherwise the reason.
-pub(crate) fn health(url: &str) -> Result<()> {
-    if let Some(address) = url.strip_prefix("tcp://") {
-        return TcpStream::connect(address).map(drop).with_context(|| url.to_owned());
-    }
-    let status = Api::with_timeout(url, Duration::from_secs(2)).status("")?;
-    ensure!(status == 200, "{url} answers {status}");
-    Ok(())
 }
 
 #[cfg(test)]

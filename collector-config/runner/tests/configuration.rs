@@ -19,22 +19,9 @@ fn config() -> PathBuf {
     paths::config_dir()
 }
 
-/// All files of a folder and its subfolders with this ending.
+/// All files of a folder of the configuration and its subfolders with this ending; there must be one.
 fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
-    fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                collect(&path, found);
-            } else {
-                found.push(path);
-            }
-        }
-    }
-    let mut found = Vec::new();
-    collect(&config().join(folder), &mut found);
-    found.retain(|path| path.to_string_lossy().ends_with(ending));
-    found.sort();
+    let found = support::expressions::files(&config().join(folder), ending);
     assert!(!found.is_empty(), "no {ending} in {folder}");
     found
 }

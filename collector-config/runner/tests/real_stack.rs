@@ -1,26 +1,21 @@
 //! The real servers. Building them takes minutes, once, so these tests need a feature:
 //! `cargo test -p stack --features real-stack`.
 
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
-use opentelemetry_proto::tonic::resource::v1::Resource;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
-use prost::Message as _;
+mod support;
+
+use opentelemetry_proto::tonic::trace::v1::Span;
 use rustix::process::Signal;
 use stack::addresses::free_address;
 use stack::packaged::Packaged;
 use stack::process::{self, Output, Process};
-use stack::query::{Api, Jaeger, Prometheus, wait_until};
+use stack::query::{Api, Jaeger, Prometheus};
 use stack::{Options, Port, Stack, System, paths};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 use std::thread;
-use std::time::{Duration, SystemTime};
-
-const WAIT: Duration = Duration::from_mins(3);
-const POLL: Duration = Duration::from_millis(100);
+use std::time::SystemTime;
+use support::{eventually, send_otlp};
 
 /// Answers every request with a small metrics page, like a service.
 fn serve_metrics() -> SocketAddr {
@@ -60,15 +55,7 @@ fn send_trace(base: &str) -> String {
         end_time_unix_nano: start + 11_000_000,
         ..root.clone()
     };
-    let name = Some(AnyValue { value: Some(Value::StringValue("stack_test".into())) });
-    let attributes = vec![KeyValue { key: "service.name".into(), value: name, ..KeyValue::default() }];
-    let resource = Some(Resource { attributes, ..Resource::default() });
-    let scope_spans = vec![ScopeSpans { spans: vec![root, child], ..ScopeSpans::default() }];
-    let resource_spans = vec![ResourceSpans { resource, scope_spans, ..ResourceSpans::default() }];
-    let body = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
-    let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
-    let request = agent.post(format!("{base}/v1/traces")).header("content-type", "application/x-protobuf");
-    request.send(&body).unwrap();
+    send_otlp(base, "stack_test", vec![root, child]);
     format!("{nanos:032x}")
 }
 
@@ -78,10 +65,9 @@ fn a_trace_and_a_metric_come_back_from_a_stack_on_free_ports() {
 
     let id = send_trace(&stack.otlp_http_url());
     let jaeger = Jaeger::new(stack.jaeger_url());
-    let trace = wait_until(WAIT, POLL, "both spans in Jaeger", || {
+    let trace = eventually("both spans in Jaeger", || {
         Ok::<_, stack::Error>(jaeger.trace(&id)?.filter(|trace| trace.spans.len() == 2))
-    })
-    .unwrap();
+    });
     assert_eq!(
         trace.tree(),
         format!("trace {id}, 2 spans\nPOST /api/v1/wallets  12.3 ms  [stack_test]\n└─ wallet.create_wallet  10.0 ms\n")
@@ -92,21 +78,16 @@ fn a_trace_and_a_metric_come_back_from_a_stack_on_free_ports() {
 
     let prometheus = Prometheus::new(stack.prometheus_url());
     for job in ["ironcore", "jaeger", "prometheus"] {
-        wait_until(WAIT, POLL, format!("the scrape of {job}"), || {
+        eventually(&format!("the scrape of {job}"), || {
             Ok::<_, stack::Error>((prometheus.targets_up(job)? == 1).then_some(()))
-        })
-        .unwrap();
+        });
     }
-    let samples = wait_until(WAIT, POLL, "the metric", || {
+    let samples = eventually("the metric", || {
         Ok::<_, stack::Error>(Some(prometheus.instant("http_requests_total")?).filter(|s| !s.is_empty()))
-    })
-    .unwrap();
+    });
     assert_eq!((samples[0].labels["host"].as_str(), samples[0].labels["route"].as_str()), ("localhost", "/w"));
     // The run copy of the configuration loads the rules.
-    wait_until(WAIT, POLL, "a recorded rate", || {
-        Ok::<_, stack::Error>(prometheus.instant("service:http_requests:rate5m")?.pop())
-    })
-    .unwrap();
+    eventually("a recorded rate", || Ok::<_, stack::Error>(prometheus.instant("service:http_requests:rate5m")?.pop()));
     let refused = prometheus.instant("sum(").unwrap_err().to_string();
     assert!(refused.contains("400") && refused.contains("parse error"), "{refused}");
     stack.check().unwrap();
@@ -141,12 +122,11 @@ fn a_killed_database_restarts_with_its_data() {
     psql(&stack, "CREATE TABLE kept (n int); INSERT INTO kept VALUES (7); CHECKPOINT");
     stack.kill(System::Postgres).unwrap();
     stack.restart(System::Postgres).unwrap();
-    let kept = wait_until(WAIT, POLL, "the end of its recovery", || {
+    eventually("the end of its recovery", || {
         let mut ready = Command::new("psql");
         ready.arg(stack.database_url().unwrap()).args(["-c", "SELECT 1"]);
         Ok::<_, stack::Error>(ready.output()?.status.success().then_some(()))
     });
-    kept.unwrap();
     assert_eq!(psql(&stack, "SELECT n FROM kept"), "7");
 }
 
@@ -177,7 +157,7 @@ fn the_role_of_the_exporter_may_read_everything_that_it_queries() {
     let log = stack.folder().join("exporter.log");
     let _exporter = Process::spawn("exporter", exporter, &log, Output::Logged).unwrap();
     let api = Api::new(format!("http://{address}"));
-    let page = wait_until(WAIT, POLL, "its page", || api.text("/metrics").map(Some)).unwrap();
+    let page = eventually("its page", || api.text("/metrics").map(Some));
     for line in ["pg_up 1", "pg_exporter_last_scrape_error 0"] {
         assert!(page.lines().any(|found| found == line), "{line} in {page}");
     }

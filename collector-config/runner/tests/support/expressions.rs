@@ -135,7 +135,7 @@ pub(crate) fn queries() -> Vec<Query> {
 }
 
 /// All files below a folder with this ending, without `node_modules`.
-fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

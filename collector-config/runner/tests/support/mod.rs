@@ -113,9 +113,15 @@ pub(crate) fn new_trace() -> u128 {
 /// Sends spans of a service named `raw` in one request over OTLP/HTTP.
 #[track_caller]
 pub(crate) fn send(base: &str, spans: &[RawSpan]) {
+    send_otlp(base, "raw", spans.iter().map(otlp).collect());
+}
+
+/// Sends the spans of a service in one request over OTLP/HTTP.
+#[track_caller]
+pub(crate) fn send_otlp(base: &str, service: &str, spans: Vec<Span>) {
     let resource_spans = vec![ResourceSpans {
-        resource: Some(Resource { attributes: vec![attribute("service.name", "raw")], ..Resource::default() }),
-        scope_spans: vec![ScopeSpans { spans: spans.iter().map(otlp).collect(), ..ScopeSpans::default() }],
+        resource: Some(Resource { attributes: vec![attribute("service.name", service)], ..Resource::default() }),
+        scope_spans: vec![ScopeSpans { spans, ..ScopeSpans::default() }],
         ..ResourceSpans::default()
     }];
     let body = ExportTraceServiceRequest { resource_spans }.encode_to_vec();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Floors, from the lowest up; the rooms of the vocabulary are in that order too. `lib.rs` is above them all.
 const FLOORS: &[(&str, &[&str])] = &[
-    ("vocabulary", &["series", "current", "format", "redact", "error", "names", "config"]),
+    ("vocabulary", &["series", "current", "format", "caught", "redact", "causes", "error", "names", "config"]),
     ("signals", &["resource", "traces", "metrics", "logs", "export", "worker"]),
     (
         "instrumentation",
@@ -87,7 +87,7 @@ fn may_use(room: &str, used: &str) -> bool {
         ("signals", "vocabulary") => true,
         ("signals", "signals") => matches!(used, "resource" | "export" | "worker"),
         ("instrumentation", "vocabulary") => {
-            matches!(used, "error" | "names" | "series" | "redact" | "current" | "format")
+            matches!(used, "error" | "names" | "series" | "redact" | "current" | "format" | "caught" | "causes")
         }
         ("instrumentation", "instrumentation") => {
             // Both ends of a process, and what they share.

@@ -62,6 +62,8 @@
 )]
 
 // Vocabulary.
+mod caught;
+mod causes;
 mod config;
 mod current;
 mod error;

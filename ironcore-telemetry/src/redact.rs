@@ -1,5 +1,6 @@
 //! Keeps secrets and overlong values from leaving the process.
 
+use crate::caught::caught;
 use std::fmt;
 use zeroize::Zeroize;
 
@@ -14,6 +15,33 @@ pub(crate) fn truncate(text: &str, limit: usize) -> &str {
     }
     text.get(..end).unwrap_or_default()
 }
+
+/// The text, cut to [`VALUE_LIMIT`]. A value whose formatting fails keeps the text written so far; one whose formatting
+/// panics also gets a mark.
+pub(crate) fn bounded(arguments: fmt::Arguments<'_>) -> String {
+    struct Bounded(String);
+
+    impl fmt::Write for Bounded {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            let left = VALUE_LIMIT - self.0.len();
+            let kept = truncate(text, left);
+            self.0.push_str(kept);
+            // Stops the formatting: a value of several megabytes must not take its time.
+            if kept.len() < text.len() { Err(fmt::Error) } else { Ok(()) }
+        }
+    }
+
+    let mut written = Bounded(String::new());
+    // A formatter's error only says that it has stopped.
+    if caught(|| fmt::write(&mut written, arguments).is_ok()).is_none() {
+        written.0.truncate(truncate(&written.0, VALUE_LIMIT - PANICKED.len()).len());
+        written.0.push_str(PANICKED);
+    }
+    written.0
+}
+
+/// Shown in place of a value that panicked when it was read or formatted.
+pub(crate) const PANICKED: &str = "<panicked>";
 
 /// Shown in place of a secret.
 pub(crate) const MASK: &str = "[REDACTED]";

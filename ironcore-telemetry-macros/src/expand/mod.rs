@@ -187,6 +187,7 @@ fn site(model: &Model) -> TokenStream {
     let Model { domain, operation, function, .. } = model;
     let private = private();
     let labels = model.labels.iter().map(|label| &label.key);
+    let fields = model.fields.iter().map(|field| &field.key);
     let name = format!("{domain}.{operation}");
     let ident = function.sig.ident.to_string();
     quote! {
@@ -198,6 +199,7 @@ fn site(model: &Model) -> TokenStream {
             file: #private::core::file!(),
             line: #private::core::line!(),
             labels: &[#(#labels),*],
+            fields: &[#(#fields),*],
         });
         const _: () = {
             #[#private::linkme::distributed_slice(#private::SITES)]

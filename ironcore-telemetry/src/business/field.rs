@@ -5,7 +5,7 @@
 //! [`Secret`](crate::Secret) first. It returns a [`SecretValue`], which is not a [`Field`], so that the code does not
 //! compile.
 
-use crate::redact::{Secret, VALUE_LIMIT, truncate};
+use crate::redact::{Secret, VALUE_LIMIT, bounded, truncate};
 use opentelemetry::Value;
 use std::fmt;
 use zeroize::Zeroize;
@@ -123,7 +123,7 @@ impl<T: fmt::Display + ?Sized> AsDisplay for Formatted<'_, T> {
     type Output = Value;
 
     fn as_display(&self) -> Value {
-        text(format_args!("{}", self.0))
+        Value::String(bounded(format_args!("{}", self.0)).into())
     }
 }
 
@@ -131,7 +131,7 @@ impl<T: fmt::Debug + ?Sized> AsDebug for Formatted<'_, T> {
     type Output = Value;
 
     fn as_debug(&self) -> Value {
-        text(format_args!("{:?}", self.0))
+        Value::String(bounded(format_args!("{:?}", self.0)).into())
     }
 }
 
@@ -158,25 +158,6 @@ macro_rules! secrets {
 }
 
 secrets!(Secret<T>, &Secret<T>, Option<Secret<T>>, &Option<Secret<T>>);
-
-/// The text, cut to [`VALUE_LIMIT`]. A value whose formatting fails keeps the text written so far.
-fn text(arguments: fmt::Arguments<'_>) -> Value {
-    struct Bounded(String);
-
-    impl fmt::Write for Bounded {
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            let left = VALUE_LIMIT - self.0.len();
-            let kept = truncate(text, left);
-            self.0.push_str(kept);
-            // Stops the formatting: a value of several megabytes must not take its time.
-            if kept.len() < text.len() { Err(fmt::Error) } else { Ok(()) }
-        }
-    }
-
-    let mut bounded = Bounded(String::new());
-    let _ = fmt::write(&mut bounded, arguments);
-    Value::String(bounded.0.into())
-}
 
 #[cfg(test)]
 mod tests {

@@ -40,6 +40,8 @@ pub struct Spec {
     pub line: u32,
     /// The names of its labels.
     pub labels: &'static [&'static str],
+    /// The names of its fields.
+    pub fields: &'static [&'static str],
 }
 
 /// An instrumented function and its series, resolved once.

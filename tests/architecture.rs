@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// Floors, from the lowest up; the rooms of the vocabulary are in that order too. `lib.rs` is above them all.
 const FLOORS: &[(&str, &[&str])] = &[
     ("vocabulary", &["series", "current", "format", "caught", "redact", "causes", "error", "names", "config"]),
-    ("signals", &["resource", "traces", "metrics", "logs", "export", "worker"]),
+    ("signals", &["resource", "filter", "traces", "metrics", "logs", "export", "worker"]),
     (
         "instrumentation",
         &[
@@ -18,12 +18,13 @@ const FLOORS: &[(&str, &[&str])] = &[
             "recorder",
             "exchange",
             "business",
+            "annotate",
             "saved_context",
             "server",
             "client",
         ],
     ),
-    ("wiring", &["init", "guard"]),
+    ("wiring", &["init", "guard", "panic_hook"]),
     ("doors", &["scrape", "private", "testing"]),
 ];
 
@@ -85,7 +86,7 @@ fn may_use(room: &str, used: &str) -> bool {
         // Between themselves these have a fixed order, checked below.
         ("vocabulary", "vocabulary") => order_of(used) < order_of(room),
         ("signals", "vocabulary") => true,
-        ("signals", "signals") => matches!(used, "resource" | "export" | "worker"),
+        ("signals", "signals") => matches!(used, "resource" | "export" | "worker" | "filter"),
         ("instrumentation", "vocabulary") => {
             matches!(used, "error" | "names" | "series" | "redact" | "current" | "format" | "caught" | "causes")
         }
@@ -98,10 +99,13 @@ fn may_use(room: &str, used: &str) -> bool {
                 (_, "recorder" | "guarded" | "trace_ids") => true,
                 (_, "propagation") => is_edge || room == "saved_context",
                 (_, "protocol" | "exchange") => is_edge,
+                ("annotate", "business") => true,
                 _ => false,
             }
         }
-        ("wiring", floor) => floor != "doors" && (floor != "wiring" || (room, used) == ("init", "guard")),
+        ("wiring", floor) => {
+            floor != "doors" && (floor != "wiring" || matches!((room, used), ("init", "guard" | "panic_hook")))
+        }
         ("doors", floor) => {
             matches!((room, used), ("scrape", "metrics") | ("private", "business"))
                 || (room == "testing" && floor != "doors")

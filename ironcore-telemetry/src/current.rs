@@ -3,9 +3,11 @@
 
 use std::cell::Cell;
 use std::marker::PhantomData;
+use std::sync::OnceLock;
 
 thread_local! {
     static OPERATION: Cell<Option<&'static str>> = const { Cell::new(None) };
+    static FOR_OPERATION: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Leaves the operation when it is dropped, on the thread that has entered it.
@@ -29,7 +31,43 @@ impl Drop for Entered {
 }
 
 /// The innermost operation of this thread.
-#[cfg(feature = "json-logs")]
 pub(crate) fn operation() -> Option<&'static str> {
     OPERATION.get()
+}
+
+/// The operation in which a `tracing` span was taken by `Span::current()`: log lines on other tasks and threads name it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TakenIn(pub(crate) Option<&'static str>);
+
+/// The fields that an operation declares, by its name.
+type FieldsOf = fn(&str) -> Vec<&'static str>;
+
+static FIELDS_OF: OnceLock<FieldsOf> = OnceLock::new();
+
+/// Sets who knows the fields of the operations; the first one stays.
+pub(crate) fn set_fields_of(fields_of: FieldsOf) {
+    let _ = FIELDS_OF.set(fields_of);
+}
+
+/// The fields that an operation declares.
+pub(crate) fn fields_of(operation: &str) -> Vec<&'static str> {
+    FIELDS_OF.get().map(|fields_of| fields_of(operation)).unwrap_or_default()
+}
+
+/// Runs code whose attributes and events are meant for the operation or request that is current, not for a `tracing`
+/// span inside of it: such spans pass them on.
+pub(crate) fn for_operation<R>(code: impl FnOnce() -> R) -> R {
+    struct Reset(bool);
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            FOR_OPERATION.set(self.0);
+        }
+    }
+    let _reset = Reset(FOR_OPERATION.replace(true));
+    code()
+}
+
+/// Whether this code runs [for the operation](for_operation).
+pub(crate) fn is_for_operation() -> bool {
+    FOR_OPERATION.get()
 }

@@ -24,7 +24,8 @@ pub enum InitError {
     /// Another `tracing` subscriber is the global default.
     #[error(
         "another tracing subscriber is already set; remove the other `…init()` or `set_global_default(…)` call \
-         (often tracing_subscriber::fmt::init()): ironcore-telemetry installs the log and span layers itself"
+         (often tracing_subscriber::fmt::init()), and pass your layers to Config::layer, or your subscriber to \
+         telemetry::init_on"
     )]
     ForeignSubscriber,
 

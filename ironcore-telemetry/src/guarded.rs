@@ -1,6 +1,5 @@
 //! A future, a stream or a body that is polled inside of something: a span, a business operation, a saved context.
 
-use opentelemetry::{Context, ContextGuard};
 use pin_project_lite::pin_project;
 use std::pin::Pin;
 use std::task::Poll;
@@ -15,18 +14,6 @@ pub(crate) trait Guard: Sized {
 
     /// The guarded value was dropped before its end: because one of its polls panicked, or because it was cancelled.
     fn abandon(self, panicked: bool);
-}
-
-/// The context alone: made current for each poll, with nothing to record at the end.
-impl Guard for Context {
-    type Entered = ContextGuard;
-
-    #[inline]
-    fn enter(&self) -> ContextGuard {
-        self.clone().attach()
-    }
-
-    fn abandon(self, _: bool) {}
 }
 
 pin_project! {

@@ -5,22 +5,28 @@ use crate::config::{Config, Propagator, Settings};
 use crate::error::InitError;
 use crate::export;
 use crate::guard::{Pipeline, TelemetryGuard};
+#[cfg(feature = "json-logs")]
+use crate::logs::Lines;
 #[cfg(feature = "prometheus")]
 use crate::metrics;
 use crate::metrics::{Meters, Push};
+use crate::panic_hook;
 use crate::propagation::{B3Propagator, BaggagePropagator, JaegerPropagator, TraceContextPropagator};
 use crate::recorder;
 use crate::resource;
-use crate::traces::{self, SpanQueue};
+use crate::traces::{self, BoxedLayer, SpanQueue, TelemetrySubscriber};
 use crate::worker::Worker;
 use opentelemetry::global;
 use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use std::any::TypeId;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tracing::Subscriber;
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 
 /// Building an exporter on the telemetry thread takes no time; this only bounds the wait should the thread hang.
 const BUILD_LIMIT: Duration = Duration::from_secs(5);
@@ -59,16 +65,54 @@ pub fn init() -> Result<TelemetryGuard, InitError> {
 /// installed then.
 #[expect(clippy::needless_pass_by_value, reason = "a configuration is built for this one call")]
 pub fn init_with(config: Config) -> Result<TelemetryGuard, InitError> {
+    match traces::stacked(config.take_layers()) {
+        Some(layers) => start(Registry::default().with(layers), &config),
+        None => start(Registry::default(), &config),
+    }
+}
+
+/// As [`init_with`], on a `tracing` subscriber of your own: a registry with your layers. It becomes the global one, with the
+/// layers of this library on top; do not set it yourself. [`Config::layer`] is for the registry of `init_with` and is not
+/// used here.
+///
+/// ```no_run
+/// use ironcore_telemetry as telemetry;
+/// use telemetry::Config;
+/// use tracing_subscriber::layer::SubscriberExt as _;
+///
+/// let subscriber = tracing_subscriber::registry().with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr));
+/// let guard = telemetry::init_on(subscriber, Config::new("wallets"))?;
+/// # Ok::<(), telemetry::InitError>(())
+/// ```
+///
+/// # Errors
+/// As [`init_with`].
+#[expect(clippy::needless_pass_by_value, reason = "a configuration is built for this one call")]
+pub fn init_on<S>(subscriber: S, config: Config) -> Result<TelemetryGuard, InitError>
+where
+    S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
+{
+    start(subscriber, &config)
+}
+
+fn start<S>(subscriber: S, config: &Config) -> Result<TelemetryGuard, InitError>
+where
+    S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
+{
     if Settings::is_disabled(&variable)? {
+        set_global(subscriber)?;
         return Ok(TelemetryGuard::disabled());
     }
-    let settings = Settings::resolve(&config, &variable)?;
+    let settings = Settings::resolve(config, &variable)?;
     let mut initialized = INITIALIZED.lock().unwrap_or_else(PoisonError::into_inner);
     if *initialized {
         return Err(InitError::AlreadyInitialized);
     }
-    let guard = Parts::build(&settings)?.install(&settings)?;
+    let guard = Parts::build(&settings)?.install(&settings, subscriber)?;
     *initialized = true;
+    if config.installs_panic_hook() {
+        panic_hook::install();
+    }
     Ok(guard)
 }
 
@@ -114,8 +158,11 @@ impl Parts {
     }
 
     /// Sets the globals. The subscriber is the only one that can be refused, so it comes first.
-    fn install(self, settings: &Settings) -> Result<TelemetryGuard, InitError> {
-        set_subscriber(settings, self.traces.as_ref().map(|traces| &traces.provider))?;
+    fn install<S>(self, settings: &Settings, subscriber: S) -> Result<TelemetryGuard, InitError>
+    where
+        S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
+    {
+        set_subscriber(subscriber, settings, self.traces.as_ref().map(|traces| &traces.provider))?;
         set_propagator(&settings.propagators);
         if let Some(meters) = self.meters {
             global::set_meter_provider(meters.provider);
@@ -194,25 +241,43 @@ fn build_on<T: Send + 'static>(
     })
 }
 
-fn set_subscriber(settings: &Settings, provider: Option<&SdkTracerProvider>) -> Result<(), InitError> {
-    let spans = provider.map(|provider| traces::layer(&settings.trace_filter, provider)).transpose()?;
-    #[cfg(feature = "json-logs")]
-    let logs = settings
-        .logs
-        .then(|| crate::logs::layer(&settings.log_filter, &settings.service.name, write_to_stdout))
-        .transpose()?;
-    #[cfg(not(feature = "json-logs"))]
-    let logs: Option<tracing_subscriber::layer::Identity> = None;
-    if spans.is_none() && logs.is_none() {
-        return Ok(());
+/// Makes the subscriber the global one, with the layers of this library.
+fn set_subscriber<S>(subscriber: S, settings: &Settings, provider: Option<&SdkTracerProvider>) -> Result<(), InitError>
+where
+    S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
+{
+    let mut layers: Vec<BoxedLayer<S>> = Vec::new();
+    if let Some(provider) = provider {
+        layers.push(Box::new(traces::layer(&settings.trace_filter, provider)?));
+        layers.push(Box::new(traces::span_events(&settings.trace_filter)?));
     }
-    let subscriber = Registry::default().with(spans).with(logs);
+    #[cfg(feature = "json-logs")]
+    if settings.logs {
+        let lines = Lines {
+            filter: &settings.log_filter,
+            service: &settings.service.name,
+            span_fields: settings.log_span_fields,
+        };
+        layers.push(Box::new(crate::logs::layer(&lines, write_to_stdout)?));
+    }
+    let Some(layers) = traces::stacked(layers) else {
+        return set_global(subscriber);
+    };
+    let subscriber = TelemetrySubscriber::new(subscriber.with(layers));
     tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::ForeignSubscriber)?;
     #[cfg(feature = "json-logs")]
     if settings.logs {
         crate::logs::forward_log_crate();
     }
     Ok(())
+}
+
+/// Makes a subscriber the global one that has nothing of this library; a registry without a layer is left out.
+fn set_global<S: Subscriber + Send + Sync>(subscriber: S) -> Result<(), InitError> {
+    if TypeId::of::<S>() == TypeId::of::<Registry>() {
+        return Ok(());
+    }
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::ForeignSubscriber)
 }
 
 /// One write per line, so that the lines of different threads never mix.

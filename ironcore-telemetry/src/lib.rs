@@ -73,6 +73,7 @@ mod redact;
 mod series;
 // Signals.
 mod export;
+mod filter;
 #[cfg(feature = "json-logs")]
 mod logs;
 mod metrics;
@@ -80,6 +81,7 @@ mod resource;
 mod traces;
 mod worker;
 // Instrumentation.
+mod annotate;
 mod business;
 #[cfg(any(feature = "http", feature = "grpc"))]
 pub mod client;
@@ -97,6 +99,7 @@ mod trace_ids;
 // Wiring.
 mod guard;
 mod init;
+mod panic_hook;
 // Doors.
 #[doc(hidden)]
 #[path = "private.rs"]
@@ -105,6 +108,7 @@ pub mod scrape;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use annotate::{AttributeValue, add_event, set_attribute};
 pub use business::{CatalogEntry, Label, Outcome, OutcomeClass, catalog};
 #[cfg(feature = "grpc")]
 pub use client::grpc::GrpcClientTelemetryLayer;
@@ -115,7 +119,7 @@ pub use config::{Config, Protocol, Sampling};
 pub use error::InvalidPattern;
 pub use error::{InitError, ShutdownError};
 pub use guard::TelemetryGuard;
-pub use init::{init, init_with};
+pub use init::{init, init_on, init_with};
 pub use redact::Secret;
 #[cfg(any(feature = "http", feature = "grpc"))]
 pub use server::boundary::Boundary;

@@ -308,6 +308,8 @@ pub(crate) mod attribute {
     pub(crate) const AGE: &str = "ironcore.age_seconds";
     pub(crate) const CODE_FUNCTION: &str = "code.function.name";
     pub(crate) const ERROR_TYPE: &str = "error.type";
+    pub(crate) const EXCEPTION_MESSAGE: &str = "exception.message";
+    pub(crate) const EXCEPTION_TYPE: &str = "exception.type";
     pub(crate) const HTTP_METHOD: &str = "http.request.method";
     pub(crate) const HTTP_ROUTE: &str = "http.route";
     pub(crate) const HTTP_STATUS: &str = "http.response.status_code";
@@ -319,11 +321,29 @@ pub(crate) mod attribute {
     pub(crate) const RPC_STATUS: &str = "rpc.response.status_code";
     pub(crate) const RPC_SYSTEM: &str = "rpc.system.name";
     pub(crate) const USER_AGENT: &str = "user_agent.original";
+
+    /// Whether the library sets attributes of this name itself.
+    pub(crate) fn is_own(key: &str) -> bool {
+        let families = ["ironcore.", "http.", "rpc.", "url.", "exception."];
+        let single = [CODE_FUNCTION, ERROR_TYPE, PROTOCOL_VERSION, PEER_NAME, USER_AGENT];
+        key.is_empty() || families.iter().any(|family| key.starts_with(family)) || single.contains(&key)
+    }
 }
 
 /// Keys of a log line that belong to the library; an event's field of the same name is written as `field.<key>`.
 pub(crate) const RESERVED_LOG_KEYS: &[&str] =
     &["timestamp", "level", "target", "message", "trace_id", "span_id", "sampled", "service", "operation"];
+
+/// The targets of the lines that operations and requests log at their end.
+pub(crate) const CLOSING_LINES: &[&str] = &["business", "http_access", "grpc_access"];
+
+/// The target of the line about a panic.
+pub(crate) const PANIC_TARGET: &str = "panic";
+
+/// Whether a field holds the source location of a record of the `log` crate.
+pub(crate) fn is_origin_of_log_record(field: &str) -> bool {
+    matches!(field, "log.target" | "log.module_path" | "log.file" | "log.line")
+}
 
 #[cfg(test)]
 mod tests {

@@ -3,11 +3,12 @@
 use super::label::LabelSet;
 use super::outcome::OutcomeClass;
 use super::verdict::Verdict;
+use crate::current;
 use crate::names::{self, OTHER};
 use crate::recorder::{self, Recorder};
 use crate::series::{self, Counter, Durations, Ended, Gauge, Registry, Shard, SpanIds};
 use std::any::type_name;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,9 +19,17 @@ pub static SITES: [&'static Site];
 /// Puts the series of every site on the page at zero. The series of a site with labels come with its first call, when
 /// the types of the labels are known.
 pub(crate) fn install() {
+    current::set_fields_of(fields_of);
     for site in SITES.iter().filter(|site| site.spec.labels.is_empty()) {
         let _ = site.process_series(&());
     }
+}
+
+/// The fields that the operations of this name declare.
+pub(crate) fn fields_of(name: &str) -> Vec<&'static str> {
+    let sites = SITES.iter().filter(|site| site.spec.name == name);
+    let fields: BTreeSet<_> = sites.flat_map(|site| site.spec.fields.iter().copied()).collect();
+    fields.into_iter().collect()
 }
 
 /// An instrumented function, as it is known when it is compiled.

@@ -1,6 +1,7 @@
 //! The configuration in code, and the settings in force. Code wins over the environment, the environment over the
 //! default.
 
+mod layers;
 mod otlp;
 mod parse;
 mod resolver;
@@ -11,14 +12,17 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use layers::Layers;
 pub(crate) use otlp::Otlp;
 pub(crate) use service::Service;
 pub(crate) use settings::{Filter, Queue, Settings};
 pub(crate) use table::{Propagator, Sampler};
 
 use crate::redact::Secret;
+use layers::BoxedLayer;
 use std::net::SocketAddr;
 use std::time::Duration;
+use tracing_subscriber::{Layer, Registry};
 
 /// The configuration for [`init_with`](crate::init_with). A setting that is left open comes from the environment, then
 /// from its default; the README's table "Configuration" has each variable with its default.
@@ -48,6 +52,9 @@ pub struct Config {
     metrics_listener: MetricsListener,
     log_filter: Option<String>,
     trace_filter: Option<String>,
+    leaves_out_span_fields: bool,
+    keeps_panic_hook: bool,
+    layers: Layers,
 }
 
 /// Where `/metrics` is served.
@@ -174,5 +181,51 @@ impl Config {
     pub fn trace_filter(mut self, filter: impl Into<String>) -> Self {
         self.trace_filter = Some(filter.into());
         self
+    }
+
+    /// Whether a log line has the fields of the `tracing` spans around it; by default it has. Where several spans have a
+    /// field of the same name, the innermost one counts, and the line's own field before all.
+    pub const fn log_span_fields(mut self, shown: bool) -> Self {
+        self.leaves_out_span_fields = !shown;
+        self
+    }
+
+    /// Whether each panic is logged as one `ERROR` line with its trace id, location and thread; by default it is. The
+    /// panic hook that was set before `init` is called after it in any case.
+    pub const fn panic_hook(mut self, installed: bool) -> Self {
+        self.keeps_panic_hook = !installed;
+        self
+    }
+
+    /// One more layer of the `tracing` subscriber that [`init_with`](crate::init_with) installs: Sentry, tokio-console,
+    /// `tracing-error`, or a format of your own. Give it a filter of its own where it should not see everything. A clone of
+    /// the configuration shares its layers; the first `init_with` takes them.
+    ///
+    /// If you build the subscriber yourself, pass it to [`init_on`](crate::init_on).
+    ///
+    /// ```
+    /// use ironcore_telemetry::Config;
+    /// use tracing_subscriber::Layer as _;
+    /// use tracing_subscriber::filter::LevelFilter;
+    ///
+    /// let to_stderr = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(LevelFilter::WARN);
+    /// let config = Config::new("wallets").layer(to_stderr);
+    /// ```
+    pub fn layer(self, layer: impl Layer<Registry> + Send + Sync) -> Self {
+        self.layers.add(Box::new(layer));
+        self
+    }
+
+    /// Takes the layers out.
+    pub(crate) fn take_layers(&self) -> Vec<BoxedLayer> {
+        self.layers.take()
+    }
+
+    pub(crate) const fn has_log_span_fields(&self) -> bool {
+        !self.leaves_out_span_fields
+    }
+
+    pub(crate) const fn installs_panic_hook(&self) -> bool {
+        !self.keeps_panic_hook
     }
 }

@@ -40,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) logs: bool,
     pub(crate) log_filter: Filter,
     pub(crate) trace_filter: Filter,
+    /// Whether a log line has the fields of the `tracing` spans around it.
+    pub(crate) log_span_fields: bool,
     /// What is in force and where each value came from, without secrets.
     pub(crate) report: String,
 }
@@ -128,6 +130,7 @@ impl Settings {
                 "Config::trace_filter",
                 config.trace_filter.as_deref(),
             )?,
+            log_span_fields: config.has_log_span_fields(),
             report: String::new(),
         })
     }

@@ -23,11 +23,13 @@ impl<'buffer> Object<'buffer> {
     /// A member whose value is text.
     pub(super) fn text(&mut self, key: &str, value: &dyn fmt::Display) {
         self.key(key);
-        self.buffer.push('"');
-        let mut escaped = Escaped { buffer: self.buffer, left: VALUE_LIMIT };
-        // The value's `Display` may fail half-way; the text written until then stays.
-        let _ = write!(escaped, "{value}");
-        self.buffer.push('"');
+        write_text(self.buffer, value);
+    }
+
+    /// A member whose value is JSON already.
+    pub(super) fn json(&mut self, key: &str, value: &str) {
+        self.key(key);
+        self.buffer.push_str(value);
     }
 
     /// A member whose value is a number or a boolean.
@@ -44,6 +46,15 @@ impl<'buffer> Object<'buffer> {
         let _ = Escaped { buffer: self.buffer, left: VALUE_LIMIT }.write_str(key);
         self.buffer.push_str("\":");
     }
+}
+
+/// Writes a value as a JSON string.
+pub(super) fn write_text(buffer: &mut String, value: &dyn fmt::Display) {
+    buffer.push('"');
+    let mut escaped = Escaped { buffer, left: VALUE_LIMIT };
+    // The value's `Display` may fail half-way; the text written until then stays.
+    let _ = write!(escaped, "{value}");
+    buffer.push('"');
 }
 
 /// Escapes characters that would end the string or the line, and those that would change how a terminal or a person

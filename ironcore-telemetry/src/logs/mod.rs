@@ -1,6 +1,12 @@
-//! Logs: one JSON object per line on stdout, with the ids of the current span and the name of the business operation.
+//! Logs: one JSON object per line on stdout, with the ids of the current span, the name of the business operation and
+//! the fields of the `tracing` spans around it.
 
+mod directives;
+mod fields;
 mod json;
 mod layer;
+mod log_crate;
+mod timestamp;
 
-pub(crate) use layer::{forward_log_crate, layer};
+pub(crate) use layer::{Lines, layer};
+pub(crate) use log_crate::forward_log_crate;

@@ -5,7 +5,7 @@ mod capture;
 mod overflow;
 
 #[cfg(feature = "testing")]
-pub(crate) use capture::capture;
+pub(crate) use capture::{capture, follow};
 pub(crate) use overflow::count as count_overflow;
 
 use crate::series::{self, Registry};

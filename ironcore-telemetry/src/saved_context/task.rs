@@ -1,8 +1,8 @@
 //! The current context on other tasks, on other threads, and through channels.
 
-use crate::guarded::Guarded;
+use crate::guarded::{Guard, Guarded};
 use futures_core::Stream;
-use opentelemetry::Context;
+use opentelemetry::{Context, ContextGuard};
 use pin_project_lite::pin_project;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
@@ -37,6 +37,31 @@ pub fn spawn_blocking<R: Send + 'static>(code: impl FnOnce() -> R + Send + 'stat
     tokio::task::spawn_blocking(move || carried.call(|code| code()))
 }
 
+/// The context alone: made current for each poll, with nothing to record at the end.
+struct Current(Context);
+
+/// While it lives, the context is current; so is the subscriber of the capture that the context belongs to.
+struct CurrentScope {
+    _context: ContextGuard,
+    #[cfg(feature = "testing")]
+    _capture: Option<tracing::subscriber::DefaultGuard>,
+}
+
+impl Guard for Current {
+    type Entered = CurrentScope;
+
+    #[inline]
+    fn enter(&self) -> CurrentScope {
+        CurrentScope {
+            _context: self.0.clone().attach(),
+            #[cfg(feature = "testing")]
+            _capture: crate::recorder::follow(&self.0),
+        }
+    }
+
+    fn abandon(self, _: bool) {}
+}
+
 pin_project! {
     /// A future or a stream that is polled, and dropped, in the context in which it was wrapped.
     ///
@@ -50,7 +75,7 @@ pin_project! {
     #[must_use = "futures and streams do nothing unless polled"]
     pub struct InContext<T> {
         #[pin]
-        guarded: Guarded<T, Context>,
+        guarded: Guarded<T, Current>,
     }
 }
 
@@ -61,7 +86,7 @@ impl<T> InContext<T> {
     }
 
     const fn of(inner: T, context: Context) -> Self {
-        Self { guarded: Guarded::new(inner, Some(context)) }
+        Self { guarded: Guarded::new(inner, Some(Current(context))) }
     }
 }
 
@@ -117,7 +142,7 @@ impl<T> Carried<T> {
 
     /// Passes the value to a closure that runs in the context.
     pub fn call<R>(self, code: impl FnOnce(T) -> R) -> R {
-        let _current = self.context.attach();
+        let _current = Current(self.context).enter();
         code(self.value)
     }
 

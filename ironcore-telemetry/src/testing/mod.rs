@@ -17,11 +17,14 @@
 
 mod secrets;
 
+use crate::business;
 use crate::config::{Filter, Sampler, Sampling};
+use crate::current;
+use crate::logs;
 use crate::names;
 use crate::recorder;
 use crate::series::{Reading, Registry, Series};
-use crate::{logs, traces};
+use crate::traces::{self, BoxedLayer, TelemetrySubscriber};
 use opentelemetry::trace::{FutureExt, SpanContext, Status};
 use opentelemetry::{Context, trace};
 use opentelemetry_sdk::Resource;
@@ -32,11 +35,11 @@ use std::time::Duration;
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber;
 use tracing_subscriber::Registry as Subscriber;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Identity, SubscriberExt};
 
 /// Captures the telemetry of the code that it runs. It changes nothing global, so tests may run in parallel, and it
-/// needs no `init`. Threads and tasks that the code spawns are captured only if their code runs through
-/// [`run`](Self::run) or [`run_async`](Self::run_async) too.
+/// needs no `init`. Of the threads and tasks that the code spawns, it captures those that stay in the trace, by
+/// `in_current_span`, a `tracing` span that is entered there, or [`saved_context`](crate::saved_context).
 pub struct Capture {
     registry: &'static Registry,
     context: Context,
@@ -98,16 +101,24 @@ impl Capture {
         let sampler = Sampler { root: Sampling::Always, follows_parent: true };
         let resource = Resource::builder_empty().build();
         let provider = traces::provider_with(sampler, resource, KeepSpans(Arc::clone(&spans)));
-        let context = recorder::capture(registry, Box::new(traces::start_span(&provider, sampler)));
         let all = Filter { origin: "Capture", directives: "trace".to_owned() };
         let kept = Arc::clone(&lines);
         let keep = move |line: &[u8]| {
             locked(&kept).push(String::from_utf8_lossy(line).trim_end().to_owned());
             Ok(())
         };
-        // Cannot fail: `trace` is a valid filter.
-        let (spans_layer, lines_layer) = (traces::layer(&all, &provider).ok(), logs::layer(&all, "capture", keep).ok());
-        let dispatch = Dispatch::new(Subscriber::default().with(spans_layer).with(lines_layer));
+        let lines_of = logs::Lines { filter: &all, service: "capture", span_fields: true };
+        // They cannot fail: `trace` is a valid filter.
+        let layers: [Option<BoxedLayer<Subscriber>>; 3] = [
+            traces::layer(&all, &provider).ok().map(|layer| Box::new(layer) as _),
+            traces::span_events(&all).ok().map(|layer| Box::new(layer) as _),
+            logs::layer(&lines_of, keep).ok().map(|layer| Box::new(layer) as _),
+        ];
+        let layers = traces::stacked(layers.into_iter().flatten().collect());
+        let layers = layers.unwrap_or_else(|| Box::new(Identity::new()));
+        let dispatch = Dispatch::new(TelemetrySubscriber::capturing(Subscriber::default().with(layers)));
+        let context = recorder::capture(registry, Box::new(traces::start_span(&provider, sampler)), dispatch.clone());
+        current::set_fields_of(business::fields_of);
         Self { registry, context, dispatch, spans, lines }
     }
 

@@ -1,7 +1,9 @@
 //! `tracing` spans of users and libraries as OpenTelemetry spans, nested with those of this library.
 
+use super::tracing_span::TracingTracer;
 use crate::config::Filter;
 use crate::error::InitError;
+use crate::filter as filters;
 use crate::names;
 use crate::worker;
 use opentelemetry::trace::TracerProvider;
@@ -10,9 +12,9 @@ use tracing::Subscriber;
 use tracing::subscriber::Interest;
 use tracing_subscriber::filter::FilterExt;
 use tracing_subscriber::registry::LookupSpan;
-use tracing_subscriber::{EnvFilter, Layer, filter};
+use tracing_subscriber::{Layer, filter};
 
-/// The layer. It handles spans only: events become log lines, with the ids of the current span. Spans of the exporters'
+/// The layer. It handles spans only; [`SpanEvents`](super::span_events::SpanEvents) puts warnings and errors on them. Spans of the exporters'
 /// transports on the telemetry thread are left out.
 ///
 /// # Errors
@@ -21,9 +23,8 @@ pub(crate) fn layer<S>(filter: &Filter, provider: &SdkTracerProvider) -> Result<
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
-    let directives = EnvFilter::builder().parse(&filter.directives).map_err(|error| filter.refused(&error))?;
     let layer = tracing_opentelemetry::layer()
-        .with_tracer(provider.tracer(names::SCOPE))
+        .with_tracer(TracingTracer(provider.tracer(names::SCOPE)))
         .with_location(false)
         .with_threads(false)
         .with_target(false)
@@ -32,5 +33,5 @@ where
     // disabled per callsite, so that one that becomes no log line costs nothing.
     let wanted = filter::dynamic_filter_fn(|metadata, _| metadata.is_span() && !worker::is_own_thread())
         .with_callsite_filter(|metadata| if metadata.is_span() { Interest::sometimes() } else { Interest::never() });
-    Ok(layer.with_filter(wanted.and(directives)))
+    Ok(layer.with_filter(filters::context_spans().or(wanted.and(filters::directives(filter)?))))
 }

@@ -1,9 +1,14 @@
-//! Spans: sampler, queue and provider, and the layer that turns `tracing` spans into OpenTelemetry spans.
+//! Spans: sampler, queue and provider; the subscriber and the layers that bring `tracing` spans and OpenTelemetry spans
+//! together.
 
+mod context_span;
 mod delivery;
 mod ids;
 mod layer;
 mod queue;
+mod span_events;
+mod subscriber;
+mod tracing_span;
 
 use crate::config::{Sampler, Sampling};
 use crate::names;
@@ -16,7 +21,9 @@ use opentelemetry_sdk::trace::{
     IdGenerator, Sampler as SdkSampler, SamplingDecision, SdkTracerProvider, ShouldSample, SpanLimits, SpanProcessor,
 };
 pub(crate) use queue::SpanQueue;
+pub(crate) use span_events::span_events;
 use std::sync::Arc;
+pub(crate) use subscriber::{BoxedLayer, TelemetrySubscriber, stacked};
 
 /// Limits on the contents of one span.
 const LIMITS: SpanLimits = SpanLimits {

@@ -1,0 +1,33 @@
+//! The hook that logs panics.
+
+use crate::names::PANIC_TARGET;
+use std::any::Any;
+use std::panic::{self, PanicHookInfo};
+use std::thread;
+
+/// Logs each panic as one `ERROR` line with the ids of its trace, and then calls the hook that was set before.
+pub(crate) fn install() {
+    let before = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        log(panic);
+        before(panic);
+    }));
+}
+
+/// The line. `tracing` puts it on the current span too, as an exception.
+fn log(panic: &PanicHookInfo<'_>) {
+    let message = message(panic.payload());
+    let location = panic.location().map(ToString::to_string);
+    let current = thread::current();
+    tracing::error!(
+        target: PANIC_TARGET,
+        location = location.as_deref(),
+        thread = current.name(),
+        "{message}"
+    );
+}
+
+fn message(payload: &dyn Any) -> &str {
+    let text = payload.downcast_ref::<&'static str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("a value that is not text")
+}

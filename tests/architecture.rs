@@ -96,10 +96,9 @@ fn may_use(room: &str, used: &str) -> bool {
             match (room, used) {
                 // The lowest of the floor: they use no other room of it.
                 ("guarded" | "trace_ids" | "propagation" | "protocol" | "recorder", _) => false,
-                (_, "recorder" | "guarded" | "trace_ids") => true,
+                (_, "recorder" | "guarded" | "trace_ids") | ("annotate", "business") => true,
                 (_, "propagation") => is_edge || room == "saved_context",
                 (_, "protocol" | "exchange") => is_edge,
-                ("annotate", "business") => true,
                 _ => false,
             }
         }

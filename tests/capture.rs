@@ -110,3 +110,22 @@ fn a_failed_assertion_names_the_expected_operation_and_outcome() {
     capture.run(|| create_user("alice"));
     capture.assert_operation("user.create", "failed");
 }
+
+/// A handler with an instrument of its own, made when it is first used.
+#[telemetry::instrument_business]
+fn pay_out_payment(amount: u64) {
+    static PAID: std::sync::LazyLock<opentelemetry::metrics::Histogram<u64>> =
+        std::sync::LazyLock::new(|| opentelemetry::global::meter("payments").u64_histogram("paid").build());
+    PAID.record(amount, &[opentelemetry::KeyValue::new("kind", "payout")]);
+}
+
+#[test]
+fn instruments_of_the_service_measure_into_the_capture_that_is_current() {
+    let (first, second) = (Capture::new(), Capture::new());
+    first.run(|| (pay_out_payment(7), pay_out_payment(8)));
+    second.run(|| pay_out_payment(9));
+    pay_out_payment(10);
+    assert_eq!(first.measurements("paid", &[("kind", "payout")]), [7.0, 8.0]);
+    assert_eq!(second.measurements("paid", &[]), [9.0]);
+    assert!(second.measurements("paid", &[("kind", "refund")]).is_empty());
+}

@@ -189,6 +189,9 @@ async fn a_capture_sees_the_spans_the_metrics_and_the_lines_of_what_is_spawned()
         let span = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
         let operation = span(&format!("idiom.{idiom}"));
         assert_eq!(span("wallet.work").trace_id, operation.trace_id, "{idiom}");
+        if *idiom != "below_a_filtered_span" {
+            capture.assert_tree(&format!("idiom.{idiom}\n  wallet.work\n    deep"));
+        }
         // The context alone does not name a subscriber.
         let has_line = capture.log_lines().iter().any(|line| line.contains("inside"));
         assert_eq!(has_line, *idiom != "context_of_the_span", "{idiom}");

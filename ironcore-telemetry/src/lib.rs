@@ -120,6 +120,9 @@ pub use error::InvalidPattern;
 pub use error::{InitError, ShutdownError};
 pub use guard::TelemetryGuard;
 pub use init::{init, init_on, init_with};
+/// The version of OpenTelemetry's API that this library works with. An instrument or a span that is made by another
+/// version goes to that version's providers, which nobody has set, and is lost without a word.
+pub use opentelemetry;
 pub use redact::Secret;
 #[cfg(any(feature = "http", feature = "grpc"))]
 pub use server::boundary::Boundary;

@@ -16,4 +16,6 @@ pub use site::{CatalogEntry, SITES, Site, Spec, catalog};
 pub use span::Fields;
 pub use verdict::{ByDefault, ByOutcome, ByResult, IntoVerdict, Judged, Verdict, judge_err, judge_ok};
 
-pub(crate) use site::{fields_of, install};
+#[cfg(feature = "testing")]
+pub(crate) use site::fields_of;
+pub(crate) use site::install;

@@ -5,7 +5,7 @@ mod capture;
 mod overflow;
 
 #[cfg(feature = "testing")]
-pub(crate) use capture::{capture, follow};
+pub(crate) use capture::{Measurement, Measurements, capture, follow, keep_measurement};
 pub(crate) use overflow::count as count_overflow;
 
 use crate::series::{self, Registry};
@@ -49,6 +49,12 @@ pub(crate) fn install(start_span: Option<StartSpan>, follows_parent: bool) {
 #[inline]
 pub(crate) fn is_off() -> bool {
     RECORDERS.load(Ordering::Acquire) == 0
+}
+
+/// Whether `init` has run.
+#[cfg(feature = "testing")]
+pub(crate) fn is_process_recorded() -> bool {
+    PROCESS.get().is_some()
 }
 
 /// The recorder of the current context: that of a test's capture, else that of the process.

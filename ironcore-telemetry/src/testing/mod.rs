@@ -15,14 +15,16 @@
 //! capture.assert_absent("alice");
 //! ```
 
+mod instruments;
 mod secrets;
+mod tree;
 
 use crate::business;
 use crate::config::{Filter, Sampler, Sampling};
 use crate::current;
 use crate::logs;
 use crate::names;
-use crate::recorder;
+use crate::recorder::{self, Measurements};
 use crate::series::{Reading, Registry, Series};
 use crate::traces::{self, BoxedLayer, TelemetrySubscriber};
 use opentelemetry::trace::{FutureExt, SpanContext, Status};
@@ -37,8 +39,8 @@ use tracing::instrument::WithSubscriber;
 use tracing_subscriber::Registry as Subscriber;
 use tracing_subscriber::layer::{Identity, SubscriberExt};
 
-/// Captures the telemetry of the code that it runs. It changes nothing global, so tests may run in parallel, and it
-/// needs no `init`. Of the threads and tasks that the code spawns, it captures those that stay in the trace, by
+/// Captures the telemetry of the code that it runs, apart from that of all other tests, so that they may run in parallel.
+/// It needs no `init`. Of the threads and tasks that the code spawns, it captures those that stay in the trace, by
 /// `in_current_span`, a `tracing` span that is entered there, or [`saved_context`](crate::saved_context).
 pub struct Capture {
     registry: &'static Registry,
@@ -46,6 +48,7 @@ pub struct Capture {
     dispatch: Dispatch,
     spans: Arc<Mutex<Vec<SpanData>>>,
     lines: Arc<Mutex<Vec<String>>>,
+    measurements: Measurements,
 }
 
 /// A span that has ended.
@@ -95,7 +98,9 @@ impl Capture {
     /// A capture of every span, every metric, and log lines of every level.
     #[must_use]
     pub fn new() -> Self {
+        instruments::install();
         let (spans, lines) = (Arc::default(), Arc::<Mutex<Vec<String>>>::default());
+        let measurements = Measurements::default();
         // Leaked, as its series live as long as the process.
         let registry: &'static Registry = Box::leak(Box::new(Registry::new()));
         let sampler = Sampler { root: Sampling::Always, follows_parent: true };
@@ -117,9 +122,14 @@ impl Capture {
         let layers = traces::stacked(layers.into_iter().flatten().collect());
         let layers = layers.unwrap_or_else(|| Box::new(Identity::new()));
         let dispatch = Dispatch::new(TelemetrySubscriber::capturing(Subscriber::default().with(layers)));
-        let context = recorder::capture(registry, Box::new(traces::start_span(&provider, sampler)), dispatch.clone());
+        let context = recorder::capture(
+            registry,
+            Box::new(traces::start_span(&provider, sampler)),
+            dispatch.clone(),
+            Arc::clone(&measurements),
+        );
         current::set_fields_of(business::fields_of);
-        Self { registry, context, dispatch, spans, lines }
+        Self { registry, context, dispatch, spans, lines, measurements }
     }
 
     /// Runs code and captures its telemetry on this thread.
@@ -161,6 +171,30 @@ impl Capture {
         matching.map(|series| read(&series.reading)).sum()
     }
 
+    /// The measurements of an OpenTelemetry instrument of your own that have these attributes, in their order. The
+    /// instrument must be made after the first capture of the process, as an instrument keeps the meter provider of its
+    /// birth; observable instruments are not captured.
+    ///
+    /// ```
+    /// # use ironcore_telemetry::testing::Capture;
+    /// let capture = Capture::new();
+    /// capture.run(|| {
+    ///     let jobs = opentelemetry::global::meter("wallets").u64_counter("jobs").build();
+    ///     jobs.add(2, &[opentelemetry::KeyValue::new("kind", "payout")]);
+    /// });
+    /// assert_eq!(capture.measurements("jobs", &[("kind", "payout")]), [2.0]);
+    /// ```
+    #[must_use]
+    pub fn measurements(&self, instrument: &str, attributes: &[(&str, &str)]) -> Vec<f64> {
+        let measurements = locked(&self.measurements);
+        let of_instrument = measurements.iter().filter(|measurement| measurement.instrument == instrument);
+        let has = |of: &[(String, String)], (key, value): &(&str, &str)| of.iter().any(|(k, v)| k == key && v == value);
+        of_instrument
+            .filter(|measurement| attributes.iter().all(|wanted| has(&measurement.attributes, wanted)))
+            .map(|measurement| measurement.value)
+            .collect()
+    }
+
     fn series(&self, metric: &str) -> Vec<Series> {
         let families = self.registry.families().into_iter();
         families.filter(|family| family.metric.name == metric).flat_map(|family| family.series).collect()
@@ -186,6 +220,40 @@ impl Capture {
             let value = self.value(metric, &labels);
             assert!(value == 1, "expected 1 in {metric} of {name} that ended {outcome}; found {value}");
         }
+    }
+
+    /// The ended spans as a tree of names, two spaces a level; what started first comes first. A span whose parent has not
+    /// ended stands at the top.
+    #[must_use]
+    pub fn tree(&self) -> String {
+        tree::tree(&locked(&self.spans))
+    }
+
+    /// Asserts that the ended spans are this tree of names. How far the text as a whole is indented does not matter.
+    ///
+    /// ```
+    /// # use ironcore_telemetry as telemetry;
+    /// # use telemetry::testing::Capture;
+    /// #[telemetry::instrument_business]
+    /// fn execute_swap() {
+    ///     tracing::info_span!("quote").in_scope(|| ());
+    /// }
+    ///
+    /// let capture = Capture::new();
+    /// capture.run(execute_swap);
+    /// capture.assert_tree(
+    ///     "swap.execute
+    ///        quote",
+    /// );
+    /// ```
+    ///
+    /// # Panics
+    /// When they are another one.
+    #[track_caller]
+    pub fn assert_tree(&self, expected: &str) {
+        let tree = self.tree();
+        let levels = (tree::levels(&tree), tree::levels(expected));
+        assert!(levels.0 == levels.1, "expected the spans\n{expected}\nfound\n{tree}");
     }
 
     /// Asserts that a label of a metric has only these values.
@@ -230,12 +298,14 @@ impl Capture {
     fn everything(&self) -> Vec<(&'static str, String)> {
         let spans = self.spans().into_iter().map(|span| ("a span", format!("{span:?}")));
         let lines = self.log_lines().into_iter().map(|line| ("a log line", line));
+        let measured = locked(&self.measurements);
+        let measured: Vec<_> = measured.iter().map(|one| ("a metric", format!("{:?}", one.attributes))).collect();
         let families = self.registry.families();
         let labels = families
             .iter()
             .flat_map(|family| &family.series)
             .map(|series| ("a metric", format!("{:?}", series.labels)));
-        spans.chain(lines).chain(labels).collect()
+        spans.chain(lines).chain(labels).chain(measured).collect()
     }
 }
 

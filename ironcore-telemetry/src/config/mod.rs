@@ -1,6 +1,8 @@
 //! The configuration in code, and the settings in force. Code wins over the environment, the environment over the
 //! default.
 
+mod not_acted_on;
+mod notices;
 mod otlp;
 mod parse;
 mod resolver;
@@ -13,8 +15,8 @@ mod tests;
 
 pub(crate) use otlp::Otlp;
 pub(crate) use service::Service;
-pub(crate) use settings::{Filter, Queue, Settings};
-pub(crate) use table::{Propagator, Sampler};
+pub(crate) use settings::{Environment, Filter, Queue, Settings, SpanLimits};
+pub(crate) use table::{Detector, Propagator, Sampler};
 
 use crate::redact::Secret;
 use std::net::SocketAddr;
@@ -48,6 +50,7 @@ pub struct Config {
     metrics_listener: MetricsListener,
     log_filter: Option<String>,
     trace_filter: Option<String>,
+    strict: bool,
 }
 
 /// Where `/metrics` is served.
@@ -173,6 +176,22 @@ impl Config {
     /// applies to the `tracing` spans of your code and of libraries; operations and requests are always spans.
     pub fn trace_filter(mut self, filter: impl Into<String>) -> Self {
         self.trace_filter = Some(filter.into());
+        self
+    }
+
+    /// Refuses what the environment has wrong, instead of warning of it (`IRONCORE_STRICT=true`): a variable that cannot
+    /// be used, and a port for `/metrics` that cannot be bound, are then each an [`InitError`](crate::InitError). For
+    /// tests of a deployment's environment; a service in production starts without it, and says what it has ignored.
+    ///
+    /// Values that are set in code are always strict.
+    ///
+    /// ```
+    /// use ironcore_telemetry as telemetry;
+    ///
+    /// let config = telemetry::Config::new("wallets").strict();
+    /// ```
+    pub const fn strict(mut self) -> Self {
+        self.strict = true;
         self
     }
 }

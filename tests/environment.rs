@@ -249,10 +249,60 @@ fn variables_that_are_not_acted_on_are_named_once_at_the_start() {
     assert!(started(&report)["ignored"].is_null(), "{report:?}");
 }
 
+/// Writes a configuration file of its own for a test.
+fn config_file(name: &str, text: &str) -> String {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("environment");
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    path.into_os_string().into_string().unwrap()
+}
+
 #[test]
-fn a_configuration_file_is_an_error_and_never_ignored() {
-    let report = in_child!(one_operation).env("OTEL_CONFIG_FILE", "/etc/otel.yaml").run();
-    assert!(report.result.as_str().unwrap().starts_with("OTEL_CONFIG_FILE="), "{report:?}");
+fn a_configuration_file_stands_in_for_the_variables() {
+    let child = in_child!(|| {
+        let guard = telemetry::init().unwrap();
+        create_wallet();
+        json!({ "lost": shutdown(guard) })
+    });
+    let receiver = Receiver::start().unwrap();
+    let text = r#"file_format: "1.1"
+resource:
+  attributes: [{ name: service.name, value: "${NAME:-nobody}" }, { name: team, value: wallet }]
+propagator: { composite_list: tracecontext }
+tracer_provider:
+  processors:
+    - batch:
+        schedule_delay: 50
+        exporter: { otlp_grpc: { endpoint: "${COLLECTOR}" } }
+"#;
+    let path = config_file("whole.yaml", text);
+    let report = child
+        .env("OTEL_CONFIG_FILE", &path)
+        .env("NAME", "by_file")
+        .env("COLLECTOR", &receiver.grpc_url())
+        .env("OTEL_TRACES_EXPORTER", "none")
+        .env("OTEL_SERVICE_NAME", "by_variable")
+        .run();
+    assert_eq!(report.lost(), None);
+    let resource = receiver.spans().pop().unwrap().resource;
+    for (key, value) in [("service.name", "by_file"), ("team", "wallet")] {
+        assert!(resource.contains(&(key.to_owned(), value.to_owned())), "{key}={value} in {resource:?}");
+    }
+    let settings = started(&report)["settings"].as_str().unwrap().to_owned();
+    let endpoint = format!("endpoint={}({path}:9)", receiver.grpc_url());
+    assert!(settings.contains(&endpoint), "{endpoint} in {settings}");
+    assert!(settings.contains("metrics=none") && !settings.contains("(OTEL_"), "{settings}");
+}
+
+#[test]
+fn a_configuration_file_with_an_unknown_key_is_an_error_with_its_line_and_column() {
+    let child = in_child!(one_operation);
+    let path = config_file("unknown.yaml", "file_format: \"1.1\"\npropagator:\n  composit: []\n");
+    let report = child.env("OTEL_CONFIG_FILE", &path).run();
+    let error = report.result.as_str().unwrap_or_else(|| panic!("it is accepted: {report:?}"));
+    let expected = format!("OTEL_CONFIG_FILE=\"{path}:3:3\" is not usable: propagator.composit is not supported");
+    assert!(error.starts_with(&expected), "{error}");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The configuration in code, and the settings in force. Code wins over the environment, the environment over the
 //! default.
 
+#[cfg(feature = "config-file")]
+mod file;
 mod not_acted_on;
 mod notices;
 mod otlp;

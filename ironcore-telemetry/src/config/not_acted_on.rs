@@ -61,18 +61,14 @@ const VARIABLES: &[(&str, Check)] = &[
     ("OTEL_SEMCONV_STABILITY_OPT_IN", text),
 ];
 
-/// The variable of declarative configuration. It replaces all others, so it is never ignored.
+/// The variable of declarative configuration. The file replaces all others of OpenTelemetry, so it is never ignored.
 pub(super) const CONFIG_FILE: &str = "OTEL_CONFIG_FILE";
 
 /// Notes each variable that is set.
 ///
 /// # Errors
-/// A configuration file; in strict mode also a value that the specification does not allow.
+/// In strict mode: a value that the specification does not allow.
 pub(super) fn check(resolver: &mut Resolver<'_>) -> Result<(), InitError> {
-    if let Some(file) = resolver.variable(CONFIG_FILE) {
-        let allowed = "declarative configuration is not supported: unset it, and use Config or the other variables";
-        return Err(InitError::invalid(CONFIG_FILE, file, allowed));
-    }
     for (variable, parse) in VARIABLES {
         let setting = Setting {
             key: variable,
@@ -88,6 +84,7 @@ pub(super) fn check(resolver: &mut Resolver<'_>) -> Result<(), InitError> {
     Ok(())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "has the form of the other checks")]
 fn text(_: &str) -> Parsed<Effect> {
     Ok(NotActedOn)
 }

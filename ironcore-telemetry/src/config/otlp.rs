@@ -74,6 +74,8 @@ fn protocol(config: &Config, resolver: &mut Resolver<'_>, signal: Signal) -> Res
             let choice = match origin {
                 Origin::Code(method) => format!("{method}(Protocol::{other:?})"),
                 Origin::Variable(variable) | Origin::Default(variable) => format!("{variable}={}", other.name()),
+                #[cfg(feature = "config-file")]
+                Origin::File { .. } => other.name().to_owned(),
             };
             let instead = format!("choose {choice} with the feature `{}`, or set {}", other.feature(), signal.off());
             Resolver::missing(feature, protocol.name(), origin, instead)
@@ -118,7 +120,12 @@ fn endpoint(
     let in_code = config.endpoint.as_ref().map(Secret::expose);
     let in_code = in_code.map(|endpoint| Given::Text("Config::endpoint", endpoint));
     let (mut endpoint, origin) = resolver.read_with_origin(&setting, in_code)?;
-    let is_own = matches!(origin, Origin::Variable(name) if setting.variables.first() == Some(&name));
+    let is_own = match origin {
+        Origin::Variable(name) => setting.variables.first() == Some(&name),
+        #[cfg(feature = "config-file")]
+        Origin::File { .. } => true,
+        Origin::Code(_) | Origin::Default(_) => false,
+    };
     if protocol == Protocol::HttpProtobuf && !is_own {
         endpoint.push_str(signal.path());
     }

@@ -130,16 +130,13 @@ pub(super) fn endpoint(text: &str) -> Parsed<String> {
 
 /// Whether a text is a host, a host and a port, or an IPv6 address in brackets with or without a port.
 fn is_authority(text: &str) -> bool {
-    let (is_host, port) = match text.strip_prefix('[') {
-        Some(rest) => match rest.split_once(']') {
-            Some((address, port)) => (address.parse::<Ipv6Addr>().is_ok(), port),
-            None => (false, ""),
-        },
-        None => {
-            let (host, port) = text.split_at(text.find(':').unwrap_or(text.len()));
-            let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-            (!host.is_empty() && host.bytes().all(is_part), port)
-        }
+    let (is_host, port) = if let Some(rest) = text.strip_prefix('[') {
+        let bracketed = rest.split_once(']');
+        bracketed.map_or((false, ""), |(address, port)| (address.parse::<Ipv6Addr>().is_ok(), port))
+    } else {
+        let (host, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        (!host.is_empty() && host.bytes().all(is_part), port)
     };
     let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
     is_host && is_port

@@ -1,6 +1,9 @@
 //! Precedence: code, then environment, then default. Where each value came from is recorded for the start-up line, and
 //! so is what of the environment is not in force.
 
+#[cfg(feature = "config-file")]
+use super::file::ConfigFile;
+use super::not_acted_on::CONFIG_FILE;
 use super::notices::{Ignored, Notices};
 use super::parse::Parsed;
 use super::setting::{Setting, Show, shown};
@@ -14,6 +17,9 @@ const RESOURCE_ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 pub(super) struct Resolver<'env> {
     env: &'env dyn Fn(&str) -> Option<String>,
     features: &'env [&'static str],
+    /// Stands in for the variables of OpenTelemetry.
+    #[cfg(feature = "config-file")]
+    file: Option<ConfigFile>,
     /// Whether a variable that cannot be used is an error. A value from code always is.
     strict: bool,
     report: Vec<String>,
@@ -26,6 +32,12 @@ pub(super) enum Origin {
     /// The `Config` method.
     Code(&'static str),
     Variable(&'static str),
+    /// The line of the configuration file.
+    #[cfg(feature = "config-file")]
+    File {
+        path: &'static str,
+        line: usize,
+    },
     /// The default; with the variable that would change it.
     Default(&'static str),
 }
@@ -41,7 +53,36 @@ pub(super) enum Given<'a, T> {
 impl<'env> Resolver<'env> {
     /// A resolver for the environment `env` in a build with these cargo features.
     pub(super) fn new(env: &'env dyn Fn(&str) -> Option<String>, features: &'env [&'static str]) -> Self {
-        Self { env, features, strict: false, report: Vec::new(), notices: Notices::default() }
+        Self {
+            env,
+            features,
+            #[cfg(feature = "config-file")]
+            file: None,
+            strict: false,
+            report: Vec::new(),
+            notices: Notices::default(),
+        }
+    }
+
+    /// Reads the configuration file, if one is set.
+    ///
+    /// # Errors
+    /// It cannot be used, or the cargo feature for it is not compiled in: it is never ignored.
+    #[cfg_attr(
+        not(feature = "config-file"),
+        expect(clippy::needless_pass_by_ref_mut, reason = "reads it with the feature")
+    )]
+    pub(super) fn read_file(&mut self) -> Result<(), InitError> {
+        let Some(path) = self.env_variable(CONFIG_FILE) else {
+            return Ok(());
+        };
+        #[cfg(feature = "config-file")]
+        {
+            self.file = Some(ConfigFile::read(&path, self.env)?);
+            Ok(())
+        }
+        #[cfg(not(feature = "config-file"))]
+        Err(Self::missing("config-file", &path, Origin::Variable(CONFIG_FILE), "unset it".to_owned()))
     }
 
     /// From here on a variable that cannot be used is an error.
@@ -111,25 +152,32 @@ impl<'env> Resolver<'env> {
     /// The value of the first variable that can be used, as if the others were not set; then the one of the list of
     /// resource attributes, then the default.
     fn by_environment<T>(&mut self, setting: &Setting<T>, listed: Option<&str>) -> Result<(T, Origin), InitError> {
-        let set = setting.variables.iter().filter_map(|name| Some((*name, self.variable(name)?)));
-        let texts: Vec<_> = set.chain(listed.map(|text| (RESOURCE_ATTRIBUTES, text.to_owned()))).collect();
+        let set = setting.variables.iter().filter_map(|name| self.lookup(name));
+        let of_list =
+            || self.lookup(RESOURCE_ATTRIBUTES).map_or(Origin::Variable(RESOURCE_ATTRIBUTES), |(_, origin)| origin);
+        let texts: Vec<_> = set.chain(listed.map(|text| (text.to_owned(), of_list()))).collect();
         let mut ignored = Vec::new();
         let mut found = None;
-        for (name, text) in texts {
+        for (text, origin) in texts {
             let refused = match parsed(setting, &text) {
                 Ok(value) => {
-                    found = Some((value, Origin::Variable(name)));
+                    found = Some((value, origin));
                     break;
                 }
                 Err(refused) => refused,
             };
-            let value = setting.refused(&text);
+            let (name, value) = (origin.name(), setting.refused(&text));
+            #[cfg(feature = "config-file")]
+            if let Origin::File { path, line } = origin {
+                let allowed = format!("{value:?} as {} is not allowed; {}", setting.key, refused.allowed);
+                return Err(InitError::invalid(name, format!("{path}:{line}"), allowed));
+            }
             if self.strict {
                 return Err(InitError::invalid(name, value, refused.allowed));
             }
             ignored.push((name, value, refused.allowed));
             if let Some(rest) = refused.rest {
-                found = Some((rest, Origin::Variable(name)));
+                found = Some((rest, origin));
                 break;
             }
         }
@@ -146,8 +194,28 @@ impl<'env> Resolver<'env> {
         Ok((value, origin))
     }
 
+    /// The text of a variable, or of the configuration file in its place.
+    pub(super) fn variable(&self, name: &'static str) -> Option<String> {
+        self.lookup(name).map(|(text, _)| text)
+    }
+
+    /// With a configuration file the variables of OpenTelemetry count only where the file names them.
+    fn lookup(&self, name: &'static str) -> Option<(String, Origin)> {
+        #[cfg(feature = "config-file")]
+        if let Some(file) = &self.file {
+            if let Some((text, line)) = file.value(name) {
+                let origin = Origin::File { path: file.path(), line };
+                return (!text.is_empty()).then(|| (text.to_owned(), origin));
+            }
+            if name.starts_with("OTEL_") {
+                return None;
+            }
+        }
+        self.env_variable(name).map(|text| (text, Origin::Variable(name)))
+    }
+
     /// The text of a variable that is set and not empty: an empty one counts as unset, as OpenTelemetry specifies it.
-    pub(super) fn variable(&self, name: &str) -> Option<String> {
+    fn env_variable(&self, name: &str) -> Option<String> {
         let value = (self.env)(name)?;
         let value = value.trim();
         (!value.is_empty()).then(|| value.to_owned())
@@ -224,6 +292,8 @@ impl Origin {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Code(name) | Self::Variable(name) | Self::Default(name) => name,
+            #[cfg(feature = "config-file")]
+            Self::File { .. } => CONFIG_FILE,
         }
     }
 }
@@ -233,6 +303,8 @@ impl fmt::Display for Origin {
         formatter.write_str(match self {
             Self::Code(_) => "code",
             Self::Variable(name) => name,
+            #[cfg(feature = "config-file")]
+            Self::File { path, line } => return write!(formatter, "{path}:{line}"),
             Self::Default(_) => "default",
         })
     }

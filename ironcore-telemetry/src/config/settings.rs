@@ -130,8 +130,9 @@ impl Settings {
         environment: Environment<'_>,
     ) -> Result<Option<Self>, InitError> {
         let mut resolver = Resolver::new(environment.variable, features);
+        resolver.read_file()?;
         let (strict, origin) = resolver
-            .read_unnoted(&table::STRICT, config.strict.then(|| Given::Value("Config::strict", true, Ok(()))))?;
+            .read_unnoted(&table::STRICT, config.strict.then_some(Given::Value("Config::strict", true, Ok(()))))?;
         if strict {
             resolver.be_strict();
         }

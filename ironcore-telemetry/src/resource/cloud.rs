@@ -113,9 +113,8 @@ const PLATFORMS: &[Platform] = &[
 
 pub(super) fn attributes(surroundings: Surroundings<'_>) -> Attributes {
     let is_set = |name: &&str| surroundings.variable(name).is_some();
-    let is_here = |platform: &&Platform| {
-        platform.marks.iter().all(|mark| is_set(mark)) && !platform.not.as_ref().is_some_and(is_set)
-    };
+    let is_here =
+        |platform: &&Platform| platform.marks.iter().all(&is_set) && !platform.not.as_ref().is_some_and(&is_set);
     let Some(platform) = PLATFORMS.iter().find(is_here) else {
         return Vec::new();
     };

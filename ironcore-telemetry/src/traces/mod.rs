@@ -16,7 +16,7 @@ use opentelemetry::trace::{
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{
     IdGenerator, Sampler as SdkSampler, SamplingDecision, SdkTracerProvider, ShouldSample, SpanLimits as SdkSpanLimits,
-    SpanProcessor, TracerProviderBuilder,
+    TracerProviderBuilder,
 };
 pub(crate) use queue::SpanQueue;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub(crate) fn provider(
 pub(crate) fn provider_with(
     sampler: Sampler,
     resource: Resource,
-    processor: impl SpanProcessor + 'static,
+    processor: impl opentelemetry_sdk::trace::SpanProcessor + 'static,
 ) -> SdkTracerProvider {
     builder(sampler, SpanLimits::default()).with_resource(resource).with_span_processor(processor).build()
 }
@@ -142,7 +142,7 @@ fn sdk_sampler(Sampler { root, follows_parent }: Sampler) -> SdkSampler {
 mod tests {
     use super::*;
     use opentelemetry_sdk::error::OTelSdkResult;
-    use opentelemetry_sdk::trace::{Span, SpanData};
+    use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
     use std::time::Duration;
 
     #[derive(Debug)]

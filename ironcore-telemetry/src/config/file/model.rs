@@ -5,6 +5,7 @@ use super::fault::Fault;
 use super::section::{Entry, Section};
 use super::yaml::{Node, Value};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 /// The values by variable, each with its line.
 pub(super) struct Values(BTreeMap<&'static str, (String, usize)>);
@@ -363,7 +364,8 @@ pub(super) fn encoded(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~:/".contains(&byte) {
             result.push(char::from(byte));
         } else {
-            result.push_str(&format!("%{byte:02X}"));
+            // Writing to a string does not fail.
+            let _ = write!(result, "%{byte:02X}");
         }
     }
     result

@@ -136,8 +136,8 @@ fn init_from_environment() -> Value {
 }
 
 #[test]
-fn a_bad_variable_is_an_error_that_lists_the_allowed_values() {
-    let child = in_child!(init_from_environment);
+fn in_strict_mode_a_bad_variable_is_an_error_that_lists_the_allowed_values() {
+    let child = in_child!(init_from_environment).env("IRONCORE_STRICT", "true");
     for (name, value, allowed) in [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4317", "http://host:port"),
         ("OTEL_TRACES_SAMPLER", "sometimes", "parentbased_traceidratio"),
@@ -151,8 +151,8 @@ fn a_bad_variable_is_an_error_that_lists_the_allowed_values() {
 }
 
 #[test]
-fn a_metrics_port_in_use_is_an_error_with_the_address_and_the_alternatives() {
-    let child = in_child!(init_from_environment);
+fn in_strict_mode_a_metrics_port_in_use_is_an_error_with_the_address_and_the_alternatives() {
+    let child = in_child!(init_from_environment).env("IRONCORE_STRICT", "true");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let report = child.env("OTEL_EXPORTER_PROMETHEUS_PORT", &port).run();

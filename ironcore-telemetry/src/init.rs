@@ -1,7 +1,7 @@
 //! `init`: everything that can fail is built first, then the globals are set in one step.
 
 use crate::business;
-use crate::config::{Config, Propagator, Settings};
+use crate::config::{Config, Environment, Propagator, Settings};
 use crate::error::InitError;
 use crate::export;
 use crate::guard::{Pipeline, TelemetryGuard};
@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tracing::Subscriber;
 use tracing_subscriber::Registry;
+use tracing_subscriber::filter::Directive;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 
@@ -60,15 +61,17 @@ pub fn init() -> Result<TelemetryGuard, InitError> {
 /// tokio runtime. With `OTEL_SDK_DISABLED=true` it does nothing: no thread, no socket, no subscriber.
 ///
 /// # Errors
-/// A setting that cannot be used or needs a cargo feature that is not compiled in, a second call in the same process, a
-/// global `tracing` subscriber that is already set, or a port for `/metrics` that cannot be bound. Nothing is left
-/// installed then.
+/// A value in code that cannot be used, a setting that needs a cargo feature which is not compiled in, a second call in
+/// the same process, or a global `tracing` subscriber that is already set. With [`Config::strict`] also a variable that
+/// cannot be used, and a port for `/metrics` that cannot be bound; without it both are logged. Nothing is left installed
+/// after an error.
 #[expect(clippy::needless_pass_by_value, reason = "a configuration is built for this one call")]
 pub fn init_with(config: Config) -> Result<TelemetryGuard, InitError> {
-    match traces::stacked(config.take_layers()) {
-        Some(layers) => start(Registry::default().with(layers), &config),
-        None => start(Registry::default(), &config),
+    let layers = config.take_layers();
+    if layers.is_empty() {
+        return start(Registry::default(), &config);
     }
+    start(Registry::default().with(traces::stacked(layers)), &config)
 }
 
 /// As [`init_with`], on a `tracing` subscriber of your own: a registry with your layers. It becomes the global one, with the
@@ -99,11 +102,11 @@ fn start<S>(subscriber: S, config: &Config) -> Result<TelemetryGuard, InitError>
 where
     S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
 {
-    if Settings::is_disabled(&variable)? {
+    let environment = Environment { variable: &variable, check_directive };
+    let Some(settings) = Settings::resolve(config, environment)? else {
         set_global(subscriber)?;
         return Ok(TelemetryGuard::disabled());
-    }
-    let settings = Settings::resolve(config, &variable)?;
+    };
     let mut initialized = INITIALIZED.lock().unwrap_or_else(PoisonError::into_inner);
     if *initialized {
         return Err(InitError::AlreadyInitialized);
@@ -116,34 +119,40 @@ where
     Ok(guard)
 }
 
-/// A variable of the environment. Bytes that are not UTF-8 become replacement characters, which a setting with a closed
-/// set of values refuses.
+/// A variable of the environment. Bytes that are not UTF-8 become replacement characters, which no setting accepts.
 fn variable(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+/// Whether the layers can read a directive in the syntax of `RUST_LOG`; else why not.
+fn check_directive(text: &str) -> Result<(), String> {
+    text.parse::<Directive>().map(drop).map_err(|error| error.to_string())
 }
 
 /// Everything that `init` builds before it sets a global.
 struct Parts {
     worker: Worker,
-    traces: Option<Traces>,
+    traces: Traces,
     meters: Option<Meters>,
     push: Option<Arc<Push>>,
     #[cfg(feature = "prometheus")]
-    listener: Option<Arc<std::net::TcpListener>>,
+    listener: Option<Arc<metrics::Listener>>,
 }
 
 struct Traces {
     provider: SdkTracerProvider,
-    queue: Arc<SpanQueue>,
-    exporter: Arc<export::SpanExporter>,
+    /// `None` without an exporter: traces have ids then, and their context is passed on.
+    export: Option<(Arc<SpanQueue>, Arc<export::SpanExporter>)>,
 }
 
 impl Parts {
     fn build(settings: &Settings) -> Result<Self, InitError> {
         #[cfg(feature = "prometheus")]
-        let listener = settings.metrics_listener.map(metrics::bind).transpose()?.map(Arc::new);
+        let listener = settings.metrics_listener;
+        #[cfg(feature = "prometheus")]
+        let listener = listener.map(|address| metrics::Listener::open(address, settings.strict)).transpose()?;
         let worker = Worker::start().map_err(|source| InitError::Thread { source })?;
-        let resource = resource::resource(&settings.service);
+        let resource = resource::resource(&settings.service, &settings.detectors);
         let traces = Traces::build(settings, &worker, &resource)?;
         let meters = Meters::new(settings, &resource);
         let push = build_push(settings, &worker, &resource, meters.as_ref())?;
@@ -162,7 +171,7 @@ impl Parts {
     where
         S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
     {
-        set_subscriber(subscriber, settings, self.traces.as_ref().map(|traces| &traces.provider))?;
+        set_subscriber(subscriber, settings, &self.traces.provider)?;
         set_propagator(&settings.propagators);
         if let Some(meters) = self.meters {
             global::set_meter_provider(meters.provider);
@@ -171,47 +180,71 @@ impl Parts {
                 bridge.install();
             }
         }
-        if let Some(traces) = &self.traces {
-            global::set_tracer_provider(traces.provider.clone());
-        }
+        global::set_tracer_provider(self.traces.provider.clone());
         business::install();
-        let start_span = |traces: &Traces| -> recorder::StartSpan {
-            Box::new(traces::start_span(&traces.provider, settings.sampler))
+        let start_span: recorder::StartSpan = match self.traces.export {
+            Some(_) => Box::new(traces::start_span(&self.traces.provider, settings.sampler)),
+            None => Box::new(traces::start_ids(settings.sampler)),
         };
-        let start_span = self.traces.as_ref().map(start_span);
-        recorder::install(start_span, settings.sampler.follows_parent);
+        recorder::install(Some(start_span), settings.sampler.follows_parent);
+        log_start(settings);
         #[cfg(feature = "prometheus")]
         if let Some(listener) = self.listener {
-            self.worker.keep_running(move || metrics::serve(Arc::clone(&listener)));
+            listener.announce();
+            self.worker.keep_running(move || Arc::clone(&listener).run());
         }
         if let Some(push) = self.push.clone() {
             self.worker.keep_running(move || Arc::clone(&push).pump());
         }
-        if let Some(Traces { queue, exporter, .. }) = &self.traces {
-            let (queue, exporter) = (Arc::clone(queue), Arc::clone(exporter));
+        let spans = self.traces.export.map(|(queue, exporter)| {
+            let spans = Arc::clone(&queue);
             self.worker.keep_running(move || Arc::clone(&queue).pump(Arc::clone(&exporter)));
-        }
-        tracing::info!(target: "ironcore_telemetry", settings = settings.report.as_str(), "telemetry started");
-        let spans = self.traces.map(|traces| traces.queue);
+            spans
+        });
         Ok(TelemetryGuard::new(Pipeline { worker: self.worker, spans, push: self.push }))
     }
 }
 
+/// Logs what is in force, then each value of the environment that is not.
+fn log_start(settings: &Settings) {
+    let notices = &settings.notices;
+    tracing::info!(
+        target: "ironcore_telemetry",
+        settings = settings.report,
+        ignored = notices.ignored_names(),
+        not_acted_on = notices.not_acted_on_names(),
+        "telemetry started"
+    );
+    for ignored in &notices.ignored {
+        tracing::warn!(
+            target: "ironcore_telemetry",
+            setting = ignored.name,
+            value = ignored.value,
+            allowed = ignored.allowed,
+            used = ignored.used,
+            "a setting cannot be used and is ignored"
+        );
+    }
+    if let Some(variables) = notices.not_acted_on_names() {
+        tracing::warn!(target: "ironcore_telemetry", variables, "these variables are set, and telemetry does not act on them");
+    }
+}
+
 impl Traces {
-    fn build(settings: &Settings, worker: &Worker, resource: &Resource) -> Result<Option<Self>, InitError> {
+    fn build(settings: &Settings, worker: &Worker, resource: &Resource) -> Result<Self, InitError> {
         let Some(otlp) = settings.traces.clone() else {
-            return Ok(None);
+            return Ok(Self { provider: traces::provider_without_exporter(settings.sampler), export: None });
         };
         let queue = SpanQueue::new(settings.queue);
-        let provider = traces::provider(settings.sampler, resource.clone(), &queue);
-        let resource = resource.clone();
+        let resource = resource::with_process(resource, &settings.detectors);
+        let provider = traces::provider(settings.sampler, settings.limits, resource.clone(), &queue);
         let exporter = build_on(worker, move || {
             use opentelemetry_sdk::trace::SpanExporter;
             let mut exporter = export::span_exporter(&otlp)?;
             exporter.set_resource(&resource);
             Ok(Arc::new(exporter))
         })?;
-        Ok(Some(Self { provider, queue, exporter }))
+        Ok(Self { provider, export: Some((queue, exporter)) })
     }
 }
 
@@ -242,15 +275,14 @@ fn build_on<T: Send + 'static>(
 }
 
 /// Makes the subscriber the global one, with the layers of this library.
-fn set_subscriber<S>(subscriber: S, settings: &Settings, provider: Option<&SdkTracerProvider>) -> Result<(), InitError>
+fn set_subscriber<S>(subscriber: S, settings: &Settings, provider: &SdkTracerProvider) -> Result<(), InitError>
 where
     S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
 {
-    let mut layers: Vec<BoxedLayer<S>> = Vec::new();
-    if let Some(provider) = provider {
-        layers.push(Box::new(traces::layer(&settings.trace_filter, provider)?));
-        layers.push(Box::new(traces::span_events(&settings.trace_filter)?));
-    }
+    let mut layers: Vec<BoxedLayer<S>> = vec![
+        Box::new(traces::layer(&settings.trace_filter, provider)?),
+        Box::new(traces::span_events(&settings.trace_filter)?),
+    ];
     #[cfg(feature = "json-logs")]
     if settings.logs {
         let lines = Lines {
@@ -260,10 +292,7 @@ where
         };
         layers.push(Box::new(crate::logs::layer(&lines, write_to_stdout)?));
     }
-    let Some(layers) = traces::stacked(layers) else {
-        return set_global(subscriber);
-    };
-    let subscriber = TelemetrySubscriber::new(subscriber.with(layers));
+    let subscriber = TelemetrySubscriber::new(subscriber.with(traces::stacked(layers)));
     tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::ForeignSubscriber)?;
     #[cfg(feature = "json-logs")]
     if settings.logs {

@@ -251,6 +251,19 @@ pub(crate) static TELEMETRY_QUEUED: Metric = Metric {
     bounded: &[],
 };
 
+/// Parts of telemetry that do not work.
+pub(crate) static TELEMETRY_DEGRADED: Metric = Metric {
+    name: "telemetry_degraded",
+    help: "Whether a part of telemetry does not work (1) or does (0), by component (metrics_listener: the port of /metrics is taken).",
+    kind: Kind::Gauge,
+    labels: &["component"],
+    bounded: &[],
+};
+
+/// The component that serves `/metrics`.
+#[cfg(feature = "prometheus")]
+pub(crate) const METRICS_LISTENER: &str = "metrics_listener";
+
 /// Label values that were outside their set.
 pub(crate) static TELEMETRY_LABEL_OVERFLOW: Metric = Metric {
     name: "telemetry_label_overflow_total",
@@ -294,6 +307,7 @@ pub(crate) static ALL: &[&Metric] = &[
     &TELEMETRY_DROPPED,
     &TELEMETRY_EXPORT_FAILURES,
     &TELEMETRY_QUEUED,
+    &TELEMETRY_DEGRADED,
     &TELEMETRY_LABEL_OVERFLOW,
 ];
 

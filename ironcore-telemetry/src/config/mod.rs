@@ -1,7 +1,11 @@
 //! The configuration in code, and the settings in force. Code wins over the environment, the environment over the
 //! default.
 
+#[cfg(feature = "config-file")]
+mod file;
 mod layers;
+mod not_acted_on;
+mod notices;
 mod otlp;
 mod parse;
 mod resolver;
@@ -15,8 +19,8 @@ mod tests;
 use layers::Layers;
 pub(crate) use otlp::Otlp;
 pub(crate) use service::Service;
-pub(crate) use settings::{Filter, Queue, Settings};
-pub(crate) use table::{Propagator, Sampler};
+pub(crate) use settings::{Environment, Filter, Queue, Settings, SpanLimits};
+pub(crate) use table::{Detector, Propagator, Sampler};
 
 use crate::redact::Secret;
 use layers::BoxedLayer;
@@ -55,6 +59,7 @@ pub struct Config {
     leaves_out_span_fields: bool,
     keeps_panic_hook: bool,
     layers: Layers,
+    strict: bool,
 }
 
 /// Where `/metrics` is served.
@@ -227,5 +232,20 @@ impl Config {
 
     pub(crate) const fn installs_panic_hook(&self) -> bool {
         !self.keeps_panic_hook
+    }
+    /// Refuses what the environment has wrong, instead of warning of it (`IRONCORE_STRICT=true`): a variable that cannot
+    /// be used, and a port for `/metrics` that cannot be bound, are then each an [`InitError`](crate::InitError). For
+    /// tests of a deployment's environment; a service in production starts without it, and says what it has ignored.
+    ///
+    /// Values that are set in code are always strict.
+    ///
+    /// ```
+    /// use ironcore_telemetry as telemetry;
+    ///
+    /// let config = telemetry::Config::new("wallets").strict();
+    /// ```
+    pub const fn strict(mut self) -> Self {
+        self.strict = true;
+        self
     }
 }

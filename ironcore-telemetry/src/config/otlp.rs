@@ -1,10 +1,10 @@
 //! How each signal reaches the collector.
 
 use super::resolver::{Given, Origin, Resolver};
-use super::table::{self, Signal};
+use super::table::{self, Compression, Signal};
 use super::{Config, Protocol, parse};
 use crate::error::InitError;
-use crate::redact::{MASK, Secret};
+use crate::redact::Secret;
 use std::time::Duration;
 
 /// How one signal reaches the collector.
@@ -54,7 +54,7 @@ impl Signal {
 
 pub(super) fn otlp(config: &Config, resolver: &mut Resolver<'_>, signal: Signal) -> Result<Otlp, InitError> {
     let protocol = protocol(config, resolver, signal)?;
-    resolver.read(&table::compression(signal))?;
+    compression(resolver, signal)?;
     Ok(Otlp {
         endpoint: endpoint(config, resolver, signal, protocol)?,
         protocol,
@@ -63,18 +63,50 @@ pub(super) fn otlp(config: &Config, resolver: &mut Resolver<'_>, signal: Signal)
     })
 }
 
+/// The protocol. One of the environment that is not compiled in gives way to the other one.
 fn protocol(config: &Config, resolver: &mut Resolver<'_>, signal: Signal) -> Result<Protocol, InitError> {
-    let in_code = |value| Given::Value { method: "Config::protocol", value, check: Ok(()) };
-    let (protocol, origin) = resolver.read_with_origin(&table::protocol(signal), config.protocol.map(in_code))?;
-    resolver.require(protocol.feature(), protocol.name(), origin, || {
-        let other = protocol.other();
-        let choice = match origin {
-            Origin::Code(method) => format!("{method}(Protocol::{other:?})"),
-            Origin::Variable(variable) | Origin::Default(variable) => format!("{variable}={}", other.name()),
+    let setting = table::protocol(signal);
+    let in_code = |value| Given::Value("Config::protocol", value, Ok(()));
+    let (mut protocol, mut origin) = resolver.read_unnoted(&setting, config.protocol.map(in_code))?;
+    let (feature, other) = (protocol.feature(), protocol.other());
+    if !resolver.has(feature) {
+        let missing = || {
+            let choice = match origin {
+                Origin::Code(method) => format!("{method}(Protocol::{other:?})"),
+                Origin::Variable(variable) | Origin::Default(variable) => format!("{variable}={}", other.name()),
+                #[cfg(feature = "config-file")]
+                Origin::File { .. } => other.name().to_owned(),
+            };
+            let instead = format!("choose {choice} with the feature `{}`, or set {}", other.feature(), signal.off());
+            Resolver::missing(feature, protocol.name(), origin, instead)
         };
-        format!("choose {choice} with the feature `{}`, or set {}", other.feature(), signal.off())
-    })?;
+        match origin {
+            Origin::Variable(variable) if resolver.has(other.feature()) => {
+                let allowed = format!("it needs the cargo feature `{feature}` of ironcore-telemetry");
+                let used = format!("{} (compiled in)", other.name());
+                resolver.ignore((variable, protocol.name()), allowed, used, missing)?;
+                (protocol, origin) = (other, Origin::Default(variable));
+            }
+            _ => return Err(missing()),
+        }
+    }
+    resolver.note_value(&setting, &protocol, origin);
     Ok(protocol)
+}
+
+/// Nothing is compressed yet.
+fn compression(resolver: &mut Resolver<'_>, signal: Signal) -> Result<(), InitError> {
+    let setting = table::compression(signal);
+    let (compression, origin) = resolver.read_unnoted(&setting, None)?;
+    let origin = match (compression, origin) {
+        (Compression::Gzip, Origin::Variable(variable)) => {
+            resolver.not_acted_on(variable);
+            Origin::Default(variable)
+        }
+        _ => origin,
+    };
+    resolver.note_value(&setting, &Compression::None, origin);
+    Ok(())
 }
 
 /// A signal's own endpoint is used as it stands; any other one is the base of the signals' paths.
@@ -86,9 +118,14 @@ fn endpoint(
 ) -> Result<String, InitError> {
     let setting = table::endpoint(signal, protocol);
     let in_code = config.endpoint.as_ref().map(Secret::expose);
-    let in_code = in_code.map(|endpoint| Given::Text(Origin::Code("Config::endpoint"), endpoint));
+    let in_code = in_code.map(|endpoint| Given::Text("Config::endpoint", endpoint));
     let (mut endpoint, origin) = resolver.read_with_origin(&setting, in_code)?;
-    let is_own = matches!(origin, Origin::Variable(name) if setting.variables.first() == Some(&name));
+    let is_own = match origin {
+        Origin::Variable(name) => setting.variables.first() == Some(&name),
+        #[cfg(feature = "config-file")]
+        Origin::File { .. } => true,
+        Origin::Code(_) | Origin::Default(_) => false,
+    };
     if protocol == Protocol::HttpProtobuf && !is_own {
         endpoint.push_str(signal.path());
     }
@@ -100,26 +137,19 @@ fn headers(
     resolver: &mut Resolver<'_>,
     signal: Signal,
 ) -> Result<Vec<(String, Secret<String>)>, InitError> {
-    let setting = table::headers(signal);
     let in_code = config.headers.as_slice();
-    match (in_code, resolver.variable(&setting)) {
-        ([], None) => Ok(Vec::new()),
-        ([], Some(_)) => resolver.read(&setting),
-        (_, None) => {
-            let (value, check) = (in_code.to_vec(), parse::check_headers(in_code));
-            resolver.read_with(&setting, Some(Given::Value { method: "Config::header", value, check }))
-        }
-        // The exporter reads the variable by itself and would send both.
-        (_, Some((name, _))) => {
-            Err(InitError::invalid(name, MASK, "use either the variable or Config::header, not both"))
-        }
+    let given = || Given::Value("Config::header", in_code.to_vec(), parse::check_headers(in_code));
+    let setting = table::headers(signal);
+    let (headers, origin) = resolver.read_unnoted(&setting, (!in_code.is_empty()).then(given))?;
+    if !headers.is_empty() {
+        resolver.note_value(&setting, &headers, origin);
     }
+    Ok(headers)
 }
 
 fn timeout(config: &Config, resolver: &mut Resolver<'_>, signal: Signal) -> Result<Duration, InitError> {
-    let in_code = config.export_timeout.map(|value| {
-        let check = parse::check_milliseconds(value, &table::TIMES);
-        Given::Value { method: "Config::export_timeout", value, check }
-    });
+    let in_code = config
+        .export_timeout
+        .map(|value| Given::Value("Config::export_timeout", value, parse::check_milliseconds(value, &table::TIMES)));
     resolver.read_with(&table::export_timeout(signal), in_code)
 }

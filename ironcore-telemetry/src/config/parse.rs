@@ -1,23 +1,60 @@
-//! Texts of variables as values. Each error lists the allowed values.
+//! Texts of variables as values. Each refusal lists the allowed values. The names of closed lists are read without
+//! regard to case, as OpenTelemetry specifies it.
 
 use crate::redact::Secret;
 use std::fmt::Display;
+use std::net::Ipv6Addr;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A value out of a closed list.
-pub(super) fn one_of<T: Copy>(choices: &[(&str, T)], text: &str) -> Result<T, String> {
-    find(choices, text).ok_or_else(|| format!("use one of {}", names(choices)))
+/// A value, or why its text cannot be used as it stands.
+pub(super) type Parsed<T> = Result<T, Refused<T>>;
+
+/// Why a text cannot be used as it stands.
+#[derive(Debug)]
+pub(super) struct Refused<T> {
+    /// The allowed values.
+    pub(super) allowed: String,
+    /// What a list says without the entries that cannot be used.
+    pub(super) rest: Option<T>,
 }
 
-/// Values out of a closed list with commas between them; `none` alone is the empty list.
-pub(super) fn some_of<T: Copy>(choices: &[(&str, T)], text: &str) -> Result<Vec<T>, String> {
-    if text == "none" {
+impl<T> From<String> for Refused<T> {
+    fn from(allowed: String) -> Self {
+        Self { allowed, rest: None }
+    }
+}
+
+impl<T> From<&str> for Refused<T> {
+    fn from(allowed: &str) -> Self {
+        allowed.to_owned().into()
+    }
+}
+
+/// A value out of a closed list.
+pub(super) fn one_of<T: Copy>(choices: &[(&str, T)], text: &str) -> Parsed<T> {
+    find(choices, text).ok_or_else(|| format!("use one of {}", names(choices)).into())
+}
+
+/// Values out of a closed list with commas between them, each once; `none` alone is the empty list.
+pub(super) fn some_of<T: Copy + PartialEq>(choices: &[(&str, T)], text: &str) -> Parsed<Vec<T>> {
+    if text.eq_ignore_ascii_case("none") {
         return Ok(Vec::new());
     }
-    let found: Option<_> = text.split(',').map(|name| find(choices, name.trim())).collect();
-    found.ok_or_else(|| format!("use {} or none", names(choices)))
+    let (mut known, mut unknown) = (Vec::new(), Vec::new());
+    for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        match find(choices, name) {
+            Some(choice) if known.contains(&choice) => {}
+            Some(choice) => known.push(choice),
+            None => unknown.push(name),
+        }
+    }
+    if unknown.is_empty() && !known.is_empty() {
+        return Ok(known);
+    }
+    let allowed = format!("use {} or none", names(choices));
+    Err(Refused { allowed, rest: Some(known).filter(|known| !known.is_empty()) })
 }
 
 /// The text that [`one_of`] reads as this value.
@@ -34,27 +71,26 @@ pub(super) fn names_of<T: PartialEq>(choices: &[(&'static str, T)], values: &[T]
 }
 
 fn find<T: Copy>(choices: &[(&str, T)], name: &str) -> Option<T> {
-    choices.iter().find(|(known, _)| *known == name).map(|(_, choice)| *choice)
+    choices.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, choice)| *choice)
 }
 
 fn names<T>(choices: &[(&str, T)]) -> String {
     choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 }
 
-pub(super) fn boolean(text: &str) -> Result<bool, String> {
-    let (yes, no) = (text.eq_ignore_ascii_case("true"), text.eq_ignore_ascii_case("false"));
-    (yes || no).then_some(yes).ok_or_else(|| "use true or false".to_owned())
+pub(super) fn boolean(text: &str) -> Parsed<bool> {
+    one_of(&[("true", true), ("false", false)], text).map_err(|_| "use true or false".into())
 }
 
 /// A whole number within bounds.
-pub(super) fn whole<T: FromStr + PartialOrd + Display>(text: &str, bounds: &RangeInclusive<T>) -> Result<T, String> {
+pub(super) fn whole<T: FromStr + PartialOrd + Display>(text: &str, bounds: &RangeInclusive<T>) -> Parsed<T> {
     let number = text.parse().ok().filter(|number| bounds.contains(number));
-    number.ok_or_else(|| format!("use a whole number from {} to {}", bounds.start(), bounds.end()))
+    number.ok_or_else(|| format!("use a whole number from {} to {}", bounds.start(), bounds.end()).into())
 }
 
 /// A time in whole milliseconds within bounds.
-pub(super) fn milliseconds(text: &str, bounds: &RangeInclusive<u64>) -> Result<Duration, String> {
-    whole(text, bounds).map(Duration::from_millis)
+pub(super) fn milliseconds(text: &str, bounds: &RangeInclusive<u64>) -> Parsed<Duration> {
+    whole(text, bounds).map(Duration::from_millis).map_err(|refused| refused.allowed.into())
 }
 
 /// Whether a time from code is within the bounds of [`milliseconds`].
@@ -63,9 +99,10 @@ pub(super) fn check_milliseconds(time: Duration, bounds: &RangeInclusive<u64>) -
     fits.then_some(()).ok_or_else(|| format!("use a whole number from {} to {}", bounds.start(), bounds.end()))
 }
 
-pub(super) fn ratio(text: &str) -> Result<f64, String> {
+pub(super) fn ratio(text: &str) -> Parsed<f64> {
     let ratio = text.parse().unwrap_or(f64::NAN);
-    check_ratio(ratio).map(|()| ratio)
+    check_ratio(ratio)?;
+    Ok(ratio)
 }
 
 /// Whether a ratio from code is one.
@@ -73,48 +110,69 @@ pub(super) fn check_ratio(ratio: f64) -> Result<(), String> {
     (0.0..=1.0).contains(&ratio).then_some(()).ok_or_else(|| "use a number from 0.0 to 1.0".to_owned())
 }
 
-/// An OTLP endpoint, without a slash at its end.
-pub(super) fn endpoint(text: &str) -> Result<String, String> {
-    let rest = text.strip_prefix("http://").ok_or(
+/// An OTLP endpoint, with its scheme in lower case and without a slash at its end. What is accepted here is accepted by
+/// the transports too.
+pub(super) fn endpoint(text: &str) -> Parsed<String> {
+    let is_plain = |scheme: &str| scheme.eq_ignore_ascii_case("http");
+    let (_, rest) = text.split_once("://").filter(|(scheme, _)| is_plain(scheme)).ok_or(
         "use http://host:port; TLS (https://) is not supported yet: send to a collector on this host that forwards \
          over TLS",
     )?;
-    let (authority, _) = rest.split_once('/').unwrap_or((rest, ""));
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     if authority.contains('@') {
-        return Err("put no user name or password in it; use OTEL_EXPORTER_OTLP_HEADERS for credentials".to_owned());
+        return Err("put no user name or password in it; use OTEL_EXPORTER_OTLP_HEADERS for credentials".into());
     }
-    let port_fits =
-        authority.rsplit_once(':').is_none_or(|(_, port)| port.ends_with(']') || port.parse::<u16>().is_ok());
-    let is_plain = !authority.is_empty() && !rest.contains(|c: char| c.is_whitespace() || c == '?' || c == '#');
-    (port_fits && is_plain)
-        .then(|| text.trim_end_matches('/').to_owned())
-        .ok_or_else(|| "use http://host:port, as in http://127.0.0.1:4317".to_owned())
+    let is_usable = is_authority(authority) && path.bytes().all(is_of_path);
+    is_usable
+        .then(|| format!("http://{}", rest.trim_end_matches('/')))
+        .ok_or_else(|| "use http://host:port, as in http://127.0.0.1:4317".into())
+}
+
+/// Whether a text is a host, a host and a port, or an IPv6 address in brackets with or without a port.
+fn is_authority(text: &str) -> bool {
+    let (is_host, port) = if let Some(rest) = text.strip_prefix('[') {
+        let bracketed = rest.split_once(']');
+        bracketed.map_or((false, ""), |(address, port)| (address.parse::<Ipv6Addr>().is_ok(), port))
+    } else {
+        let (host, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        (!host.is_empty() && host.bytes().all(is_part), port)
+    };
+    let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
+    is_host && is_port
+}
+
+fn is_of_path(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@%/".contains(&byte)
 }
 
 /// Resource attributes as `key=value` pairs.
-pub(super) fn attributes(text: &str) -> Result<Vec<(String, String)>, String> {
-    pairs(text).ok_or_else(|| "use key=value pairs with commas between them, as in team=wallet,region=eu".to_owned())
+pub(super) fn attributes(text: &str) -> Parsed<Vec<(String, String)>> {
+    pairs(text).ok_or_else(|| "use key=value pairs with commas between them, as in team=wallet,region=eu".into())
 }
 
 /// Request headers as `name=value` pairs.
-pub(super) fn headers(text: &str) -> Result<Vec<(String, Secret<String>)>, String> {
+pub(super) fn headers(text: &str) -> Parsed<Vec<(String, Secret<String>)>> {
     let pairs = pairs(text).ok_or(HEADERS_ALLOWED)?;
     let headers: Vec<_> = pairs.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
-    check_headers(&headers).map(|()| headers)
+    check_headers(&headers)?;
+    Ok(headers)
 }
 
 /// Whether headers from code or environment can be sent.
 pub(super) fn check_headers(headers: &[(String, Secret<String>)]) -> Result<(), String> {
     let is_name = |name: &str| {
-        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        // gRPC reads the values of names in `-bin` as binary.
+        let is_text = !name.is_empty() && !name.to_ascii_lowercase().ends_with("-bin");
+        is_text && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
     };
     let is_value = |value: &str| value.bytes().all(|byte| (0x20..0x7f).contains(&byte));
     let usable = headers.iter().all(|(name, value)| is_name(name) && is_value(value.expose()));
     usable.then_some(()).ok_or_else(|| HEADERS_ALLOWED.to_owned())
 }
 
-const HEADERS_ALLOWED: &str =
-    "use name=value pairs with commas between them; names of letters, digits, - and _, values of printable ASCII";
+const HEADERS_ALLOWED: &str = "use name=value pairs with commas between them; names of letters, digits, - and _, not in -bin; \
+     values of printable ASCII";
 
 /// `key=value` pairs with commas between them, percent-decoded; `None` when the text is not of that form.
 fn pairs(list: &str) -> Option<Vec<(String, String)>> {

@@ -1,7 +1,7 @@
 //! The name, the version and the environment of the service.
 
 use super::Config;
-use super::resolver::{Given, Origin, Resolver};
+use super::resolver::Resolver;
 use super::table;
 use crate::error::InitError;
 
@@ -17,20 +17,22 @@ pub(crate) struct Service {
 pub(super) fn service(config: &Config, resolver: &mut Resolver<'_>) -> Result<Service, InitError> {
     let mut attributes = resolver.read(&table::RESOURCE_ATTRIBUTES)?;
     attributes.extend(config.attributes.iter().cloned());
-    // `OTEL_SERVICE_NAME` wins over the attribute of the list.
     let listed_name = take(&mut attributes, "service.name");
-    let listed_name = listed_name.filter(|_| resolver.variable(&table::SERVICE_NAME).is_none());
     let listed_version = take(&mut attributes, "service.version");
     let listed_environment = take(&mut attributes, "deployment.environment.name");
 
-    let name = given("Config::new", config.service.as_deref(), listed_name.as_deref());
-    let version = given("Config::version", config.version.as_deref(), listed_version.as_deref());
+    let name = config.service.as_deref().map(|name| ("Config::new", name));
+    let version = config.version.as_deref().map(|version| ("Config::version", version));
     let environment = config.deployment_environment.as_deref();
-    let environment = given("Config::deployment_environment", environment, listed_environment.as_deref());
+    let environment = environment.map(|environment| ("Config::deployment_environment", environment));
     Ok(Service {
-        name: resolver.read_with(&table::SERVICE_NAME, name)?,
-        version: resolver.read_with(&table::SERVICE_VERSION, version)?,
-        deployment_environment: resolver.read_with(&table::DEPLOYMENT_ENVIRONMENT, environment)?,
+        name: resolver.read_listed(&table::SERVICE_NAME, name, listed_name.as_deref())?,
+        version: resolver.read_listed(&table::SERVICE_VERSION, version, listed_version.as_deref())?,
+        deployment_environment: resolver.read_listed(
+            &table::DEPLOYMENT_ENVIRONMENT,
+            environment,
+            listed_environment.as_deref(),
+        )?,
         attributes,
     })
 }
@@ -40,10 +42,4 @@ fn take(attributes: &mut Vec<(String, String)>, key: &str) -> Option<String> {
     let value = attributes.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.clone());
     attributes.retain(|(name, _)| name != key);
     value
-}
-
-/// The value from code, else the one of the list of resource attributes.
-fn given<'a>(method: &'static str, in_code: Option<&'a str>, listed: Option<&'a str>) -> Option<Given<'a, String>> {
-    let listed = || listed.map(|value| Given::Text(Origin::Variable("OTEL_RESOURCE_ATTRIBUTES"), value));
-    in_code.map(|value| Given::Text(Origin::Code(method), value)).or_else(listed)
 }

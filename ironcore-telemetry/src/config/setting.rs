@@ -1,6 +1,7 @@
 //! The form of one setting: its variables, its default, and how a value is read and shown.
 
-use crate::redact::MASK;
+use super::parse::Parsed;
+use crate::redact::{MASK, truncate};
 
 /// One setting. All of them stand in the [table](super::table).
 pub(super) struct Setting<T> {
@@ -11,8 +12,8 @@ pub(super) struct Setting<T> {
     pub(super) variables: &'static [&'static str],
     /// The value that is in force when neither code nor environment sets one.
     pub(super) default: fn() -> T,
-    /// Reads a text from code or environment; the error lists the allowed values.
-    pub(super) parse: fn(&str) -> Result<T, String>,
+    /// Reads a text from code or environment; a refusal lists the allowed values.
+    pub(super) parse: fn(&str) -> Parsed<T>,
     pub(super) show: Show<T>,
 }
 
@@ -36,13 +37,21 @@ impl<T> Setting<T> {
         }
     }
 
-    /// A text that `parse` refused, as the error shows it.
+    /// A text that `parse` refused, as an error or a warning shows it.
     pub(super) fn refused(&self, text: &str) -> String {
         match self.show {
-            Show::Plain(_) | Show::Unreported => without_credentials(text),
+            Show::Plain(_) | Show::Unreported => shown(text),
             Show::Secret => MASK.to_owned(),
         }
     }
+}
+
+/// The longest text of a variable in errors and warnings, in bytes.
+const SHOWN: usize = 256;
+
+/// The text of a variable as errors and warnings show it: bounded, and without credentials.
+pub(super) fn shown(text: &str) -> String {
+    truncate(&without_credentials(text), SHOWN).to_owned()
 }
 
 /// A text without the credentials that a URL may hold before its `@` and behind its `?`.

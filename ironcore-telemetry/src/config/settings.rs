@@ -1,10 +1,12 @@
 //! The settings in force, from a [`Config`] and an environment.
 
+use super::not_acted_on;
+use super::notices::Notices;
 use super::otlp::{Otlp, otlp};
 use super::resolver::{Given, Origin, Resolver};
 use super::service::{Service, service};
 use super::setting::Setting;
-use super::table::{self, Exporter, Propagator, Sampler, Signal};
+use super::table::{self, Detector, Exporter, Propagator, Sampler, Signal};
 use super::{Config, MetricsListener, Sampling, parse};
 use crate::error::InitError;
 use std::net::SocketAddr;
@@ -26,9 +28,12 @@ const COMPILED: &[&str] = &[
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) service: Service,
-    /// Where spans go; `None` when traces are off.
+    /// What of its surroundings the resource names.
+    pub(crate) detectors: Vec<Detector>,
+    /// Where spans go; `None` records none, and passes the context of traces on.
     pub(crate) traces: Option<Otlp>,
     pub(crate) sampler: Sampler,
+    pub(crate) limits: SpanLimits,
     pub(crate) queue: Queue,
     pub(crate) propagators: Vec<Propagator>,
     /// Whether the `/metrics` page holds the instruments of users and libraries.
@@ -42,8 +47,31 @@ pub(crate) struct Settings {
     pub(crate) trace_filter: Filter,
     /// Whether a log line has the fields of the `tracing` spans around it.
     pub(crate) log_span_fields: bool,
+    /// Whether what the environment keeps from working is an error, and not a warning.
+    pub(crate) strict: bool,
     /// What is in force and where each value came from, without secrets.
     pub(crate) report: String,
+    /// What of the environment is not in force.
+    pub(crate) notices: Notices,
+}
+
+/// What settings are read from, besides the configuration in code.
+#[derive(Clone, Copy)]
+pub(crate) struct Environment<'a> {
+    /// The value of a variable. Bytes that are not UTF-8 are replacement characters.
+    pub(crate) variable: &'a dyn Fn(&str) -> Option<String>,
+    /// Whether the layers can read a directive in the syntax of `RUST_LOG`; else why not.
+    pub(crate) check_directive: fn(&str) -> Result<(), String>,
+}
+
+/// How much one span may hold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SpanLimits {
+    pub(crate) attributes: u32,
+    pub(crate) events: u32,
+    pub(crate) links: u32,
+    pub(crate) attributes_per_event: u32,
+    pub(crate) attributes_per_link: u32,
 }
 
 /// Bounds of the span queue.
@@ -65,42 +93,70 @@ pub(crate) struct Filter {
 impl Filter {
     /// The error for directives that the layer could not parse.
     pub(crate) fn refused(&self, error: &dyn std::fmt::Display) -> InitError {
-        let allowed = format!("{error}; use directives as in info,my_crate=debug");
-        InitError::invalid(self.origin, self.directives.as_str(), allowed)
+        InitError::invalid(self.origin, self.directives.as_str(), Self::allowed(error))
+    }
+
+    fn allowed(error: &dyn std::fmt::Display) -> String {
+        format!("{error}; use directives as in info,my_crate=debug")
+    }
+}
+
+impl Default for SpanLimits {
+    fn default() -> Self {
+        let default = |setting: &Setting<u32>| (setting.default)();
+        Self {
+            attributes: default(&table::SPAN_ATTRIBUTES),
+            events: default(&table::SPAN_EVENTS),
+            links: default(&table::SPAN_LINKS),
+            attributes_per_event: default(&table::EVENT_ATTRIBUTES),
+            attributes_per_link: default(&table::LINK_ATTRIBUTES),
+        }
     }
 }
 
 impl Settings {
-    /// Whether telemetry is switched off. This is read before anything else: the switch must work beside a bad setting.
+    /// Reads what `config` leaves open from the environment; `None` when telemetry is switched off. The switch is read
+    /// before anything else: it must work beside a bad setting.
     ///
     /// # Errors
-    /// The switch itself is neither `true` nor `false`.
-    pub(crate) fn is_disabled(env: &dyn Fn(&str) -> Option<String>) -> Result<bool, InitError> {
-        Resolver::new(env, COMPILED).read(&table::DISABLED)
-    }
-
-    /// Reads what `config` leaves open from `env`.
-    ///
-    /// # Errors
-    /// The first setting that cannot be used, or needs a cargo feature that is not compiled in.
-    pub(crate) fn resolve(config: &Config, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, InitError> {
-        Self::resolve_for(COMPILED, config, env)
+    /// The first value in code that cannot be used, or a default that needs a cargo feature which is not compiled in; in
+    /// strict mode also the first variable that cannot be used.
+    pub(crate) fn resolve(config: &Config, environment: Environment<'_>) -> Result<Option<Self>, InitError> {
+        Self::resolve_for(COMPILED, config, environment)
     }
 
     /// The same in a build with these cargo features.
     pub(super) fn resolve_for(
         features: &[&'static str],
         config: &Config,
-        env: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Self, InitError> {
-        let mut resolver = Resolver::new(env, features);
-        let settings = Self::read(config, &mut resolver)?;
-        Ok(Self { report: resolver.report(), ..settings })
+        environment: Environment<'_>,
+    ) -> Result<Option<Self>, InitError> {
+        let mut resolver = Resolver::new(environment.variable, features);
+        resolver.read_file()?;
+        let (strict, origin) = resolver
+            .read_unnoted(&table::STRICT, config.strict.then_some(Given::Value("Config::strict", true, Ok(()))))?;
+        if strict {
+            resolver.be_strict();
+        }
+        let (is_disabled, _) = resolver.read_unnoted(&table::DISABLED, None)?;
+        if is_disabled {
+            return Ok(None);
+        }
+        not_acted_on::check(&mut resolver)?;
+        let settings = Self::read(config, &mut resolver, environment.check_directive)?;
+        resolver.note_value(&table::STRICT, &strict, origin);
+        let (report, notices) = resolver.finish();
+        Ok(Some(Self { report, notices, ..settings }))
     }
 
-    /// Reads all settings in the order of the start-up line; `report` stays empty.
-    fn read(config: &Config, resolver: &mut Resolver<'_>) -> Result<Self, InitError> {
+    /// Reads all settings in the order of the start-up line; `report` and `notices` stay empty.
+    fn read(
+        config: &Config,
+        resolver: &mut Resolver<'_>,
+        check_directive: fn(&str) -> Result<(), String>,
+    ) -> Result<Self, InitError> {
         let service = service(config, resolver)?;
+        let detectors = resolver.read(&table::DETECTORS)?;
         let traces = exporters(resolver, &table::TRACES_EXPORTER)?;
         let metrics = exporters(resolver, &table::METRICS_EXPORTER)?;
         let logs = exporters(resolver, &table::LOGS_EXPORTER)?;
@@ -111,11 +167,19 @@ impl Settings {
         let metrics_push = otlp_metrics.then(|| metrics_push(config, resolver)).transpose()?;
         Ok(Self {
             service,
+            detectors,
             traces,
             prometheus,
             metrics_listener: metrics_listener(config, resolver, prometheus)?,
             metrics_push,
             sampler: sampler(config, resolver)?,
+            limits: SpanLimits {
+                attributes: resolver.read(&table::SPAN_ATTRIBUTES)?,
+                events: resolver.read(&table::SPAN_EVENTS)?,
+                links: resolver.read(&table::SPAN_LINKS)?,
+                attributes_per_event: resolver.read(&table::EVENT_ATTRIBUTES)?,
+                attributes_per_link: resolver.read(&table::LINK_ATTRIBUTES)?,
+            },
             queue: Queue {
                 capacity: resolver.read(&table::QUEUE_SIZE)?,
                 batch: resolver.read(&table::BATCH_SIZE)?,
@@ -123,34 +187,59 @@ impl Settings {
             },
             propagators: resolver.read(&table::PROPAGATORS)?,
             logs: logs.contains(&Exporter::Console),
-            log_filter: filter(resolver, &table::LOG_FILTER, "Config::log_filter", config.log_filter.as_deref())?,
+            log_filter: filter(
+                resolver,
+                &table::LOG_FILTER,
+                ("Config::log_filter", config.log_filter.as_deref()),
+                check_directive,
+            )?,
             trace_filter: filter(
                 resolver,
                 &table::TRACE_FILTER,
-                "Config::trace_filter",
-                config.trace_filter.as_deref(),
+                ("Config::trace_filter", config.trace_filter.as_deref()),
+                check_directive,
             )?,
             log_span_fields: config.has_log_span_fields(),
+            strict: resolver.is_strict(),
             report: String::new(),
+            notices: Notices::default(),
         })
     }
 }
 
-/// The exporters of one signal. None of them turns the signal off.
+/// The exporters of one signal. None of them means that the signal is not exported.
 fn exporters(resolver: &mut Resolver<'_>, setting: &Setting<Vec<Exporter>>) -> Result<Vec<Exporter>, InitError> {
-    let (exporters, origin) = resolver.read_with_origin(setting, None)?;
-    for exporter in &exporters {
-        let (value, feature, instead) = match exporter {
-            // The feature is that of its protocol.
-            Exporter::Otlp => continue,
-            Exporter::Prometheus => {
-                ("prometheus", "prometheus", "set OTEL_METRICS_EXPORTER=otlp or OTEL_METRICS_EXPORTER=none")
-            }
-            Exporter::Console => ("console", "json-logs", "set OTEL_LOGS_EXPORTER=none"),
-        };
-        resolver.require(feature, value, origin, || instead.to_owned())?;
+    let (mut exporters, origin) = resolver.read_unnoted(setting, None)?;
+    if setting.key == table::LOGS_EXPORTER.key && exporters.contains(&Exporter::Otlp) {
+        // Not sent over OTLP yet: the lines go where they go by default.
+        resolver.not_acted_on(origin.name());
+        exporters = vec![Exporter::Console];
     }
-    Ok(exporters)
+    let (usable, missing): (Vec<_>, Vec<_>) =
+        exporters.into_iter().partition(|exporter| needs(*exporter).is_none_or(|(feature, ..)| resolver.has(feature)));
+    for (feature, value, instead) in missing.into_iter().filter_map(needs) {
+        let missing = || Resolver::missing(feature, value, origin, instead.to_owned());
+        let Origin::Variable(variable) = origin else {
+            return Err(missing());
+        };
+        let allowed = format!("it needs the cargo feature `{feature}` of ironcore-telemetry");
+        let used = setting.reported(&usable).unwrap_or_default();
+        resolver.ignore((variable, value), allowed, used, missing)?;
+    }
+    resolver.note_value(setting, &usable, origin);
+    Ok(usable)
+}
+
+/// The cargo feature of an exporter, its name, and the way out without the feature. That of OTLP is the one of its
+/// protocol.
+const fn needs(exporter: Exporter) -> Option<(&'static str, &'static str, &'static str)> {
+    match exporter {
+        Exporter::Otlp => None,
+        Exporter::Prometheus => {
+            Some(("prometheus", "prometheus", "set OTEL_METRICS_EXPORTER=otlp or OTEL_METRICS_EXPORTER=none"))
+        }
+        Exporter::Console => Some(("json-logs", "console", "set OTEL_LOGS_EXPORTER=none")),
+    }
 }
 
 fn metrics_push(config: &Config, resolver: &mut Resolver<'_>) -> Result<(Otlp, Duration), InitError> {
@@ -169,8 +258,11 @@ fn metrics_listener(
             Ok(Some(address))
         }
         MetricsListener::At(address) => {
+            let (method, address) = ("Config::metrics_listener", address.to_string());
             let allowed = "add prometheus to OTEL_METRICS_EXPORTER, or open no listener";
-            Err(InitError::invalid("Config::metrics_listener", address.to_string(), allowed))
+            let refused = || InitError::invalid(method, address.clone(), allowed);
+            resolver.ignore((method, &address), allowed, "no listener", refused)?;
+            Ok(None)
         }
         MetricsListener::ByEnvironment if prometheus => {
             let host = resolver.read(&table::METRICS_HOST)?;
@@ -190,19 +282,40 @@ fn sampler(config: &Config, resolver: &mut Resolver<'_>) -> Result<Sampler, Init
         return Ok(Sampler { root, follows_parent: true });
     }
     let mut sampler = resolver.read(&table::SAMPLER)?;
+    let [argument] = table::SAMPLER_RATIO.variables else {
+        return Ok(sampler);
+    };
     if let Sampling::Ratio(ratio) = &mut sampler.root {
         *ratio = resolver.read(&table::SAMPLER_RATIO)?;
+    } else if resolver.variable(argument).is_some() {
+        // The other samplers take none.
+        resolver.not_acted_on(argument);
     }
     Ok(sampler)
 }
 
+/// The directives of a filter. Of those of a variable the ones that cannot be read are left out.
 fn filter(
     resolver: &mut Resolver<'_>,
     setting: &Setting<String>,
-    method: &'static str,
-    in_code: Option<&str>,
+    (method, in_code): (&'static str, Option<&str>),
+    check: fn(&str) -> Result<(), String>,
 ) -> Result<Filter, InitError> {
-    let in_code = in_code.map(|directives| Given::Text(Origin::Code(method), directives));
-    let (directives, origin) = resolver.read_with_origin(setting, in_code)?;
+    let (mut directives, mut origin) = resolver.read_unnoted(setting, in_code.map(|text| Given::Text(method, text)))?;
+    if let Origin::Variable(variable) = origin {
+        let text = directives.clone();
+        let (good, bad): (Vec<_>, Vec<_>) =
+            text.split(',').filter(|directive| !directive.is_empty()).partition(|directive| check(directive).is_ok());
+        if let Some(error) = bad.first().and_then(|directive| check(directive).err()) {
+            (directives, origin) = match good.as_slice() {
+                [] => ((setting.default)(), Origin::Default(variable)),
+                good => (good.join(","), origin),
+            };
+            let refused = Filter { origin: variable, directives: text.clone() };
+            let (allowed, used) = (Filter::allowed(&error), format!("{directives} ({origin})"));
+            resolver.ignore((variable, &text), allowed, used, || refused.refused(&error))?;
+        }
+    }
+    resolver.note_value(setting, &directives, origin);
     Ok(Filter { origin: origin.name(), directives })
 }

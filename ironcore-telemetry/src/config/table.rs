@@ -25,12 +25,20 @@ pub(super) const DISABLED: Setting<bool> = Setting {
     show: Show::Plain(ToString::to_string),
 };
 
+pub(super) const STRICT: Setting<bool> = Setting {
+    key: "strict",
+    variables: &["IRONCORE_STRICT"],
+    default: || false,
+    parse: parse::boolean,
+    show: Show::Plain(ToString::to_string),
+};
+
 pub(super) const SERVICE_NAME: Setting<String> = Setting {
     key: "service.name",
     variables: &["OTEL_SERVICE_NAME"],
     default: || format!("unknown_service:{}", program()),
     parse: |text| match text {
-        "" => Err("give a name that is not empty".to_owned()),
+        "" => Err("give a name that is not empty".into()),
         name => Ok(name.to_owned()),
     },
     show: Show::Plain(String::clone),
@@ -68,7 +76,7 @@ pub(super) enum Exporter {
 
 const TRACES_EXPORTERS: &[(&str, Exporter)] = &[("otlp", Exporter::Otlp)];
 const METRICS_EXPORTERS: &[(&str, Exporter)] = &[("prometheus", Exporter::Prometheus), ("otlp", Exporter::Otlp)];
-const LOGS_EXPORTERS: &[(&str, Exporter)] = &[("console", Exporter::Console)];
+const LOGS_EXPORTERS: &[(&str, Exporter)] = &[("console", Exporter::Console), ("otlp", Exporter::Otlp)];
 
 pub(super) const TRACES_EXPORTER: Setting<Vec<Exporter>> = Setting {
     key: "traces",
@@ -136,16 +144,25 @@ pub(super) const fn protocol(signal: Signal) -> Setting<Protocol> {
     }
 }
 
-pub(super) const fn compression(signal: Signal) -> Setting<()> {
+/// What the environment asks for; nothing is compressed yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Compression {
+    None,
+    Gzip,
+}
+
+const COMPRESSIONS: &[(&str, Compression)] = &[("none", Compression::None), ("gzip", Compression::Gzip)];
+
+pub(super) const fn compression(signal: Signal) -> Setting<Compression> {
     Setting {
         key: "compression",
         variables: signal.either(
             &["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"],
             &["OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"],
         ),
-        default: || (),
-        parse: |text| parse::one_of(&[("none", ())], text),
-        show: Show::Plain(|()| "none".to_owned()),
+        default: || Compression::None,
+        parse: |text| parse::one_of(COMPRESSIONS, text),
+        show: Show::Plain(|compression| parse::name_of(COMPRESSIONS, compression).to_owned()),
     }
 }
 
@@ -207,9 +224,12 @@ pub(super) const METRICS_HOST: Setting<IpAddr> = Setting {
     key: "metrics_host",
     variables: &["OTEL_EXPORTER_PROMETHEUS_HOST"],
     default: || LOCALHOST,
-    parse: |text| match text {
-        "localhost" => Ok(LOCALHOST),
-        address => address.parse().map_err(|_| "use localhost or an IP address, as in 127.0.0.1".to_owned()),
+    parse: |text| {
+        let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+        match bare {
+            name if name.eq_ignore_ascii_case("localhost") => Ok(LOCALHOST),
+            address => address.parse().map_err(|_| "use localhost or an IP address, as in 127.0.0.1 or [::1]".into()),
+        }
     },
     show: Show::Plain(|address| if *address == LOCALHOST { "localhost".to_owned() } else { address.to_string() }),
 };
@@ -218,7 +238,7 @@ pub(super) const METRICS_PORT: Setting<u16> = Setting {
     key: "metrics_port",
     variables: &["OTEL_EXPORTER_PROMETHEUS_PORT"],
     default: || 9464,
-    parse: |text| text.parse().map_err(|_| "use a port from 0 to 65535 (0 takes a free one)".to_owned()),
+    parse: |text| text.parse().map_err(|_| "use a port from 0 to 65535 (0 takes a free one)".into()),
     show: Show::Plain(u16::to_string),
 };
 
@@ -278,6 +298,50 @@ pub(super) const QUEUE_DELAY: Setting<Duration> = Setting {
     default: || Duration::from_secs(1),
     parse: |text| parse::milliseconds(text, &TIMES),
     show: MILLISECONDS,
+};
+
+/// Bounds of the numbers of things on one span.
+const COUNTS: RangeInclusive<u32> = 0..=1024;
+
+pub(super) const SPAN_ATTRIBUTES: Setting<u32> =
+    limit("span_attributes", &["OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"], || 64);
+pub(super) const SPAN_EVENTS: Setting<u32> = limit("span_events", &["OTEL_SPAN_EVENT_COUNT_LIMIT"], || 64);
+pub(super) const SPAN_LINKS: Setting<u32> = limit("span_links", &["OTEL_SPAN_LINK_COUNT_LIMIT"], || 32);
+pub(super) const EVENT_ATTRIBUTES: Setting<u32> =
+    limit("event_attributes", &["OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT"], || 32);
+pub(super) const LINK_ATTRIBUTES: Setting<u32> = limit("link_attributes", &["OTEL_LINK_ATTRIBUTE_COUNT_LIMIT"], || 32);
+
+const fn limit(key: &'static str, variables: &'static [&'static str], default: fn() -> u32) -> Setting<u32> {
+    let parse = |text: &str| parse::whole(text, &COUNTS);
+    Setting { key, variables, default, parse, show: Show::Plain(u32::to_string) }
+}
+
+/// What of its surroundings the resource of the process names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detector {
+    Host,
+    Os,
+    Process,
+    Container,
+    Kubernetes,
+    Cloud,
+}
+
+const ALL_DETECTORS: &[(&str, Detector)] = &[
+    ("host", Detector::Host),
+    ("os", Detector::Os),
+    ("process", Detector::Process),
+    ("container", Detector::Container),
+    ("kubernetes", Detector::Kubernetes),
+    ("cloud", Detector::Cloud),
+];
+
+pub(super) const DETECTORS: Setting<Vec<Detector>> = Setting {
+    key: "resource_detectors",
+    variables: &["IRONCORE_RESOURCE_DETECTORS"],
+    default: || ALL_DETECTORS.iter().map(|(_, detector)| *detector).collect(),
+    parse: |text| parse::some_of(ALL_DETECTORS, text),
+    show: Show::Plain(|detectors| parse::names_of(ALL_DETECTORS, detectors)),
 };
 
 /// The header format of a context that crosses a process boundary.
@@ -351,12 +415,16 @@ pub(super) fn defaults() -> std::collections::BTreeMap<&'static str, String> {
     let sizes = [QUEUE_SIZE, BATCH_SIZE];
     let times = [METRIC_INTERVAL, QUEUE_DELAY];
     let texts = [SERVICE_NAME, LOG_FILTER, TRACE_FILTER];
+    let switches = [DISABLED, STRICT];
+    let limits = [SPAN_ATTRIBUTES, SPAN_EVENTS, SPAN_LINKS, EVENT_ATTRIBUTES, LINK_ATTRIBUTES];
     per_signal
         .chain(exporters.iter().flat_map(add))
         .chain(sizes.iter().flat_map(add))
         .chain(times.iter().flat_map(add))
         .chain(texts.iter().flat_map(add))
-        .chain(add(&DISABLED))
+        .chain(switches.iter().flat_map(add))
+        .chain(limits.iter().flat_map(add))
+        .chain(add(&DETECTORS))
         .chain(add(&RESOURCE_ATTRIBUTES))
         .chain(add(&METRICS_HOST))
         .chain(add(&METRICS_PORT))

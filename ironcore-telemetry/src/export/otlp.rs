@@ -107,10 +107,16 @@ mod grpc {
     use tonic::transport::{Channel, Endpoint};
 
     pub(super) fn span_exporter(otlp: &Otlp) -> Result<SpanExporter, InitError> {
+        // The exporter adds the headers of the environment by itself, whichever are in force: exactly ours are sent.
+        let metadata = metadata(otlp)?;
+        let only_ours = move |mut request: tonic::Request<()>| {
+            request.metadata_mut().clone_from(&metadata);
+            Ok(request)
+        };
         SpanExporter::builder()
             .with_tonic()
             .with_channel(channel(otlp)?)
-            .with_metadata(metadata(otlp)?)
+            .with_interceptor(only_ours)
             .with_timeout(otlp.timeout)
             .with_retry_policy(try_once())
             .build()
@@ -160,22 +166,21 @@ mod grpc {
 mod http {
     use super::{Otlp, failed, try_once};
     use crate::error::InitError;
-    use ::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+    use ::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
     use opentelemetry_http::hyper::HyperClient;
-    use opentelemetry_http::{Bytes, HttpClient, Request};
+    use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
     use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
     use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
     use prost::Message;
+    use std::pin::Pin;
 
     pub(super) fn span_exporter(otlp: &Otlp) -> Result<SpanExporter, InitError> {
-        let headers = otlp.headers.iter().map(|(name, value)| (name.clone(), value.expose().clone()));
         SpanExporter::builder()
             .with_http()
             // Set explicitly, so that a feature of another crate cannot select a client that needs another runtime.
-            .with_http_client(client(otlp))
+            .with_http_client(OnlyOurs { client: client(otlp), headers: headers(otlp)? })
             .with_protocol(Protocol::HttpBinary)
             .with_endpoint(&otlp.endpoint)
-            .with_headers(headers.collect())
             .with_timeout(otlp.timeout)
             .with_retry_policy(try_once())
             .build()
@@ -190,15 +195,7 @@ mod http {
 
     impl MetricsClient {
         pub(super) fn new(otlp: &Otlp) -> Result<Self, InitError> {
-            let mut headers = HeaderMap::new();
-            for (name, value) in &otlp.headers {
-                let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| failed(otlp, error))?;
-                let mut value = HeaderValue::from_str(value.expose()).map_err(|error| failed(otlp, error))?;
-                value.set_sensitive(true);
-                headers.insert(name, value);
-            }
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-            Ok(Self { client: client(otlp), endpoint: otlp.endpoint.clone(), headers })
+            Ok(Self { client: client(otlp), endpoint: otlp.endpoint.clone(), headers: headers(otlp)? })
         }
 
         pub(super) async fn send(&self, request: ExportMetricsServiceRequest) -> Result<(), String> {
@@ -210,6 +207,44 @@ mod http {
             let status = response.status();
             status.is_success().then_some(()).ok_or_else(|| format!("HTTP status {}", status.as_u16()))
         }
+    }
+
+    /// Sends requests with exactly our headers: the exporter adds those of the environment by itself, whichever are in
+    /// force.
+    #[derive(Debug)]
+    struct OnlyOurs {
+        client: HyperClient,
+        headers: HeaderMap,
+    }
+
+    impl HttpClient for OnlyOurs {
+        fn send_bytes<'client, 'sending>(
+            &'client self,
+            mut request: Request<Bytes>,
+        ) -> Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'sending>>
+        where
+            'client: 'sending,
+            Self: 'sending,
+        {
+            let encoding = request.headers_mut().remove(CONTENT_ENCODING);
+            request.headers_mut().clone_from(&self.headers);
+            if let Some(encoding) = encoding {
+                request.headers_mut().insert(CONTENT_ENCODING, encoding);
+            }
+            self.client.send_bytes(request)
+        }
+    }
+
+    fn headers(otlp: &Otlp) -> Result<HeaderMap, InitError> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &otlp.headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| failed(otlp, error))?;
+            let mut value = HeaderValue::from_str(value.expose()).map_err(|error| failed(otlp, error))?;
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+        Ok(headers)
     }
 
     fn client(otlp: &Otlp) -> HyperClient {

@@ -3,6 +3,8 @@
 
 use super::response::{plain_text, respond};
 use crate::error::InitError;
+use crate::names;
+use crate::series::{self, Gauge};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -11,7 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -25,21 +27,83 @@ const CONNECTION_LIMIT: Duration = Duration::from_secs(60);
 /// The size limit of a request's head in bytes.
 const HEAD_BYTES: usize = 8 * 1024;
 
-/// Opens the port, before anything global is set.
-///
-/// # Errors
-/// The address cannot be bound.
-pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, InitError> {
-    let open = || {
-        let listener = TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    };
-    open().map_err(|source| InitError::MetricsListener { address: address.to_string(), source })
+/// The first wait before a port that was taken is tried again; each further one is twice as long.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// The longest wait before a port that was taken is tried again.
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+
+/// The listener, whose port may still be taken by another process.
+pub(crate) struct Listener {
+    address: SocketAddr,
+    open: OnceLock<TcpListener>,
+    /// Why the first attempt failed.
+    failure: Option<std::io::Error>,
+    /// 1 while the port cannot be bound.
+    degraded: Gauge,
 }
 
-/// Serves the page; does not return while the listener works.
-pub(crate) async fn serve(listener: Arc<TcpListener>) {
+impl Listener {
+    /// Opens the port, before anything global is set. Where that fails it is [announced](Self::announce) and tried
+    /// again.
+    ///
+    /// # Errors
+    /// In strict mode: the address cannot be bound.
+    pub(crate) fn open(address: SocketAddr, strict: bool) -> Result<Arc<Self>, InitError> {
+        let degraded = series::gauge(&names::TELEMETRY_DEGRADED, &[names::METRICS_LISTENER]);
+        let (open, failure) = match bind(address) {
+            Ok(listener) => (OnceLock::from(listener), None),
+            Err(source) if strict => {
+                return Err(InitError::MetricsListener { address: address.to_string(), source });
+            }
+            Err(source) => (OnceLock::new(), Some(source)),
+        };
+        Ok(Arc::new(Self { address, open, failure, degraded }))
+    }
+
+    /// Says that the port could not be opened, once telemetry is started.
+    pub(crate) fn announce(&self) {
+        if let Some(error) = &self.failure {
+            self.degraded.add(1);
+            tracing::error!(
+                target: "ironcore_telemetry",
+                address = %self.address,
+                error = %error,
+                "/metrics is not served: the address cannot be bound, most likely because another process has the port; \
+                 it is tried again. Set OTEL_EXPORTER_PROMETHEUS_PORT to a port of this service (0 takes a free one)"
+            );
+        }
+    }
+
+    /// Serves the page, as soon as the port can be opened; does not return while the listener works.
+    pub(crate) async fn run(self: Arc<Self>) {
+        let mut wait = FIRST_RETRY;
+        while self.open.get().is_none() {
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(LONGEST_RETRY);
+            self.try_again();
+        }
+        if let Some(listener) = self.open.get() {
+            serve(listener).await;
+        }
+    }
+
+    fn try_again(&self) {
+        if let Ok(listener) = bind(self.address)
+            && self.open.set(listener).is_ok()
+        {
+            self.degraded.add(-1);
+            tracing::info!(target: "ironcore_telemetry", address = %self.address, "/metrics is served now");
+        }
+    }
+}
+
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+async fn serve(listener: &TcpListener) {
     let Ok(listener) = listener.try_clone().and_then(tokio::net::TcpListener::from_std) else {
         return;
     };
@@ -98,9 +162,9 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_page_is_served_and_only_to_readers() {
-        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(serve(Arc::new(listener)));
+        let listener = Listener::open(SocketAddr::from(([127, 0, 0, 1], 0)), true).unwrap();
+        let address = listener.open.get().unwrap().local_addr().unwrap();
+        tokio::spawn(listener.run());
         for (request, status, headers) in [
             ("GET /metrics", "200 OK", ["content-type: text/plain; version=0.0.4; charset=utf-8", "vary: accept"]),
             ("HEAD /metrics", "200 OK", ["content-type: text/plain; version=0.0.4; charset=utf-8", "vary: accept"]),

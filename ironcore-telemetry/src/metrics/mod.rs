@@ -13,7 +13,7 @@ mod response;
 
 pub(crate) use crate::series::Format;
 #[cfg(feature = "prometheus")]
-pub(crate) use listener::{bind, serve};
+pub(crate) use listener::Listener;
 pub(crate) use page::page;
 pub(crate) use provider::Meters;
 pub(crate) use push::Push;

@@ -37,7 +37,7 @@ use std::time::Duration;
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber;
 use tracing_subscriber::Registry as Subscriber;
-use tracing_subscriber::layer::{Identity, SubscriberExt};
+use tracing_subscriber::layer::SubscriberExt;
 
 /// Captures the telemetry of the code that it runs, apart from that of all other tests, so that they may run in parallel.
 /// It needs no `init`. Of the threads and tasks that the code spawns, it captures those that stay in the trace, by
@@ -120,7 +120,6 @@ impl Capture {
             logs::layer(&lines_of, keep).ok().map(|layer| Box::new(layer) as _),
         ];
         let layers = traces::stacked(layers.into_iter().flatten().collect());
-        let layers = layers.unwrap_or_else(|| Box::new(Identity::new()));
         let dispatch = Dispatch::new(TelemetrySubscriber::capturing(Subscriber::default().with(layers)));
         let context = recorder::capture(
             registry,

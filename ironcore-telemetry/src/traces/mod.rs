@@ -10,48 +10,62 @@ mod span_events;
 mod subscriber;
 mod tracing_span;
 
-use crate::config::{Sampler, Sampling};
+use crate::config::{Sampler, Sampling, SpanLimits};
 use crate::names;
 use ids::PresetIds;
 pub(crate) use layer::layer;
 use opentelemetry::Context;
-use opentelemetry::trace::{SpanBuilder, SpanContext, SpanKind, TraceContextExt, TraceFlags, Tracer, TracerProvider};
+use opentelemetry::trace::{
+    SpanBuilder, SpanContext, SpanKind, TraceContextExt, TraceFlags, TraceId, Tracer, TracerProvider,
+};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{
-    IdGenerator, Sampler as SdkSampler, SamplingDecision, SdkTracerProvider, ShouldSample, SpanLimits, SpanProcessor,
+    IdGenerator, Sampler as SdkSampler, SamplingDecision, SdkTracerProvider, ShouldSample, SpanLimits as SdkSpanLimits,
+    TracerProviderBuilder,
 };
 pub(crate) use queue::SpanQueue;
 pub(crate) use span_events::span_events;
 use std::sync::Arc;
 pub(crate) use subscriber::{BoxedLayer, TelemetrySubscriber, stacked};
 
-/// Limits on the contents of one span.
-const LIMITS: SpanLimits = SpanLimits {
-    max_events_per_span: 64,
-    max_attributes_per_span: 64,
-    max_links_per_span: 32,
-    max_attributes_per_event: 32,
-    max_attributes_per_link: 32,
-};
-
 /// The provider whose ended spans go into the queue.
-pub(crate) fn provider(sampler: Sampler, resource: Resource, queue: &Arc<SpanQueue>) -> SdkTracerProvider {
-    provider_with(sampler, resource, queue::Processor::new(Arc::clone(queue)))
+pub(crate) fn provider(
+    sampler: Sampler,
+    limits: SpanLimits,
+    resource: Resource,
+    queue: &Arc<SpanQueue>,
+) -> SdkTracerProvider {
+    let processor = queue::Processor::new(Arc::clone(queue));
+    builder(sampler, limits).with_resource(resource).with_span_processor(processor).build()
 }
 
 /// A provider whose ended spans go to any processor.
+#[cfg(any(test, feature = "testing"))]
 pub(crate) fn provider_with(
     sampler: Sampler,
     resource: Resource,
-    processor: impl SpanProcessor + 'static,
+    processor: impl opentelemetry_sdk::trace::SpanProcessor + 'static,
 ) -> SdkTracerProvider {
-    SdkTracerProvider::builder()
-        .with_sampler(sdk_sampler(sampler))
-        .with_id_generator(PresetIds)
-        .with_resource(resource)
-        .with_span_limits(LIMITS)
-        .with_span_processor(processor)
-        .build()
+    builder(sampler, SpanLimits::default()).with_resource(resource).with_span_processor(processor).build()
+}
+
+/// The provider of a process that exports no spans. Its spans, of `tracing` and of other instrumentation, have ids, and
+/// hold nothing that an exporter would need.
+pub(crate) fn provider_without_exporter(sampler: Sampler) -> SdkTracerProvider {
+    let nothing = SpanLimits { attributes: 0, events: 0, links: 0, attributes_per_event: 0, attributes_per_link: 0 };
+    builder(sampler, nothing).with_resource(Resource::builder_empty().build()).build()
+}
+
+fn builder(sampler: Sampler, limits: SpanLimits) -> TracerProviderBuilder {
+    SdkTracerProvider::builder().with_sampler(sdk_sampler(sampler)).with_id_generator(PresetIds).with_span_limits(
+        SdkSpanLimits {
+            max_events_per_span: limits.events,
+            max_attributes_per_span: limits.attributes,
+            max_links_per_span: limits.links,
+            max_attributes_per_event: limits.attributes_per_event,
+            max_attributes_per_link: limits.attributes_per_link,
+        },
+    )
 }
 
 /// Starts spans with the SDK's tracer, without the lock and the boxing of the global one. The sampler decides before
@@ -69,32 +83,57 @@ pub(crate) fn start_span(
         }
         let span = parent.span();
         let parent_ids = span.span_context();
-        let has_parent = parent_ids.is_valid();
-        let trace_id = if has_parent { parent_ids.trace_id() } else { PresetIds.new_trace_id() };
-        let is_sampled = if has_parent && sampler.follows_parent {
-            parent_ids.is_sampled()
-        } else {
-            // Our samplers use only the parent and the trace id.
-            let sampling = sdk_sampler.should_sample(Some(parent), trace_id, "", &SpanKind::Internal, &[], &[]);
-            sampling.decision == SamplingDecision::RecordAndSample
-        };
+        let (trace_id, is_sampled) = decide(sampler, &sdk_sampler, parent, parent_ids);
         if !is_sampled {
-            let ids = SpanContext::new(
-                trace_id,
-                PresetIds.new_span_id(),
-                TraceFlags::default(),
-                false,
-                parent_ids.trace_state().clone(),
-            );
-            return parent.with_remote_span_context(ids);
+            return with_ids(parent, parent_ids, trace_id, TraceFlags::default());
         }
         // Before the trace id is preset: the description may run code that starts other spans.
         let builder = describe();
-        if !has_parent {
+        if !parent_ids.is_valid() {
             ids::preset_trace_id(trace_id);
         }
         parent.with_span(tracer.build_with_context(builder, parent))
     }
+}
+
+/// Makes the ids of spans that nobody receives: for log lines, and for the context that is passed on. The sampler still
+/// decides what the flag of the context says, as the services that are called may export.
+pub(crate) fn start_ids(
+    sampler: Sampler,
+) -> impl Fn(&Context, &mut dyn FnMut() -> SpanBuilder) -> Context + Send + Sync + use<> {
+    let sdk_sampler = sdk_sampler(sampler);
+    move |parent, _| {
+        if parent.is_telemetry_suppressed() {
+            return parent.with_remote_span_context(SpanContext::NONE);
+        }
+        let span = parent.span();
+        let parent_ids = span.span_context();
+        let (trace_id, is_sampled) = decide(sampler, &sdk_sampler, parent, parent_ids);
+        let flags = if is_sampled { parent_ids.trace_flags().with_sampled(true) } else { TraceFlags::default() };
+        with_ids(parent, parent_ids, trace_id, flags)
+    }
+}
+
+/// The trace of a new span, and whether it is sampled.
+#[inline]
+fn decide(sampler: Sampler, by: &SdkSampler, parent: &Context, parent_ids: &SpanContext) -> (TraceId, bool) {
+    let has_parent = parent_ids.is_valid();
+    let trace_id = if has_parent { parent_ids.trace_id() } else { PresetIds.new_trace_id() };
+    let is_sampled = if has_parent && sampler.follows_parent {
+        parent_ids.is_sampled()
+    } else {
+        // Our samplers use only the parent and the trace id.
+        let sampling = by.should_sample(Some(parent), trace_id, "", &SpanKind::Internal, &[], &[]);
+        sampling.decision == SamplingDecision::RecordAndSample
+    };
+    (trace_id, is_sampled)
+}
+
+/// A context with the ids of a new span that is not recorded.
+#[inline]
+fn with_ids(parent: &Context, parent_ids: &SpanContext, trace_id: TraceId, flags: TraceFlags) -> Context {
+    let state = parent_ids.trace_state().clone();
+    parent.with_remote_span_context(SpanContext::new(trace_id, PresetIds.new_span_id(), flags, false, state))
 }
 
 fn sdk_sampler(Sampler { root, follows_parent }: Sampler) -> SdkSampler {
@@ -110,7 +149,7 @@ fn sdk_sampler(Sampler { root, follows_parent }: Sampler) -> SdkSampler {
 mod tests {
     use super::*;
     use opentelemetry_sdk::error::OTelSdkResult;
-    use opentelemetry_sdk::trace::{Span, SpanData};
+    use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
     use std::time::Duration;
 
     #[derive(Debug)]

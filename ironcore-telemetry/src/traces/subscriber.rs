@@ -13,6 +13,7 @@ use tracing_core::span::{Attributes, Current, Id, Record};
 use tracing_core::{Interest, LevelFilter};
 use tracing_opentelemetry::get_otel_context;
 use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Identity;
 use tracing_subscriber::registry::LookupSpan;
 
 /// Gives `Span::current()` inside of an operation or a request a `tracing` span that carries its OpenTelemetry context
@@ -31,9 +32,10 @@ pub(crate) struct TelemetrySubscriber<S> {
 /// A layer of any type.
 pub(crate) type BoxedLayer<S> = Box<dyn Layer<S> + Send + Sync>;
 
-/// Several layers as one; `None` of none. (A `Vec` or an `Option` of layers does not tell them of the dispatcher.)
-pub(crate) fn stacked<S: Subscriber>(layers: Vec<BoxedLayer<S>>) -> Option<BoxedLayer<S>> {
-    layers.into_iter().reduce(|inner, outer| Box::new(inner.and_then(outer)))
+/// Several layers as one. (A `Vec` or an `Option` of layers does not tell them of the dispatcher.)
+pub(crate) fn stacked<S: Subscriber>(layers: Vec<BoxedLayer<S>>) -> BoxedLayer<S> {
+    let stacked = layers.into_iter().reduce(|inner, outer| Box::new(inner.and_then(outer)));
+    stacked.unwrap_or_else(|| Box::new(Identity::new()))
 }
 
 thread_local! {

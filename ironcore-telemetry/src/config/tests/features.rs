@@ -1,13 +1,14 @@
-//! No cargo feature changes a default: a value whose feature is not compiled in is an error that names both ways out.
+//! No cargo feature changes a default: a default whose feature is not compiled in is an error that names both ways out.
+//! A variable that asks for one is warned of.
 
-use super::{ALL_FEATURES, resolve_for};
+use super::{ALL_FEATURES, environment, resolve_for};
 use crate::config::{Config, Propagator, Protocol};
 use crate::error::InitError;
 
 /// The error of a build without `missing`, with the parts that it must name.
 fn refused_without(missing: &[&'static str], config: &Config, env: &[(&str, &str)], parts: &[&str]) {
     let features: Vec<_> = ALL_FEATURES.iter().copied().filter(|feature| !missing.contains(feature)).collect();
-    let error = resolve_for(&features, config, env).unwrap_err();
+    let error = resolve_for(&features, &config.clone().strict(), env).unwrap_err();
     assert!(matches!(error, InitError::MissingFeature { .. }), "{error}");
     let error = error.to_string();
     for part in parts {
@@ -94,6 +95,9 @@ fn each_default_works_with_the_default_features() {
 #[test]
 fn the_settings_of_this_build_know_its_features() {
     use crate::config::Settings;
+    let is_ok = |variable: &dyn Fn(&str) -> Option<String>| {
+        Settings::resolve(&Config::default().strict(), environment(variable)).is_ok()
+    };
     let env = |features: bool, name: &str| (!features).then(|| (name.to_owned(), "none"));
     let off = [
         env(cfg!(feature = "otlp-grpc"), "OTEL_TRACES_EXPORTER"),
@@ -101,13 +105,38 @@ fn the_settings_of_this_build_know_its_features() {
         env(cfg!(feature = "json-logs"), "OTEL_LOGS_EXPORTER"),
     ];
     let switched = |name: &str| off.iter().flatten().find(|(off, _)| off == name).map(|(_, none)| (*none).to_owned());
-    assert!(Settings::resolve(&Config::default(), &switched).is_ok());
+    assert!(is_ok(&switched));
     let any_missing = off.iter().any(Option::is_some);
-    assert_eq!(Settings::resolve(&Config::default(), &|_| None).is_err(), any_missing);
+    assert_eq!(!is_ok(&|_| None), any_missing);
     let http = |name: &str| match name {
         "OTEL_EXPORTER_OTLP_PROTOCOL" => Some("http/protobuf".to_owned()),
         "OTEL_METRICS_EXPORTER" | "OTEL_LOGS_EXPORTER" => Some("none".to_owned()),
         _ => None,
     };
-    assert_eq!(Settings::resolve(&Config::default(), &http).is_ok(), cfg!(feature = "otlp-http"));
+    assert_eq!(is_ok(&http), cfg!(feature = "otlp-http"));
+}
+
+#[test]
+fn a_variable_whose_feature_is_missing_gives_way_to_what_is_compiled_in() {
+    for (missing, variable, value, kept, used) in [
+        ("otlp-http", "OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", "protocol=grpc(default)", "grpc (compiled in)"),
+        (
+            "otlp-grpc",
+            "OTEL_EXPORTER_OTLP_PROTOCOL",
+            "grpc",
+            "protocol=http/protobuf(default)",
+            "http/protobuf (compiled in)",
+        ),
+        ("prometheus", "OTEL_METRICS_EXPORTER", "prometheus", "metrics=none(OTEL_METRICS_EXPORTER)", "none"),
+        ("prometheus", "OTEL_METRICS_EXPORTER", "otlp,prometheus", "metrics=otlp(OTEL_METRICS_EXPORTER)", "otlp"),
+        ("json-logs", "OTEL_LOGS_EXPORTER", "console", "logs=none(OTEL_LOGS_EXPORTER)", "none"),
+        ("json-logs", "OTEL_LOGS_EXPORTER", "otlp", "logs=none(OTEL_LOGS_EXPORTER)", "none"),
+    ] {
+        let features: Vec<_> = ALL_FEATURES.iter().copied().filter(|feature| *feature != missing).collect();
+        let settings = resolve_for(&features, &Config::default(), &[(variable, value)]).unwrap();
+        assert!(settings.report.contains(kept), "{kept} in {}", settings.report);
+        let [ignored] = settings.notices.ignored.as_slice() else { panic!("{:?}", settings.notices) };
+        assert_eq!((ignored.name, ignored.used.as_str()), (variable, used));
+        assert!(ignored.allowed.contains(&format!("`{missing}`")), "{ignored:?}");
+    }
 }

@@ -1,7 +1,7 @@
 //! README's table of variables and the table of settings are the same.
 
-use super::{ALL_FEATURES, Config, Settings};
-use crate::config::table;
+use super::{ALL_FEATURES, Config, Settings, environment};
+use crate::config::{not_acted_on, table};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,8 +51,23 @@ fn the_readme_names_no_variable_that_does_not_exist() {
         is_ours && !word.ends_with('_')
     };
     let known = in_force();
-    let unknown: BTreeSet<_> = words.filter(is_variable).filter(|word| !known.contains_key(*word)).collect();
+    let others: BTreeSet<_> = not_acted_on::variables().chain([not_acted_on::CONFIG_FILE]).collect();
+    let is_known = |word: &&str| known.contains_key(*word) || others.contains(*word);
+    let unknown: BTreeSet<_> = words.filter(is_variable).filter(|word| !is_known(word)).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+#[test]
+fn the_readme_lists_every_variable_that_is_not_acted_on() {
+    let readme = readme();
+    let (_, section) = readme.split_once("\n## Configuration\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let (_, table) = section.split_once("\n| not acted on | what happens |\n").unwrap();
+    let names = table.lines().take_while(|line| line.starts_with('|')).filter_map(|row| row.split('|').nth(1));
+    let listed: BTreeSet<_> =
+        names.flat_map(|cell| cell.split(", ")).map(|name| name.trim().trim_matches('`')).collect();
+    let known: BTreeSet<_> = not_acted_on::variables().chain(["---"]).collect();
+    assert_eq!(listed, known);
 }
 
 #[test]
@@ -66,9 +81,9 @@ fn every_variable_that_is_read_stands_in_the_table() {
             _ => None,
         }
     };
-    Settings::resolve_for(ALL_FEATURES, &Config::default(), &env).unwrap();
-    assert!(!Settings::is_disabled(&env).unwrap());
-    let known: BTreeSet<_> = in_force().into_keys().collect();
+    Settings::resolve_for(ALL_FEATURES, &Config::default(), environment(&env)).unwrap().unwrap();
+    let others = not_acted_on::variables().chain([not_acted_on::CONFIG_FILE]).map(ToOwned::to_owned);
+    let known: BTreeSet<_> = in_force().into_keys().chain(others).collect();
     assert_eq!(read.into_inner(), known);
 }
 
@@ -80,6 +95,7 @@ fn every_default_can_be_set_by_its_variable() {
             continue;
         }
         let env = |asked: &str| (asked == name).then(|| default.clone());
-        assert!(Settings::resolve_for(ALL_FEATURES, &Config::default(), &env).is_ok(), "{name}={default}");
+        let settings = Settings::resolve_for(ALL_FEATURES, &Config::default().strict(), environment(&env));
+        assert!(settings.is_ok(), "{name}={default}");
     }
 }

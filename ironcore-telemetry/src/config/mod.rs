@@ -56,7 +56,7 @@ pub struct Config {
     metrics_listener: MetricsListener,
     log_filter: Option<String>,
     trace_filter: Option<String>,
-    leaves_out_span_fields: bool,
+    log_span_fields: Option<bool>,
     keeps_panic_hook: bool,
     layers: Layers,
     strict: bool,
@@ -188,10 +188,10 @@ impl Config {
         self
     }
 
-    /// Whether a log line has the fields of the `tracing` spans around it; by default it has. Where several spans have a
-    /// field of the same name, the innermost one counts, and the line's own field before all.
+    /// Whether a log line has the fields of the `tracing` spans around it (`IRONCORE_LOG_SPAN_FIELDS`); by default it has.
+    /// Where several spans have a field of the same name, the innermost one counts, and the line's own field before all.
     pub const fn log_span_fields(mut self, shown: bool) -> Self {
-        self.leaves_out_span_fields = !shown;
+        self.log_span_fields = Some(shown);
         self
     }
 
@@ -224,10 +224,6 @@ impl Config {
     /// Takes the layers out.
     pub(crate) fn take_layers(&self) -> Vec<BoxedLayer> {
         self.layers.take()
-    }
-
-    pub(crate) const fn has_log_span_fields(&self) -> bool {
-        !self.leaves_out_span_fields
     }
 
     pub(crate) const fn installs_panic_hook(&self) -> bool {

@@ -156,6 +156,8 @@ impl Settings {
         check_directive: fn(&str) -> Result<(), String>,
     ) -> Result<Self, InitError> {
         let service = service(config, resolver)?;
+        let log_span_fields =
+            config.log_span_fields.map(|shown| Given::Value("Config::log_span_fields", shown, Ok(())));
         let detectors = resolver.read(&table::DETECTORS)?;
         let traces = exporters(resolver, &table::TRACES_EXPORTER)?;
         let metrics = exporters(resolver, &table::METRICS_EXPORTER)?;
@@ -199,7 +201,7 @@ impl Settings {
                 ("Config::trace_filter", config.trace_filter.as_deref()),
                 check_directive,
             )?,
-            log_span_fields: config.has_log_span_fields(),
+            log_span_fields: resolver.read_with_origin(&table::LOG_SPAN_FIELDS, log_span_fields)?.0,
             strict: resolver.is_strict(),
             report: String::new(),
             notices: Notices::default(),

@@ -379,6 +379,15 @@ pub(super) const LOG_FILTER: Setting<String> = Setting {
     show: Show::Plain(String::clone),
 };
 
+/// Whether a log line has the fields of the `tracing` spans around it.
+pub(super) const LOG_SPAN_FIELDS: Setting<bool> = Setting {
+    key: "log_span_fields",
+    variables: &["IRONCORE_LOG_SPAN_FIELDS"],
+    default: || true,
+    parse: parse::boolean,
+    show: Show::Plain(ToString::to_string),
+};
+
 /// Which `tracing` spans become spans of the trace; the layer parses the directives.
 pub(super) const TRACE_FILTER: Setting<String> = Setting {
     key: "trace_filter",
@@ -415,7 +424,7 @@ pub(super) fn defaults() -> std::collections::BTreeMap<&'static str, String> {
     let sizes = [QUEUE_SIZE, BATCH_SIZE];
     let times = [METRIC_INTERVAL, QUEUE_DELAY];
     let texts = [SERVICE_NAME, LOG_FILTER, TRACE_FILTER];
-    let switches = [DISABLED, STRICT];
+    let switches = [DISABLED, STRICT, LOG_SPAN_FIELDS];
     let limits = [SPAN_ATTRIBUTES, SPAN_EVENTS, SPAN_LINKS, EVENT_ATTRIBUTES, LINK_ATTRIBUTES];
     per_signal
         .chain(exporters.iter().flat_map(add))

@@ -80,7 +80,7 @@ fn the_report_lists_every_setting_in_force_with_its_origin() {
         "metric_interval_ms=60000(default) metrics_listener=127.0.0.1:1(code) sampler=Ratio(0.5)(code) \
          span_attributes=64(default) span_events=64(default) span_links=32(default) event_attributes=32(default) \
          link_attributes=32(default) queue_size=16384(default) batch_size=512(default) queue_delay_ms=1000(default) \
-         propagators=tracecontext(default) log_filter=info,opentelemetry=warn(default) trace_filter=info(default) \
+         propagators=tracecontext(default) log_filter=info,opentelemetry=warn(default) trace_filter=info(default) log_span_fields=true(default) \
          strict=false(default)",
     ];
     assert_eq!(resolve(&config, &env).unwrap().report, expected.join(" "));
@@ -107,7 +107,7 @@ fn the_report_shows_the_values_of_the_environment_as_a_variable_would_set_them()
                     span_attributes=64(default) span_events=7(OTEL_SPAN_EVENT_COUNT_LIMIT) span_links=32(default) \
                     event_attributes=32(default) link_attributes=32(default) queue_size=16384(default) batch_size=512(default) \
                     queue_delay_ms=5(OTEL_BSP_SCHEDULE_DELAY) propagators=tracecontext,b3(OTEL_PROPAGATORS) \
-                    log_filter=info,opentelemetry=warn(default) trace_filter=info(default) \
+                    log_filter=info,opentelemetry=warn(default) trace_filter=info(default) log_span_fields=true(default) \
                     strict=false(default)";
     assert_eq!(report, expected);
 }

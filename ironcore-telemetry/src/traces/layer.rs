@@ -2,9 +2,7 @@
 
 use crate::config::Filter;
 use crate::error::InitError;
-use crate::names;
 use crate::worker;
-use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::Subscriber;
 use tracing::subscriber::Interest;
@@ -23,7 +21,7 @@ where
 {
     let directives = EnvFilter::builder().parse(&filter.directives).map_err(|error| filter.refused(&error))?;
     let layer = tracing_opentelemetry::layer()
-        .with_tracer(provider.tracer(names::SCOPE))
+        .with_tracer(super::tracer(provider))
         .with_location(false)
         .with_threads(false)
         .with_target(false)

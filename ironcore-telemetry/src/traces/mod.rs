@@ -9,11 +9,12 @@ use crate::config::{Sampler, Sampling};
 use crate::names;
 use ids::PresetIds;
 pub(crate) use layer::layer;
-use opentelemetry::Context;
 use opentelemetry::trace::{SpanBuilder, SpanContext, SpanKind, TraceContextExt, TraceFlags, Tracer, TracerProvider};
+use opentelemetry::{Context, InstrumentationScope};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{
-    IdGenerator, Sampler as SdkSampler, SamplingDecision, SdkTracerProvider, ShouldSample, SpanLimits, SpanProcessor,
+    IdGenerator, Sampler as SdkSampler, SamplingDecision, SdkTracer, SdkTracerProvider, ShouldSample, SpanLimits,
+    SpanProcessor,
 };
 pub(crate) use queue::SpanQueue;
 use std::sync::Arc;
@@ -54,7 +55,7 @@ pub(crate) fn start_span(
     provider: &SdkTracerProvider,
     sampler: Sampler,
 ) -> impl Fn(&Context, &mut dyn FnMut() -> SpanBuilder) -> Context + Send + Sync + use<> {
-    let tracer = provider.tracer(names::SCOPE);
+    let tracer = tracer(provider);
     let sdk_sampler = sdk_sampler(sampler);
     move |parent, describe| {
         if parent.is_telemetry_suppressed() {
@@ -88,6 +89,12 @@ pub(crate) fn start_span(
         }
         parent.with_span(tracer.build_with_context(builder, parent))
     }
+}
+
+/// The tracer of this library.
+fn tracer(provider: &SdkTracerProvider) -> SdkTracer {
+    let scope = InstrumentationScope::builder(names::SCOPE).with_schema_url(names::SCHEMA_URL);
+    provider.tracer_with_scope(scope.build())
 }
 
 fn sdk_sampler(Sampler { root, follows_parent }: Sampler) -> SdkSampler {

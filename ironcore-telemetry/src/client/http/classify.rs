@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Attributes that a request may have, from its start to its end.
-const ATTRIBUTES: usize = 7;
+const ATTRIBUTES: usize = 8;
 
 /// Counts how often a request is sent, for `http.request.resend_count`. Put one into the extensions of a request in
 /// front of a layer that retries, which passes it on with each copy.
@@ -55,9 +55,10 @@ impl HttpClientRequest {
             calls.count_overflow("method");
         }
         let classify = Self { calls, is_head: request.method() == Method::HEAD, status: None };
-        let recording = Recording::sent(recorder, classify, || describe(request, peer, method, resends));
-        let is_target = targets.include(request.uri());
-        targets.replace_context(is_target, recording.scope().context(), request.headers_mut());
+        let target = targets.of(request.uri());
+        let server = target.declared_host;
+        let recording = Recording::sent(recorder, classify, || describe(request, (peer, server), method, resends));
+        targets.replace_context(target.is_allowed, recording.scope().context(), request.headers_mut());
         Some(recording)
     }
 }
@@ -101,22 +102,31 @@ impl Classify for HttpClientRequest {
             (End::Complete | End::Cancelled, Some(status)) => {
                 (status.as_u16() >= 400).then(|| status.as_str().to_owned().into())
             }
-            (End::Complete, None) => None,
-            (End::Cancelled, None) => Some("cancelled".into()),
+            // The service itself gave it up: the span of the operation around it says what that means.
+            (End::Complete | End::Cancelled, None) => None,
             (End::Failed, _) => Some("no_response".into()),
             (End::Broken, _) => Some("response_body".into()),
             (End::Panicked, _) => Some("panic".into()),
         };
-        let is_error = error.is_some() && (end != End::Cancelled || self.status.is_some());
+        let is_error = error.is_some();
         scope.end_span(self.status.map(protocol::status_attribute), error, is_error);
     }
 }
 
-/// The span of a request, as it starts. Neither host nor path: providers of nodes put keys into both.
-fn describe<Body>(request: &Request<Body>, peer: &'static str, method: MethodLabel, resends: u32) -> SpanBuilder {
+/// The span of a request, as it starts. Neither its own host nor its path: providers of nodes put keys into both.
+fn describe<Body>(
+    request: &Request<Body>,
+    (peer, server): (&'static str, Option<&Arc<str>>),
+    method: MethodLabel,
+    resends: u32,
+) -> SpanBuilder {
     let mut attributes = Vec::with_capacity(ATTRIBUTES);
     attributes.push(KeyValue::new(attribute::HTTP_METHOD, method.label()));
     attributes.push(KeyValue::new(attribute::PEER_NAME, peer));
+    attributes.push(match server {
+        Some(host) => KeyValue::new(attribute::SERVER_ADDRESS, Arc::clone(host)),
+        None => KeyValue::new(attribute::SERVER_ADDRESS, peer),
+    });
     match request.uri().scheme_str() {
         Some("https") => attributes.push(KeyValue::new(attribute::URL_SCHEME, "https")),
         Some("http") => attributes.push(KeyValue::new(attribute::URL_SCHEME, "http")),

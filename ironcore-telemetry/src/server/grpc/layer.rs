@@ -18,8 +18,8 @@ use tower_service::Service;
 
 /// Records each call of a tonic server:
 ///
-/// - a server span `{package.Service}/{Method}` with the `rpc.*` attributes of the OpenTelemetry semantic conventions.
-///   It begins a trace, with a link to the span that a `traceparent` names; [`boundary`](Self::boundary) decides whose
+/// - a server span `{package.Service}/{Method}` with the `rpc.*` attributes of the OpenTelemetry semantic conventions
+///   (README, "Attributes"). It begins a trace, with a link to the span that a `traceparent` names; [`boundary`](Self::boundary) decides whose
 ///   trace is continued;
 /// - `grpc_requests_total`, `grpc_request_duration_seconds`, `grpc_requests_in_flight` and `grpc_messages_total` with
 ///   the labels `rpc_service`, `method` and `code`;

@@ -15,8 +15,9 @@ use tower_service::Service;
 
 /// Records each HTTP request of an axum router (or of any service that axum's `MatchedPath` reaches):
 ///
-/// - a server span `{METHOD} {route}` with the attributes of the OpenTelemetry semantic conventions. It begins a trace,
-///   with a link to the span that a `traceparent` names; [`boundary`](Self::boundary) decides whose trace is continued;
+/// - a server span `{METHOD} {route}` with attributes of the OpenTelemetry semantic conventions (README, "Attributes").
+///   It begins a trace, with a link to the span that a `traceparent` names; [`boundary`](Self::boundary) decides whose
+///   trace is continued;
 /// - `http_requests_total`, `http_request_duration_seconds`, `http_requests_in_flight` and the bytes of bodies, with
 ///   the labels `method`, `route` and `status`; the README has all of them;
 /// - one log line (target `http_access`, level `INFO`) with the request's ids; `RUST_LOG=info,http_access=off` turns it

@@ -1,5 +1,7 @@
-//! The layers among the layers, routers and services of others. One process, one telemetry: each test has routes and
-//! methods of its own.
+//! The layers among the layers, routers and services of others.
+
+#[path = "composition/grpc_web.rs"]
+mod grpc_web;
 
 use ironcore_telemetry as telemetry;
 use serde_json::json;

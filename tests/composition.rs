@@ -2,6 +2,10 @@
 
 #[path = "composition/grpc_web.rs"]
 mod grpc_web;
+#[path = "composition/panics.rs"]
+mod panics;
+#[path = "composition/routes.rs"]
+mod routes;
 
 use ironcore_telemetry as telemetry;
 use serde_json::json;

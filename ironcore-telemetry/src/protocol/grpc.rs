@@ -42,6 +42,16 @@ impl Code {
     const DATA_LOSS: Self = Self(15);
     const UNAUTHENTICATED: Self = Self(16);
 
+    /// The errors of a server, as the semantic conventions define them.
+    pub(crate) const SERVER_ERRORS: [Self; 6] = [
+        Self::UNKNOWN,
+        Self::DEADLINE_EXCEEDED,
+        Self::UNIMPLEMENTED,
+        Self::INTERNAL,
+        Self::UNAVAILABLE,
+        Self::DATA_LOSS,
+    ];
+
     /// The code in trailers, or in the headers of a response without a body. A value that is not a code counts as
     /// `UNKNOWN`.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
@@ -78,18 +88,9 @@ impl Code {
         CODES.get(usize::from(self.0)).copied().unwrap_or("UNKNOWN")
     }
 
-    /// Whether it is an error of the server, as the semantic conventions define it. To a client every code but `OK` is
-    /// an error.
-    pub(crate) const fn is_server_error(self) -> bool {
-        matches!(
-            self,
-            Self::UNKNOWN
-                | Self::DEADLINE_EXCEEDED
-                | Self::UNIMPLEMENTED
-                | Self::INTERNAL
-                | Self::UNAVAILABLE
-                | Self::DATA_LOSS
-        )
+    /// Whether it is an error of the server. To a client every code but `OK` is an error.
+    pub(crate) fn is_server_error(self) -> bool {
+        Self::SERVER_ERRORS.contains(&self)
     }
 }
 

@@ -181,17 +181,28 @@ impl Classify for GrpcServerCall {
     }
 
     #[inline]
-    fn log(&self, scope: &Scope, _: End, code: Code, duration: Duration) {
-        if tracing::event_enabled!(target: "grpc_access", tracing::Level::INFO) {
-            let _inside = scope.enter();
-            tracing::info!(
-                target: "grpc_access",
-                rpc_service = self.rpc.service,
-                rpc_method = self.rpc.method,
-                code = code.name(),
-                duration_ms = milliseconds(duration),
-                "call"
-            );
+    fn log(&self, scope: &Scope, end: End, code: Code, duration: Duration) {
+        // The level of a line is fixed where it is written.
+        macro_rules! line {
+            ($level:ident) => {
+                if tracing::event_enabled!(target: "grpc_access", tracing::Level::$level) {
+                    let _inside = scope.enter();
+                    tracing::event!(
+                        target: "grpc_access",
+                        tracing::Level::$level,
+                        rpc_service = self.rpc.service,
+                        rpc_method = self.rpc.method,
+                        code = code.name(),
+                        duration_ms = milliseconds(duration),
+                        "call"
+                    );
+                }
+            };
+        }
+        if end == End::Panicked {
+            line!(ERROR);
+        } else {
+            line!(INFO);
         }
     }
 

@@ -23,8 +23,8 @@ use tower_service::Service;
 ///   [`boundary`](Self::boundary) decides whose trace is continued;
 /// - `grpc_requests_total`, `grpc_request_duration_seconds`, `grpc_requests_in_flight` and `grpc_messages_total` with
 ///   the labels `rpc_service`, `method` and `code`;
-/// - one log line (target `grpc_access`, level `INFO`) with the call's ids; `RUST_LOG=info,grpc_access=off` turns it
-///   off.
+/// - one log line (target `grpc_access`, level `INFO`, or `ERROR` if the handler panicked) with the call's ids;
+///   `RUST_LOG=info,grpc_access=off` turns it off.
 ///
 /// A call lasts until its status, in the trailers at the end of its stream, or in the headers of a response without a
 /// body. If there is none:
@@ -87,7 +87,8 @@ impl GrpcTelemetryLayer {
         self.with(|options| options.skipped.push(service.into()))
     }
 
-    /// Declares methods (`package.Service/Method`), so that they have series of their own from the first call on.
+    /// Declares methods (`package.Service/Method`), so that they have series of their own from the first call on, and
+    /// `grpc_requests_total` of each is on `/metrics` from the start, at zero, with `OK` and with the errors of a server.
     ///
     /// ```
     /// use ironcore_telemetry::GrpcTelemetryLayer;

@@ -69,7 +69,7 @@ impl GrpcClientTelemetryLayer {
     }
 
     fn with(peer: &'static str, address: Uri, targets: Targets) -> Self {
-        let (server, is_target) = (Server::of(&address).into(), targets.of(&address).is_allowed);
+        let (server, is_target) = (Server::of(&address).into(), targets.of(address.host()).is_allowed);
         Self { peer, address, server, targets: Arc::new(targets), is_target }
     }
 

@@ -1,13 +1,13 @@
 //! One HTTP request that the service sends.
 
+use super::json_rpc::JsonRpc;
 use super::series::{self, ClientResult};
-use crate::client::targets::Targets;
 use crate::exchange::{CallSeries, Classify, End, Recording, Scope};
 use crate::names::attribute;
 use crate::protocol::http::{self as protocol, MethodLabel, StatusLabel};
 use crate::recorder;
 use bytes::Buf;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanBuilder, SpanKind};
 use std::borrow::Cow;
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Attributes that a request may have, from its start to its end.
-const ATTRIBUTES: usize = 8;
+const ATTRIBUTES: usize = 10;
 
 /// Counts how often a request is sent, for `http.request.resend_count`. Put one into the extensions of a request in
 /// front of a layer that retries, which passes it on with each copy.
@@ -38,28 +38,30 @@ pub struct HttpClientRequest {
     status: Option<StatusCode>,
 }
 
+/// What is recorded of a request as it is sent.
+pub(super) struct Outgoing<'request> {
+    pub(super) peer: &'static str,
+    pub(super) method: &'request Method,
+    pub(super) scheme: Option<&'request str>,
+    /// The host, if it is one that was declared.
+    pub(super) declared_host: Option<&'request Arc<str>>,
+    pub(super) resends: Option<&'request Resends>,
+    pub(super) rpc: Option<JsonRpc>,
+}
+
 impl HttpClientRequest {
-    /// The recording of a request, whose context goes into its headers if the peer may have it; `None` before `init`
-    /// and when telemetry is disabled.
-    pub(super) fn begin<Body>(
-        request: &mut Request<Body>,
-        peer: &'static str,
-        targets: &Targets,
-    ) -> Option<Recording<Self>> {
+    /// The recording of a request; `None` before `init` and when telemetry is disabled.
+    #[inline]
+    pub(super) fn begin(request: &Outgoing<'_>) -> Option<Recording<Self>> {
         let recorder = recorder::active()?;
-        let method = MethodLabel::of(request.method());
-        let resends =
-            request.extensions().get::<Resends>().map_or(0, |resends| resends.0.fetch_add(1, Ordering::Relaxed));
-        let calls = series::calls(recorder, peer, method);
+        let method = MethodLabel::of(request.method);
+        let resends = request.resends.map_or(0, |resends| resends.0.fetch_add(1, Ordering::Relaxed));
+        let calls = series::calls(recorder, request.peer, method);
         if method.is_other() {
             calls.count_overflow("method");
         }
-        let classify = Self { calls, is_head: request.method() == Method::HEAD, status: None };
-        let target = targets.of(request.uri());
-        let server = target.declared_host;
-        let recording = Recording::sent(recorder, classify, || describe(request, (peer, server), method, resends));
-        targets.replace_context(target.is_allowed, recording.scope().context(), request.headers_mut());
-        Some(recording)
+        let classify = Self { calls, is_head: request.method == Method::HEAD, status: None };
+        Some(Recording::sent(recorder, classify, || describe(request, method, resends)))
     }
 }
 
@@ -114,20 +116,15 @@ impl Classify for HttpClientRequest {
 }
 
 /// The span of a request, as it starts. Neither its own host nor its path: providers of nodes put keys into both.
-fn describe<Body>(
-    request: &Request<Body>,
-    (peer, server): (&'static str, Option<&Arc<str>>),
-    method: MethodLabel,
-    resends: u32,
-) -> SpanBuilder {
+fn describe(request: &Outgoing<'_>, method: MethodLabel, resends: u32) -> SpanBuilder {
     let mut attributes = Vec::with_capacity(ATTRIBUTES);
     attributes.push(KeyValue::new(attribute::HTTP_METHOD, method.label()));
-    attributes.push(KeyValue::new(attribute::PEER_NAME, peer));
-    attributes.push(match server {
+    attributes.push(KeyValue::new(attribute::PEER_NAME, request.peer));
+    attributes.push(match request.declared_host {
         Some(host) => KeyValue::new(attribute::SERVER_ADDRESS, Arc::clone(host)),
-        None => KeyValue::new(attribute::SERVER_ADDRESS, peer),
+        None => KeyValue::new(attribute::SERVER_ADDRESS, request.peer),
     });
-    match request.uri().scheme_str() {
+    match request.scheme {
         Some("https") => attributes.push(KeyValue::new(attribute::URL_SCHEME, "https")),
         Some("http") => attributes.push(KeyValue::new(attribute::URL_SCHEME, "http")),
         _ => {}
@@ -135,8 +132,14 @@ fn describe<Body>(
     if resends > 0 {
         attributes.push(KeyValue::new(attribute::RESEND_COUNT, i64::from(resends)));
     }
+    let mut name = method.span_name();
+    if let Some(JsonRpc { method }) = request.rpc {
+        attributes.push(KeyValue::new(attribute::RPC_SYSTEM, "jsonrpc"));
+        attributes.extend(method.map(|method| KeyValue::new(attribute::RPC_METHOD, method)));
+        name = method.unwrap_or("jsonrpc");
+    }
     SpanBuilder {
-        name: Cow::Borrowed(method.span_name()),
+        name: Cow::Borrowed(name),
         span_kind: Some(SpanKind::Client),
         attributes: Some(attributes),
         ..SpanBuilder::default()

@@ -38,9 +38,17 @@ impl HostPattern {
         }
     }
 
-    fn matches(&self, host: &str) -> bool {
+    /// The host, if it was declared by its whole name.
+    fn exactly(&self, host: &str) -> Option<&Arc<str>> {
         match self {
-            Self::Exact(exact) => **exact == *host,
+            Self::Exact(exact) if **exact == *host => Some(exact),
+            _ => None,
+        }
+    }
+
+    fn is_above(&self, host: &str) -> bool {
+        match self {
+            Self::Exact(_) => false,
             Self::Below(end) => host.strip_suffix(end.as_str()).is_some_and(|name| !name.is_empty()),
         }
     }
@@ -69,12 +77,9 @@ impl Targets {
             return Target::default();
         };
         let host = host_of(host);
-        let pattern = self.hosts.iter().find(|pattern| pattern.matches(&host));
-        let declared_host = match pattern {
-            Some(HostPattern::Exact(exact)) => Some(exact),
-            _ => None,
-        };
-        Target { is_allowed: pattern.is_some() || is_loopback(&host), declared_host }
+        let declared_host = self.hosts.iter().find_map(|pattern| pattern.exactly(&host));
+        let is_below = || self.hosts.iter().any(|pattern| pattern.is_above(&host));
+        Target { is_allowed: declared_host.is_some() || is_loopback(&host) || is_below(), declared_host }
     }
 
     /// Replaces the trace context in the headers of a request: writes ours for a target, and none for another host.
@@ -174,11 +179,14 @@ mod tests {
         let mut targets = Targets::default();
         targets.add("Ledger.example.org:8443").unwrap();
         targets.add("*.corp.example.org").unwrap();
+        // Also where it is allowed already.
+        targets.add("swap.internal").unwrap();
         let declared = |uri: &str| {
             let uri: Uri = uri.parse().unwrap();
             targets.of(uri.host()).declared_host.map(|host| host.to_string())
         };
         assert_eq!(declared("https://ledger.example.org/").as_deref(), Some("ledger.example.org"));
+        assert_eq!(declared("http://swap.internal:8080/").as_deref(), Some("swap.internal"));
         for uri in ["https://key.corp.example.org/", "http://127.0.0.1/", "https://other.org/", "http://a.internal/"] {
             assert_eq!(declared(uri), None, "{uri}");
         }

@@ -6,8 +6,8 @@ use crate::series::{Kind, Metric};
 
 /// Instrumentation scope of the spans that this library makes.
 pub(crate) const SCOPE: &str = "ironcore-telemetry";
-/// The schema of the attributes: the newest release of the semantic conventions. [`attribute::RPC_STATUS`] is ahead of it:
-/// renamed after 1.44.0, so that what a reader of a later schema renames is never ours.
+/// The schema of the attributes: the newest release of the semantic conventions. [`attribute::RPC_STATUS`] is ahead of
+/// it: renamed after 1.44.0. A reader that moves spans to a later schema renames only the old name.
 pub(crate) const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
 
 /// Value of a label whose own value is outside the label's bounded set.

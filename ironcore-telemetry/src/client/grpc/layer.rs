@@ -17,14 +17,14 @@ use tower_service::Service;
 /// Records each call that a tonic client makes:
 ///
 /// - a client span `{package.Service}/{Method}` under the current span, with `service.peer.name`, the host and port of
-///   the channel's address, and the `rpc.*` attributes of the OpenTelemetry semantic conventions (README, "Attributes");
-///   neither metadata nor messages are recorded;
+///   the channel's address, and the `rpc.*` attributes of the OpenTelemetry semantic conventions (README,
+///   "Attributes"); neither metadata nor messages are recorded;
 /// - `grpc_client_requests_total`, `grpc_client_request_duration_seconds`, `grpc_client_requests_in_flight` and
 ///   `grpc_client_messages_total` with the labels `peer` (the declared name), `rpc_service`, `method` and `code`.
 ///
 /// A call lasts until its status. If the service drops it, it is `CANCELLED` and no error, or `DEADLINE_EXCEEDED` once
-/// its timeout is over. A connection that fails or breaks is `UNAVAILABLE`, a stream that ends without a status `UNKNOWN`. Every
-/// other code but `OK` is an error of the span.
+/// its timeout is over. A connection that fails or breaks is `UNAVAILABLE`, a stream that ends without a status
+/// `UNKNOWN`. Every other code but `OK` is an error of the span.
 ///
 /// Trace context metadata that is in a call already is replaced, or removed if the host is not allowed to receive it.
 ///

@@ -93,7 +93,7 @@ impl HttpClientTelemetryLayer {
     /// ```
     /// use ironcore_telemetry::HttpClientTelemetryLayer;
     ///
-    /// let layer = HttpClientTelemetryLayer::new("eth-node").json_rpc(["eth_blockNumber", "eth_call", "eth_getBalance"]);
+    /// let layer = HttpClientTelemetryLayer::new("eth-node").json_rpc(["eth_blockNumber", "eth_call"]);
     /// # let _ = layer;
     /// ```
     pub fn json_rpc(mut self, methods: impl IntoIterator<Item = &'static str>) -> Self {

@@ -44,8 +44,8 @@ use tower_service::Service;
 /// only fails is visible too. Until then, and above 200 methods, a call is counted with `rpc_service` and `method`
 /// `_OTHER`. No metadata, address or message is recorded.
 ///
-/// Add it first, outside of other layers, also outside of `tonic_web::GrpcWebLayer`: the status of gRPC-Web is read from
-/// the end of the body, in binary and in base64. The question of a browser whether it may call (a CORS preflight) is no
+/// Add it first, outside of other layers, also of `tonic_web::GrpcWebLayer`: the status of gRPC-Web is read from the
+/// end of the body, in binary and in base64. The question of a browser whether it may call (a CORS preflight) is no
 /// call, and not recorded.
 ///
 /// tonic's own timeout (`Server::timeout`), concurrency limit and load shedding run in front of every layer: a call
@@ -88,7 +88,7 @@ impl GrpcTelemetryLayer {
     }
 
     /// Declares methods (`package.Service/Method`), so that they have series of their own from the first call on, and
-    /// `grpc_requests_total` of each is on `/metrics` from the start, at zero, with `OK` and with the errors of a server.
+    /// `grpc_requests_total` of each is on `/metrics` from the start, at zero, for `OK` and for the errors of a server.
     ///
     /// ```
     /// use ironcore_telemetry::GrpcTelemetryLayer;

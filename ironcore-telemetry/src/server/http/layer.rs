@@ -29,18 +29,21 @@ use tower_service::Service;
 ///
 /// A request lasts until the end of its response's body, so a stream is one long request; the time after an upgrade
 /// (WebSocket) is not measured. A request that no route matched has the route `_unmatched`, unless
-/// [`route_by`](Self::route_by) names it; a method that HTTP does not know is `_OTHER`. A 5xx response is an error of the span, a 4xx is not. A request whose caller goes away before the end of the response is
-/// counted with the status 499 and `error.type="cancelled"`; a response that breaks off with an error of the service,
-/// or a handler that panics, with
-/// 500. No query string, header (but `User-Agent`), path or body is recorded.
+/// [`route_by`](Self::route_by) names it; a method that HTTP does not know is `_OTHER`. A 5xx response is an error of
+/// the span, a 4xx is not. A request whose caller goes away before the end of the response is counted with the status
+/// 499 and `error.type="cancelled"`; a response that breaks off with an error of the service, or a handler that panics,
+/// with 500. No query string, header (but `User-Agent`), path or body is recorded.
 ///
 /// Where it stands decides what it sees:
 ///
 /// | added with | records | route |
 /// |---|---|---|
-/// | `Router::layer`, behind the routes and the fallback | every request of the router | the one that matched; [`route_by`](Self::route_by) for nested services and the fallback |
-/// | `Router::route_layer`, or `layer` of a handler | requests that a route matched, no 404 of the router | the one that matched |
-/// | around the router: `layer.layer(router)`, `ServiceBuilder` | every request, also those whose path a layer below rewrites | [`route_by`](Self::route_by) alone: no route has matched yet |
+/// | `Router::layer`, behind the routes and the fallback | every request of the router | the one that matched |
+/// | `Router::route_layer`, or `layer` of a handler | requests that a route matched, no 404 | the one that matched |
+/// | around the router (`layer.layer(router)`, `ServiceBuilder`) | every request | none: no route has matched yet |
+///
+/// [`route_by`](Self::route_by) names the others: those of nested services and of the fallback, and all requests where
+/// the layer stands around the router.
 ///
 /// Make it the outermost layer there: a request that an outer layer ends, such as a timeout, is recorded as one whose
 /// caller went away (499). Add it once: a request that passes two of these layers is counted twice.
@@ -95,7 +98,8 @@ impl HttpTelemetryLayer {
     ///     path if path.starts_with("/assets/") => Some("/assets/{*file}"),
     ///     _ => None,
     /// });
-    /// let app: Router = Router::new().route("/health", get(|| async { "ok" })).fallback(|| async { "a file" }).layer(layer);
+    /// let app: Router =
+    ///     Router::new().route("/health", get(|| async { "ok" })).fallback(|| async { "a file" }).layer(layer);
     /// # let _ = app;
     /// ```
     pub fn route_by(self, name: impl Fn(&RequestHead<'_>) -> Option<&'static str> + Send + Sync + 'static) -> Self {

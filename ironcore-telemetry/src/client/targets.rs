@@ -183,7 +183,7 @@ mod tests {
         targets.add("swap.internal").unwrap();
         let declared = |uri: &str| {
             let uri: Uri = uri.parse().unwrap();
-            targets.of(uri.host()).declared_host.map(|host| host.to_string())
+            targets.of(uri.host()).declared_host.map(ToString::to_string)
         };
         assert_eq!(declared("https://ledger.example.org/").as_deref(), Some("ledger.example.org"));
         assert_eq!(declared("http://swap.internal:8080/").as_deref(), Some("swap.internal"));

@@ -41,7 +41,9 @@ impl<'request> RequestHead<'request> {
 
 /// The user's function that names routes.
 #[derive(Clone)]
-pub(in crate::server) struct RouteBy(Arc<dyn Fn(&RequestHead<'_>) -> Option<&'static str> + Send + Sync>);
+pub(in crate::server) struct RouteBy(Arc<Name>);
+
+type Name = dyn Fn(&RequestHead<'_>) -> Option<&'static str> + Send + Sync;
 
 impl RouteBy {
     pub(super) fn new(name: impl Fn(&RequestHead<'_>) -> Option<&'static str> + Send + Sync + 'static) -> Self {

@@ -38,11 +38,30 @@ fn outbox_job_shows_both_attempts() {
 }
 
 #[test]
-fn call_out_shows_the_same_trace_on_both_sides() {
-    let shown = stdout_of(env!("CARGO_BIN_EXE_call_out"));
-    let id = |side: &str| shown.lines().find_map(|line| line.strip_prefix(side)).map(str::trim);
-    assert!(id("here").is_some_and(|id| id.len() == 32), "{shown}");
-    assert_eq!(id("here"), id("there"), "{shown}");
+fn calls_of_other_services_show_the_same_trace_on_both_sides() {
+    for program in [env!("CARGO_BIN_EXE_call_out"), env!("CARGO_BIN_EXE_call_with_reqwest")] {
+        let shown = stdout_of(program);
+        let id = |side: &str| shown.lines().find_map(|line| line.strip_prefix(side)).map(str::trim);
+        assert!(id("here").is_some_and(|id| id.len() == 32), "{shown}");
+        assert_eq!(id("here"), id("there"), "{shown}");
+    }
+}
+
+#[test]
+fn count_bad_requests_counts_what_an_extractor_refuses_only_inside_of_the_operation() {
+    let shown = stdout_of(env!("CARGO_BIN_EXE_count_bad_requests"));
+    let counted = |operation: &str| {
+        let series = format!("business_operations_total{{domain=\"transaction\",operation=\"{operation}\",");
+        let mut lines: Vec<_> = shown.lines().filter_map(|line| line.strip_prefix(&series)).collect();
+        lines.sort_unstable();
+        lines
+    };
+    assert_eq!(counted("seen"), ["outcome=\"ok\"} 1"], "{shown}");
+    assert_eq!(counted("sent"), ["outcome=\"ok\"} 1", "outcome=\"rejected\",code=\"bad_request\"} 2"], "{shown}");
+    for path in ["/seen", "/sent"] {
+        let statuses = ["202 Accepted", "422 Unprocessable Entity", "400 Bad Request"];
+        assert!(statuses.iter().all(|status| shown.contains(&format!("{path} {status} for"))), "{shown}");
+    }
 }
 
 #[test]

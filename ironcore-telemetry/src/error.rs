@@ -195,7 +195,8 @@ fn with_sources(error: &dyn Error, formatter: &mut fmt::Formatter<'_>) -> fmt::R
     Ok(())
 }
 
-/// A pattern for a layer that can never match: of a host (`propagate_to`) or of a gRPC method (`methods`).
+/// A pattern for a layer that can never match: of a host (`propagate_to`), of a gRPC method (`methods`) or of a route
+/// (`routes`).
 #[cfg(any(feature = "http", feature = "grpc"))]
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{pattern:?} is not usable: {allowed}")]

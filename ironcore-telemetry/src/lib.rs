@@ -36,6 +36,7 @@
 //! | `http` | yes | [`HttpTelemetryLayer`] and [`HttpClientTelemetryLayer`] for axum and tower, [`scrape::router`], [`Outcome`](trait@Outcome) of `http::StatusCode`, `http::Response` and `(StatusCode, _)`; without it these are `ok` as a returned value, and `failed` with the code `error` as an `Err` |
 //! | `grpc` | yes | [`GrpcTelemetryLayer`] and [`GrpcClientTelemetryLayer`] for tonic, [`Outcome`](trait@Outcome) of `tonic::Status`; without it an `Err(Status)` is `failed` with the code `error` |
 //! | `config-file` | | declarative configuration in YAML (`OTEL_CONFIG_FILE`) |
+//! | `reqwest` | | [`HttpClientTelemetryLayer::reqwest`]: the layer around a client of `reqwest` 0.13 |
 //! | `testing` | | [`testing::Capture`], for the tests of your service |
 //!
 //! Features add; none changes a default. If the configuration needs a feature that is not compiled in, [`init`] returns

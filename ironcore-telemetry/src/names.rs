@@ -6,6 +6,9 @@ use crate::series::{Kind, Metric};
 
 /// Instrumentation scope of the spans that this library makes.
 pub(crate) const SCOPE: &str = "ironcore-telemetry";
+/// The schema of the attributes: the newest release of the semantic conventions. [`attribute::RPC_STATUS`] is ahead of
+/// it: renamed after 1.44.0. A reader that moves spans to a later schema renames only the old name.
+pub(crate) const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
 
 /// Value of a label whose own value is outside the label's bounded set.
 pub(crate) const OTHER: &str = "_OTHER";
@@ -311,7 +314,8 @@ pub(crate) static ALL: &[&Metric] = &[
     &TELEMETRY_LABEL_OVERFLOW,
 ];
 
-/// Span attributes of our own; the others are OpenTelemetry semantic conventions.
+/// Span attributes. Those that begin with `ironcore.` are ours, the others of OpenTelemetry's semantic conventions;
+/// README's table "Attributes" says where we differ from them.
 pub(crate) mod attribute {
     pub(crate) const DOMAIN: &str = "ironcore.domain";
     pub(crate) const OPERATION: &str = "ironcore.operation";
@@ -332,8 +336,10 @@ pub(crate) mod attribute {
     pub(crate) const PEER_NAME: &str = "service.peer.name";
     pub(crate) const RESEND_COUNT: &str = "http.request.resend_count";
     pub(crate) const RPC_METHOD: &str = "rpc.method";
-    pub(crate) const RPC_STATUS: &str = "rpc.response.status_code";
+    pub(crate) const RPC_STATUS: &str = "rpc.status_code";
     pub(crate) const RPC_SYSTEM: &str = "rpc.system.name";
+    pub(crate) const SERVER_ADDRESS: &str = "server.address";
+    pub(crate) const SERVER_PORT: &str = "server.port";
     pub(crate) const USER_AGENT: &str = "user_agent.original";
 
     /// Whether the library sets attributes of this name itself.
@@ -362,7 +368,7 @@ pub(crate) fn is_origin_of_log_record(field: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::HashSet;
+    use std::collections::{BTreeSet, HashSet};
 
     #[test]
     fn no_name_is_claimed_twice() {
@@ -403,6 +409,21 @@ mod tests {
             let row = format!("| `{}` | {} |", metric.name, labels.join(", "));
             assert!(readme.contains(&row), "README.md has no row {row}");
         }
+    }
+
+    #[test]
+    fn the_readme_has_a_row_for_every_attribute_and_none_for_another() {
+        let (_, code) = include_str!("names.rs").split_once("pub(crate) mod attribute {").unwrap();
+        let (code, _) = code.split_once("\n}").unwrap();
+        let recorded: BTreeSet<_> =
+            code.lines().filter_map(|line| line.split_once(": &str = \"")?.1.strip_suffix("\";")).collect();
+        let (_, section) = include_str!("../../README.md").split_once("\n## Attributes\n").unwrap();
+        let table = section.split("\n## ").next().unwrap().lines().filter_map(|line| line.strip_prefix("| `"));
+        let documented: Vec<_> = table.filter_map(|row| row.split('`').next()).collect();
+        let rows: BTreeSet<_> = documented.iter().copied().collect();
+        assert_eq!(rows.len(), documented.len(), "an attribute stands twice in README's table");
+        assert_eq!(rows, recorded);
+        assert!(section.contains(SCHEMA_URL), "README.md does not name {SCHEMA_URL}");
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub struct Span {
     pub links: Vec<(String, String)>,
     /// The instrumentation scope.
     pub scope: String,
+    /// The schema URL of the scope.
+    pub schema_url: String,
     /// The attributes of the resource as text.
     pub resource: Vec<(String, String)>,
 }
@@ -74,6 +76,8 @@ pub struct Metric {
     pub points: Vec<Point>,
     /// The instrumentation scope.
     pub scope: String,
+    /// The schema URL of the scope.
+    pub schema_url: String,
     /// The attributes of the resource as text.
     pub resource: Vec<(String, String)>,
 }
@@ -119,7 +123,8 @@ pub(crate) fn spans(resource_spans: Vec<ResourceSpans>) -> impl Iterator<Item = 
     resource_spans.into_iter().flat_map(|of_resource| {
         let resource = resource(of_resource.resource);
         of_resource.scope_spans.into_iter().flat_map(move |of_scope| {
-            let (resource, scope) = (resource.clone(), scope(of_scope.scope));
+            let resource = resource.clone();
+            let scope = (scope(of_scope.scope), of_scope.schema_url);
             of_scope.spans.into_iter().map(move |one| span(one, &scope, &resource))
         })
     })
@@ -129,7 +134,8 @@ pub(crate) fn metrics(resource_metrics: Vec<ResourceMetrics>) -> impl Iterator<I
     resource_metrics.into_iter().flat_map(|of_resource| {
         let resource = resource(of_resource.resource);
         of_resource.scope_metrics.into_iter().flat_map(move |of_scope| {
-            let (resource, scope) = (resource.clone(), scope(of_scope.scope));
+            let resource = resource.clone();
+            let scope = (scope(of_scope.scope), of_scope.schema_url);
             of_scope.metrics.into_iter().map(move |one| metric(one, &scope, &resource))
         })
     })
@@ -153,7 +159,7 @@ pub(crate) fn logs(resource_logs: Vec<ResourceLogs>) -> impl Iterator<Item = Log
     })
 }
 
-fn span(span: trace::Span, scope: &str, resource: &[(String, String)]) -> Span {
+fn span(span: trace::Span, (scope, schema_url): &(String, String), resource: &[(String, String)]) -> Span {
     let kind = match span.kind() {
         SpanKind::Unspecified => "unspecified",
         SpanKind::Internal => "internal",
@@ -180,12 +186,13 @@ fn span(span: trace::Span, scope: &str, resource: &[(String, String)]) -> Span {
         attributes: pairs(span.attributes),
         events: span.events.into_iter().map(|event| event.name).collect(),
         links: span.links.iter().map(|link| (hex(&link.trace_id), hex(&link.span_id))).collect(),
-        scope: scope.into(),
+        scope: scope.clone(),
+        schema_url: schema_url.clone(),
         resource: resource.into(),
     }
 }
 
-fn metric(metric: metrics::Metric, scope: &str, resource: &[(String, String)]) -> Metric {
+fn metric(metric: metrics::Metric, (scope, schema_url): &(String, String), resource: &[(String, String)]) -> Metric {
     let (kind, points) = match metric.data {
         None => ("empty", Vec::new()),
         Some(Data::Gauge(gauge)) => ("gauge", gauge.data_points.into_iter().map(number).collect()),
@@ -203,8 +210,8 @@ fn metric(metric: metrics::Metric, scope: &str, resource: &[(String, String)]) -
             ("summary", summary.data_points.into_iter().map(|p| measured(p.attributes, p.sum, p.count)).collect())
         }
     };
-    let (scope, resource) = (scope.into(), resource.into());
-    Metric { name: metric.name, unit: metric.unit, kind, points, scope, resource }
+    let (scope, schema_url, resource) = (scope.clone(), schema_url.clone(), resource.into());
+    Metric { name: metric.name, unit: metric.unit, kind, points, scope, schema_url, resource }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "tests compare small counts; exact integers are tested with Prometheus")]

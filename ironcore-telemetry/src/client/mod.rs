@@ -14,4 +14,8 @@ mod targets;
 #[cfg(feature = "grpc")]
 pub use self::grpc::{GrpcClientResponseBody, GrpcClientResponseFuture, GrpcClientTelemetryService};
 #[cfg(feature = "http")]
-pub use self::http::{HttpClientResponseBody, HttpClientResponseFuture, HttpClientTelemetryService, Resends};
+pub use self::http::{
+    HttpClientResponseBody, HttpClientResponseFuture, HttpClientTelemetryService, JsonRpcMethod, Resends,
+};
+#[cfg(feature = "reqwest")]
+pub use self::http::{ReqwestClient, ReqwestFuture};

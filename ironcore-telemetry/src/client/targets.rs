@@ -2,9 +2,10 @@
 
 use crate::error::InvalidPattern;
 use crate::propagation;
-use http::{HeaderMap, Uri};
+use http::HeaderMap;
 use opentelemetry::Context;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// The hosts that receive the trace context, and whether they receive the baggage too.
 ///
@@ -17,7 +18,7 @@ pub(super) struct Targets {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum HostPattern {
-    Exact(String),
+    Exact(Arc<str>),
     /// The end of the names of all hosts below one, with the dot at its start.
     Below(String),
 }
@@ -29,7 +30,7 @@ impl HostPattern {
         let host = host_of(pattern);
         match host.strip_prefix("*.") {
             Some(parent) if is_name(parent) => Ok(Self::Below(format!(".{parent}"))),
-            None if is_name(&host) || host.parse::<IpAddr>().is_ok() => Ok(Self::Exact(host)),
+            None if is_name(&host) || host.parse::<IpAddr>().is_ok() => Ok(Self::Exact(host.into())),
             _ => Err(InvalidPattern::new(
                 pattern,
                 "allowed are a host (ledger.example.org), and *.example.org for all hosts below one",
@@ -37,9 +38,17 @@ impl HostPattern {
         }
     }
 
-    fn matches(&self, host: &str) -> bool {
+    /// The host, if it was declared by its whole name.
+    fn exactly(&self, host: &str) -> Option<&Arc<str>> {
         match self {
-            Self::Exact(exact) => exact == host,
+            Self::Exact(exact) if **exact == *host => Some(exact),
+            _ => None,
+        }
+    }
+
+    fn is_above(&self, host: &str) -> bool {
+        match self {
+            Self::Exact(_) => false,
             Self::Below(end) => host.strip_suffix(end.as_str()).is_some_and(|name| !name.is_empty()),
         }
     }
@@ -62,13 +71,15 @@ impl Targets {
         self.baggage = send;
     }
 
-    /// Whether the host of this address receives the trace context.
-    pub(super) fn include(&self, uri: &Uri) -> bool {
-        let Some(host) = uri.host() else {
-            return false;
+    /// What is declared of this host of an address.
+    pub(super) fn of(&self, host: Option<&str>) -> Target<'_> {
+        let Some(host) = host else {
+            return Target::default();
         };
         let host = host_of(host);
-        is_loopback(&host) || self.hosts.iter().any(|pattern| pattern.matches(&host))
+        let declared_host = self.hosts.iter().find_map(|pattern| pattern.exactly(&host));
+        let is_below = || self.hosts.iter().any(|pattern| pattern.is_above(&host));
+        Target { is_allowed: declared_host.is_some() || is_loopback(&host) || is_below(), declared_host }
     }
 
     /// Replaces the trace context in the headers of a request: writes ours for a target, and none for another host.
@@ -81,9 +92,18 @@ impl Targets {
     }
 }
 
+/// What is declared of a host.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Target<'targets> {
+    /// Whether it receives the trace context.
+    pub(super) is_allowed: bool,
+    /// Its name, if it was declared by its whole name.
+    pub(super) declared_host: Option<&'targets Arc<str>>,
+}
+
 /// The host of an address in the form in which hosts are compared: in lower case, without scheme, port, path, brackets
 /// and the dot at its end.
-fn host_of(address: &str) -> String {
+pub(super) fn host_of(address: &str) -> String {
     let address = address.split_once("://").map_or(address, |(_, rest)| rest);
     let address = address.split('/').next().unwrap_or_default();
     let host = match (address.strip_prefix('['), address.rsplit_once(':')) {
@@ -108,9 +128,10 @@ fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::Uri;
 
     fn includes(targets: &Targets, uri: &str) -> bool {
-        targets.include(&uri.parse().unwrap())
+        targets.of(uri.parse::<Uri>().unwrap().host()).is_allowed
     }
 
     #[test]
@@ -151,6 +172,24 @@ mod tests {
         assert!(!includes(&targets, "https://x.ledger.example.org/"));
         assert!(!includes(&targets, "https://corp.example.org/"));
         assert!(!includes(&targets, "https://evilcorp.example.org/"));
+    }
+
+    #[test]
+    fn only_a_host_that_was_declared_by_its_whole_name_has_a_declared_name() {
+        let mut targets = Targets::default();
+        targets.add("Ledger.example.org:8443").unwrap();
+        targets.add("*.corp.example.org").unwrap();
+        // Also where it is allowed already.
+        targets.add("swap.internal").unwrap();
+        let declared = |uri: &str| {
+            let uri: Uri = uri.parse().unwrap();
+            targets.of(uri.host()).declared_host.map(ToString::to_string)
+        };
+        assert_eq!(declared("https://ledger.example.org/").as_deref(), Some("ledger.example.org"));
+        assert_eq!(declared("http://swap.internal:8080/").as_deref(), Some("swap.internal"));
+        for uri in ["https://key.corp.example.org/", "http://127.0.0.1/", "https://other.org/", "http://a.internal/"] {
+            assert_eq!(declared(uri), None, "{uri}");
+        }
     }
 
     #[test]

@@ -107,7 +107,7 @@ impl Push {
         let scope = InstrumentationScope { name: names::SCOPE.to_owned(), ..InstrumentationScope::default() };
         let now = now();
         let metrics = series::families().iter().map(|family| self.metric(family, now)).collect();
-        ScopeMetrics { scope: Some(scope), metrics, ..ScopeMetrics::default() }
+        ScopeMetrics { scope: Some(scope), metrics, schema_url: names::SCHEMA_URL.to_owned() }
     }
 
     fn metric(&self, Family { metric, series }: &Family, now: u64) -> Metric {

@@ -1,7 +1,6 @@
-//! What gRPC puts on the wire: paths, codes, deadlines and messages.
+//! What gRPC puts on the wire: paths, codes and deadlines.
 
 use super::ResultLabel;
-use bytes::Buf;
 use http::{HeaderMap, StatusCode};
 use std::borrow::Cow;
 use std::time::Duration;
@@ -43,13 +42,27 @@ impl Code {
     const DATA_LOSS: Self = Self(15);
     const UNAUTHENTICATED: Self = Self(16);
 
+    /// The errors of a server, as the semantic conventions define them.
+    pub(crate) const SERVER_ERRORS: [Self; 6] = [
+        Self::UNKNOWN,
+        Self::DEADLINE_EXCEEDED,
+        Self::UNIMPLEMENTED,
+        Self::INTERNAL,
+        Self::UNAVAILABLE,
+        Self::DATA_LOSS,
+    ];
+
     /// The code in trailers, or in the headers of a response without a body. A value that is not a code counts as
     /// `UNKNOWN`.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         let status = headers.get("grpc-status")?;
-        let number = status.to_str().ok().and_then(|text| text.parse().ok());
+        Some(status.to_str().map_or(Self::UNKNOWN, Self::of_text))
+    }
+
+    /// The code of a number as text.
+    pub(crate) fn of_text(text: &str) -> Self {
         let is_code = |number: &u16| usize::from(*number) < CODES.len();
-        Some(number.filter(is_code).map_or(Self::UNKNOWN, Self))
+        text.parse().ok().filter(is_code).map_or(Self::UNKNOWN, Self)
     }
 
     /// The code of a response that is not of gRPC
@@ -75,18 +88,9 @@ impl Code {
         CODES.get(usize::from(self.0)).copied().unwrap_or("UNKNOWN")
     }
 
-    /// Whether it is an error of the server, as the semantic conventions define it. To a client every code but `OK` is
-    /// an error.
-    pub(crate) const fn is_server_error(self) -> bool {
-        matches!(
-            self,
-            Self::UNKNOWN
-                | Self::DEADLINE_EXCEEDED
-                | Self::UNIMPLEMENTED
-                | Self::INTERNAL
-                | Self::UNAVAILABLE
-                | Self::DATA_LOSS
-        )
+    /// Whether it is an error of the server. To a client every code but `OK` is an error.
+    pub(crate) fn is_server_error(self) -> bool {
+        Self::SERVER_ERRORS.contains(&self)
     }
 }
 
@@ -128,65 +132,9 @@ pub(crate) fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
     })
 }
 
-/// Counts the messages in a stream of bytes: each begins with a byte of flags and four of its length.
-#[derive(Debug, Default)]
-pub(crate) struct Messages {
-    /// The head of the next message, as far as it is read.
-    head: [u8; 5],
-    read: usize,
-    /// Bytes of the message that are still to come.
-    left: usize,
-}
-
-impl Messages {
-    /// The number of messages that begin in the next part of the stream. After a part that is not in one piece no more
-    /// are counted, because the start of the next one is unknown.
-    pub(crate) fn begun_in(&mut self, data: &impl Buf) -> u64 {
-        let mut rest = data.chunk();
-        if rest.len() < data.remaining() {
-            self.left = usize::MAX;
-        }
-        let mut begun = 0;
-        while !rest.is_empty() {
-            let skipped = self.left.min(rest.len());
-            self.left -= skipped;
-            rest = rest.get(skipped..).unwrap_or_default();
-            let Some((first, after)) = rest.split_first() else {
-                break;
-            };
-            if let Some(place) = self.head.get_mut(self.read) {
-                *place = *first;
-            }
-            self.read += 1;
-            rest = after;
-            if self.read == self.head.len() {
-                let [_, a, b, c, d] = self.head;
-                self.left = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
-                self.read = 0;
-                begun += 1;
-            }
-        }
-        begun
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn messages_are_counted_however_the_stream_is_cut() {
-        let mut stream = Vec::new();
-        for length in [0_u8, 3, 200, 1] {
-            stream.extend([0, 0, 0, 0, length]);
-            stream.extend(std::iter::repeat_n(0xff, length.into()));
-        }
-        for cut in [1, 2, 4, 5, 7, 1_000] {
-            let mut messages = Messages::default();
-            let begun: u64 = stream.chunks(cut).map(|part| messages.begun_in(&part)).sum();
-            assert_eq!(begun, 4, "cut by {cut}");
-        }
-    }
 
     #[test]
     fn a_path_that_no_method_can_have_is_rejected() {

@@ -20,6 +20,11 @@ impl MethodLabel {
         Self(METHODS.iter().position(|known| *known == method.as_str()).unwrap_or(METHODS.len() - 1))
     }
 
+    /// The value for the name of a method, if it has one of its own.
+    fn named(name: &str) -> Option<Self> {
+        METHODS.iter().position(|known| *known == name).map(Self).filter(|method| !method.is_other())
+    }
+
     /// The value on `/metrics`.
     pub(crate) fn label(self) -> &'static str {
         METHODS.get(self.0).copied().unwrap_or(OTHER)
@@ -39,6 +44,22 @@ impl MethodLabel {
     pub(crate) const fn index(self) -> usize {
         self.0
     }
+}
+
+/// The method and the route of a declaration: `GET /wallets/{id}`; `None` if no request can be counted with them.
+pub(crate) fn endpoint_of(declaration: &str) -> Option<(MethodLabel, &str)> {
+    let (method, route) = declaration.split_once(' ')?;
+    let is_segment = |segment: &str| {
+        let parameter = match segment.split_once('{') {
+            Some((_, rest)) => rest.split_once('}').filter(|(name, _)| !name.is_empty()).map(|(_, rest)| rest),
+            None => Some(segment),
+        };
+        // What older routers wrote as `:id` and `*rest` matches nothing.
+        !segment.starts_with([':', '*']) && parameter.is_some_and(|rest| !rest.contains(['{', '}']))
+    };
+    let is_char = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '?' | '#');
+    let is_route = route.strip_prefix('/')?.split('/').all(is_segment) && route.chars().all(is_char);
+    is_route.then_some((MethodLabel::named(method)?, route))
 }
 
 /// Nginx' status for a request whose caller closed the connection before the response.
@@ -85,5 +106,46 @@ pub(crate) fn version(version: Version) -> Option<&'static str> {
         Version::HTTP_2 => Some("2"),
         Version::HTTP_3 => Some("3"),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_declaration_is_a_method_and_a_route() {
+        for (declaration, method, route) in [
+            ("GET /", "GET", "/"),
+            ("POST /api/v1/wallets/{id}/keys", "POST", "/api/v1/wallets/{id}/keys"),
+            ("DELETE /files/{*path}", "DELETE", "/files/{*path}"),
+            ("GET /v{version}.json", "GET", "/v{version}.json"),
+            ("QUERY /_fallback/", "QUERY", "/_fallback/"),
+        ] {
+            let found = endpoint_of(declaration).map(|(method, route)| (method.label(), route));
+            assert_eq!(found, Some((method, route)), "{declaration}");
+        }
+        for declaration in [
+            "",
+            "/wallets",
+            "GET",
+            "GET ",
+            "GET wallets",
+            "get /wallets",
+            "BREW /pot",
+            "_OTHER /wallets",
+            "GET  /wallets",
+            "GET /wallets ",
+            "GET,POST /wallets",
+            "GET /wallets?id=1",
+            "GET /wallets/:id",
+            "GET /files/*path",
+            "GET /wallets/{id",
+            "GET /wallets/id}",
+            "GET /wallets/{}",
+            "GET /wallets/{a}{b}",
+        ] {
+            assert!(endpoint_of(declaration).is_none(), "{declaration}");
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "grpc")]
 pub(crate) mod grpc;
+#[cfg(feature = "grpc")]
+pub(crate) mod grpc_messages;
 #[cfg(feature = "http")]
 pub(crate) mod http;
 

@@ -15,4 +15,4 @@ pub use self::boundary::Caller;
 #[cfg(feature = "grpc")]
 pub use self::grpc::{GrpcRequestBody, GrpcResponseBody, GrpcResponseFuture, GrpcTelemetryService};
 #[cfg(feature = "http")]
-pub use self::http::{HttpResponseBody, HttpResponseFuture, HttpTelemetryService};
+pub use self::http::{HttpResponseBody, HttpResponseFuture, HttpTelemetryService, RequestHead};

@@ -9,6 +9,9 @@ pub(super) struct Options {
     pub(super) sends_trace_response: bool,
     /// Routes of HTTP, services of gRPC.
     pub(super) skipped: Vec<String>,
+    /// Names the routes of HTTP requests that no router has matched.
+    #[cfg(feature = "http")]
+    pub(super) route_by: Option<super::http::RouteBy>,
     /// Paths of gRPC methods that are known from the start.
     pub(super) declared: Vec<String>,
 }

@@ -4,9 +4,7 @@ use super::tracing_span::TracingTracer;
 use crate::config::Filter;
 use crate::error::InitError;
 use crate::filter as filters;
-use crate::names;
 use crate::worker;
-use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::Subscriber;
 use tracing::subscriber::Interest;
@@ -24,7 +22,7 @@ where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     let layer = tracing_opentelemetry::layer()
-        .with_tracer(TracingTracer(provider.tracer(names::SCOPE)))
+        .with_tracer(TracingTracer(super::tracer(provider)))
         .with_location(false)
         .with_threads(false)
         .with_target(false)

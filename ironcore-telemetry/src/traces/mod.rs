@@ -14,14 +14,14 @@ use crate::config::{Sampler, Sampling, SpanLimits};
 use crate::names;
 use ids::PresetIds;
 pub(crate) use layer::layer;
-use opentelemetry::Context;
 use opentelemetry::trace::{
     SpanBuilder, SpanContext, SpanKind, TraceContextExt, TraceFlags, TraceId, Tracer, TracerProvider,
 };
+use opentelemetry::{Context, InstrumentationScope};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{
-    IdGenerator, Sampler as SdkSampler, SamplingDecision, SdkTracerProvider, ShouldSample, SpanLimits as SdkSpanLimits,
-    TracerProviderBuilder,
+    IdGenerator, Sampler as SdkSampler, SamplingDecision, SdkTracer, SdkTracerProvider, ShouldSample,
+    SpanLimits as SdkSpanLimits, TracerProviderBuilder,
 };
 pub(crate) use queue::SpanQueue;
 pub(crate) use span_events::span_events;
@@ -75,7 +75,7 @@ pub(crate) fn start_span(
     provider: &SdkTracerProvider,
     sampler: Sampler,
 ) -> impl Fn(&Context, &mut dyn FnMut() -> SpanBuilder) -> Context + Send + Sync + use<> {
-    let tracer = provider.tracer(names::SCOPE);
+    let tracer = tracer(provider);
     let sdk_sampler = sdk_sampler(sampler);
     move |parent, describe| {
         if parent.is_telemetry_suppressed() {
@@ -134,6 +134,12 @@ fn decide(sampler: Sampler, by: &SdkSampler, parent: &Context, parent_ids: &Span
 fn with_ids(parent: &Context, parent_ids: &SpanContext, trace_id: TraceId, flags: TraceFlags) -> Context {
     let state = parent_ids.trace_state().clone();
     parent.with_remote_span_context(SpanContext::new(trace_id, PresetIds.new_span_id(), flags, false, state))
+}
+
+/// The tracer of this library.
+fn tracer(provider: &SdkTracerProvider) -> SdkTracer {
+    let scope = InstrumentationScope::builder(names::SCOPE).with_schema_url(names::SCHEMA_URL);
+    provider.tracer_with_scope(scope.build())
 }
 
 fn sdk_sampler(Sampler { root, follows_parent }: Sampler) -> SdkSampler {

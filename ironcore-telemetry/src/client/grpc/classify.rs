@@ -1,22 +1,38 @@
 //! One gRPC call that the service makes.
 
 use super::series;
-use crate::client::targets::Targets;
+use crate::client::targets::{Targets, host_of};
 use crate::exchange::{CallSeries, Classify, End, Recording, Rpc, Scope};
 use crate::names::attribute;
-use crate::protocol::grpc::{self as protocol, Code, Messages};
+use crate::protocol::grpc::{self as protocol, Code};
+use crate::protocol::grpc_messages::Messages;
 use crate::recorder;
 use bytes::Buf;
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Request, StatusCode, Uri};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanBuilder, SpanKind};
 use std::any::Any;
 use std::borrow::Cow;
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Attributes that a call may have, from its start to its end.
-const ATTRIBUTES: usize = 6;
+const ATTRIBUTES: usize = 8;
+
+/// The address that a channel was declared with.
+#[derive(Debug)]
+pub(super) struct Server {
+    /// `None` for an address without a host, such as that of a socket.
+    host: Option<Arc<str>>,
+    port: Option<u16>,
+}
+
+impl Server {
+    pub(super) fn of(address: &Uri) -> Self {
+        Self { host: address.host().map(|host| host_of(host).into()), port: address.port_u16() }
+    }
+}
 
 /// A call whose status has not arrived.
 pub struct GrpcClientCall {
@@ -32,7 +48,7 @@ impl GrpcClientCall {
     /// when telemetry is disabled.
     pub(super) fn begin<Body>(
         request: &mut Request<Body>,
-        peer: &'static str,
+        (peer, server): (&'static str, &Server),
         (is_target, targets): (bool, &Targets),
     ) -> Option<Recording<Self>> {
         let recorder = recorder::active()?;
@@ -42,7 +58,7 @@ impl GrpcClientCall {
         }
         let timeout = protocol::timeout_of(request.headers());
         let classify = Self { rpc, timeout, code: None, messages: Messages::default() };
-        let recording = Recording::sent(recorder, classify, || describe(peer, rpc));
+        let recording = Recording::sent(recorder, classify, || describe(peer, server, rpc));
         targets.replace_context(is_target, recording.scope().context(), request.headers_mut());
         Some(recording)
     }
@@ -101,8 +117,10 @@ impl Classify for GrpcClientCall {
     }
 
     #[inline]
-    fn end_span(&self, scope: &Scope, _: End, code: Code) {
-        let is_error = code != Code::OK;
+    fn end_span(&self, scope: &Scope, end: End, code: Code) {
+        // A call that the service itself gave up is no error: the span of the operation around it says what that means.
+        let is_given_up = end == End::Cancelled && self.code.is_none() && code == Code::CANCELLED;
+        let is_error = code != Code::OK && !is_given_up;
         let status = KeyValue::new(attribute::RPC_STATUS, code.name());
         scope.end_span(Some(status), is_error.then(|| code.name().into()), is_error);
     }
@@ -130,11 +148,18 @@ fn of_transport(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
 }
 
 /// The span of a call, as it starts.
-fn describe(peer: &'static str, rpc: &'static Rpc) -> SpanBuilder {
+fn describe(peer: &'static str, server: &Server, rpc: &'static Rpc) -> SpanBuilder {
     let mut attributes = Vec::with_capacity(ATTRIBUTES);
     attributes.push(KeyValue::new(attribute::RPC_SYSTEM, "grpc"));
     attributes.push(KeyValue::new(attribute::RPC_METHOD, rpc.full_name()));
     attributes.push(KeyValue::new(attribute::PEER_NAME, peer));
+    attributes.push(match &server.host {
+        Some(host) => KeyValue::new(attribute::SERVER_ADDRESS, Arc::clone(host)),
+        None => KeyValue::new(attribute::SERVER_ADDRESS, peer),
+    });
+    if let Some(port) = server.port {
+        attributes.push(KeyValue::new(attribute::SERVER_PORT, i64::from(port)));
+    }
     SpanBuilder {
         name: Cow::Borrowed(rpc.span_name()),
         span_kind: Some(SpanKind::Client),

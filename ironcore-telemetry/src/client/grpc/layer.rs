@@ -1,6 +1,6 @@
 //! The layer and its service.
 
-use super::classify::GrpcClientCall;
+use super::classify::{GrpcClientCall, Server};
 use super::request_body::counted;
 use crate::client::targets::Targets;
 use crate::error::InvalidPattern;
@@ -16,14 +16,15 @@ use tower_service::Service;
 
 /// Records each call that a tonic client makes:
 ///
-/// - a client span `{package.Service}/{Method}` under the current span, with `service.peer.name` and the `rpc.*`
-///   attributes of the OpenTelemetry semantic conventions; neither address nor metadata or message is recorded;
+/// - a client span `{package.Service}/{Method}` under the current span, with `service.peer.name`, the host and port of
+///   the channel's address, and the `rpc.*` attributes of the OpenTelemetry semantic conventions (README,
+///   "Attributes"); neither metadata nor messages are recorded;
 /// - `grpc_client_requests_total`, `grpc_client_request_duration_seconds`, `grpc_client_requests_in_flight` and
 ///   `grpc_client_messages_total` with the labels `peer` (the declared name), `rpc_service`, `method` and `code`.
 ///
-/// A call lasts until its status. If the service drops it, it is `CANCELLED`, or `DEADLINE_EXCEEDED` once its timeout
-/// is over. A connection that fails or breaks is `UNAVAILABLE`, a stream that ends without a status `UNKNOWN`. Every
-/// code but `OK` is an error of the span.
+/// A call lasts until its status. If the service drops it, it is `CANCELLED` and no error, or `DEADLINE_EXCEEDED` once
+/// its timeout is over. A connection that fails or breaks is `UNAVAILABLE`, a stream that ends without a status
+/// `UNKNOWN`. Every other code but `OK` is an error of the span.
 ///
 /// Trace context metadata that is in a call already is replaced, or removed if the host is not allowed to receive it.
 ///
@@ -55,19 +56,21 @@ use tower_service::Service;
 pub struct GrpcClientTelemetryLayer {
     peer: &'static str,
     address: Uri,
+    server: Arc<Server>,
     targets: Arc<Targets>,
     is_target: bool,
 }
 
 impl GrpcClientTelemetryLayer {
     /// For calls to a peer. `peer` is a name that you choose for the called system, never a host; `address` is the URI
-    /// of the channel, and decides whether the trace context is sent.
+    /// of the channel: it decides whether the trace context is sent, and its host and port are in the spans.
     pub fn new(peer: &'static str, address: &Uri) -> Self {
         Self::with(peer, address.clone(), Targets::default())
     }
 
     fn with(peer: &'static str, address: Uri, targets: Targets) -> Self {
-        Self { peer, is_target: targets.include(&address), address, targets: Arc::new(targets) }
+        let (server, is_target) = (Server::of(&address).into(), targets.of(address.host()).is_allowed);
+        Self { peer, address, server, targets: Arc::new(targets), is_target }
     }
 
     /// Sends the trace context to this host too (`ledger.example.org`), or to all hosts below one (`*.example.org`).
@@ -126,7 +129,7 @@ where
     fn call(&mut self, mut request: Request<TonicBody>) -> Self::Future {
         let layer = &self.layer;
         let targets = (layer.is_target, &*layer.targets);
-        let recording = GrpcClientCall::begin(&mut request, layer.peer, targets);
+        let recording = GrpcClientCall::begin(&mut request, (layer.peer, &layer.server), targets);
         let request = match &recording {
             Some(recording) => request.map(|body| counted(body, recording.classify().rpc())),
             None => request,

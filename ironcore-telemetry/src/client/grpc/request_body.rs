@@ -1,7 +1,7 @@
 //! The stream of a call's requests, whose messages are counted as they are sent.
 
 use crate::exchange::{CountedBody, Rpc, Tally};
-use crate::protocol::grpc::Messages;
+use crate::protocol::grpc_messages::Messages;
 use bytes::Buf;
 use tonic::body::Body as TonicBody;
 

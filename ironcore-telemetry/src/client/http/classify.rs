@@ -1,13 +1,13 @@
 //! One HTTP request that the service sends.
 
+use super::json_rpc::JsonRpc;
 use super::series::{self, ClientResult};
-use crate::client::targets::Targets;
 use crate::exchange::{CallSeries, Classify, End, Recording, Scope};
 use crate::names::attribute;
 use crate::protocol::http::{self as protocol, MethodLabel, StatusLabel};
 use crate::recorder;
 use bytes::Buf;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanBuilder, SpanKind};
 use std::borrow::Cow;
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Attributes that a request may have, from its start to its end.
-const ATTRIBUTES: usize = 7;
+const ATTRIBUTES: usize = 10;
 
 /// Counts how often a request is sent, for `http.request.resend_count`. Put one into the extensions of a request in
 /// front of a layer that retries, which passes it on with each copy.
@@ -38,27 +38,30 @@ pub struct HttpClientRequest {
     status: Option<StatusCode>,
 }
 
+/// What is recorded of a request as it is sent.
+pub(super) struct Outgoing<'request> {
+    pub(super) peer: &'static str,
+    pub(super) method: &'request Method,
+    pub(super) scheme: Option<&'request str>,
+    /// The host, if it is one that was declared.
+    pub(super) declared_host: Option<&'request Arc<str>>,
+    pub(super) resends: Option<&'request Resends>,
+    pub(super) rpc: Option<JsonRpc>,
+}
+
 impl HttpClientRequest {
-    /// The recording of a request, whose context goes into its headers if the peer may have it; `None` before `init`
-    /// and when telemetry is disabled.
-    pub(super) fn begin<Body>(
-        request: &mut Request<Body>,
-        peer: &'static str,
-        targets: &Targets,
-    ) -> Option<Recording<Self>> {
+    /// The recording of a request; `None` before `init` and when telemetry is disabled.
+    #[inline]
+    pub(super) fn begin(request: &Outgoing<'_>) -> Option<Recording<Self>> {
         let recorder = recorder::active()?;
-        let method = MethodLabel::of(request.method());
-        let resends =
-            request.extensions().get::<Resends>().map_or(0, |resends| resends.0.fetch_add(1, Ordering::Relaxed));
-        let calls = series::calls(recorder, peer, method);
+        let method = MethodLabel::of(request.method);
+        let resends = request.resends.map_or(0, |resends| resends.0.fetch_add(1, Ordering::Relaxed));
+        let calls = series::calls(recorder, request.peer, method);
         if method.is_other() {
             calls.count_overflow("method");
         }
-        let classify = Self { calls, is_head: request.method() == Method::HEAD, status: None };
-        let recording = Recording::sent(recorder, classify, || describe(request, peer, method, resends));
-        let is_target = targets.include(request.uri());
-        targets.replace_context(is_target, recording.scope().context(), request.headers_mut());
-        Some(recording)
+        let classify = Self { calls, is_head: request.method == Method::HEAD, status: None };
+        Some(Recording::sent(recorder, classify, || describe(request, method, resends)))
     }
 }
 
@@ -101,23 +104,27 @@ impl Classify for HttpClientRequest {
             (End::Complete | End::Cancelled, Some(status)) => {
                 (status.as_u16() >= 400).then(|| status.as_str().to_owned().into())
             }
-            (End::Complete, None) => None,
-            (End::Cancelled, None) => Some("cancelled".into()),
+            // The service itself gave it up: the span of the operation around it says what that means.
+            (End::Complete | End::Cancelled, None) => None,
             (End::Failed, _) => Some("no_response".into()),
             (End::Broken, _) => Some("response_body".into()),
             (End::Panicked, _) => Some("panic".into()),
         };
-        let is_error = error.is_some() && (end != End::Cancelled || self.status.is_some());
+        let is_error = error.is_some();
         scope.end_span(self.status.map(protocol::status_attribute), error, is_error);
     }
 }
 
-/// The span of a request, as it starts. Neither host nor path: providers of nodes put keys into both.
-fn describe<Body>(request: &Request<Body>, peer: &'static str, method: MethodLabel, resends: u32) -> SpanBuilder {
+/// The span of a request, as it starts. Neither its own host nor its path: providers of nodes put keys into both.
+fn describe(request: &Outgoing<'_>, method: MethodLabel, resends: u32) -> SpanBuilder {
     let mut attributes = Vec::with_capacity(ATTRIBUTES);
     attributes.push(KeyValue::new(attribute::HTTP_METHOD, method.label()));
-    attributes.push(KeyValue::new(attribute::PEER_NAME, peer));
-    match request.uri().scheme_str() {
+    attributes.push(KeyValue::new(attribute::PEER_NAME, request.peer));
+    attributes.push(match request.declared_host {
+        Some(host) => KeyValue::new(attribute::SERVER_ADDRESS, Arc::clone(host)),
+        None => KeyValue::new(attribute::SERVER_ADDRESS, request.peer),
+    });
+    match request.scheme {
         Some("https") => attributes.push(KeyValue::new(attribute::URL_SCHEME, "https")),
         Some("http") => attributes.push(KeyValue::new(attribute::URL_SCHEME, "http")),
         _ => {}
@@ -125,8 +132,14 @@ fn describe<Body>(request: &Request<Body>, peer: &'static str, method: MethodLab
     if resends > 0 {
         attributes.push(KeyValue::new(attribute::RESEND_COUNT, i64::from(resends)));
     }
+    let mut name = method.span_name();
+    if let Some(JsonRpc { method }) = request.rpc {
+        attributes.push(KeyValue::new(attribute::RPC_SYSTEM, "jsonrpc"));
+        attributes.extend(method.map(|method| KeyValue::new(attribute::RPC_METHOD, method)));
+        name = method.unwrap_or("jsonrpc");
+    }
     SpanBuilder {
-        name: Cow::Borrowed(method.span_name()),
+        name: Cow::Borrowed(name),
         span_kind: Some(SpanKind::Client),
         attributes: Some(attributes),
         ..SpanBuilder::default()

@@ -1,6 +1,7 @@
 //! The layer and its service.
 
-use super::classify::HttpClientRequest;
+use super::classify::{HttpClientRequest, Outgoing};
+use super::json_rpc::JsonRpc;
 use crate::client::targets::Targets;
 use crate::error::InvalidPattern;
 use crate::exchange::{Recording, ResponseBody, ResponseFuture};
@@ -53,14 +54,16 @@ use tower_service::Service;
 #[derive(Debug, Clone)]
 #[must_use = "add the layer to a client"]
 pub struct HttpClientTelemetryLayer {
-    peer: &'static str,
-    targets: Arc<Targets>,
+    pub(super) peer: &'static str,
+    pub(super) targets: Arc<Targets>,
+    /// The declared methods of a peer that speaks JSON-RPC.
+    pub(super) json_rpc: Option<Arc<[&'static str]>>,
 }
 
 impl HttpClientTelemetryLayer {
     /// For requests to a peer. `peer` is a name that you choose for the called system, never a host.
     pub fn new(peer: &'static str) -> Self {
-        Self { peer, targets: Arc::default() }
+        Self { peer, targets: Arc::default(), json_rpc: None }
     }
 
     /// Sends the trace context to this host too (`ledger.example.org`), or to all hosts below one (`*.example.org`).
@@ -77,6 +80,43 @@ impl HttpClientTelemetryLayer {
     pub fn send_baggage(mut self, send: bool) -> Self {
         Arc::make_mut(&mut self.targets).send_baggage(send);
         self
+    }
+
+    /// Declares that the peer speaks JSON-RPC over HTTP, as nodes of a chain do, and the methods that are called: spans
+    /// have the name of the method, `rpc.system.name="jsonrpc"` and `rpc.method`. A method that is not declared, and a
+    /// batch, is `jsonrpc` without a method.
+    ///
+    /// A [`ReqwestClient`](crate::client::ReqwestClient) reads the method from the body; for another client put a
+    /// [`JsonRpcMethod`] into the extensions of the request. An error in the body of a response is not read: return it
+    /// from a function with `#[instrument_business]`.
+    ///
+    /// ```
+    /// use ironcore_telemetry::HttpClientTelemetryLayer;
+    ///
+    /// let layer = HttpClientTelemetryLayer::new("eth-node").json_rpc(["eth_blockNumber", "eth_call"]);
+    /// # let _ = layer;
+    /// ```
+    pub fn json_rpc(mut self, methods: impl IntoIterator<Item = &'static str>) -> Self {
+        self.json_rpc = Some(methods.into_iter().collect());
+        self
+    }
+
+    /// The recording of a request, whose context goes into its headers if the host may have it; `None` before `init`
+    /// and when telemetry is disabled.
+    #[inline]
+    fn begin<Body>(&self, request: &mut Request<Body>) -> Option<Recording<HttpClientRequest>> {
+        let target = self.targets.of(request.uri().host());
+        let extensions = request.extensions();
+        let recording = HttpClientRequest::begin(&Outgoing {
+            peer: self.peer,
+            method: request.method(),
+            scheme: request.uri().scheme_str(),
+            declared_host: target.declared_host,
+            resends: extensions.get(),
+            rpc: self.json_rpc.as_ref().map(|declared| JsonRpc::of(extensions.get(), declared)),
+        })?;
+        self.targets.replace_context(target.is_allowed, recording.scope().context(), request.headers_mut());
+        Some(recording)
     }
 }
 
@@ -115,8 +155,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
-        let HttpClientTelemetryLayer { peer, targets } = &self.layer;
-        let recording = HttpClientRequest::begin(&mut request, peer, targets);
+        let recording = self.layer.begin(&mut request);
         let _inside = recording.as_ref().map(Recording::enter);
         ResponseFuture::new(self.inner.call(request), recording)
     }

@@ -5,12 +5,13 @@ use super::series;
 use crate::exchange::{CallSeries, Classify, End, Recording, Rpc, Scope, dropped_by_server};
 use crate::format::milliseconds;
 use crate::names::attribute;
-use crate::protocol::grpc::{self as protocol, Code, Messages};
+use crate::protocol::grpc::{self as protocol, Code};
+use crate::protocol::grpc_messages::Messages;
 use crate::recorder::{self, Recorder};
 use crate::server::boundary::{self, Boundary, Caller};
 use crate::server::options::Options;
 use bytes::Buf;
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode, header};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanBuilder, SpanKind, TraceContextExt as _};
 use std::borrow::Cow;
@@ -40,7 +41,7 @@ pub struct GrpcServerCall {
 #[derive(Clone, Copy)]
 enum Answer {
     None,
-    /// Of gRPC; its status may come in the trailers.
+    /// Of gRPC; its status may come in the trailers, or at the end of the body.
     Grpc(Option<Code>),
     /// Of HTTP alone, which stands for a code.
     Http(Code),
@@ -55,12 +56,13 @@ struct UnknownMethod {
 }
 
 impl GrpcServerCall {
-    /// The recording of a call; `None` before `init`, when telemetry is disabled, and for a skipped service.
+    /// The recording of a call; `None` before `init`, when telemetry is disabled, for a skipped service, and for the
+    /// question of a browser whether it may call.
     pub(super) fn begin<Body>(request: &Request<Body>, options: &Options) -> Option<Recording<Self>> {
         let recorder = recorder::active()?;
         let path = request.uri().path();
         let service = path.get(1..).and_then(|path| path.split('/').next());
-        if options.skips(service) {
+        if options.skips(service) || is_preflight(request) {
             return None;
         }
         let rpc = series::known(recorder, path, options);
@@ -162,6 +164,10 @@ impl Classify for GrpcServerCall {
 
     #[inline]
     fn result(&mut self, scope: &Scope, end: End, duration: Duration) -> Code {
+        if let Answer::Grpc(None) = self.answer {
+            // gRPC-Web: trailers that stand in the body.
+            self.answer = Answer::Grpc(self.messages.status());
+        }
         if matches!(self.answer, Answer::Grpc(Some(Code::OK))) && end == End::Complete {
             self.learn_method(scope);
         }
@@ -175,17 +181,28 @@ impl Classify for GrpcServerCall {
     }
 
     #[inline]
-    fn log(&self, scope: &Scope, _: End, code: Code, duration: Duration) {
-        if tracing::event_enabled!(target: "grpc_access", tracing::Level::INFO) {
-            let _inside = scope.enter();
-            tracing::info!(
-                target: "grpc_access",
-                rpc_service = self.rpc.service,
-                rpc_method = self.rpc.method,
-                code = code.name(),
-                duration_ms = milliseconds(duration),
-                "call"
-            );
+    fn log(&self, scope: &Scope, end: End, code: Code, duration: Duration) {
+        // The level of a line is fixed where it is written.
+        macro_rules! line {
+            ($level:ident) => {
+                if tracing::event_enabled!(target: "grpc_access", tracing::Level::$level) {
+                    let _inside = scope.enter();
+                    tracing::event!(
+                        target: "grpc_access",
+                        tracing::Level::$level,
+                        rpc_service = self.rpc.service,
+                        rpc_method = self.rpc.method,
+                        code = code.name(),
+                        duration_ms = milliseconds(duration),
+                        "call"
+                    );
+                }
+            };
+        }
+        if end == End::Panicked {
+            line!(ERROR);
+        } else {
+            line!(INFO);
         }
     }
 
@@ -202,6 +219,11 @@ impl Classify for GrpcServerCall {
         let status = KeyValue::new(attribute::RPC_STATUS, code.name());
         scope.end_span(Some(status), error.map(Into::into), code.is_server_error());
     }
+}
+
+/// Whether a browser asks if it may send a call (CORS): no call yet.
+fn is_preflight<Body>(request: &Request<Body>) -> bool {
+    request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// The span of a call, as it starts.

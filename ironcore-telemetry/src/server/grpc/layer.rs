@@ -18,13 +18,13 @@ use tower_service::Service;
 
 /// Records each call of a tonic server:
 ///
-/// - a server span `{package.Service}/{Method}` with the `rpc.*` attributes of the OpenTelemetry semantic conventions.
-///   It begins a trace, with a link to the span that a `traceparent` names; [`boundary`](Self::boundary) decides whose
-///   trace is continued;
+/// - a server span `{package.Service}/{Method}` with the `rpc.*` attributes of the OpenTelemetry semantic conventions
+///   (README, "Attributes"). It begins a trace, with a link to the span that a `traceparent` names;
+///   [`boundary`](Self::boundary) decides whose trace is continued;
 /// - `grpc_requests_total`, `grpc_request_duration_seconds`, `grpc_requests_in_flight` and `grpc_messages_total` with
 ///   the labels `rpc_service`, `method` and `code`;
-/// - one log line (target `grpc_access`, level `INFO`) with the call's ids; `RUST_LOG=info,grpc_access=off` turns it
-///   off.
+/// - one log line (target `grpc_access`, level `INFO`, or `ERROR` if the handler panicked) with the call's ids;
+///   `RUST_LOG=info,grpc_access=off` turns it off.
 ///
 /// A call lasts until its status, in the trailers at the end of its stream, or in the headers of a response without a
 /// body. If there is none:
@@ -43,6 +43,10 @@ use tower_service::Service;
 /// with `OK`, or from the first call on if [`methods`](Self::methods) names it. Name your methods, so that one that
 /// only fails is visible too. Until then, and above 200 methods, a call is counted with `rpc_service` and `method`
 /// `_OTHER`. No metadata, address or message is recorded.
+///
+/// Add it first, outside of other layers, also of `tonic_web::GrpcWebLayer`: the status of gRPC-Web is read from the
+/// end of the body, in binary and in base64. The question of a browser whether it may call (a CORS preflight) is no
+/// call, and not recorded.
 ///
 /// tonic's own timeout (`Server::timeout`), concurrency limit and load shedding run in front of every layer: a call
 /// that they end early is `CANCELLED` here, and a call that they refuse is not seen.
@@ -83,7 +87,8 @@ impl GrpcTelemetryLayer {
         self.with(|options| options.skipped.push(service.into()))
     }
 
-    /// Declares methods (`package.Service/Method`), so that they have series of their own from the first call on.
+    /// Declares methods (`package.Service/Method`), so that they have series of their own from the first call on, and
+    /// `grpc_requests_total` of each is on `/metrics` from the start, at zero, for `OK` and for the errors of a server.
     ///
     /// ```
     /// use ironcore_telemetry::GrpcTelemetryLayer;

@@ -1,7 +1,7 @@
 //! The stream of a call's requests, whose messages are counted as the service reads them.
 
 use crate::exchange::{Rpc, Tally};
-use crate::protocol::grpc::Messages;
+use crate::protocol::grpc_messages::Messages;
 use bytes::Buf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -2,6 +2,7 @@
 
 use crate::exchange::{CallMetrics, Interned, Rpc, RpcMetrics, ThreadCache};
 use crate::names::{self, OTHER};
+use crate::protocol::grpc::Code;
 use crate::recorder::Recorder;
 use crate::series;
 use crate::server::options::Options;
@@ -29,9 +30,13 @@ fn process(path: &'static str) -> Rpc {
     Rpc::new(series::process(), &METRICS, None, path)
 }
 
-/// Makes a method known before its first call.
+/// Makes a method known before its first call: its counters stand at zero, for a success and for each error of the
+/// server, so that the increase of the first one is seen. Not its histograms, which are large.
 pub(super) fn declare(path: &str) {
-    INTERNED.find(path, process);
+    let rpc = INTERNED.find(path, process);
+    for code in std::iter::once(Code::OK).chain(Code::SERVER_ERRORS) {
+        series::counter(&names::GRPC_REQUESTS, &[rpc.service, rpc.method, code.name()]);
+    }
 }
 
 /// The method of this path, if it is known; else the one that stands for all others.

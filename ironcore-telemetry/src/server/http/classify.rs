@@ -45,6 +45,7 @@ impl HttpServerRequest {
     pub(super) fn begin<Body>(request: &Request<Body>, options: &Options) -> Option<Recording<Self>> {
         let recorder = recorder::active()?;
         let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+        let matched = matched.or_else(|| options.route_by.as_ref()?.of(request));
         if options.skips(matched) {
             return None;
         }
@@ -122,16 +123,27 @@ impl Classify for HttpServerRequest {
 
     #[inline]
     fn log(&self, scope: &Scope, end: End, _: StatusLabel, duration: Duration) {
-        if tracing::event_enabled!(target: "http_access", tracing::Level::INFO) {
-            let _inside = scope.enter();
-            tracing::info!(
-                target: "http_access",
-                method = self.endpoint.method,
-                route = self.endpoint.route,
-                status = self.status(end),
-                duration_ms = milliseconds(duration),
-                "request"
-            );
+        // The level of a line is fixed where it is written.
+        macro_rules! line {
+            ($level:ident) => {
+                if tracing::event_enabled!(target: "http_access", tracing::Level::$level) {
+                    let _inside = scope.enter();
+                    tracing::event!(
+                        target: "http_access",
+                        tracing::Level::$level,
+                        method = self.endpoint.method,
+                        route = self.endpoint.route,
+                        status = self.status(end),
+                        duration_ms = milliseconds(duration),
+                        "request"
+                    );
+                }
+            };
+        }
+        if end == End::Panicked {
+            line!(ERROR);
+        } else {
+            line!(INFO);
         }
     }
 

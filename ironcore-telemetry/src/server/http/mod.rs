@@ -3,6 +3,9 @@
 mod classify;
 mod layer;
 mod request_body;
+mod route;
 mod series;
 
 pub use layer::{HttpResponseBody, HttpResponseFuture, HttpTelemetryLayer, HttpTelemetryService};
+pub use route::RequestHead;
+pub(super) use route::RouteBy;

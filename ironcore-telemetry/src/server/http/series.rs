@@ -33,6 +33,16 @@ impl Route {
     const fn new(name: &'static str) -> Self {
         Self { name, endpoints: [const { OnceLock::new() }; METHODS.len()] }
     }
+
+    #[inline]
+    fn endpoint(&self, method: MethodLabel) -> &'static Endpoint {
+        let make = || -> &'static Endpoint { Box::leak(Box::new(Endpoint::new(series::process(), method, self.name))) };
+        match self.endpoints.get(method.index()) {
+            Some(place) => place.get_or_init(make),
+            // Not reached: there is a slot for each method.
+            None => make(),
+        }
+    }
 }
 
 impl Key for Route {
@@ -57,14 +67,16 @@ pub(super) fn endpoint(recorder: &'static Recorder, method: MethodLabel, route: 
     if !recorder.is_process() {
         return captured(recorder, method, route);
     }
-    let route = INTERNED.get(&CACHE, route, Route::new);
-    match route.endpoints.get(method.index()) {
-        Some(place) => {
-            let make = || Endpoint::new(series::process(), method, route.name);
-            place.get_or_init(|| Box::leak(Box::new(make())))
-        }
-        // Not reached: there is a slot for each method.
-        None => captured(recorder, method, route.name),
+    INTERNED.get(&CACHE, route, Route::new).endpoint(method)
+}
+
+/// Makes an endpoint known before its first request: its counters stand at zero, for a success and for an error of the
+/// server, so that the increase of the first one is seen. Not its histograms, which are large.
+pub(super) fn declare(method: MethodLabel, route: &str) {
+    let route = INTERNED.find(route, Route::new);
+    let endpoint = route.endpoint(method);
+    for status in ["200", "500"] {
+        series::counter(&names::HTTP_REQUESTS, &[endpoint.method, endpoint.route, status]);
     }
 }
 

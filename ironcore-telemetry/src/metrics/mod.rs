@@ -3,7 +3,16 @@
 #[cfg(feature = "prometheus")]
 mod bridge;
 #[cfg(feature = "prometheus")]
+mod claims;
+#[cfg(feature = "prometheus")]
+mod families;
+#[cfg(feature = "prometheus")]
 mod listener;
+mod meters;
+#[cfg(feature = "prometheus")]
+mod naming;
+#[cfg(feature = "prometheus")]
+mod number;
 mod page;
 mod provider;
 mod push;

@@ -21,6 +21,8 @@ pub(crate) use registry::Count;
 pub(crate) use registry::durations;
 pub(crate) use registry::{Distribution, Family, Labels, Reading, Registry, Series, counter, families, gauge, process};
 pub(crate) use text::{Format, render};
+#[cfg(feature = "prometheus")]
+pub(crate) use text::{braced, push_label, write_created};
 
 /// The definition of a metric. Each is a static in [`names`](crate::names).
 #[derive(Debug)]

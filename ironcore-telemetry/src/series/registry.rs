@@ -6,6 +6,7 @@ use super::{Kind, Metric};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 /// The label names and values of a series, in the order of the page.
 pub(crate) type Labels = Vec<(&'static str, Cow<'static, str>)>;
@@ -52,6 +53,7 @@ struct Entry {
 struct Storage {
     cells: &'static Cells,
     exemplars: &'static Exemplars,
+    created: SystemTime,
 }
 
 impl Registry {
@@ -67,7 +69,7 @@ impl Registry {
         extra: &[(&'static str, &'static str)],
     ) -> Counter {
         debug_assert_eq!(metric.kind, Kind::Counter, "{}", metric.name);
-        let Storage { cells, exemplars } = self.storage(metric, values, extra);
+        let Storage { cells, exemplars, .. } = self.storage(metric, values, extra);
         Counter { cells, exemplars }
     }
 
@@ -84,7 +86,7 @@ impl Registry {
         values: &[&str],
         extra: &[(&'static str, &'static str)],
     ) -> Durations {
-        let Storage { cells, exemplars } = self.storage(metric, values, extra);
+        let Storage { cells, exemplars, .. } = self.storage(metric, values, extra);
         Durations { cells, exemplars, bounds: metric.kind.bounds() }
     }
 
@@ -116,7 +118,7 @@ impl Storage {
             Kind::Gauge => (1, 0),
             Kind::Durations(bounds) => (Durations::words(bounds), Durations::buckets(bounds)),
         };
-        Self { cells: Cells::leak(words), exemplars: Exemplars::leak(exemplars) }
+        Self { cells: Cells::leak(words), exemplars: Exemplars::leak(exemplars), created: SystemTime::now() }
     }
 
     fn read(&self, kind: Kind) -> Reading {
@@ -143,6 +145,8 @@ pub(crate) struct Family {
 /// A series with its current reading.
 pub(crate) struct Series {
     pub(crate) labels: Labels,
+    /// When it was created: its value was zero then.
+    pub(crate) created: SystemTime,
     pub(crate) reading: Reading,
 }
 
@@ -174,10 +178,11 @@ pub(crate) struct Distribution {
 
 impl Family {
     fn read(entry: &Entry) -> Self {
-        let series = entry
-            .series
-            .iter()
-            .map(|(labels, storage)| Series { labels: labels.clone(), reading: storage.read(entry.metric.kind) });
+        let series = entry.series.iter().map(|(labels, storage)| Series {
+            labels: labels.clone(),
+            created: storage.created,
+            reading: storage.read(entry.metric.kind),
+        });
         Self { metric: entry.metric, series: series.collect() }
     }
 }

@@ -45,7 +45,7 @@ pub(super) struct Claims(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    families: BTreeMap<String, Family>,
+    families: BTreeMap<String, Claimed>,
     /// Each name that a family takes, with the name of the family.
     taken: HashMap<String, String>,
     /// The instruments that were left out, by scope, name and kind.
@@ -53,7 +53,7 @@ struct State {
 }
 
 #[derive(Debug)]
-struct Family {
+struct Claimed {
     family_type: &'static str,
     /// The instrument that was first, for messages.
     owner: String,
@@ -161,7 +161,7 @@ impl State {
         }
         self.taken.extend(names.into_iter().map(|name| (name, base.clone())));
         let owner = described(instrument.scope, instrument.name);
-        self.families.insert(base, Family { family_type, owner, is_observed: instrument.is_observed });
+        self.families.insert(base, Claimed { family_type, owner, is_observed: instrument.is_observed });
         Ok(())
     }
 }

@@ -1,5 +1,5 @@
 //! Names of families and labels, as the OpenTelemetry specification translates them for Prometheus
-//! ("Prometheus and OpenMetrics Compatibility"), so that scrape and push lead to the same names.
+//! ("Prometheus and `OpenMetrics` Compatibility"), so that scrape and push lead to the same names.
 
 use std::borrow::Cow;
 

@@ -1,13 +1,16 @@
 //! Users' own OpenTelemetry instruments: their bounds and names stay, and none of them can take the page down.
 
 use arbitrary::{VARIABLE, from_parent, instruments, record_all};
+use http_body_util::BodyExt;
 use ironcore_telemetry as telemetry;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
 use support::{Exposition, Family, Report, assert_sample, in_child, sample, shutdown_at_once, start};
+use tower::ServiceExt;
 
 #[path = "support/arbitrary.rs"]
 mod arbitrary;
@@ -306,4 +309,151 @@ fn no_instrument_makes_the_page_invalid_or_hides_a_series_of_ours() {
             prop_assert!(missing.is_empty(), "{:?}", missing);
         }
     });
+}
+
+/// A response to a request with these headers.
+type Ask = dyn Fn(&str, &[(&str, &str)]) -> http::Response<Vec<u8>>;
+
+/// Asks the page's own listener.
+fn of_listener(method: &str, headers: &[(&str, &str)]) -> http::Response<Vec<u8>> {
+    let port: u16 = std::env::var("OTEL_EXPORTER_PROMETHEUS_PORT").unwrap().parse().unwrap();
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    write!(stream, "{method} /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{headers}\r\n").unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+    let head = std::str::from_utf8(&answer[..end]).unwrap();
+    let mut lines = head.lines();
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap();
+    let mut response = http::Response::builder().status(status);
+    for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
+        response = response.header(name, value);
+    }
+    response.body(answer[end + 4..].to_vec()).unwrap()
+}
+
+/// Asks the router that an application mounts.
+fn of_router(method: &str, headers: &[(&str, &str)]) -> http::Response<Vec<u8>> {
+    let mut request = http::Request::builder().method(method).uri("/metrics");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(axum::body::Body::empty()).unwrap();
+    support::current_thread().block_on(async {
+        let router: axum::Router = telemetry::scrape::router();
+        let (parts, body) = router.oneshot(request).await.unwrap().into_parts();
+        http::Response::from_parts(parts, body.collect().await.unwrap().to_bytes().to_vec())
+    })
+}
+
+/// What a page is like, for each of these requests on both doors.
+fn answers() -> Value {
+    let guard = start();
+    create_wallet(7).unwrap();
+    let doors: [(&str, &Ask); 2] = [("listener", &of_listener), ("router", &of_router)];
+    let header = |response: &http::Response<Vec<u8>>, name: &str| {
+        response.headers().get(name).map(|value| value.to_str().unwrap().to_ascii_lowercase().replace(' ', ""))
+    };
+    let answers: Vec<_> = doors
+        .iter()
+        .flat_map(|(door, ask)| REQUESTS.iter().map(move |(method, headers, ..)| (door, ask(method, headers))))
+        .map(|(door, response)| {
+            json!({
+                "door": door,
+                "status": response.status().as_u16(),
+                "type": header(&response, "content-type"),
+                "coding": header(&response, "content-encoding"),
+                "length": header(&response, "content-length"),
+                "vary": header(&response, "vary"),
+                "allow": header(&response, "allow"),
+                "body": response.body(),
+            })
+        })
+        .collect();
+    shutdown_at_once(guard);
+    json!({ "answers": answers })
+}
+
+const TEXT: &str = "text/plain;version=0.0.4;charset=utf-8";
+const OPEN_METRICS: &str = "application/openmetrics-text;version=1.0.0;charset=utf-8";
+
+/// Requests, with the status, the type and the coding of their responses.
+#[expect(clippy::type_complexity, reason = "a table")]
+const REQUESTS: &[(&str, &[(&str, &str)], u16, &str, Option<&str>)] = &[
+    ("GET", &[], 200, TEXT, None),
+    ("GET", &[("accept", "*/*")], 200, TEXT, None),
+    ("GET", &[("accept", "image/png")], 200, TEXT, None),
+    ("GET", &[("accept", "application/openmetrics-text;version=1.0.0")], 200, OPEN_METRICS, None),
+    ("GET", &[("accept", "application/openmetrics-text;version=1.0.0;q=0.2,text/plain;q=0.3")], 200, TEXT, None),
+    ("GET", &[("accept", "text/plain;q=0.3"), ("accept", "application/openmetrics-text")], 200, OPEN_METRICS, None),
+    ("GET", &[("accept", "application/*;q=0.9, text/plain;q=0.1")], 200, OPEN_METRICS, None),
+    ("GET", &[("accept", "text/plain;q=0, */*")], 200, OPEN_METRICS, None),
+    ("GET", &[("accept", ";;,q=1,application/openmetrics-text;q=")], 200, OPEN_METRICS, None),
+    ("GET", &[("accept-encoding", "gzip")], 200, TEXT, Some("gzip")),
+    ("GET", &[("accept-encoding", "br;q=1, *;q=0.1"), ("accept", OPEN_METRICS)], 200, OPEN_METRICS, Some("gzip")),
+    ("GET", &[("accept-encoding", "gzip;q=0")], 200, TEXT, None),
+    ("HEAD", &[], 200, TEXT, None),
+    (
+        "HEAD",
+        &[("accept-encoding", "gzip"), ("accept", "application/openmetrics-text")],
+        200,
+        OPEN_METRICS,
+        Some("gzip"),
+    ),
+];
+
+#[test]
+fn both_doors_negotiate_format_and_coding_as_rfc_9110_says() {
+    let port = stack::addresses::free_address().unwrap().port().to_string();
+    let report = in_child!(answers).env("OTEL_EXPORTER_PROMETHEUS_PORT", &port).run();
+    let answers = report.result["answers"].as_array().unwrap();
+    assert_eq!(answers.len(), 2 * REQUESTS.len());
+    for (answer, (method, headers, status, content_type, coding)) in answers.iter().zip(REQUESTS.iter().cycle()) {
+        let what = format!("{} {method} {headers:?}", answer["door"]);
+        assert_eq!(answer["status"], *status, "{what}");
+        assert_eq!(answer["type"], *content_type, "{what}");
+        assert_eq!(answer["coding"].as_str(), *coding, "{what}");
+        assert_eq!(answer["vary"], "accept,accept-encoding", "{what}");
+        let body: Vec<u8> = serde_json::from_value(answer["body"].clone()).unwrap();
+        let length: usize = answer["length"].as_str().expect("a length").parse().unwrap();
+        if *method == "HEAD" {
+            assert!(body.is_empty() && length > 100, "{what}");
+            continue;
+        }
+        assert_eq!(body.len(), length, "{what}");
+        let page = if coding.is_some() { unzipped(&body) } else { String::from_utf8(body).unwrap() };
+        let format = if *content_type == TEXT { Exposition::Text } else { Exposition::OpenMetrics };
+        let families = format.parse(&page).unwrap_or_else(|error| panic!("{what}: {error}\n{page}"));
+        assert!(families.iter().any(|family| family.name.starts_with("business_operations")), "{what}");
+    }
+}
+
+fn unzipped(page: &[u8]) -> String {
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(page).read_to_string(&mut text).unwrap();
+    text
+}
+
+#[test]
+fn other_methods_are_refused_with_those_that_are_allowed() {
+    let port = stack::addresses::free_address().unwrap().port().to_string();
+    let report = in_child!(|| {
+        let guard = start();
+        let answers: Vec<_> = ["POST", "PUT", "DELETE", "OPTIONS"]
+            .iter()
+            .flat_map(|method| [of_listener(method, &[]), of_router(method, &[])])
+            .map(|response| {
+                let allow = response.headers().get("allow").map(|value| value.to_str().unwrap().replace(' ', ""));
+                json!([response.status().as_u16(), allow])
+            })
+            .collect();
+        shutdown_at_once(guard);
+        json!(answers)
+    })
+    .env("OTEL_EXPORTER_PROMETHEUS_PORT", &port)
+    .run();
+    let answers = report.result.as_array().unwrap();
+    assert_eq!(answers.len(), 8);
+    assert!(answers.iter().all(|answer| *answer == json!([405, "GET,HEAD"])), "{answers:?}");
 }

@@ -43,7 +43,9 @@ pub fn render_open_metrics() -> String {
 }
 
 /// A router with the one route `GET /metrics`: text, or `OpenMetrics` with exemplars for clients that request it, as
-/// Prometheus does with or without `--enable-feature=exemplar-storage`.
+/// Prometheus does with or without `--enable-feature=exemplar-storage`. The format follows `Accept` as RFC 9110 says,
+/// with text for a client that accepts neither; with the feature `prometheus` the page is in gzip for clients that ask
+/// for it.
 ///
 /// ```
 /// use axum::Router;
@@ -67,6 +69,6 @@ pub fn render_open_metrics() -> String {
 /// it, as when the runtime shuts down; the listener of [`init`](crate::init) answers the same.
 #[cfg(feature = "http")]
 pub fn router<S: Clone + Send + Sync + 'static>() -> axum::Router<S> {
-    let page = async |headers: http::HeaderMap| metrics::respond(&headers).await;
+    let page = async |headers: http::HeaderMap| metrics::respond(&headers).await.map(axum::body::Body::from);
     axum::Router::new().route("/metrics", axum::routing::get(page))
 }

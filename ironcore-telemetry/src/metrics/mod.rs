@@ -11,6 +11,8 @@ mod listener;
 mod meters;
 #[cfg(feature = "prometheus")]
 mod naming;
+#[cfg(any(feature = "prometheus", feature = "http"))]
+mod negotiation;
 #[cfg(feature = "prometheus")]
 mod number;
 mod page;

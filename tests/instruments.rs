@@ -54,7 +54,7 @@ fn parsed(report: &Report) -> [Vec<Family>; 2] {
 
 /// The lines that say which instruments are left out: the reason, the instrument, and the one that has its name.
 fn left_out(report: &Report) -> Vec<[String; 3]> {
-    let lines = report.log().into_iter().filter(|line| line["dropped"].is_string());
+    let lines = report.log().into_iter().filter(|line| line["kept"].is_string());
     lines.map(|line| ["reason", "dropped", "kept"].map(|key| line[key].as_str().unwrap().to_owned())).collect()
 }
 
@@ -309,6 +309,40 @@ fn no_instrument_makes_the_page_invalid_or_hides_a_series_of_ours() {
             prop_assert!(missing.is_empty(), "{:?}", missing);
         }
     });
+}
+
+#[test]
+fn an_instrument_cannot_take_the_page_beyond_the_limits_of_prometheus() {
+    let report = in_child!(|| pages_after(|meter| {
+        let long = "é".repeat(5_000);
+        let many = (0..60).map(|n| KeyValue::new(format!("key{n}"), long.clone())).collect::<Vec<_>>();
+        meter.u64_counter("wide").build().add(1, &many);
+        let name = format!("n{}", "a".repeat(250));
+        meter.u64_gauge(name).build().record(1, &[KeyValue::new(long.clone() + "x".repeat(400).as_str(), long)]);
+        for name in ["a", "b", "c", "z"] {
+            let lasts = meter.f64_histogram(name).with_unit("s").build();
+            for id in 0..if name == "z" { 1 } else { 400 } {
+                lasts.record(0.1, &[KeyValue::new("id", id)]);
+            }
+        }
+    }))
+    .run();
+    assert_eq!(left_out(&report), Vec::<[String; 3]>::new());
+    for families in parsed(&report) {
+        for family in &families {
+            for support::Sample { name, labels, .. } in &family.samples {
+                assert!(name.len() <= 300 && labels.len() < 32, "{name} {labels:?}");
+                assert!(labels.iter().all(|(name, value)| name.len() <= 120 && value.len() <= 300), "{labels:?}");
+            }
+        }
+        // Each of 400 series with 21 lines.
+        let named = |name: &str| families.iter().any(|family| family.name == name);
+        assert_eq!(["a", "b", "c", "z"].map(|name| named(&format!("{name}_seconds"))), [true, false, false, true]);
+    }
+    let counted = "telemetry_instruments_dropped_total{reason=\"too_large\"}";
+    assert_sample(report.result["open_metrics"].as_str().unwrap(), counted, 2);
+    let said = report.log().into_iter().filter(|line| line["reason"] == "too_large").count();
+    assert_eq!(said, 2);
 }
 
 /// A response to a request with these headers.

@@ -1,11 +1,11 @@
 //! The OpenTelemetry instruments of users and libraries on the `/metrics` page.
 
 use super::claims::Claims;
-use super::families::{Family, gather};
+use super::families::{Family, LABELS_LIMIT, VALUE_LIMIT, gather};
 use super::naming::valid_label;
 use super::reader::Reader;
 use crate::names;
-use crate::redact::{VALUE_LIMIT, truncate};
+use crate::redact::truncate;
 use crate::series::{self, Format, braced, push_label};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
@@ -19,6 +19,11 @@ use std::time::SystemTime;
 
 /// The bridge of the installed provider.
 static INSTALLED: OnceLock<Bridge> = OnceLock::new();
+
+/// The most lines of series, and the most bytes, that instruments have on a page. Prometheus refuses a page above its limits
+/// as a whole, with our own series; these are half of the shipped ones.
+const PAGE_SAMPLES: usize = 10_000;
+const PAGE_BYTES: usize = 8 * 1024 * 1024;
 
 thread_local! {
     /// Whether this thread is collecting: a callback that asks for the page would wait for itself.
@@ -53,11 +58,20 @@ impl Bridge {
         COLLECTING.set(true);
         let families = self.families();
         COLLECTING.set(false);
+        self.write_target(page, format);
+        let (mut samples, limit) = (0, page.len() + PAGE_BYTES);
         for (base, family) in &families {
+            let before = page.len();
+            samples += family.samples();
             // Writing to a string cannot fail.
             let _ = family.write(page, base, format);
+            if samples > PAGE_SAMPLES || page.len() > limit {
+                // Half a family would be wrong sums.
+                page.truncate(before);
+                samples -= family.samples();
+                self.claims.say_too_large(base);
+            }
         }
-        self.write_target(page, format);
     }
 
     /// The families by their names; empty when the instruments cannot be collected, as when the application has shut the
@@ -78,9 +92,12 @@ impl Bridge {
 
     /// The attributes of the resource: an info metric, which text has as a gauge.
     fn write_target(&self, page: &mut String, format: Format) {
-        let mut labels = BTreeMap::new();
         // The id of the process would make a new series at each start.
-        for (key, value) in self.resource.iter().filter(|(key, _)| key.as_str() != "process.pid") {
+        let mut attributes: Vec<_> = self.resource.iter().filter(|(key, _)| key.as_str() != "process.pid").collect();
+        // What names the service comes first, should there be too many.
+        attributes.sort_by_key(|(key, _)| (!key.as_str().starts_with("service."), key.as_str()));
+        let mut labels = BTreeMap::new();
+        for (key, value) in attributes.into_iter().take(LABELS_LIMIT) {
             labels.entry(valid_label(key.as_str())).or_insert_with(|| value.as_str().into_owned());
         }
         let mut text = String::new();

@@ -50,6 +50,8 @@ struct State {
     taken: HashMap<String, String>,
     /// The instruments that were left out, by scope, name and kind.
     said: HashSet<(String, String, Kind)>,
+    /// The families that did not fit onto a page.
+    too_large: HashSet<String>,
 }
 
 #[derive(Debug)]
@@ -89,14 +91,16 @@ impl Reason {
     }
 }
 
-/// The label of series that two instruments of one family would both have.
+/// Two instruments of one family give series with the same labels, which cannot be added up.
 const DUPLICATE_SERIES: &str = "duplicate_series";
+/// The page would become larger than Prometheus accepts.
+const TOO_LARGE: &str = "too_large";
 
 impl Claims {
     /// Makes the counters of what is left out, at zero.
     pub(super) fn declare_counters() {
         let reasons = [Reason::ReservedName, Reason::OtherType, Reason::NameClash].map(Reason::label);
-        for reason in reasons.into_iter().chain([DUPLICATE_SERIES]) {
+        for reason in reasons.into_iter().chain([DUPLICATE_SERIES, TOO_LARGE]) {
             let _ = series::counter(&names::TELEMETRY_INSTRUMENTS_DROPPED, &[reason]);
         }
     }
@@ -131,6 +135,24 @@ impl Claims {
         drop(state);
         if is_new {
             say(DUPLICATE_SERIES, &described(scope, name), &owner);
+        }
+    }
+
+    /// Counts and says, once, that a family is left out because the page would be too large with it.
+    pub(super) fn say_too_large(&self, base: &str) {
+        let mut state = self.lock();
+        let is_new = state.too_large.insert(base.to_owned());
+        let owner = state.families.get(base).map(|family| family.owner.clone()).unwrap_or_default();
+        drop(state);
+        if is_new {
+            series::counter(&names::TELEMETRY_INSTRUMENTS_DROPPED, &[TOO_LARGE]).add(1);
+            tracing::warn!(
+                target: "ironcore_telemetry",
+                reason = TOO_LARGE,
+                dropped = owner,
+                "an OpenTelemetry instrument is left out of /metrics, because the page has too many series of \
+                 instruments: give it fewer attributes or fewer buckets"
+            );
         }
     }
 

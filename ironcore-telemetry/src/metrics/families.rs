@@ -4,7 +4,7 @@
 use super::claims::Claims;
 use super::naming::{FamilyName, Kind, family_name, label_name, valid_label};
 use super::number::{Float, Number};
-use crate::redact::{VALUE_LIMIT, truncate};
+use crate::redact::truncate;
 use crate::series::{Format, braced, push_label, write_created};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Metric, MetricData, ResourceMetrics};
@@ -13,6 +13,14 @@ use std::collections::btree_map::Entry;
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::SystemTime;
+
+/// The longest help in bytes.
+const HELP_LIMIT: usize = 1024;
+/// The longest value of a label in bytes. Prometheus refuses a whole page for a value or a number of
+/// labels above its limits; these are below those of the shipped configuration.
+pub(super) const VALUE_LIMIT: usize = 256;
+/// The most labels of a series, without those that Prometheus adds.
+pub(super) const LABELS_LIMIT: usize = 28;
 
 /// A family with its series, by labels.
 pub(super) struct Family {
@@ -60,7 +68,7 @@ pub(super) fn gather(metrics: &ResourceMetrics, claims: &Claims) -> BTreeMap<Str
             };
             let family = families.entry(base.clone()).or_insert_with(|| Family {
                 kind,
-                help: truncate(metric.description(), VALUE_LIMIT).to_owned(),
+                help: truncate(metric.description(), HELP_LIMIT).to_owned(),
                 unit,
                 is_dated: !is_observed && matches!(kind, Kind::Counter | Kind::Histogram),
                 series: BTreeMap::new(),
@@ -111,6 +119,16 @@ impl Family {
             (base, labels).hash(&mut hasher);
             (hasher.finish(), &mut series.created)
         })
+    }
+
+    /// The number of lines that its series have on a page.
+    pub(super) fn samples(&self) -> usize {
+        let lines = |series: &Series| match &series.value {
+            Value::Number(_) => 1,
+            // The buckets, the sum and the count.
+            Value::Histogram { counts, .. } => counts.len() + 2,
+        };
+        self.series.values().map(lines).sum()
     }
 
     /// Appends the family to a page.
@@ -222,42 +240,43 @@ fn points_of<T: Copy + Into<Number>>(data: &MetricData<T>) -> Option<(Kind, Vec<
 /// The labels of a point, sorted. Values of attributes whose keys become the same label are joined, as the specification
 /// says; an empty value is the same as none.
 fn labels(attributes: &[KeyValue], of_scope: &[(String, String)]) -> Labels {
-    let mut attributes: Vec<_> =
-        attributes.iter().map(|attribute| (attribute.key.as_str(), &attribute.value)).collect();
+    let mut attributes: Vec<_> = attributes.iter().map(|attribute| (attribute.key.as_str(), &attribute.value)).collect();
     attributes.sort_by_key(|(key, _)| *key);
     attributes.dedup_by_key(|(key, _)| *key);
     let mut labels: BTreeMap<String, String> = of_scope.iter().cloned().collect();
     for (key, value) in attributes {
         let value = value.as_str();
+        let is_full = labels.len() >= LABELS_LIMIT;
         match labels.entry(label_name(key)) {
+            Entry::Vacant(_) if is_full || value.is_empty() => {}
             Entry::Vacant(place) => {
-                place.insert(value.into_owned());
+                place.insert(truncate(&value, VALUE_LIMIT).to_owned());
             }
             Entry::Occupied(mut place) => {
-                let joined = place.get_mut();
-                joined.push(';');
-                joined.push_str(&value);
+                let joined = format!("{};{value}", place.get());
+                truncate(&joined, VALUE_LIMIT).clone_into(place.get_mut());
             }
         }
     }
-    let labels = labels.into_iter().filter(|(_, value)| !value.is_empty());
-    labels.map(|(name, value)| (name, truncate(&value, VALUE_LIMIT).to_owned())).collect()
+    labels.into_iter().collect()
 }
 
-/// The labels that say which scope an instrument is of.
+/// The labels that say which scope an instrument is of, at most half of all.
 fn scope_labels(scope: &InstrumentationScope) -> Labels {
     let mut labels = BTreeMap::new();
-    for attribute in scope.attributes() {
-        let name = valid_label(&format!("otel_scope_{}", attribute.key));
-        labels.entry(name).or_insert_with(|| attribute.value.as_str().into_owned());
-    }
     for (name, value) in [
         ("otel_scope_name", Some(scope.name())),
         ("otel_scope_version", scope.version()),
         ("otel_scope_schema_url", scope.schema_url()),
     ] {
-        labels.insert(name.to_owned(), value.unwrap_or_default().to_owned());
+        labels.insert(name.to_owned(), value.unwrap_or_default());
     }
-    labels.retain(|_, value| !value.is_empty());
-    labels.into_iter().collect()
+    let attributes: Vec<_> = scope.attributes().map(|attribute| (&attribute.key, attribute.value.as_str())).collect();
+    for (key, value) in &attributes {
+        if labels.len() < LABELS_LIMIT / 2 {
+            labels.entry(valid_label(&format!("otel_scope_{key}"))).or_insert(value);
+        }
+    }
+    let labels = labels.into_iter().filter(|(_, value)| !value.is_empty());
+    labels.map(|(name, value)| (name, truncate(value, VALUE_LIMIT).to_owned())).collect()
 }

@@ -1,6 +1,7 @@
 //! Names of families and labels, as the OpenTelemetry specification translates them for Prometheus
 //! ("Prometheus and `OpenMetrics` Compatibility"), so that scrape and push lead to the same names.
 
+use crate::redact::truncate;
 use std::borrow::Cow;
 
 /// The kind of an instrument, as far as its name depends on it.
@@ -34,6 +35,11 @@ pub(super) struct FamilyName {
     /// The unit in full, when the name ends in it.
     pub(super) unit: Option<String>,
 }
+
+/// The longest name of a family and of a label, in bytes. Prometheus refuses a whole page for a name that is longer than
+/// its limit; ours are below those of the shipped configuration.
+const NAME_LIMIT: usize = 200;
+const LABEL_LIMIT: usize = 100;
 
 /// Units of the `OpenTelemetry` conventions (UCUM), and their names in Prometheus.
 const UNITS: &[(&str, &str)] = &[
@@ -97,10 +103,11 @@ pub(super) fn family_name(name: &str, unit: &str, kind: Kind) -> FamilyName {
         words.push("ratio");
     }
     let base = words.join("_");
+    let base = truncate(&base, NAME_LIMIT).trim_end_matches('_');
     let base = if base.starts_with(|first: char| first.is_ascii_digit()) || base.is_empty() {
         format!("_{base}")
     } else {
-        base
+        base.to_owned()
     };
     let full = match (main.as_str(), per.as_str()) {
         _ if is_ratio => "ratio".to_owned(),
@@ -167,6 +174,7 @@ pub(super) fn valid_label(key: &str) -> String {
     if name.is_empty() || name.starts_with(|first: char| first.is_ascii_digit()) {
         name.insert(0, '_');
     }
+    name.truncate(LABEL_LIMIT);
     name
 }
 

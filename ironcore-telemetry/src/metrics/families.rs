@@ -240,7 +240,8 @@ fn points_of<T: Copy + Into<Number>>(data: &MetricData<T>) -> Option<(Kind, Vec<
 /// The labels of a point, sorted. Values of attributes whose keys become the same label are joined, as the specification
 /// says; an empty value is the same as none.
 fn labels(attributes: &[KeyValue], of_scope: &[(String, String)]) -> Labels {
-    let mut attributes: Vec<_> = attributes.iter().map(|attribute| (attribute.key.as_str(), &attribute.value)).collect();
+    let mut attributes: Vec<_> =
+        attributes.iter().map(|attribute| (attribute.key.as_str(), &attribute.value)).collect();
     attributes.sort_by_key(|(key, _)| *key);
     attributes.dedup_by_key(|(key, _)| *key);
     let mut labels: BTreeMap<String, String> = of_scope.iter().cloned().collect();

@@ -20,7 +20,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
-use support::{Child as Scenario, Exposition, Family, PATIENCE, Sample, in_child, shutdown_at_once, start};
+use support::{
+    Child as Scenario, Exposition, Family, PATIENCE, Sample, in_child, multi_thread, shutdown_at_once, start,
+};
 use tower::ServiceExt;
 
 #[path = "support/arbitrary.rs"]
@@ -79,15 +81,16 @@ fn answer(mut stream: TcpStream, pages: &[Page]) -> Option<()> {
     stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(page.text.as_bytes())).ok()
 }
 
-/// A Prometheus that scrapes these pages, with the limits of the shipped configuration. It ends with the test.
+/// A Prometheus with the limits of the shipped configuration. It ends with the test.
 struct Scraper {
     process: Child,
     url: String,
 }
 
 impl Scraper {
-    fn start(pages: &[Page], served_at: SocketAddr) -> Self {
-        let folder = stack::paths::target_dir().join("stack/test_instruments");
+    /// Starts it with these jobs.
+    fn start(name: &str, jobs: &str) -> Self {
+        let folder = stack::paths::target_dir().join("stack").join(name);
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).unwrap();
         let shipped = std::fs::read_to_string(stack::paths::config_dir().join("prometheus/prometheus.yml")).unwrap();
@@ -98,11 +101,7 @@ impl Scraper {
         for line in limits {
             writeln!(config, "{line}").unwrap();
         }
-        config.push_str("scrape_configs:\n  - job_name: pages\n    sample_limit: 20000\n    static_configs:\n");
-        for Page { name, .. } in pages {
-            writeln!(config, "      - targets: ['{served_at}']").unwrap();
-            writeln!(config, "        labels: {{ __metrics_path__: /{name}, test_page: {name} }}").unwrap();
-        }
+        writeln!(config, "scrape_configs:\n{jobs}").unwrap();
         std::fs::write(folder.join("prometheus.yml"), config).unwrap();
         let address = free_address().unwrap();
         let process = Command::new(Program::Prometheus.path().unwrap())
@@ -123,6 +122,16 @@ impl Drop for Scraper {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// The job that scrapes these pages.
+fn job_of(pages: &[Page], served_at: SocketAddr) -> String {
+    let mut job = "  - job_name: pages\n    sample_limit: 20000\n    static_configs:\n".to_owned();
+    for Page { name, .. } in pages {
+        writeln!(job, "      - targets: ['{served_at}']").unwrap();
+        writeln!(job, "        labels: {{ __metrics_path__: /{name}, test_page: {name} }}").unwrap();
+    }
+    job
 }
 
 /// The pages of a service with the instruments that the parent hands over.
@@ -205,7 +214,7 @@ fn promtool_and_prometheus_take_every_page_whole_whatever_the_instruments() {
     for page in pages.iter().filter(|page| page.format == Exposition::Text) {
         promtool_accepts(page);
     }
-    let scraper = Scraper::start(&pages, serve(Arc::clone(&pages)));
+    let scraper = Scraper::start("test_instruments", &job_of(&pages, serve(Arc::clone(&pages))));
     let prometheus = Prometheus::new(&scraper.url);
     for page in pages.iter() {
         let Page { name, format, text, instruments } = page;
@@ -287,4 +296,101 @@ fn the_first_failure_of_a_quiet_service_is_an_increase_of_one() {
     let stack = Stack::start(&options).unwrap();
     let child = child.env("OTEL_EXPORTER_PROMETHEUS_PORT", &metrics.port().to_string());
     let _ = child.env("PROMETHEUS", &stack.prometheus_url()).run();
+}
+
+/// Calls in the test of quantiles.
+const CALLS: usize = 100_000;
+const CALLS_AT_ONCE: usize = 5_000;
+
+#[telemetry::instrument_business(domain = "payment", name = "settle")]
+async fn settle(lasts: Duration) {
+    tokio::time::sleep(lasts).await;
+}
+
+/// A duration from a log-normal distribution with a median of 10 ms, from two numbers between 0 and 1 (Box and Muller).
+fn log_normal(one: f64, other: f64) -> Duration {
+    let normal = (-2.0 * one.ln()).sqrt() * (std::f64::consts::TAU * other).cos();
+    Duration::from_secs_f64(0.01 * (0.8 * normal).exp())
+}
+
+/// The durations of calls in seconds, in ascending order, as their caller measured them.
+async fn settle_many() -> Vec<f64> {
+    let mut state = 7_u64;
+    let mut uniform = move || {
+        // An LCG; the upper half of its state is random enough.
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (f64::from(u32::try_from(state >> 32).unwrap()) + 0.5) / 4_294_967_296.0
+    };
+    let mut measured = Vec::with_capacity(CALLS);
+    for _ in 0..CALLS / CALLS_AT_ONCE {
+        let mut calls = tokio::task::JoinSet::new();
+        for _ in 0..CALLS_AT_ONCE {
+            let lasts = log_normal(uniform(), uniform());
+            calls.spawn(async move {
+                let begun = std::time::Instant::now();
+                settle(lasts).await;
+                begun.elapsed().as_secs_f64()
+            });
+        }
+        measured.extend(calls.join_all().await);
+    }
+    measured.sort_by(f64::total_cmp);
+    measured
+}
+
+/// The calls, once Prometheus has asked for native histograms, and what it makes of them.
+fn settle_for(prometheus: &str) {
+    let api = Prometheus::new(prometheus);
+    let wait_for = |query: &str, value: f64| {
+        wait_until(PATIENCE, POLL, query, || {
+            let found = api.instant(query).unwrap_or_default();
+            Ok::<_, stack::Error>(found.first().filter(|found| (found.value - value).abs() < 0.5).map(|_| ()))
+        })
+        .unwrap();
+    };
+    let series = "business_operation_duration_seconds{operation=\"settle\",outcome=\"ok\"}";
+    wait_for(&format!("histogram_count({series})"), 0.0);
+    let measured = multi_thread().block_on(settle_many());
+    wait_for(&format!("histogram_count({series})"), 100_000.0);
+    for quantile in [0.5, 0.95, 0.99, 0.999] {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank below 100,000")]
+        let rank = (quantile * 100_000.0) as usize;
+        let exact = measured[rank - 1];
+        let found = api.instant(&format!("histogram_quantile({quantile}, {series})")).unwrap()[0].value;
+        assert!((found / exact - 1.0).abs() < 0.05, "p{quantile} is {found}, not {exact}");
+    }
+    let classic = r#"business_operation_duration_seconds_bucket{operation="settle",outcome="ok",le="+Inf"}"#;
+    wait_for(classic, 100_000.0);
+    let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).build().into();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let exemplars: Value = agent
+        .get(format!("{prometheus}/api/v1/query_exemplars"))
+        .query("query", series)
+        .query("start", (now - 600).to_string())
+        .query("end", (now + 60).to_string())
+        .call()
+        .unwrap()
+        .body_mut()
+        .read_json()
+        .unwrap();
+    let trace = exemplars["data"][0]["exemplars"][0]["labels"]["trace_id"].as_str().unwrap_or_default();
+    assert_eq!(trace.len(), 32, "{exemplars}");
+}
+
+#[test]
+fn quantiles_of_native_histograms_are_within_five_percent_and_lead_to_traces() {
+    let child = in_child!(|| {
+        let guard = start();
+        settle_for(&std::env::var("PROMETHEUS").unwrap());
+        shutdown_at_once(guard);
+        json!(null)
+    });
+    let metrics = free_address().unwrap();
+    let job = format!(
+        "  - job_name: native\n    scrape_native_histograms: true\n    always_scrape_classic_histograms: true\n    \
+         static_configs:\n      - targets: ['{metrics}']\n"
+    );
+    let scraper = Scraper::start("test_native", &job);
+    let child = child.env("OTEL_EXPORTER_PROMETHEUS_PORT", &metrics.port().to_string()).env("RUST_LOG", "off");
+    let _ = child.env("PROMETHEUS", &scraper.url).run();
 }

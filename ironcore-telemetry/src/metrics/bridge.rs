@@ -3,6 +3,7 @@
 use super::claims::Claims;
 use super::families::{Family, LABELS_LIMIT, VALUE_LIMIT, gather};
 use super::naming::valid_label;
+use super::protobuf;
 use super::reader::Reader;
 use crate::names;
 use crate::redact::truncate;
@@ -52,22 +53,39 @@ impl Bridge {
     }
 
     fn render(&self, page: &mut String, format: Format) {
-        if COLLECTING.get() {
-            return;
-        }
-        COLLECTING.set(true);
-        let families = self.families();
-        COLLECTING.set(false);
         self.write_target(page, format);
-        let (mut samples, limit) = (0, page.len() + PAGE_BYTES);
-        for (base, family) in &families {
-            let before = page.len();
-            samples += family.samples();
+        self.append(page, String::len, String::truncate, |page, base, family| {
             // Writing to a string cannot fail.
             let _ = family.write(page, base, format);
-            if samples > PAGE_SAMPLES || page.len() > limit {
+        });
+    }
+
+    fn encode(&self, page: &mut Vec<u8>) {
+        protobuf::append_target(page, self.target().into_iter());
+        self.append(page, Vec::len, Vec::truncate, protobuf::append_family);
+    }
+
+    /// Appends the families, but for those with which the page would be too large.
+    fn append<P>(
+        &self,
+        page: &mut P,
+        length: impl Fn(&P) -> usize,
+        truncate: impl Fn(&mut P, usize),
+        write: impl Fn(&mut P, &str, &Family),
+    ) {
+        if COLLECTING.replace(true) {
+            return;
+        }
+        let families = self.families();
+        COLLECTING.set(false);
+        let (mut samples, limit) = (0, length(page) + PAGE_BYTES);
+        for (base, family) in &families {
+            let before = length(page);
+            samples += family.samples();
+            write(page, base, family);
+            if samples > PAGE_SAMPLES || length(page) > limit {
                 // Half a family would be wrong sums.
-                page.truncate(before);
+                truncate(page, before);
                 samples -= family.samples();
                 self.claims.say_too_large(base);
             }
@@ -92,27 +110,30 @@ impl Bridge {
 
     /// The attributes of the resource: an info metric, which text has as a gauge.
     fn write_target(&self, page: &mut String, format: Format) {
+        let mut text = String::new();
+        for (name, value) in &self.target() {
+            push_label(&mut text, name, value);
+        }
+        let (family, family_type) = match format {
+            Format::Text => ("target_info", "gauge"),
+            Format::OpenMetrics => ("target", "info"),
+        };
+        let text = braced(&text);
+        let _ = write!(page, "# HELP {family} Target metadata\n# TYPE {family} {family_type}\ntarget_info{text} 1\n");
+    }
+
+    /// The labels of `target_info`.
+    fn target(&self) -> BTreeMap<String, String> {
         // The id of the process would make a new series at each start.
         let mut attributes: Vec<_> = self.resource.iter().filter(|(key, _)| key.as_str() != "process.pid").collect();
         // What names the service comes first, should there be too many.
         attributes.sort_by_key(|(key, _)| (!key.as_str().starts_with("service."), key.as_str()));
         let mut labels = BTreeMap::new();
         for (key, value) in attributes.into_iter().take(LABELS_LIMIT) {
-            labels.entry(valid_label(key.as_str())).or_insert_with(|| value.as_str().into_owned());
+            let value = truncate(&value.as_str(), VALUE_LIMIT).to_owned();
+            labels.entry(valid_label(key.as_str())).or_insert(value);
         }
-        let mut text = String::new();
-        for (name, value) in &labels {
-            push_label(&mut text, name, truncate(value, VALUE_LIMIT));
-        }
-        let (family, family_type) = match format {
-            Format::Text => ("target_info", "gauge"),
-            Format::OpenMetrics => ("target", "info"),
-        };
-        let _ = write!(
-            page,
-            "# HELP {family} Target metadata\n# TYPE {family} {family_type}\ntarget_info{} 1\n",
-            braced(&text)
-        );
+        labels
     }
 }
 
@@ -144,5 +165,12 @@ impl Births {
 pub(super) fn render(page: &mut String, format: Format) {
     if let Some(bridge) = INSTALLED.get() {
         bridge.render(page, format);
+    }
+}
+
+/// Appends the instruments to a page in protobuf.
+pub(super) fn encode(page: &mut Vec<u8>) {
+    if let Some(bridge) = INSTALLED.get() {
+        bridge.encode(page);
     }
 }

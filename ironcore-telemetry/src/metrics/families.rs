@@ -24,23 +24,23 @@ pub(super) const LABELS_LIMIT: usize = 28;
 
 /// A family with its series, by labels.
 pub(super) struct Family {
-    kind: Kind,
-    help: String,
-    unit: Option<String>,
+    pub(super) kind: Kind,
+    pub(super) help: String,
+    pub(super) unit: Option<String>,
     /// Whether its series have a time of birth on the page.
-    is_dated: bool,
-    series: BTreeMap<Labels, Series>,
+    pub(super) is_dated: bool,
+    pub(super) series: BTreeMap<Labels, Series>,
 }
 
-type Labels = Vec<(String, String)>;
+pub(super) type Labels = Vec<(String, String)>;
 
-struct Series {
-    value: Value,
-    created: SystemTime,
+pub(super) struct Series {
+    pub(super) value: Value,
+    pub(super) created: SystemTime,
 }
 
 /// The value of a series.
-enum Value {
+pub(super) enum Value {
     Number(Number),
     Histogram {
         bounds: Vec<f64>,

@@ -16,6 +16,8 @@ mod negotiation;
 #[cfg(feature = "prometheus")]
 mod number;
 mod page;
+#[cfg(feature = "prometheus")]
+mod protobuf;
 mod provider;
 mod push;
 mod reader;

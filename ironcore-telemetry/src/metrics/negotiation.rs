@@ -10,9 +10,18 @@ const ELEMENTS: usize = 64;
 /// A weight in thousandths: 1,000 for `q=1`.
 type Weight = u16;
 
-/// A format in which the page can be served.
+/// What the page can be served as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Text(Format),
+    /// The messages of `io.prometheus.client`, with native histograms.
+    #[cfg(feature = "prometheus")]
+    Protobuf,
+}
+
+/// A form of the page, as requests name it.
 struct Representation {
-    format: Format,
+    form: Form,
     media_type: (&'static str, &'static str),
     parameters: &'static [(&'static str, &'static str)],
 }
@@ -20,28 +29,34 @@ struct Representation {
 /// Of formats that a request weighs alike, the first one is served, or the last one that it names.
 const REPRESENTATIONS: &[Representation] = &[
     Representation {
-        format: Format::Text,
+        form: Form::Text(Format::Text),
         media_type: ("text", "plain"),
         parameters: &[("version", "0.0.4"), ("charset", "utf-8")],
     },
     Representation {
-        format: Format::OpenMetrics,
+        form: Form::Text(Format::OpenMetrics),
         media_type: ("application", "openmetrics-text"),
         parameters: &[("version", "1.0.0"), ("charset", "utf-8")],
     },
+    #[cfg(feature = "prometheus")]
+    Representation {
+        form: Form::Protobuf,
+        media_type: ("application", "vnd.google.protobuf"),
+        parameters: &[("proto", "io.prometheus.client.MetricFamily"), ("encoding", "delimited")],
+    },
 ];
 
-/// The format of the page for a request. It is text when the request accepts none of ours: 406 would leave the scraper
+/// The form of the page for a request. It is text when the request accepts none of ours: 406 would leave the scraper
 /// without a page.
-pub(super) fn format(headers: &HeaderMap) -> Format {
+pub(super) fn form(headers: &HeaderMap) -> Form {
     let ranges = elements(headers, ACCEPT);
-    let mut best = ((0, false), Format::Text);
+    let mut best = ((0, false), Form::Text(Format::Text));
     for representation in REPRESENTATIONS {
         let Fit { weight, specificity } = representation.weight(&ranges);
         let key = (weight, specificity.is_named());
         let is_better = if specificity.is_named() { key >= best.0 } else { key > best.0 };
         if weight > 0 && is_better {
-            best = (key, representation.format);
+            best = (key, representation.form);
         }
     }
     best.1
@@ -206,46 +221,61 @@ mod tests {
 
     #[test]
     fn the_format_is_the_one_that_the_request_weighs_most() {
-        use Format::{OpenMetrics, Text};
+        const TEXT: Form = Form::Text(Format::Text);
+        const OPEN: Form = Form::Text(Format::OpenMetrics);
         let of_prometheus = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
             application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,\
             text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
-        let with_protobuf = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
-            encoding=delimited;q=0.7,application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3";
         let of_browser = "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8";
         for (lines, expected) in [
-            (&[][..], Text),
-            (&[""], Text),
-            (&["*/*"], Text),
-            (&["text/html"], Text),
-            (&[of_browser], Text),
-            (&[of_prometheus], OpenMetrics),
-            (&[with_protobuf], OpenMetrics),
-            (&["application/openmetrics-text"], OpenMetrics),
-            (&["Application/OpenMetrics-Text ; Q=0.1"], OpenMetrics),
-            (&["application/openmetrics-text;version=\"1.0.0\""], OpenMetrics),
-            (&["application/openmetrics-text;version=2.0.0"], Text),
-            (&["application/openmetrics-text;version=2.0.0", "*/*;q=0.1"], Text),
-            (&["application/openmetrics-text;q=0"], Text),
-            (&["application/openmetrics-text;q=0, */*"], Text),
-            (&["application/openmetrics-text;q=0.2,text/plain;q=0.9"], Text),
-            (&["application/openmetrics-text;q=0.9,text/plain;q=0.91"], Text),
-            (&["application/openmetrics-text,text/plain"], OpenMetrics),
-            (&["application/openmetrics-text,*/*"], OpenMetrics),
-            (&["application/*"], OpenMetrics),
-            (&["application/*;q=0.5,text/*;q=0.4"], OpenMetrics),
-            (&["application/*;q=0.5,*/*;q=0.5"], Text),
-            (&["text/plain;q=0,*/*"], OpenMetrics),
-            (&["text/plain;version=0.0.4;q=0,text/plain,application/openmetrics-text;q=0.1"], OpenMetrics),
-            (&["text/plain;q=0.1", "application/openmetrics-text;q=0.5"], OpenMetrics),
-            (&["text/plain;q=0.5", "application/openmetrics-text;q=0.1"], Text),
-            (&["text/plain;x=\",application/openmetrics-text\""], Text),
-            (&["application/openmetrics-text;q=2, text/plain;q=0.9"], OpenMetrics),
-            (&["application/openmetrics-text;q=0.0001, text/plain;q=0.9"], OpenMetrics),
-            (&[",,;;q=;/,=,text,application/openmetrics-text"], OpenMetrics),
-            (&["\u{e9}", "application/openmetrics-text"], OpenMetrics),
+            (&[][..], TEXT),
+            (&[""], TEXT),
+            (&["*/*"], TEXT),
+            (&["text/html"], TEXT),
+            (&[of_browser], TEXT),
+            (&[of_prometheus], OPEN),
+            (&["application/openmetrics-text"], OPEN),
+            (&["Application/OpenMetrics-Text ; Q=0.1"], OPEN),
+            (&["application/openmetrics-text;version=\"1.0.0\""], OPEN),
+            (&["application/openmetrics-text;version=2.0.0"], TEXT),
+            (&["application/openmetrics-text;version=2.0.0", "*/*;q=0.1"], TEXT),
+            (&["application/openmetrics-text;q=0"], TEXT),
+            (&["application/openmetrics-text;q=0, */*"], TEXT),
+            (&["application/openmetrics-text;q=0.2,text/plain;q=0.9"], TEXT),
+            (&["application/openmetrics-text;q=0.9,text/plain;q=0.91"], TEXT),
+            (&["application/openmetrics-text,text/plain"], OPEN),
+            (&["application/openmetrics-text,*/*"], OPEN),
+            (&["application/*"], OPEN),
+            (&["application/*;q=0.5,text/*;q=0.4"], OPEN),
+            (&["application/*;q=0.5,*/*;q=0.5"], TEXT),
+            (&["text/plain;q=0,*/*"], OPEN),
+            (&["text/plain;version=0.0.4;q=0,text/plain,application/openmetrics-text;q=0.1"], OPEN),
+            (&["text/plain;q=0.1", "application/openmetrics-text;q=0.5"], OPEN),
+            (&["text/plain;q=0.5", "application/openmetrics-text;q=0.1"], TEXT),
+            (&["text/plain;x=\",application/openmetrics-text\""], TEXT),
+            (&["application/openmetrics-text;q=2, text/plain;q=0.9"], OPEN),
+            (&["application/openmetrics-text;q=0.0001, text/plain;q=0.9"], OPEN),
+            (&[",,;;q=;/,=,text,application/openmetrics-text"], OPEN),
+            (&["\u{e9}", "application/openmetrics-text"], OPEN),
         ] {
-            assert_eq!(format(&headers(ACCEPT, lines)), expected, "{lines:?}");
+            assert_eq!(form(&headers(ACCEPT, lines)), expected, "{lines:?}");
+        }
+    }
+
+    #[cfg(feature = "prometheus")]
+    #[test]
+    fn protobuf_is_for_requests_that_name_it() {
+        let of_prometheus = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+            encoding=delimited;q=0.7,application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3";
+        for (lines, expected) in [
+            (&[of_prometheus][..], Form::Protobuf),
+            (&["application/vnd.google.protobuf"], Form::Protobuf),
+            (&["application/vnd.google.protobuf;encoding=text;q=0.7", "text/plain;q=0.1"], Form::Text(Format::Text)),
+            (&["application/vnd.google.protobuf;proto=other"], Form::Text(Format::Text)),
+            (&["application/*"], Form::Text(Format::OpenMetrics)),
+            (&["*/*"], Form::Text(Format::Text)),
+        ] {
+            assert_eq!(form(&headers(ACCEPT, lines)), expected, "{lines:?}");
         }
     }
 

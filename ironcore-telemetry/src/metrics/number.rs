@@ -11,18 +11,22 @@ pub(super) enum Number {
 }
 
 impl Number {
-    /// The sum. Instruments of one name may have different types.
-    #[expect(clippy::cast_precision_loss, reason = "the sum of different types is a float in Prometheus anyway")]
-    pub(super) fn plus(self, other: Self) -> Self {
-        let float = |number| match number {
+    /// As Prometheus stores it.
+    #[expect(clippy::cast_precision_loss, reason = "Prometheus stores floats")]
+    pub(super) const fn float(self) -> f64 {
+        match self {
             Self::Unsigned(value) => value as f64,
             Self::Signed(value) => value as f64,
             Self::Float(value) => value,
-        };
+        }
+    }
+
+    /// The sum. Instruments of one name may have different types.
+    pub(super) fn plus(self, other: Self) -> Self {
         match (self, other) {
             (Self::Unsigned(one), Self::Unsigned(other)) => Self::Unsigned(one.wrapping_add(other)),
             (Self::Signed(one), Self::Signed(other)) => Self::Signed(one.wrapping_add(other)),
-            _ => Self::Float(float(self) + float(other)),
+            _ => Self::Float(self.float() + other.float()),
         }
     }
 }

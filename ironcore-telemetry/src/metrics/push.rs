@@ -149,7 +149,7 @@ fn metric(Family { metric, series }: &Family, now: u64) -> Metric {
 }
 
 fn histogram_point(bounds: &[u64], series: &Series, now: u64) -> Option<HistogramDataPoint> {
-    let Reading::Durations(Distribution { buckets, sum, exemplars }) = &series.reading else {
+    let Reading::Durations(Distribution { buckets, sum, exemplars, .. }) = &series.reading else {
         return None;
     };
     Some(HistogramDataPoint {

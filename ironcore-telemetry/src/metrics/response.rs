@@ -1,7 +1,9 @@
 //! The `/metrics` page as an HTTP response, for the listener and for a router of the application.
 
-use super::negotiation;
+use super::negotiation::{self, Form};
 use super::page::page;
+#[cfg(feature = "prometheus")]
+use super::protobuf;
 use crate::series::Format;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
 use http::{Response, StatusCode};
@@ -9,17 +11,21 @@ use http::{Response, StatusCode};
 /// The page in the format and coding that the request's headers ask for. It is gathered on a blocking thread: callbacks
 /// of observable instruments may be slow, and must not hold up the runtime that exports spans or serves requests.
 pub(crate) async fn respond(request: &HeaderMap) -> Response<Vec<u8>> {
-    let format = negotiation::format(request);
+    let form = negotiation::form(request);
     let wants_gzip = negotiation::wants_gzip(request);
     let gathered = tokio::task::spawn_blocking(move || {
-        let page = page(format);
-        let zipped = if wants_gzip { gzip(page.as_bytes()) } else { None };
+        let page = match form {
+            Form::Text(format) => page(format).into_bytes(),
+            #[cfg(feature = "prometheus")]
+            Form::Protobuf => protobuf::page(),
+        };
+        let zipped = if wants_gzip { gzip(&page) } else { None };
         let is_zipped = zipped.is_some();
-        (zipped.unwrap_or_else(|| page.into_bytes()), is_zipped)
+        (zipped.unwrap_or(page), is_zipped)
     });
     match gathered.await {
         Ok((page, is_zipped)) => {
-            let mut response = response(StatusCode::OK, content_type(format), page);
+            let mut response = response(StatusCode::OK, content_type(form), page);
             if is_zipped {
                 response.headers_mut().insert(http::header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             }
@@ -61,9 +67,13 @@ const fn gzip(_: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
-const fn content_type(format: Format) -> &'static str {
-    match format {
-        Format::Text => "text/plain; version=0.0.4; charset=utf-8",
-        Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+const fn content_type(form: Form) -> &'static str {
+    match form {
+        Form::Text(Format::Text) => "text/plain; version=0.0.4; charset=utf-8",
+        Form::Text(Format::OpenMetrics) => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        #[cfg(feature = "prometheus")]
+        Form::Protobuf => {
+            "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+        }
     }
 }

@@ -2,9 +2,11 @@
 
 use super::cells::{Cells, Counter, Durations, Gauge, VALUE};
 use super::exemplar::{Exemplar, Exemplars};
+use super::native::{Buckets, Native};
 use super::{Kind, Metric};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -34,6 +36,15 @@ pub(crate) fn durations(metric: &'static Metric, values: &[&str]) -> Durations {
 pub(crate) fn families() -> Vec<Family> {
     PROCESS.families()
 }
+
+/// As [`families`], with the buckets of native histograms, which are counted from the first call on.
+#[cfg(feature = "prometheus")]
+pub(crate) fn native_families() -> Vec<Family> {
+    PROCESS.native_families()
+}
+
+/// Whether a scraper has asked for native histograms. Changed under the lock of the registry of the process.
+static NATIVE: AtomicBool = AtomicBool::new(false);
 
 /// The registry of this process.
 pub(crate) fn process() -> &'static Registry {
@@ -95,6 +106,26 @@ impl Registry {
         self.lock().values().map(Family::read).collect()
     }
 
+    /// The same with the buckets of native histograms, which are counted from the first call on.
+    #[cfg(feature = "prometheus")]
+    pub(crate) fn native_families(&self) -> Vec<Family> {
+        let entries = self.lock();
+        NATIVE.store(true, Ordering::Relaxed);
+        for Entry { metric, series } in entries.values() {
+            series.values().for_each(|storage| storage.count_native(metric.kind));
+        }
+        let native = |entry: &Entry| {
+            let mut family = Family::read(entry);
+            for (series, storage) in family.series.iter_mut().zip(entry.series.values()) {
+                if let Reading::Durations(read) = &mut series.reading {
+                    read.native = storage.cells.native.get().map(|native| native.read());
+                }
+            }
+            family
+        };
+        entries.values().map(native).collect()
+    }
+
     fn storage(&self, metric: &'static Metric, values: &[&str], extra: &[(&'static str, &'static str)]) -> Storage {
         debug_assert_eq!(metric.labels.len(), values.len(), "{}", metric.name);
         let own = metric.labels.iter().zip(values).map(|(name, value)| (*name, Cow::Owned((*value).to_owned())));
@@ -102,7 +133,13 @@ impl Registry {
         let labels = own.chain(extra).collect();
         let mut entries = self.lock();
         let entry = entries.entry(metric.name).or_insert_with(|| Entry { metric, series: BTreeMap::new() });
-        *entry.series.entry(labels).or_insert_with(|| Storage::new(metric.kind))
+        *entry.series.entry(labels).or_insert_with(|| {
+            let storage = Storage::new(metric.kind);
+            if NATIVE.load(Ordering::Relaxed) {
+                storage.count_native(metric.kind);
+            }
+            storage
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Entry>> {
@@ -121,6 +158,14 @@ impl Storage {
         Self { cells: Cells::leak(words), exemplars: Exemplars::leak(exemplars), created: SystemTime::now() }
     }
 
+    /// Makes the buckets of a native histogram, if it is one.
+    fn count_native(&self, kind: Kind) {
+        if let Kind::Durations(bounds) = kind {
+            let counts = (0..Durations::buckets(bounds)).map(|bucket| self.cells.sum(bucket));
+            let _ = self.cells.native.get_or_init(|| Box::new(Native::new(bounds, counts)));
+        }
+    }
+
     fn read(&self, kind: Kind) -> Reading {
         match kind {
             Kind::Counter => {
@@ -131,6 +176,7 @@ impl Storage {
                 buckets: (0..Durations::buckets(bounds)).map(|bucket| self.cells.sum(bucket)).collect(),
                 sum: self.cells.sum(Durations::sum_word(bounds)),
                 exemplars: self.exemplars.read(),
+                native: None,
             }),
         }
     }
@@ -174,6 +220,8 @@ pub(crate) struct Distribution {
     pub(crate) sum: u64,
     /// At most one per bucket.
     pub(crate) exemplars: Vec<Exemplar>,
+    /// Only where they were asked for.
+    pub(crate) native: Option<Buckets>,
 }
 
 impl Family {

@@ -44,8 +44,8 @@ pub fn render_open_metrics() -> String {
 
 /// A router with the one route `GET /metrics`: text, or `OpenMetrics` with exemplars for clients that request it, as
 /// Prometheus does with or without `--enable-feature=exemplar-storage`. The format follows `Accept` as RFC 9110 says,
-/// with text for a client that accepts neither; with the feature `prometheus` the page is in gzip for clients that ask
-/// for it.
+/// with text for a client that accepts neither. With the feature `prometheus` there is also protobuf, with native
+/// histograms, and the page is in gzip for clients that ask for it.
 ///
 /// ```
 /// use axum::Router;

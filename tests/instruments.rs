@@ -352,8 +352,11 @@ type Ask = dyn Fn(&str, &[(&str, &str)]) -> http::Response<Vec<u8>>;
 fn of_listener(method: &str, headers: &[(&str, &str)]) -> http::Response<Vec<u8>> {
     let port: u16 = std::env::var("OTEL_EXPORTER_PROMETHEUS_PORT").unwrap().parse().unwrap();
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
-    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    write!(stream, "{method} /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{headers}\r\n").unwrap();
+    write!(stream, "{method} /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n").unwrap();
+    for (name, value) in headers {
+        write!(stream, "{name}: {value}\r\n").unwrap();
+    }
+    stream.write_all(b"\r\n").unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
     let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();

@@ -226,8 +226,11 @@ fn promtool_and_prometheus_take_every_page_whole_whatever_the_instruments() {
         assert!(value.unwrap() > 0.5, "{name} is refused; see target/stack/test_instruments\n{instruments}\n{text}");
         let stored = |query: &str| prometheus.instant(query).unwrap();
         let expected = families.iter().flat_map(stored_samples).count();
-        let scraped = stored(&format!("scrape_samples_scraped{{test_page=\"{name}\"}}"))[0].value;
-        assert!((scraped - f64::from(u32::try_from(expected).unwrap())).abs() < 0.5, "{name}: {scraped} of {expected}");
+        let stored_count = stored(&format!("scrape_samples_scraped{{test_page=\"{name}\"}}"))[0].value;
+        assert!(
+            (stored_count - f64::from(u32::try_from(expected).unwrap())).abs() < 0.5,
+            "{name}: {stored_count} of {expected}"
+        );
         let mut all = stored(&format!("{{test_page=\"{name}\"}}"));
         // What Prometheus says of the scrape itself.
         all.retain(|Stored { labels, .. }| {

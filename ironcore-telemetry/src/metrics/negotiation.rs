@@ -211,10 +211,10 @@ mod tests {
     use super::*;
     use http::HeaderValue;
 
-    fn headers(name: HeaderName, lines: &[&str]) -> HeaderMap {
+    fn headers(name: &HeaderName, lines: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for line in lines {
-            headers.append(name.clone(), HeaderValue::from_bytes(line.as_bytes()).unwrap());
+            headers.append(name, HeaderValue::from_bytes(line.as_bytes()).unwrap());
         }
         headers
     }
@@ -258,7 +258,7 @@ mod tests {
             (&[",,;;q=;/,=,text,application/openmetrics-text"], OPEN),
             (&["\u{e9}", "application/openmetrics-text"], OPEN),
         ] {
-            assert_eq!(form(&headers(ACCEPT, lines)), expected, "{lines:?}");
+            assert_eq!(form(&headers(&ACCEPT, lines)), expected, "{lines:?}");
         }
     }
 
@@ -275,7 +275,7 @@ mod tests {
             (&["application/*"], Form::Text(Format::OpenMetrics)),
             (&["*/*"], Form::Text(Format::Text)),
         ] {
-            assert_eq!(form(&headers(ACCEPT, lines)), expected, "{lines:?}");
+            assert_eq!(form(&headers(&ACCEPT, lines)), expected, "{lines:?}");
         }
     }
 
@@ -298,7 +298,7 @@ mod tests {
             (&["br, zstd"], false),
             (&["gzip;q=x"], true),
         ] {
-            assert_eq!(wants_gzip(&headers(ACCEPT_ENCODING, lines)), expected, "{lines:?}");
+            assert_eq!(wants_gzip(&headers(&ACCEPT_ENCODING, lines)), expected, "{lines:?}");
         }
     }
 

@@ -112,7 +112,9 @@ impl Registry {
         let entries = self.lock();
         NATIVE.store(true, Ordering::Relaxed);
         for Entry { metric, series } in entries.values() {
-            series.values().for_each(|storage| storage.count_native(metric.kind));
+            for storage in series.values() {
+                storage.count_native(metric.kind);
+            }
         }
         let native = |entry: &Entry| {
             let mut family = Family::read(entry);

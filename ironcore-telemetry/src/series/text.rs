@@ -225,14 +225,17 @@ mod tests {
     }
 
     #[test]
-    fn in_open_metrics_the_family_of_a_counter_has_no_suffix() {
+    fn in_open_metrics_the_family_of_a_counter_has_no_suffix_and_a_time_of_birth() {
         static OPEN: Metric =
             Metric { name: "text_test_suffix_total", help: "Counts.", kind: Kind::Counter, labels: &[], bounded: &[] };
         counter(&OPEN, &[]).add(1);
+        let lines = lines_in(Format::OpenMetrics, "text_test_suffix");
         assert_eq!(
-            lines_in(Format::OpenMetrics, "text_test_suffix"),
+            lines[..3],
             ["# HELP text_test_suffix Counts.", "# TYPE text_test_suffix counter", "text_test_suffix_total 1"]
         );
+        let created = lines[3].strip_prefix("text_test_suffix_created ").unwrap();
+        assert!(created.parse::<f64>().unwrap() > 1e9, "{created}");
     }
 
     #[test]

@@ -261,7 +261,6 @@ pub(crate) static TELEMETRY_LABEL_OVERFLOW: Metric = Metric {
 };
 
 /// OpenTelemetry instruments that are not on the page.
-#[cfg_attr(not(feature = "prometheus"), expect(dead_code, reason = "without a page nothing is left out of it"))]
 pub(crate) static TELEMETRY_INSTRUMENTS_DROPPED: Metric = Metric {
     name: "telemetry_instruments_dropped_total",
     help: "OpenTelemetry instruments that are left out of /metrics because another one has their name there, by reason.",

@@ -413,6 +413,7 @@ fn answers() -> Value {
 }
 
 const TEXT: &str = "text/plain;version=0.0.4;charset=utf-8";
+const PROTOBUF: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.metricfamily;encoding=delimited";
 const OPEN_METRICS: &str = "application/openmetrics-text;version=1.0.0;charset=utf-8";
 
 /// Requests, with the status, the type and the coding of their responses.
@@ -430,6 +431,8 @@ const REQUESTS: &[(&str, &[(&str, &str)], u16, &str, Option<&str>)] = &[
     ("GET", &[("accept-encoding", "gzip")], 200, TEXT, Some("gzip")),
     ("GET", &[("accept-encoding", "br;q=1, *;q=0.1"), ("accept", OPEN_METRICS)], 200, OPEN_METRICS, Some("gzip")),
     ("GET", &[("accept-encoding", "gzip;q=0")], 200, TEXT, None),
+    ("GET", &[("accept", "application/vnd.google.protobuf, text/plain;q=0.5")], 200, PROTOBUF, None),
+    ("GET", &[("accept", PROTOBUF), ("accept-encoding", "gzip")], 200, PROTOBUF, Some("gzip")),
     ("HEAD", &[], 200, TEXT, None),
     (
         "HEAD",
@@ -459,17 +462,23 @@ fn both_doors_negotiate_format_and_coding_as_rfc_9110_says() {
             continue;
         }
         assert_eq!(body.len(), length, "{what}");
-        let page = if coding.is_some() { unzipped(&body) } else { String::from_utf8(body).unwrap() };
+        let page = if coding.is_some() { unzipped(&body) } else { body };
+        if *content_type == PROTOBUF {
+            let name = b"business_operations_total";
+            assert!(page.windows(name.len()).any(|bytes| bytes == name), "{what}");
+            continue;
+        }
+        let page = String::from_utf8(page).unwrap();
         let format = if *content_type == TEXT { Exposition::Text } else { Exposition::OpenMetrics };
         let families = format.parse(&page).unwrap_or_else(|error| panic!("{what}: {error}\n{page}"));
         assert!(families.iter().any(|family| family.name.starts_with("business_operations")), "{what}");
     }
 }
 
-fn unzipped(page: &[u8]) -> String {
-    let mut text = String::new();
-    flate2::read::GzDecoder::new(page).read_to_string(&mut text).unwrap();
-    text
+fn unzipped(page: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    flate2::read::GzDecoder::new(page).read_to_end(&mut bytes).unwrap();
+    bytes
 }
 
 #[test]

@@ -4,6 +4,7 @@ use arbitrary::{Instrument, VARIABLE, from_parent, instruments, record_all};
 use axum::Router;
 use axum::http::{Request, StatusCode};
 use axum::routing::get;
+use http_body_util::BodyExt;
 use ironcore_telemetry::{self as telemetry, HttpTelemetryLayer};
 use opentelemetry::KeyValue;
 use proptest::strategy::{Strategy, ValueTree};
@@ -30,7 +31,7 @@ mod arbitrary;
 
 const POLL: Duration = Duration::from_millis(200);
 /// Sets of instruments that are tried.
-const SETS: usize = 24;
+const SETS: usize = 16;
 
 #[telemetry::instrument_business]
 fn create_wallet(balance: i64) -> Result<i64, String> {
@@ -41,6 +42,9 @@ fn create_wallet(balance: i64) -> Result<i64, String> {
 struct Page {
     /// Its path without the slash, and the value of the label `test_page`.
     name: String,
+    content_type: String,
+    body: Vec<u8>,
+    /// What it says, as text in this format.
     format: Exposition,
     text: String,
     instruments: String,
@@ -70,15 +74,11 @@ fn answer(mut stream: TcpStream, pages: &[Page]) -> Option<()> {
     let head = String::from_utf8_lossy(&head);
     let path = head.split(' ').nth(1)?.trim_start_matches('/').to_owned();
     let page = pages.iter().find(|page| page.name == path)?;
-    let content_type = match page.format {
-        Exposition::Text => "text/plain; version=0.0.4; charset=utf-8",
-        Exposition::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-    };
-    let length = page.text.len();
+    let (content_type, length) = (&page.content_type, page.body.len());
     let head = format!(
         "HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
     );
-    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(page.text.as_bytes())).ok()
+    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&page.body)).ok()
 }
 
 /// A Prometheus with the limits of the shipped configuration. It ends with the test.
@@ -139,15 +139,31 @@ fn recorded() -> Value {
     let guard = start();
     create_wallet(7).unwrap();
     record_all(&from_parent());
-    let report = json!({
-        "page": telemetry::scrape::render(),
-        "open_metrics": telemetry::scrape::render_open_metrics(),
-    });
+    let pages: Vec<_> = FORMATS.iter().map(|(_, accept)| page_for(accept)).collect();
+    let report = json!({ "pages": pages, "page": telemetry::scrape::render() });
     shutdown_at_once(guard);
     report
 }
 
-/// The pages of services with arbitrary instruments, in both formats.
+/// The formats of the page, and what a request accepts to get them.
+const FORMATS: [(&str, &str); 3] = [
+    ("text", "text/plain"),
+    ("open", "application/openmetrics-text"),
+    ("proto", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"),
+];
+
+/// The content type and the bytes of the page for a request.
+fn page_for(accept: &str) -> (String, Vec<u8>) {
+    let request = Request::get("/metrics").header("accept", accept).body(axum::body::Body::empty()).unwrap();
+    support::current_thread().block_on(async {
+        let router: Router = telemetry::scrape::router();
+        let (parts, body) = router.oneshot(request).await.unwrap().into_parts();
+        let content_type = parts.headers["content-type"].to_str().unwrap().to_owned();
+        (content_type, body.collect().await.unwrap().to_bytes().to_vec())
+    })
+}
+
+/// The pages of services with arbitrary instruments, in each format.
 fn pages(child: &Scenario) -> Vec<Page> {
     let mut runner = TestRunner::default();
     let strategy = instruments();
@@ -156,16 +172,18 @@ fn pages(child: &Scenario) -> Vec<Page> {
     let pages = std::iter::once(without).chain(sets).enumerate().flat_map(|(number, set)| {
         let instruments = serde_json::to_string(&set).unwrap();
         let report = child.clone().env(VARIABLE, &instruments).run();
-        let page = |name: String, format, text: &str| Page {
-            name,
-            format,
-            text: text.to_owned(),
-            instruments: instruments.clone(),
-        };
-        [
-            page(format!("text_{number}"), Exposition::Text, report.page()),
-            page(format!("open_{number}"), Exposition::OpenMetrics, report.result["open_metrics"].as_str().unwrap()),
-        ]
+        let pages: Vec<(String, Vec<u8>)> = serde_json::from_value(report.result["pages"].clone()).unwrap();
+        let pages = FORMATS.iter().zip(pages).map(move |((format, _), (content_type, body))| {
+            let name = format!("{format}_{number}");
+            let (format, text) = match *format {
+                "open" => (Exposition::OpenMetrics, String::from_utf8(body.clone()).unwrap()),
+                // The same series.
+                _ => (Exposition::Text, report.page().to_owned()),
+            };
+            assert!(name.starts_with("proto") || body == text.as_bytes(), "{name} is {content_type}");
+            Page { name, content_type, body, format, text, instruments: instruments.clone() }
+        });
+        pages.collect::<Vec<_>>()
     });
     pages.collect()
 }
@@ -211,13 +229,13 @@ fn promtool_accepts(page: &Page) {
 fn promtool_and_prometheus_take_every_page_whole_whatever_the_instruments() {
     let child = in_child!(recorded);
     let pages = Arc::new(pages(&child));
-    for page in pages.iter().filter(|page| page.format == Exposition::Text) {
+    for page in pages.iter().filter(|page| page.name.starts_with("text")) {
         promtool_accepts(page);
     }
     let scraper = Scraper::start("test_instruments", &job_of(&pages, serve(Arc::clone(&pages))));
     let prometheus = Prometheus::new(&scraper.url);
     for page in pages.iter() {
-        let Page { name, format, text, instruments } = page;
+        let Page { name, format, text, instruments, .. } = page;
         let families = format.parse(text).unwrap_or_else(|error| panic!("{error}\n{instruments}\n{text}"));
         let up = format!("up{{test_page=\"{name}\"}}");
         let value = wait_until(PATIENCE, POLL, &up, || {

@@ -34,10 +34,7 @@ const NOT_ON: &[(&str, &[&str])] = &[
         "vocabulary",
         &["opentelemetry", "opentelemetry_sdk", "opentelemetry_otlp", "tracing", "tower_layer", "axum", "tonic"],
     ),
-    (
-        "instrumentation",
-        &["opentelemetry_sdk", "opentelemetry_otlp", "opentelemetry_proto", "opentelemetry_prometheus", "prometheus"],
-    ),
+    ("instrumentation", &["opentelemetry_sdk", "opentelemetry_otlp", "opentelemetry_proto"]),
 ];
 
 #[test]

@@ -100,9 +100,13 @@ fn our_metrics_and_those_of_users_go_out_over_otlp_on_request() {
             .run();
         assert_eq!(report.lost(), None, "{protocol}");
         let names: Vec<_> = receiver.metrics().into_iter().map(|metric| metric.name).collect();
-        for name in
-            ["orders", "checkout.duration", "business_operations", "business_operation_duration", "telemetry_queued"]
-        {
+        for name in [
+            "orders_total",
+            "checkout.duration",
+            "business_operations",
+            "business_operation_duration",
+            "telemetry_queued",
+        ] {
             assert!(names.iter().any(|known| known == name), "{protocol}: no {name} in {names:?}");
         }
     }

@@ -276,13 +276,14 @@ pub(crate) static TELEMETRY_LABEL_OVERFLOW: Metric = Metric {
     bounded: &[],
 };
 
-/// Whether a metric of this name is one of ours, used yet or not, or would be taken for a part of one.
-#[cfg(feature = "prometheus")]
-pub(crate) fn is_ours(name: &str) -> bool {
-    let base = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix));
-    ALL.iter()
-        .any(|metric| metric.name == name || (matches!(metric.kind, Kind::Durations(_)) && base == Some(metric.name)))
-}
+/// OpenTelemetry instruments that are not on the page.
+pub(crate) static TELEMETRY_INSTRUMENTS_DROPPED: Metric = Metric {
+    name: "telemetry_instruments_dropped_total",
+    help: "OpenTelemetry instruments that are left out of /metrics because another one has their name there, by reason.",
+    kind: Kind::Counter,
+    labels: &["reason"],
+    bounded: &[],
+};
 
 /// All metrics of this library.
 pub(crate) static ALL: &[&Metric] = &[
@@ -312,6 +313,7 @@ pub(crate) static ALL: &[&Metric] = &[
     &TELEMETRY_QUEUED,
     &TELEMETRY_DEGRADED,
     &TELEMETRY_LABEL_OVERFLOW,
+    &TELEMETRY_INSTRUMENTS_DROPPED,
 ];
 
 /// Span attributes. Those that begin with `ironcore.` are ours, the others of OpenTelemetry's semantic conventions;

@@ -26,23 +26,26 @@ use crate::metrics::{self, Format};
 /// # }
 /// ```
 ///
-/// It does not panic. When a callback of an observable instrument panics, the page has only the metrics of this library
-/// from then on, as the SDK does not gather again. Each such page raises
-/// `telemetry_export_failures_total{signal="metrics"}`, and the first one logs an error.
+/// It does not panic. A callback of an observable instrument that panics costs the values that it has not observed yet;
+/// each panic raises `telemetry_export_failures_total{signal="metrics"}`, and the first one of an instrument logs an
+/// error. Called by such a callback, it has only the metrics of this library.
 #[must_use]
 pub fn render() -> String {
     metrics::page(Format::Text)
 }
 
 /// [`render`] in `OpenMetrics` 1.0 (`application/openmetrics-text; version=1.0.0`): each bucket of a duration names a
-/// recent sampled trace that is counted in it, which leads from a slow bucket to a slow request.
+/// recent sampled trace that is counted in it, which leads from a slow bucket to a slow request, and each sum says since
+/// when it is counted (`_created`).
 #[must_use]
 pub fn render_open_metrics() -> String {
     metrics::page(Format::OpenMetrics)
 }
 
 /// A router with the one route `GET /metrics`: text, or `OpenMetrics` with exemplars for clients that request it, as
-/// Prometheus does with or without `--enable-feature=exemplar-storage`.
+/// Prometheus does with or without `--enable-feature=exemplar-storage`. The format follows `Accept` as RFC 9110 says,
+/// with text for a client that accepts neither. With the feature `prometheus` there is also protobuf, with native
+/// histograms, and the page is in gzip for clients that ask for it.
 ///
 /// ```
 /// use axum::Router;
@@ -66,6 +69,6 @@ pub fn render_open_metrics() -> String {
 /// it, as when the runtime shuts down; the listener of [`init`](crate::init) answers the same.
 #[cfg(feature = "http")]
 pub fn router<S: Clone + Send + Sync + 'static>() -> axum::Router<S> {
-    let page = async |headers: http::HeaderMap| metrics::respond(&headers).await;
+    let page = async |headers: http::HeaderMap| metrics::respond(&headers).await.map(axum::body::Body::from);
     axum::Router::new().route("/metrics", axum::routing::get(page))
 }

@@ -1,245 +1,176 @@
 //! The OpenTelemetry instruments of users and libraries on the `/metrics` page.
-//!
-//! `opentelemetry-prometheus` gathers them. It lets names and labels through that would make Prometheus reject the
-//! whole page; they are corrected here.
 
+use super::claims::Claims;
+use super::families::{Family, LABELS_LIMIT, VALUE_LIMIT, gather};
+use super::naming::valid_label;
+use super::protobuf;
+use super::reader::Reader;
 use crate::names;
-use crate::series::{self, Format};
-use opentelemetry_prometheus::PrometheusExporter;
-use prometheus::proto::{LabelPair, MetricFamily, MetricType};
-use prometheus::{Registry, TextEncoder};
-use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use crate::redact::truncate;
+use crate::series::{self, Format, braced, push_label};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::data::ResourceMetrics;
+use opentelemetry_sdk::metrics::reader::MetricReader;
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Once, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::SystemTime;
 
-/// The registry of the installed provider.
-static INSTALLED: OnceLock<Registry> = OnceLock::new();
+/// The bridge of the installed provider.
+static INSTALLED: OnceLock<Bridge> = OnceLock::new();
 
-/// Gathers the instruments of a provider for the page.
-pub(crate) struct Bridge(Registry);
+/// The most lines of series, and the most bytes, that instruments have on a page. Prometheus refuses a page above its limits
+/// as a whole, with our own series; these are half of the shipped ones.
+const PAGE_SAMPLES: usize = 10_000;
+const PAGE_BYTES: usize = 8 * 1024 * 1024;
+
+thread_local! {
+    /// Whether this thread is collecting: a callback that asks for the page would wait for itself.
+    static COLLECTING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Reads the instruments of a provider for the page.
+pub(crate) struct Bridge {
+    reader: Reader,
+    claims: Arc<Claims>,
+    resource: Resource,
+    births: Mutex<Births>,
+}
 
 impl Bridge {
-    /// A bridge and the reader that feeds it.
-    pub(super) fn new() -> Option<(Self, PrometheusExporter)> {
-        let registry = Registry::new();
-        // Fails only when the registry already has a collector.
-        let reader = opentelemetry_prometheus::exporter().with_registry(registry.clone()).build().ok()?;
-        Some((Self(registry), reader))
+    /// A bridge to the provider that has this reader, whose instruments claim their names here.
+    pub(super) fn new(reader: Reader, claims: Arc<Claims>, resource: Resource) -> Self {
+        Self { reader, claims, resource, births: Mutex::default() }
     }
 
     /// Puts the instruments on the page from here on.
     pub(crate) fn install(self) {
+        Claims::declare_counters();
         // Set once: `init` refuses a second call.
-        let _ = INSTALLED.set(self.0);
+        let _ = INSTALLED.set(self);
     }
-}
 
-/// Appends the bridged families to the page.
-pub(super) fn render(page: &mut String, format: Format) {
-    let Some(families) = INSTALLED.get().and_then(gather) else {
-        return;
-    };
-    let (clashing, families): (Vec<_>, Vec<_>) = families.into_iter().partition(|family| names::is_ours(family.name()));
-    warn_of_clash(&clashing);
-    let families: Vec<_> = families.into_iter().map(sanitized).collect();
-    // Fails only on a family without series, which the registry does not return.
-    let _ = match format {
-        Format::Text => TextEncoder::new().encode_utf8(&families, page),
-        Format::OpenMetrics => {
-            let mut names = HashSet::new();
-            families.iter().try_for_each(|family| open_metrics(family, &mut names, page))
-        }
-    };
-}
-
-/// The families of a registry; `None` when a callback of an observable instrument panics, now or in an earlier scrape.
-fn gather(registry: &Registry) -> Option<Vec<MetricFamily>> {
-    // A panic costs the bridged instruments, not the page.
-    let families = catch_unwind(AssertUnwindSafe(|| registry.gather())).unwrap_or_default();
-    if families.is_empty() {
-        // `target_info` is always present, so only a panic leaves nothing.
-        report_panicked_callback();
-        return None;
-    }
-    Some(families)
-}
-
-/// Appends a family in `OpenMetrics`: the samples are those of the text format, the metadata lines differ.
-fn open_metrics(family: &MetricFamily, names: &mut HashSet<String>, page: &mut String) -> prometheus::Result<()> {
-    let name = family.name();
-    let (name, kind) = match family.get_field_type() {
-        // The family of a counter is named without the suffix of its sample.
-        MetricType::COUNTER => match name.strip_suffix("_total") {
-            Some(name) => (name, "counter"),
-            None => (name, "unknown"),
-        },
-        MetricType::GAUGE => (name, "gauge"),
-        MetricType::HISTOGRAM => (name, "histogram"),
-        MetricType::SUMMARY => (name, "summary"),
-        MetricType::UNTYPED => (name, "unknown"),
-    };
-    // Without the suffix two families may share a name, which makes the page invalid: the first one stays.
-    if names::is_ours(&format!("{name}_total")) || !names.insert(name.to_owned()) {
-        return Ok(());
-    }
-    let help = family.help().replace('\\', "\\\\").replace('\n', "\\n").replace('"', "\\\"");
-    let mut samples = String::new();
-    TextEncoder::new().encode_utf8(std::slice::from_ref(family), &mut samples)?;
-    // Writing to a string does not fail.
-    let _ = write!(page, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
-    for line in samples.lines().filter(|line| !line.starts_with('#')) {
-        page.push_str(&with_canonical_bound(line));
-        page.push('\n');
-    }
-    Ok(())
-}
-
-/// `OpenMetrics` writes `le="5"` as `le="5.0"`.
-fn with_canonical_bound(line: &str) -> Cow<'_, str> {
-    let whole = line.split_once("le=\"").and_then(|(before, after)| {
-        let (bound, rest) = after.split_once('"')?;
-        bound.bytes().all(|byte| byte.is_ascii_digit()).then(|| format!("{before}le=\"{bound}.0\"{rest}"))
-    });
-    whole.map_or(Cow::Borrowed(line), Cow::Owned)
-}
-
-/// The SDK does not gather again once a callback has panicked: counted at each scrape, logged once.
-fn report_panicked_callback() {
-    static LOGGED: Once = Once::new();
-    series::counter(&names::TELEMETRY_EXPORT_FAILURES, &["metrics"]).add(1);
-    LOGGED.call_once(|| {
-        tracing::error!(
-            target: "ironcore_telemetry",
-            "a callback of an observable instrument panicked: OpenTelemetry instruments are missing on /metrics until \
-             the service is restarted; catch panics inside the callback"
-        );
-    });
-}
-
-/// Warns once of families that are left out because a metric of ours has their name.
-fn warn_of_clash(clashing: &[MetricFamily]) {
-    static LOGGED: Once = Once::new();
-    if let Some(family) = clashing.first() {
-        LOGGED.call_once(|| {
-            tracing::warn!(
-                target: "ironcore_telemetry",
-                metric = family.name(),
-                "an OpenTelemetry instrument has the name of a metric of ironcore-telemetry and is left out of /metrics: rename it"
-            );
+    fn render(&self, page: &mut String, format: Format) {
+        self.write_target(page, format);
+        self.append(page, String::len, String::truncate, |page, base, family| {
+            // Writing to a string cannot fail.
+            let _ = family.write(page, base, format);
         });
     }
-}
 
-/// The family with label names that Prometheus accepts, without duplicate labels or duplicate series.
-fn sanitized(mut family: MetricFamily) -> MetricFamily {
-    let reserved = match family.get_field_type() {
-        MetricType::HISTOGRAM => "le",
-        MetricType::SUMMARY => "quantile",
-        _ => "",
-    };
-    for metric in family.mut_metric() {
+    fn encode(&self, page: &mut Vec<u8>) {
+        protobuf::append_target(page, self.target().into_iter());
+        self.append(page, Vec::len, Vec::truncate, protobuf::append_family);
+    }
+
+    /// Appends the families, but for those with which the page would be too large.
+    fn append<P>(
+        &self,
+        page: &mut P,
+        length: impl Fn(&P) -> usize,
+        truncate: impl Fn(&mut P, usize),
+        write: impl Fn(&mut P, &str, &Family),
+    ) {
+        if COLLECTING.replace(true) {
+            return;
+        }
+        let families = self.families();
+        COLLECTING.set(false);
+        let (mut samples, limit) = (0, length(page) + PAGE_BYTES);
+        for (base, family) in &families {
+            let before = length(page);
+            samples += family.samples();
+            write(page, base, family);
+            if samples > PAGE_SAMPLES || length(page) > limit {
+                // Half a family would be wrong sums.
+                truncate(page, before);
+                samples -= family.samples();
+                self.claims.say_too_large(base);
+            }
+        }
+    }
+
+    /// The families by their names; empty when the instruments cannot be collected, as when the application has shut the
+    /// provider down.
+    fn families(&self) -> BTreeMap<String, Family> {
+        let mut births = self.births.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = SystemTime::now();
+        let mut metrics = ResourceMetrics::default();
+        let collected = catch_unwind(AssertUnwindSafe(|| self.reader.collect(&mut metrics)));
+        if !matches!(collected, Ok(Ok(()))) {
+            series::counter(&names::TELEMETRY_EXPORT_FAILURES, &["metrics"]).add(1);
+            return BTreeMap::new();
+        }
+        let mut families = gather(&metrics, &self.claims);
+        births.date(&mut families, now);
+        families
+    }
+
+    /// The attributes of the resource: an info metric, which text has as a gauge.
+    fn write_target(&self, page: &mut String, format: Format) {
+        let mut text = String::new();
+        for (name, value) in &self.target() {
+            push_label(&mut text, name, value);
+        }
+        let (family, family_type) = match format {
+            Format::Text => ("target_info", "gauge"),
+            Format::OpenMetrics => ("target", "info"),
+        };
+        let text = braced(&text);
+        let _ = write!(page, "# HELP {family} Target metadata\n# TYPE {family} {family_type}\ntarget_info{text} 1\n");
+    }
+
+    /// The labels of `target_info`.
+    fn target(&self) -> BTreeMap<String, String> {
+        // The id of the process would make a new series at each start.
+        let mut attributes: Vec<_> = self.resource.iter().filter(|(key, _)| key.as_str() != "process.pid").collect();
+        // What names the service comes first, should there be too many.
+        attributes.sort_by_key(|(key, _)| (!key.as_str().starts_with("service."), key.as_str()));
         let mut labels = BTreeMap::new();
-        for label in metric.take_label() {
-            labels.entry(valid_label(label.name(), reserved)).or_insert_with(|| label.value().to_owned());
+        for (key, value) in attributes.into_iter().take(LABELS_LIMIT) {
+            let value = truncate(&value.as_str(), VALUE_LIMIT).to_owned();
+            labels.entry(valid_label(key.as_str())).or_insert(value);
         }
-        let pair = |(name, value)| {
-            let mut label = LabelPair::default();
-            label.set_name(name);
-            label.set_value(value);
-            label
-        };
-        metric.set_label(labels.into_iter().map(pair).collect());
-    }
-    // Prometheus rejects a page with duplicate series: the first one stays.
-    let mut seen = HashSet::new();
-    let mut kept = family.take_metric();
-    kept.retain(|metric| {
-        let labels = metric.get_label().iter();
-        seen.insert(labels.map(|label| (label.name().to_owned(), label.value().to_owned())).collect::<Vec<_>>())
-    });
-    family.set_metric(kept);
-    family
-}
-
-/// The name as `[a-zA-Z_][a-zA-Z0-9_]*`, and different from the label that the format reserves for this kind.
-fn valid_label(name: &str, reserved: &str) -> String {
-    let valid = |c: char| {
-        if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }
-    };
-    let sanitized: String = name.chars().map(valid).collect();
-    if sanitized.is_empty() || sanitized == reserved || sanitized.starts_with(|c: char| c.is_ascii_digit()) {
-        format!("_{sanitized}")
-    } else {
-        sanitized
+        labels
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use opentelemetry::metrics::MeterProvider as _;
-    use opentelemetry_sdk::metrics::SdkMeterProvider;
-    use prometheus::core::Collector as _;
-    use prometheus::{IntCounter, Opts};
+/// Since when the series of instruments are counted. The SDK only knows when an instrument was created; a series that
+/// was not there at the last collection was zero then.
+#[derive(Default)]
+struct Births {
+    known: HashMap<u64, SystemTime>,
+    last_collection: Option<SystemTime>,
+}
 
-    #[test]
-    fn a_callback_that_panics_costs_the_bridged_instruments_and_is_counted_at_each_scrape() {
-        let (Bridge(registry), reader) = Bridge::new().unwrap();
-        let provider = SdkMeterProvider::builder().with_reader(reader).build();
-        let meter = provider.meter("test");
-        meter.u64_counter("orders").build().add(1, &[]);
-        assert!(gather(&registry).is_some());
-        let _faulty = meter.u64_observable_gauge("faulty").with_callback(|_| panic!("a bug in a callback")).build();
-        let failures = series::counter(&names::TELEMETRY_EXPORT_FAILURES, &["metrics"]);
-        let before = failures.value();
-        assert!(gather(&registry).is_none());
-        assert!(gather(&registry).is_none());
-        assert_eq!(failures.value() - before, 2);
-    }
-
-    #[test]
-    fn in_open_metrics_a_whole_bound_is_written_with_a_fraction() {
-        for (line, canonical) in [
-            (r#"a_bucket{le="5"} 1"#, r#"a_bucket{le="5.0"} 1"#),
-            (r#"a_bucket{x="1",le="0.5"} 1"#, r#"a_bucket{x="1",le="0.5"} 1"#),
-            (r#"a_bucket{le="+Inf"} 1"#, r#"a_bucket{le="+Inf"} 1"#),
-            ("a_sum 5", "a_sum 5"),
-        ] {
-            assert_eq!(with_canonical_bound(line), canonical);
+impl Births {
+    fn date(&mut self, families: &mut BTreeMap<String, Family>, now: SystemTime) {
+        let mut known = HashMap::with_capacity(self.known.len());
+        for (base, family) in families {
+            for (id, created) in family.births(base) {
+                let born = self.known.get(&id).copied();
+                let born = born.unwrap_or_else(|| self.last_collection.map_or(*created, |last| last.max(*created)));
+                *created = born;
+                known.insert(id, born);
+            }
         }
+        self.known = known;
+        self.last_collection = Some(now);
     }
+}
 
-    #[test]
-    fn in_open_metrics_no_family_takes_a_name_twice_or_one_of_ours() {
-        let counter = |name: &str| {
-            let counter = IntCounter::with_opts(Opts::new(name, "say \"hi\"")).unwrap();
-            counter.collect().remove(0)
-        };
-        let (mut names, mut page) = (HashSet::new(), String::new());
-        for name in ["jobs_total", "jobs", "plain", "http_requests"] {
-            open_metrics(&counter(name), &mut names, &mut page).unwrap();
-        }
-        assert_eq!(
-            page,
-            "# HELP jobs say \\\"hi\\\"\n# TYPE jobs counter\njobs_total 0\n\
-             # HELP plain say \\\"hi\\\"\n# TYPE plain unknown\nplain 0\n"
-        );
+/// Appends the instruments to the page.
+pub(super) fn render(page: &mut String, format: Format) {
+    if let Some(bridge) = INSTALLED.get() {
+        bridge.render(page, format);
     }
+}
 
-    #[test]
-    fn every_label_name_becomes_valid() {
-        for (given, valid) in [
-            ("a.b", "a_b"),
-            ("1digit", "_1digit"),
-            ("", "_"),
-            ("a:b", "a_b"),
-            ("le", "_le"),
-            ("métal", "m_tal"),
-            ("ok_1", "ok_1"),
-        ] {
-            assert_eq!(valid_label(given, "le"), valid, "{given}");
-        }
+/// Appends the instruments to a page in protobuf.
+pub(super) fn encode(page: &mut Vec<u8>) {
+    if let Some(bridge) = INSTALLED.get() {
+        bridge.encode(page);
     }
 }

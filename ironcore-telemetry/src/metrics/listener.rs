@@ -166,14 +166,22 @@ mod tests {
         let address = listener.open.get().unwrap().local_addr().unwrap();
         tokio::spawn(listener.run());
         for (request, status, headers) in [
-            ("GET /metrics", "200 OK", ["content-type: text/plain; version=0.0.4; charset=utf-8", "vary: accept"]),
-            ("HEAD /metrics", "200 OK", ["content-type: text/plain; version=0.0.4; charset=utf-8", "vary: accept"]),
+            (
+                "GET /metrics",
+                "200 OK",
+                ["content-type: text/plain; version=0.0.4; charset=utf-8", "vary: accept, accept-encoding"],
+            ),
+            (
+                "HEAD /metrics",
+                "200 OK",
+                ["content-type: text/plain; version=0.0.4; charset=utf-8", "vary: accept, accept-encoding"],
+            ),
             (
                 "POST /metrics",
                 "405 Method Not Allowed",
                 ["content-type: text/plain; charset=utf-8", "allow: GET, HEAD"],
             ),
-            ("GET /", "404 Not Found", ["content-type: text/plain; charset=utf-8", "vary: accept"]),
+            ("GET /", "404 Not Found", ["content-type: text/plain; charset=utf-8", "vary: accept, accept-encoding"]),
         ] {
             let response = tokio::task::spawn_blocking(move || response(address, request)).await.unwrap();
             assert!(response.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{request}: {response}");

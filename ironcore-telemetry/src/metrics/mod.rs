@@ -3,8 +3,21 @@
 #[cfg(feature = "prometheus")]
 mod bridge;
 #[cfg(feature = "prometheus")]
+mod claims;
+#[cfg(feature = "prometheus")]
+mod families;
+#[cfg(feature = "prometheus")]
 mod listener;
+mod meters;
+#[cfg(feature = "prometheus")]
+mod naming;
+#[cfg(any(feature = "prometheus", feature = "http"))]
+mod negotiation;
+#[cfg(feature = "prometheus")]
+mod number;
 mod page;
+#[cfg(feature = "prometheus")]
+mod protobuf;
 mod provider;
 mod push;
 mod reader;

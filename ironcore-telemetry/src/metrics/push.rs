@@ -1,6 +1,6 @@
 //! The push of metrics over OTLP: the SDK's instruments and our own series in one message.
 
-use super::reader::PushReader;
+use super::reader::Reader;
 use crate::config::Otlp;
 use crate::error::InitError;
 use crate::export::MetricsSender;
@@ -25,11 +25,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Pushes all metrics at an interval.
 pub(crate) struct Push {
     sender: MetricsSender,
-    reader: PushReader,
+    reader: Reader,
     resource: ProtoResource,
     interval: Duration,
-    /// Start of all sums, in nanoseconds since 1970.
-    started: u64,
     failing: AtomicBool,
     failures: Counter,
 }
@@ -40,7 +38,7 @@ impl Push {
     pub(crate) fn new(
         otlp: &Otlp,
         interval: Duration,
-        reader: PushReader,
+        reader: Reader,
         resource: &Resource,
     ) -> Result<Arc<Self>, InitError> {
         let resource = ProtoResource {
@@ -53,7 +51,6 @@ impl Push {
             reader,
             resource,
             interval,
-            started: now(),
             failing: AtomicBool::new(false),
             failures: series::counter(&names::TELEMETRY_EXPORT_FAILURES, &["metrics"]),
         }))
@@ -97,79 +94,75 @@ impl Push {
             .flat_map(|request| request.resource_metrics)
             .flat_map(|resource| resource.scope_metrics)
             .collect();
-        scopes.push(self.own_scope());
+        scopes.push(own_scope());
         let resource = Some(self.resource.clone());
         let metrics = ResourceMetrics { resource, scope_metrics: scopes, ..ResourceMetrics::default() };
         ExportMetricsServiceRequest { resource_metrics: vec![metrics] }
     }
+}
 
-    fn own_scope(&self) -> ScopeMetrics {
-        let scope = InstrumentationScope { name: names::SCOPE.to_owned(), ..InstrumentationScope::default() };
-        let now = now();
-        let metrics = series::families().iter().map(|family| self.metric(family, now)).collect();
-        ScopeMetrics { scope: Some(scope), metrics, schema_url: names::SCHEMA_URL.to_owned() }
-    }
+fn own_scope() -> ScopeMetrics {
+    let scope = InstrumentationScope { name: names::SCOPE.to_owned(), ..InstrumentationScope::default() };
+    let now = now();
+    let metrics = series::families().iter().map(|family| metric(family, now)).collect();
+    ScopeMetrics { scope: Some(scope), metrics, schema_url: names::SCHEMA_URL.to_owned() }
+}
 
-    fn metric(&self, Family { metric, series }: &Family, now: u64) -> Metric {
-        let temporality = AggregationTemporality::Cumulative.into();
-        let number = |value: i64, series: &Series| NumberDataPoint {
-            attributes: attributes(&series.labels),
-            start_time_unix_nano: self.started,
-            time_unix_nano: now,
-            value: Some(number_data_point::Value::AsInt(value)),
-            ..NumberDataPoint::default()
+fn metric(Family { metric, series }: &Family, now: u64) -> Metric {
+    let temporality = AggregationTemporality::Cumulative.into();
+    let number = |value: i64, series: &Series| NumberDataPoint {
+        attributes: attributes(&series.labels),
+        start_time_unix_nano: unix_nanos(series.created),
+        time_unix_nano: now,
+        value: Some(number_data_point::Value::AsInt(value)),
+        ..NumberDataPoint::default()
+    };
+    let numbers = || {
+        let value = |series: &Series| match &series.reading {
+            Reading::Counter(count) => i64::try_from(count.value).unwrap_or(i64::MAX),
+            Reading::Gauge(value) => *value,
+            Reading::Durations(_) => 0,
         };
-        let numbers = || {
-            let value = |series: &Series| match &series.reading {
-                Reading::Counter(count) => i64::try_from(count.value).unwrap_or(i64::MAX),
-                Reading::Gauge(value) => *value,
-                Reading::Durations(_) => 0,
-            };
-            series.iter().map(|series| number(value(series), series)).collect()
-        };
-        let (unit, data) = match metric.kind {
-            Kind::Counter => (
-                "",
-                metric::Data::Sum(Sum {
-                    data_points: numbers(),
-                    aggregation_temporality: temporality,
-                    is_monotonic: true,
-                }),
-            ),
-            Kind::Gauge => ("", metric::Data::Gauge(Gauge { data_points: numbers() })),
-            Kind::Durations(bounds) => (
-                "s",
-                metric::Data::Histogram(Histogram {
-                    data_points: series.iter().filter_map(|series| self.histogram_point(bounds, series, now)).collect(),
-                    aggregation_temporality: temporality,
-                }),
-            ),
-        };
-        Metric {
-            name: otlp_name(metric.name).to_owned(),
-            description: metric.help.to_owned(),
-            unit: unit.to_owned(),
-            data: Some(data),
-            ..Metric::default()
-        }
+        series.iter().map(|series| number(value(series), series)).collect()
+    };
+    let (unit, data) = match metric.kind {
+        Kind::Counter => (
+            "",
+            metric::Data::Sum(Sum { data_points: numbers(), aggregation_temporality: temporality, is_monotonic: true }),
+        ),
+        Kind::Gauge => ("", metric::Data::Gauge(Gauge { data_points: numbers() })),
+        Kind::Durations(bounds) => (
+            "s",
+            metric::Data::Histogram(Histogram {
+                data_points: series.iter().filter_map(|series| histogram_point(bounds, series, now)).collect(),
+                aggregation_temporality: temporality,
+            }),
+        ),
+    };
+    Metric {
+        name: otlp_name(metric.name).to_owned(),
+        description: metric.help.to_owned(),
+        unit: unit.to_owned(),
+        data: Some(data),
+        ..Metric::default()
     }
+}
 
-    fn histogram_point(&self, bounds: &[u64], series: &Series, now: u64) -> Option<HistogramDataPoint> {
-        let Reading::Durations(Distribution { buckets, sum, exemplars }) = &series.reading else {
-            return None;
-        };
-        Some(HistogramDataPoint {
-            attributes: attributes(&series.labels),
-            start_time_unix_nano: self.started,
-            time_unix_nano: now,
-            count: buckets.iter().sum(),
-            sum: Some(seconds(*sum)),
-            bucket_counts: buckets.clone(),
-            explicit_bounds: bounds.iter().map(|bound| seconds(*bound)).collect(),
-            exemplars: exemplars.iter().map(exemplar).collect(),
-            ..HistogramDataPoint::default()
-        })
-    }
+fn histogram_point(bounds: &[u64], series: &Series, now: u64) -> Option<HistogramDataPoint> {
+    let Reading::Durations(Distribution { buckets, sum, exemplars, .. }) = &series.reading else {
+        return None;
+    };
+    Some(HistogramDataPoint {
+        attributes: attributes(&series.labels),
+        start_time_unix_nano: unix_nanos(series.created),
+        time_unix_nano: now,
+        count: buckets.iter().sum(),
+        sum: Some(seconds(*sum)),
+        bucket_counts: buckets.clone(),
+        explicit_bounds: bounds.iter().map(|bound| seconds(*bound)).collect(),
+        exemplars: exemplars.iter().map(exemplar).collect(),
+        ..HistogramDataPoint::default()
+    })
 }
 
 fn exemplar(Exemplar { ids, value, at }: &Exemplar) -> ProtoExemplar {

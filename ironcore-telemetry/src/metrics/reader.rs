@@ -1,4 +1,4 @@
-//! The reader that the OTLP push collects from.
+//! The reader that the page and the OTLP push collect from.
 
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
@@ -7,18 +7,18 @@ use opentelemetry_sdk::metrics::{InstrumentKind, ManualReader, Pipeline, Tempora
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-/// A reader for the telemetry thread. The SDK's periodic reader has a thread of its own and flushes without a time
+/// A reader that is collected on request. The SDK's periodic reader has a thread of its own and flushes without a time
 /// limit.
 #[derive(Clone, Debug)]
-pub(crate) struct PushReader(Arc<ManualReader>);
+pub(crate) struct Reader(Arc<ManualReader>);
 
-impl PushReader {
+impl Reader {
     pub(super) fn new() -> Self {
         Self(Arc::new(ManualReader::builder().with_temporality(Temporality::Cumulative).build()))
     }
 }
 
-impl MetricReader for PushReader {
+impl MetricReader for Reader {
     fn register_pipeline(&self, pipeline: Weak<Pipeline>) {
         self.0.register_pipeline(pipeline);
     }

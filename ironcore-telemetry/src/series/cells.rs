@@ -1,6 +1,7 @@
 //! The cells that threads write to, and the handles to them.
 
 use super::exemplar::{COUNTER_SLOT, Exemplars, Moment, SpanIds, nanos};
+use super::native::Native;
 use super::sync::AtomicU64;
 use super::sync::Ordering::Relaxed;
 use std::sync::OnceLock;
@@ -23,19 +24,26 @@ struct Line([AtomicU64; WORDS]);
 pub(super) struct Cells {
     lines: Box<[Line]>,
     lines_per_shard: usize,
+    /// Of a histogram, once a scraper has asked for native ones.
+    pub(super) native: OnceLock<Box<Native>>,
 }
 
 impl Cells {
     /// Cells that live as long as the process. Label sets are bounded, so the number of cells is bounded too.
     pub(super) fn leak(words: usize) -> &'static Self {
+        Box::leak(Box::new(Self::new(words, shards())))
+    }
+
+    /// Cells with at most this many shards.
+    pub(super) fn new(words: usize, limit: usize) -> Self {
         let lines_per_shard = words.div_ceil(WORDS);
-        let lines = (0..lines_per_shard * shards()).map(|_| Line::default()).collect();
-        Box::leak(Box::new(Self { lines, lines_per_shard }))
+        let lines = (0..lines_per_shard * shards().min(limit)).map(|_| Line::default()).collect();
+        Self { lines, lines_per_shard, native: OnceLock::new() }
     }
 
     /// Adds to one word of a shard; wraps around at 2⁶⁴.
     #[inline]
-    fn add(&self, Shard(shard): Shard, word: usize, amount: u64) {
+    pub(super) fn add(&self, Shard(shard): Shard, word: usize, amount: u64) {
         let line = shard * self.lines_per_shard + word / WORDS;
         if let Some(cell) = self.lines.get(line).and_then(|line| line.0.get(word % WORDS)) {
             cell.fetch_add(amount, Relaxed);
@@ -71,6 +79,16 @@ impl Shard {
             static SHARD: usize = NEXT.fetch_add(1, Relaxed) & (shards() - 1);
         }
         Self(SHARD.try_with(|shard| *shard).unwrap_or(0))
+    }
+
+    /// The first one, for what is counted once.
+    pub(super) const fn first() -> Self {
+        Self(0)
+    }
+
+    /// The thread's shard of cells that have at most this many, a power of two.
+    pub(super) const fn within(self, limit: usize) -> Self {
+        Self(self.0 & (limit - 1))
     }
 }
 
@@ -150,6 +168,9 @@ impl Durations {
         let bucket = self.bounds.iter().take_while(|bound| nanos > **bound).count();
         self.cells.add(shard, bucket, 1);
         self.cells.add(shard, Self::sum_word(self.bounds), nanos);
+        if let Some(native) = self.cells.native.get() {
+            native.count(shard, nanos);
+        }
         Observed { bucket, nanos }
     }
 }

@@ -9,18 +9,23 @@ mod cells;
 mod exemplar;
 #[cfg(all(test, not(ironcore_loom)))]
 mod model;
+pub(crate) mod native;
 mod registry;
 mod sync;
 mod text;
 
 pub(crate) use cells::{Counter, Durations, Ended, Gauge, Shard};
 pub(crate) use exemplar::{Exemplar, SpanIds};
-#[cfg(all(test, not(ironcore_loom)))]
+#[cfg(any(feature = "prometheus", all(test, not(ironcore_loom))))]
 pub(crate) use registry::Count;
 #[cfg(test)]
 pub(crate) use registry::durations;
+#[cfg(feature = "prometheus")]
+pub(crate) use registry::native_families;
 pub(crate) use registry::{Distribution, Family, Labels, Reading, Registry, Series, counter, families, gauge, process};
 pub(crate) use text::{Format, render};
+#[cfg(feature = "prometheus")]
+pub(crate) use text::{braced, push_label, write_created};
 
 /// The definition of a metric. Each is a static in [`names`](crate::names).
 #[derive(Debug)]

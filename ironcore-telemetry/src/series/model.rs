@@ -64,7 +64,8 @@ fn expected(updates: &[(String, Update)]) -> BTreeMap<(&'static str, String), Re
                 *sum = sum.wrapping_add(amount);
             }
             Update::Duration(nanos) => {
-                let empty = || Distribution { buckets: vec![0; BOUNDS.len() + 1], sum: 0, exemplars: Vec::new() };
+                let empty =
+                    || Distribution { buckets: vec![0; BOUNDS.len() + 1], sum: 0, exemplars: Vec::new(), native: None };
                 let entry = model.entry(key(DURATIONS.name)).or_insert_with(|| Reading::Durations(empty()));
                 let Reading::Durations(read) = entry else {
                     continue;

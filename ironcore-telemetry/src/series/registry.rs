@@ -2,10 +2,13 @@
 
 use super::cells::{Cells, Counter, Durations, Gauge, VALUE};
 use super::exemplar::{Exemplar, Exemplars};
+use super::native::{Buckets, Native};
 use super::{Kind, Metric};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 /// The label names and values of a series, in the order of the page.
 pub(crate) type Labels = Vec<(&'static str, Cow<'static, str>)>;
@@ -34,6 +37,15 @@ pub(crate) fn families() -> Vec<Family> {
     PROCESS.families()
 }
 
+/// As [`families`], with the buckets of native histograms, which are counted from the first call on.
+#[cfg(feature = "prometheus")]
+pub(crate) fn native_families() -> Vec<Family> {
+    PROCESS.native_families()
+}
+
+/// Whether a scraper has asked for native histograms. Changed under the lock of the registry of the process.
+static NATIVE: AtomicBool = AtomicBool::new(false);
+
 /// The registry of this process.
 pub(crate) fn process() -> &'static Registry {
     &PROCESS
@@ -52,6 +64,7 @@ struct Entry {
 struct Storage {
     cells: &'static Cells,
     exemplars: &'static Exemplars,
+    created: SystemTime,
 }
 
 impl Registry {
@@ -67,7 +80,7 @@ impl Registry {
         extra: &[(&'static str, &'static str)],
     ) -> Counter {
         debug_assert_eq!(metric.kind, Kind::Counter, "{}", metric.name);
-        let Storage { cells, exemplars } = self.storage(metric, values, extra);
+        let Storage { cells, exemplars, .. } = self.storage(metric, values, extra);
         Counter { cells, exemplars }
     }
 
@@ -84,13 +97,35 @@ impl Registry {
         values: &[&str],
         extra: &[(&'static str, &'static str)],
     ) -> Durations {
-        let Storage { cells, exemplars } = self.storage(metric, values, extra);
+        let Storage { cells, exemplars, .. } = self.storage(metric, values, extra);
         Durations { cells, exemplars, bounds: metric.kind.bounds() }
     }
 
     /// The current readings of all series, by metric name and labels.
     pub(crate) fn families(&self) -> Vec<Family> {
         self.lock().values().map(Family::read).collect()
+    }
+
+    /// The same with the buckets of native histograms, which are counted from the first call on.
+    #[cfg(feature = "prometheus")]
+    pub(crate) fn native_families(&self) -> Vec<Family> {
+        let entries = self.lock();
+        NATIVE.store(true, Ordering::Relaxed);
+        for Entry { metric, series } in entries.values() {
+            for storage in series.values() {
+                storage.count_native(metric.kind);
+            }
+        }
+        let native = |entry: &Entry| {
+            let mut family = Family::read(entry);
+            for (series, storage) in family.series.iter_mut().zip(entry.series.values()) {
+                if let Reading::Durations(read) = &mut series.reading {
+                    read.native = storage.cells.native.get().map(|native| native.read());
+                }
+            }
+            family
+        };
+        entries.values().map(native).collect()
     }
 
     fn storage(&self, metric: &'static Metric, values: &[&str], extra: &[(&'static str, &'static str)]) -> Storage {
@@ -100,7 +135,13 @@ impl Registry {
         let labels = own.chain(extra).collect();
         let mut entries = self.lock();
         let entry = entries.entry(metric.name).or_insert_with(|| Entry { metric, series: BTreeMap::new() });
-        *entry.series.entry(labels).or_insert_with(|| Storage::new(metric.kind))
+        *entry.series.entry(labels).or_insert_with(|| {
+            let storage = Storage::new(metric.kind);
+            if NATIVE.load(Ordering::Relaxed) {
+                storage.count_native(metric.kind);
+            }
+            storage
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Entry>> {
@@ -116,7 +157,15 @@ impl Storage {
             Kind::Gauge => (1, 0),
             Kind::Durations(bounds) => (Durations::words(bounds), Durations::buckets(bounds)),
         };
-        Self { cells: Cells::leak(words), exemplars: Exemplars::leak(exemplars) }
+        Self { cells: Cells::leak(words), exemplars: Exemplars::leak(exemplars), created: SystemTime::now() }
+    }
+
+    /// Makes the buckets of a native histogram, if it is one.
+    fn count_native(&self, kind: Kind) {
+        if let Kind::Durations(bounds) = kind {
+            let counts = (0..Durations::buckets(bounds)).map(|bucket| self.cells.sum(bucket));
+            let _ = self.cells.native.get_or_init(|| Box::new(Native::new(bounds, counts)));
+        }
     }
 
     fn read(&self, kind: Kind) -> Reading {
@@ -129,6 +178,7 @@ impl Storage {
                 buckets: (0..Durations::buckets(bounds)).map(|bucket| self.cells.sum(bucket)).collect(),
                 sum: self.cells.sum(Durations::sum_word(bounds)),
                 exemplars: self.exemplars.read(),
+                native: None,
             }),
         }
     }
@@ -143,6 +193,8 @@ pub(crate) struct Family {
 /// A series with its current reading.
 pub(crate) struct Series {
     pub(crate) labels: Labels,
+    /// When it was created: its value was zero then.
+    pub(crate) created: SystemTime,
     pub(crate) reading: Reading,
 }
 
@@ -170,14 +222,17 @@ pub(crate) struct Distribution {
     pub(crate) sum: u64,
     /// At most one per bucket.
     pub(crate) exemplars: Vec<Exemplar>,
+    /// Only where they were asked for.
+    pub(crate) native: Option<Buckets>,
 }
 
 impl Family {
     fn read(entry: &Entry) -> Self {
-        let series = entry
-            .series
-            .iter()
-            .map(|(labels, storage)| Series { labels: labels.clone(), reading: storage.read(entry.metric.kind) });
+        let series = entry.series.iter().map(|(labels, storage)| Series {
+            labels: labels.clone(),
+            created: storage.created,
+            reading: storage.read(entry.metric.kind),
+        });
         Self { metric: entry.metric, series: series.collect() }
     }
 }

@@ -50,11 +50,13 @@ fn write_family(page: &mut String, Family { metric, series }: &Family, format: F
                     write_exemplar(page, exemplar, &exemplar.value)?;
                 }
                 page.push('\n');
+                write_created(page, family, &labels, series.created, format)?;
             }
             Reading::Gauge(value) => writeln!(page, "{name}{} {value}", braced(&labels))?,
             Reading::Durations(read) => {
                 let histogram = Histogram { name, labels: &labels, bounds: kind.bounds(), read };
                 histogram.write(page, format)?;
+                write_created(page, family, &labels, series.created, format)?;
             }
         }
     }
@@ -118,35 +120,61 @@ impl Histogram<'_> {
     }
 }
 
+/// The line that says since when a sum is counted, so that a series which is born with its value counts from zero. The
+/// text format has none.
+pub(crate) fn write_created(
+    page: &mut String,
+    family: &str,
+    labels: &str,
+    created: SystemTime,
+    format: Format,
+) -> std::fmt::Result {
+    match format {
+        Format::Text => Ok(()),
+        Format::OpenMetrics => writeln!(page, "{family}_created{} {}", braced(labels), Timestamp(created)),
+    }
+}
+
 fn write_exemplar(
     page: &mut String,
     Exemplar { ids, at, .. }: &Exemplar,
     value: &dyn std::fmt::Display,
 ) -> std::fmt::Result {
-    let at = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    write!(
-        page,
-        " # {{trace_id=\"{:032x}\",span_id=\"{:016x}\"}} {value} {}.{:03}",
-        ids.trace,
-        ids.span,
-        at.as_secs(),
-        at.subsec_millis()
-    )
+    let at = Timestamp(*at);
+    write!(page, " # {{trace_id=\"{:032x}\",span_id=\"{:016x}\"}} {value} {at}", ids.trace, ids.span)
 }
 
 /// `name="value"` pairs; labels with an empty value are left out, as that means the same.
 fn render_labels(labels: &Labels) -> String {
     let mut text = String::new();
-    for (name, value) in labels.iter().filter(|(_, value)| !value.is_empty()) {
-        let comma = if text.is_empty() { "" } else { "," };
-        let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-        let _ = write!(text, "{comma}{name}=\"{value}\"");
+    for (name, value) in labels {
+        push_label(&mut text, name, value);
     }
     text
 }
 
-fn braced(labels: &str) -> String {
+/// Appends a `name="value"` pair, unless the value is empty.
+pub(crate) fn push_label(text: &mut String, name: &str, value: &str) {
+    if !value.is_empty() {
+        let comma = if text.is_empty() { "" } else { "," };
+        let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let _ = write!(text, "{comma}{name}=\"{value}\"");
+    }
+}
+
+/// The labels of a sample in braces, if it has any.
+pub(crate) fn braced(labels: &str) -> String {
     if labels.is_empty() { String::new() } else { format!("{{{labels}}}") }
+}
+
+/// A moment in seconds since 1970, with milliseconds.
+struct Timestamp(SystemTime);
+
+impl std::fmt::Display for Timestamp {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let since = self.0.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        write!(formatter, "{}.{:03}", since.as_secs(), since.subsec_millis())
+    }
 }
 
 /// Nanoseconds written as seconds, exactly and without an exponent.
@@ -197,14 +225,17 @@ mod tests {
     }
 
     #[test]
-    fn in_open_metrics_the_family_of_a_counter_has_no_suffix() {
+    fn in_open_metrics_the_family_of_a_counter_has_no_suffix_and_a_time_of_birth() {
         static OPEN: Metric =
             Metric { name: "text_test_suffix_total", help: "Counts.", kind: Kind::Counter, labels: &[], bounded: &[] };
         counter(&OPEN, &[]).add(1);
+        let lines = lines_in(Format::OpenMetrics, "text_test_suffix");
         assert_eq!(
-            lines_in(Format::OpenMetrics, "text_test_suffix"),
-            ["# HELP text_test_suffix Counts.", "# TYPE text_test_suffix counter", "text_test_suffix_total 1",]
+            lines[..3],
+            ["# HELP text_test_suffix Counts.", "# TYPE text_test_suffix counter", "text_test_suffix_total 1"]
         );
+        let created = lines[3].strip_prefix("text_test_suffix_created ").unwrap();
+        assert!(created.parse::<f64>().unwrap() > 1e9, "{created}");
     }
 
     #[test]

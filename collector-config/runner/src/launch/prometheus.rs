@@ -14,6 +14,10 @@ use std::path::{Path, PathBuf};
 /// The scrape job of the service, which always exists.
 const SERVICE: &str = "ironcore";
 
+/// Exemplars, which lead from a slow bucket to its trace; and times of birth, with which a series that is born with its
+/// value counts from zero.
+const FEATURES: &str = "--enable-feature=exemplar-storage,created-timestamp-zero-ingestion";
+
 /// The folder of rules with the objectives of the services.
 const OBJECTIVES: &str = "objectives";
 
@@ -28,7 +32,7 @@ pub(super) fn launch(start: &Start<'_>) -> Result<Launch> {
         .arg(format!("--web.listen-address={address}"))
         // For the links in alerts.
         .arg(format!("--web.external-url={}", url(address)))
-        .args(["--enable-feature=exemplar-storage", "--log.level=warn"]);
+        .args([FEATURES, "--log.level=warn"]);
     if start.options.pace == Pace::Quick {
         // By default it reloads its targets every 5 s, also at its start, which is slow when it scrapes every second.
         command.arg("--scrape.discovery-reload-interval=1s");

@@ -16,3 +16,8 @@ pub use scene::{
 };
 pub use stack::otlp::Span;
 pub use stack::receiver::Receiver;
+
+/// The section "Use it with what you have" of the README: its code must compile, and run where it can.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -316,9 +316,16 @@ fn attributes_and_events_that_are_known_late_land_on_the_operation() {
     assert!(span("query").attributes.iter().chain(&span("retry").attributes).all(|(key, _)| key != "payment.id"));
     assert!(span("retry").events.is_empty());
     capture.assert_absent("forged");
-    // Nothing to set them on: nothing happens.
-    telemetry::set_attribute("payment.id", &7);
-    telemetry::add_event("alone", &[]);
+    // Nothing to set them on: nothing happens, and a `tracing` span does not take them.
+    let capture = Capture::new();
+    capture.run(|| {
+        tracing::info_span!("alone").in_scope(|| {
+            telemetry::set_attribute("payment.id", &7);
+            telemetry::add_event("alone", &[]);
+        });
+    });
+    let alone = &capture.spans()[0];
+    assert!(alone.attribute("payment.id").is_none() && alone.events.is_empty(), "{alone:?}");
 }
 
 #[test]
@@ -337,7 +344,7 @@ fn a_declared_field_that_is_recorded_late_lands_on_the_operation_and_never_on_an
     let spans = capture.spans();
     let span = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
     let values: Vec<_> = span("payment.find").attributes.iter().filter(|(key, _)| key == "payment.id").collect();
-    assert_eq!(values.last().unwrap().1, "8", "{values:?}");
+    assert_eq!(values, [&("payment.id".to_owned(), "8".to_owned())]);
     assert!(span("outer").attributes.iter().all(|(key, _)| key != "payment.id" && key != "undeclared"));
 }
 
@@ -400,11 +407,16 @@ fn a_line_with_an_explicit_parent_belongs_to_that_span() {
 fn records_of_the_log_crate_keep_their_key_values() {
     let child = in_child!(|| {
         let guard = start();
+        let _around = tracing::info_span!("around", amount = 6, around = true).entered();
         log::info!(amount = 7, refused = true, asset = "eth", level = "forged", list:? = ["a"]; "by the log crate");
         support::shutdown_at_once(guard);
         Value::Null
     });
-    let line = child.run().log().into_iter().find(|line| line["message"] == "by the log crate").unwrap();
+    let report = child.run();
+    let text = report.lines.iter().find(|line| line.contains("by the log crate")).unwrap();
+    assert_eq!(text.matches("\"amount\"").count(), 1, "{text}");
+    let line: Value = serde_json::from_str(text).unwrap();
+    assert_eq!(line["around"], json!(true));
     assert_eq!(
         (&line["amount"], &line["refused"], &line["asset"], &line["field.level"], &line["list"], &line["level"]),
         (&json!(7), &json!(true), &json!("eth"), &json!("forged"), &json!(r#"["a"]"#), &json!("INFO"))
@@ -489,6 +501,180 @@ fn the_context_of_an_operation_is_that_of_its_current_span() {
     }
     let (of_tracing, current) = Capture::new().run(compare_wallet);
     assert_eq!(of_tracing, current);
+}
+
+#[test]
+fn the_filter_of_the_trace_alone_decides_about_spans_of_the_trace() {
+    let child = in_child!(|| {
+        let guard = start();
+        tracing::info_span!("kept").in_scope(|| tracing::debug_span!("refused").in_scope(|| ()));
+        json!({ "lost": shutdown(guard) })
+    });
+    for (variable, value) in
+        [("RUST_LOG", "off"), ("RUST_LOG", "warn"), ("RUST_LOG", "trace"), ("OTEL_LOGS_EXPORTER", "none")]
+    {
+        let receiver = Receiver::start().unwrap();
+        let _ = child.clone().exporting_to(&receiver).env(variable, value).run();
+        let names: Vec<_> = receiver.spans().into_iter().map(|span| span.name).collect();
+        assert_eq!(names, ["kept"], "{variable}={value}");
+    }
+    let receiver = Receiver::start().unwrap();
+    let _ = child.exporting_to(&receiver).env("RUST_LOG", "off").env("IRONCORE_TRACE_FILTER", "debug").run();
+    assert_eq!(receiver.spans().len(), 2);
+}
+
+#[test]
+fn the_id_of_the_current_span_is_a_parent_while_the_operation_runs_and_harmless_after_it() {
+    #[telemetry::instrument_business]
+    fn split_wallet() -> Option<tracing::span::Id> {
+        let parent = tracing::Span::current().id();
+        // As rayon's users pass it on.
+        std::thread::scope(|scope| {
+            let dispatch = tracing::dispatcher::get_default(Clone::clone);
+            let parent = parent.clone();
+            scope.spawn(move || {
+                tracing::dispatcher::with_default(&dispatch, || {
+                    tracing::info_span!(parent: parent, "part").in_scope(|| ());
+                });
+            });
+        });
+        parent
+    }
+    let capture = Capture::new();
+    capture.run(|| {
+        let gone = split_wallet();
+        split_wallet();
+        tracing::info_span!(parent: gone.clone(), "late").in_scope(|| ());
+        tracing::error!(parent: gone, "late");
+    });
+    assert_eq!(capture.tree().matches("wallet.split\n  part\n").count(), 2, "{}", capture.tree());
+}
+
+#[test]
+fn what_is_done_to_the_current_span_is_done_to_the_operation() {
+    #[telemetry::instrument_business]
+    fn link_wallet() {
+        let span = tracing::Span::current();
+        span.add_event("seen", vec![]);
+        let other = tracing::info_span!("other");
+        span.add_link(other.context().span().span_context().clone());
+        assert!(span.set_parent(opentelemetry::Context::new()).is_err(), "it has begun below its parent");
+        assert_eq!(span, tracing::Span::current());
+    }
+    let capture = Capture::new();
+    capture.run(link_wallet);
+    let spans = capture.spans();
+    let operation = spans.iter().find(|span| span.name == "wallet.link").unwrap();
+    let other = spans.iter().find(|span| span.name == "other").unwrap();
+    assert_eq!(operation.events, ["seen"]);
+    assert_eq!(operation.links, [(other.trace_id.clone(), other.span_id.clone())]);
+    assert_eq!(spans.len(), 2);
+}
+
+#[test]
+fn asking_for_the_current_span_in_a_field_leaves_the_filters_as_they_decided() {
+    #[telemetry::instrument_business]
+    fn ask_wallet() {
+        tracing::debug!(id = ?tracing::Span::current().id(), "filtered from the lines");
+        tracing::debug_span!("refused", id = ?tracing::Span::current().id()).in_scope(|| ());
+        tracing::info!(id = ?tracing::Span::current().id(), "a line");
+    }
+    let child = in_child!(|| {
+        let verbose = tracing_subscriber::fmt::layer().with_writer(std::io::sink);
+        let guard = telemetry::init_with(Config::new("tests").layer(verbose)).unwrap();
+        ask_wallet();
+        json!({ "lost": shutdown(guard) })
+    });
+    let receiver = Receiver::start().unwrap();
+    let report = child.exporting_to(&receiver).run();
+    let messages: Vec<_> = report
+        .log()
+        .into_iter()
+        .filter(|line| line["target"] == "tracing_idioms")
+        .map(|line| line["message"].clone())
+        .collect();
+    assert_eq!(messages, ["a line"]);
+    assert_eq!(receiver.spans().len(), 1);
+}
+
+#[test]
+fn a_span_that_the_trace_refuses_keeps_its_fields_and_carries_the_operation() {
+    #[telemetry::instrument_business]
+    async fn query_wallet() {
+        let query = async {
+            tracing::Span::current().record("rows", 5);
+            tracing::info!("done");
+            tokio::spawn(work().in_current_span()).await.unwrap();
+        };
+        query.instrument(tracing::debug_span!("query", rows = tracing::field::Empty)).await;
+    }
+    let child = in_child!(|| {
+        let guard = start();
+        multi_thread().block_on(query_wallet());
+        json!({ "lost": shutdown(guard) })
+    });
+    let receiver = Receiver::start().unwrap();
+    let report = child.exporting_to(&receiver).env("RUST_LOG", "debug,hyper=off,h2=off,tonic=off,tower=off").run();
+    let line = report.log().into_iter().find(|line| line["message"] == "done").unwrap();
+    assert_eq!(line["rows"], json!(5));
+    let spans = receiver.spans();
+    assert_eq!(named(&spans, "wallet.work").parent_span_id, Some(named(&spans, "wallet.query").span_id));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tracing_span_around_an_operation_that_spawns_ends_in_a_capture() {
+    let capture = Capture::new();
+    capture.run_async(run("join_set").instrument(tracing::Span::none())).await;
+    let around = capture.run(|| tracing::info_span!("around"));
+    capture.run_async(run("join_set").instrument(around)).await;
+    assert!(capture.tree().contains("around\n  idiom.join_set\n    wallet.work\n      deep\n"), "{}", capture.tree());
+}
+
+#[test]
+fn a_line_and_its_operation_belong_together() {
+    #[telemetry::instrument_business]
+    fn take_wallet() -> tracing::Span {
+        tracing::Span::current()
+    }
+    #[telemetry::instrument_business]
+    fn serve_wallet(taken: &tracing::Span) {
+        taken.in_scope(|| tracing::info!("inside"));
+        tracing::info!(parent: taken, "explicit");
+        tracing::info!(parent: None, "root");
+        tracing::info!("own");
+    }
+    let capture = Capture::new();
+    capture.run(|| serve_wallet(&take_wallet()));
+    let lines: Vec<Value> = capture.log_lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let line = |message: &str| lines.iter().find(|line| line["message"] == message).unwrap();
+    for (message, operation) in [
+        ("inside", json!("wallet.take")),
+        ("explicit", json!("wallet.take")),
+        ("root", Value::Null),
+        ("own", json!("wallet.serve")),
+    ] {
+        assert_eq!(line(message)["operation"], operation, "{message}");
+    }
+    assert!(line("root").get("trace_id").is_none());
+}
+
+#[test]
+fn a_value_that_panics_when_it_is_formatted_costs_no_more_than_itself() {
+    struct Broken;
+    impl fmt::Debug for Broken {
+        fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("begun")?;
+            panic!("in Debug");
+        }
+    }
+    let child = in_child!(|| {
+        let guard = start();
+        tracing::warn!(broken = ?Broken, after = 7, "a line");
+        support::shutdown_at_once(guard);
+        Value::Null
+    });
+    let line = child.run().log().into_iter().find(|line| line["message"] == "a line").unwrap();
+    assert_eq!((&line["broken"], &line["after"]), (&json!("begun<panicked>"), &json!(7)));
 }
 
 fn named(spans: &[Span], name: &str) -> Span {

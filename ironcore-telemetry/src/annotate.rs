@@ -24,7 +24,7 @@ impl<T: FieldValue + ?Sized> AttributeValue for T {}
 /// Sets an attribute of the current operation or request, for what is known only inside of it. `tracing` spans in between
 /// do not take it. It does nothing outside of an operation and a request, and where the trace is not sampled.
 ///
-/// Keys that the library sets itself (`ironcore.…`, `error.type`, `http.…`, `rpc.…`, …) cannot be set: such a key is
+/// Set twice, the last value counts. Keys that the library sets itself (`ironcore.…`, `error.type`, `http.…`, `rpc.…`, …) cannot be set: such a key is
 /// ignored. Never pass what identifies a person or opens a wallet: the value leaves the process.
 ///
 /// ```
@@ -67,7 +67,9 @@ pub fn set_attribute(key: &'static str, value: &(impl AttributeValue + ?Sized)) 
 pub fn add_event(name: &str, attributes: &[(&'static str, &dyn AttributeValue)]) {
     with_recording_span(|context| {
         let attributes = attributes.iter().map(|(key, value)| KeyValue::new(*key, value.to_value())).collect();
-        context.span().add_event(truncate(name, VALUE_LIMIT).to_owned(), attributes);
+        // OTLP requires a name.
+        let name = if name.is_empty() { "event" } else { truncate(name, VALUE_LIMIT) };
+        context.span().add_event(name.to_owned(), attributes);
     });
 }
 

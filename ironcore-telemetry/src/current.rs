@@ -37,7 +37,11 @@ pub(crate) fn operation() -> Option<&'static str> {
 
 /// The operation in which a `tracing` span was taken by `Span::current()`: log lines on other tasks and threads name it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct TakenIn(pub(crate) Option<&'static str>);
+pub(crate) struct TakenIn {
+    pub(crate) operation: Option<&'static str>,
+    /// The id of the OpenTelemetry span that it carries.
+    pub(crate) span_id: [u8; 8],
+}
 
 /// The fields that an operation declares, by its name.
 type FieldsOf = fn(&str) -> Vec<&'static str>;

@@ -14,7 +14,7 @@ use crate::panic_hook;
 use crate::propagation::{B3Propagator, BaggagePropagator, JaegerPropagator, TraceContextPropagator};
 use crate::recorder;
 use crate::resource;
-use crate::traces::{self, BoxedLayer, SpanQueue, TelemetrySubscriber};
+use crate::traces::{self, BoxedLayer, SpanQueue, Stack, TelemetrySubscriber};
 use crate::worker::Worker;
 use opentelemetry::global;
 use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
@@ -71,7 +71,7 @@ pub fn init_with(config: Config) -> Result<TelemetryGuard, InitError> {
     if layers.is_empty() {
         return start(Registry::default(), &config);
     }
-    start(Registry::default().with(traces::stacked(layers)), &config)
+    start(Registry::default().with(Stack::new(layers)), &config)
 }
 
 /// As [`init_with`], on a `tracing` subscriber of your own: a registry with your layers. It becomes the global one, with the
@@ -292,7 +292,7 @@ where
         };
         layers.push(Box::new(crate::logs::layer(&lines, write_to_stdout)?));
     }
-    let subscriber = TelemetrySubscriber::new(subscriber.with(traces::stacked(layers)));
+    let subscriber = TelemetrySubscriber::new(subscriber.with(Stack::new(layers)));
     tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::ForeignSubscriber)?;
     #[cfg(feature = "json-logs")]
     if settings.logs {

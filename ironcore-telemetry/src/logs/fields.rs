@@ -3,6 +3,7 @@
 use super::json::{self, Object};
 use crate::causes::Causes;
 use crate::names::{self, RESERVED_LOG_KEYS};
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use tracing::Event;
@@ -134,6 +135,13 @@ impl SpanFields {
         self.0.is_empty()
     }
 
+    /// Takes over these fields; of one that is there already the value is replaced.
+    pub(super) fn replace_by(&mut self, others: Self) {
+        for (key, value) in others.0 {
+            self.set(key, value);
+        }
+    }
+
     fn set(&mut self, key: &'static str, value: String) {
         match self.0.iter_mut().find(|(known, _)| *known == key) {
             Some((_, known)) => *known = value,
@@ -154,12 +162,14 @@ impl Take for SpanFields {
     }
 }
 
-/// Writes the fields of the spans around an event, from the innermost outwards; a key that is there already is left out.
-pub(super) fn write_spans<'registry, R>(object: &mut Object<'_>, event: &Event<'_>, spans: Scope<'registry, R>)
-where
+/// Writes the fields of the spans around an event, from the innermost outwards, but for keys that are written already.
+pub(super) fn write_spans<'registry, R>(
+    object: &mut Object<'_>,
+    written: &mut Vec<Cow<'static, str>>,
+    spans: Scope<'registry, R>,
+) where
     R: LookupSpan<'registry>,
 {
-    let mut written: Vec<&'static str> = event.fields().map(|field| field.name()).collect();
     let of_event = written.len();
     let mut bytes = 0;
     for span in spans {
@@ -168,14 +178,14 @@ where
             continue;
         };
         for (key, value) in fields {
-            if written.contains(key) {
+            if written.iter().any(|written| written == key) {
                 continue;
             }
             bytes += key.len() + value.len();
             if written.len() - of_event == MOST_INHERITED || bytes > MOST_INHERITED_BYTES {
                 return;
             }
-            written.push(key);
+            written.push(Cow::Borrowed(*key));
             unreserved(key, |key| object.json(key, value));
         }
     }

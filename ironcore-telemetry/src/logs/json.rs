@@ -1,6 +1,7 @@
 //! One JSON object, written key by key into a buffer.
 
-use crate::redact::{VALUE_LIMIT, truncate};
+use crate::caught::caught;
+use crate::redact::{PANICKED, VALUE_LIMIT, truncate};
 use std::fmt::{self, Write};
 
 /// Writes the members of one object.
@@ -52,8 +53,10 @@ impl<'buffer> Object<'buffer> {
 pub(super) fn write_text(buffer: &mut String, value: &dyn fmt::Display) {
     buffer.push('"');
     let mut escaped = Escaped { buffer, left: VALUE_LIMIT };
-    // The value's `Display` may fail half-way; the text written until then stays.
-    let _ = write!(escaped, "{value}");
+    // The value's `Display` may fail or panic half-way; the text written until then stays.
+    if caught(|| write!(escaped, "{value}").is_ok()).is_none() {
+        buffer.push_str(PANICKED);
+    }
     buffer.push('"');
 }
 

@@ -14,6 +14,7 @@ use crate::series::{self, Counter};
 use crate::worker;
 use opentelemetry::trace::TraceContextExt;
 use opentelemetry::{Context, SpanId, TraceId};
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::io;
 use std::sync::OnceLock;
@@ -98,9 +99,13 @@ where
             return;
         };
         // Formatted without a lock on the span: what is formatted may log.
-        let mut fields = span.extensions_mut().remove::<SpanFields>().unwrap_or_default();
-        fields.add(|visitor| values.record(visitor));
-        span.extensions_mut().replace(fields);
+        let mut recorded = SpanFields::default();
+        recorded.add(|visitor| values.record(visitor));
+        let mut extensions = span.extensions_mut();
+        match extensions.get_mut::<SpanFields>() {
+            Some(fields) => fields.replace_by(recorded),
+            None => extensions.insert(recorded),
+        }
     }
 
     fn on_event(&self, event: &Event<'_>, context: LayerContext<'_, S>) {
@@ -133,46 +138,66 @@ impl<W> JsonLines<W> {
         object.text("level", metadata.level());
         object.text("target", &metadata.target());
         fields::write_message(&mut object, event);
-        if let Some(SpanOfLine { trace_id, span_id, is_sampled }) = self.span_of(event) {
-            object.text("trace_id", &trace_id);
-            object.text("span_id", &span_id);
-            object.plain("sampled", &is_sampled);
+        let span = self.span_of(event, context);
+        if let Some(SpanOfLine { trace_id, span_id, is_sampled }) = &span {
+            object.text("trace_id", trace_id);
+            object.text("span_id", span_id);
+            object.plain("sampled", is_sampled);
         }
         object.text("service", &self.service);
         fields::write_event(&mut object, event);
+        let mut written: Vec<Cow<'static, str>> = event.fields().map(|field| field.name().into()).collect();
         if event.metadata().target() == LOG_CRATE {
-            write_key_values(&mut object);
+            written.extend(write_key_values(&mut object).into_iter().map(Cow::Owned));
         }
-        let mut operation = current::operation();
-        if let Some(spans) = context.event_scope(event) {
-            if self.span_fields {
-                fields::write_spans(&mut object, event, spans);
-            }
-            operation = operation.or_else(|| taken_in(event, context));
+        if let Some(spans) = context.event_scope(event).filter(|_| self.span_fields) {
+            fields::write_spans(&mut object, &mut written, spans);
         }
-        if let Some(operation) = operation {
+        if let Some(operation) = operation(event, context, span.as_ref()) {
             object.text("operation", &operation);
         }
         object.close();
     }
 
     /// The span that the line belongs to.
-    fn span_of(&self, event: &Event<'_>) -> Option<SpanOfLine> {
-        if let Some(parent) = event.parent() {
-            let dispatch = self.dispatch.get()?.upgrade()?;
-            return get_otel_context(parent, &dispatch).as_ref().and_then(SpanOfLine::of);
+    fn span_of<S>(&self, event: &Event<'_>, context: &LayerContext<'_, S>) -> Option<SpanOfLine>
+    where
+        S: Subscriber + for<'span> LookupSpan<'span>,
+    {
+        // The API of OpenTelemetry reports its own trouble while it holds the context.
+        if event.is_root() || event.metadata().target() == "opentelemetry" {
+            return None;
         }
-        Context::map_current(SpanOfLine::of)
+        let Some(parent) = event.parent() else {
+            return Context::map_current(SpanOfLine::of);
+        };
+        // An id may be kept for longer than its span.
+        if !context.exists(parent) {
+            return None;
+        }
+        let dispatch = self.dispatch.get()?.upgrade()?;
+        get_otel_context(parent, &dispatch).as_ref().and_then(SpanOfLine::of)
     }
 }
 
-/// The operation of the innermost context span around an event.
-fn taken_in<S>(event: &Event<'_>, context: &LayerContext<'_, S>) -> Option<&'static str>
+/// The operation that a line belongs to: that in which the span around the line was taken, if it carries the span of the
+/// line, else that of the thread.
+fn operation<S>(event: &Event<'_>, context: &LayerContext<'_, S>, span: Option<&SpanOfLine>) -> Option<&'static str>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
-    let mut spans = context.event_scope(event)?;
-    spans.find_map(|span| span.extensions().get::<TakenIn>().and_then(|taken| taken.0))
+    if event.is_root() {
+        return None;
+    }
+    let taken = context
+        .event_scope(event)
+        .and_then(|mut spans| spans.find_map(|around| around.extensions().get::<TakenIn>().copied()));
+    let of_line = |taken: &TakenIn| span.is_some_and(|span| taken.span_id == span.span_id.to_bytes());
+    match (taken, event.parent()) {
+        (Some(taken), _) if of_line(&taken) => taken.operation,
+        (taken, Some(_)) => taken.and_then(|taken| taken.operation),
+        (taken, None) => current::operation().or_else(|| taken.and_then(|taken| taken.operation)),
+    }
 }
 
 /// The exporter's events for a failed attempt, which report the spans as lost although the queue keeps or counts them.

@@ -31,26 +31,36 @@ impl Log for Forward {
     }
 
     fn log(&self, record: &Record<'_>) {
-        if record.key_values().count() == 0 {
-            self.0.log(record);
-        } else if self.enabled(record.metadata()) {
-            let mut collected = Collect(Vec::new());
-            // An error is a source that stops half-way; what came until then stays.
-            let _ = record.key_values().visit(&mut collected);
-            KEY_VALUES.replace(collected.0);
-            self.0.log(record);
-            KEY_VALUES.take();
+        if !self.enabled(record.metadata()) {
+            return;
         }
+        let mut collected = Collect(Vec::new());
+        // An error is a source that stops half-way; what came until then stays.
+        let _ = record.key_values().visit(&mut collected);
+        // A message that logs in turn while it is formatted must not take these.
+        let _restore = Restore(KEY_VALUES.replace(collected.0));
+        self.0.log(record);
     }
 
     fn flush(&self) {}
 }
 
-/// Writes the key-values of the record that has become this event.
-pub(super) fn write_key_values(object: &mut Object<'_>) {
-    for (key, value) in KEY_VALUES.take() {
-        unreserved(&key, |key| object.json(key, &value));
+/// Puts the key-values of the record around this one back.
+struct Restore(Vec<(String, String)>);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        KEY_VALUES.replace(std::mem::take(&mut self.0));
     }
+}
+
+/// Writes the key-values of the record that has become this event, and returns their keys.
+pub(super) fn write_key_values(object: &mut Object<'_>) -> Vec<String> {
+    let write = |(key, value): (String, String)| {
+        unreserved(&key, |key| object.json(key, &value));
+        key
+    };
+    KEY_VALUES.take().into_iter().map(write).collect()
 }
 
 struct Collect(Vec<(String, String)>);

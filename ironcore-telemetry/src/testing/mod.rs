@@ -26,7 +26,7 @@ use crate::logs;
 use crate::names;
 use crate::recorder::{self, Measurements};
 use crate::series::{Reading, Registry, Series};
-use crate::traces::{self, BoxedLayer, TelemetrySubscriber};
+use crate::traces::{self, BoxedLayer, Stack, TelemetrySubscriber};
 use opentelemetry::trace::{FutureExt, SpanContext, Status};
 use opentelemetry::{Context, trace};
 use opentelemetry_sdk::Resource;
@@ -119,7 +119,7 @@ impl Capture {
             traces::span_events(&all).ok().map(|layer| Box::new(layer) as _),
             logs::layer(&lines_of, keep).ok().map(|layer| Box::new(layer) as _),
         ];
-        let layers = traces::stacked(layers.into_iter().flatten().collect());
+        let layers = Stack::new(layers.into_iter().flatten().collect());
         let dispatch = Dispatch::new(TelemetrySubscriber::capturing(Subscriber::default().with(layers)));
         let context = recorder::capture(
             registry,
@@ -342,7 +342,7 @@ impl SpanProcessor for KeepSpans {
     fn on_start(&self, _: &mut opentelemetry_sdk::trace::Span, _: &Context) {}
 
     fn on_end(&self, span: SpanData) {
-        locked(&self.0).push(span);
+        locked(&self.0).push(traces::last_values(span));
     }
 
     fn force_flush(&self) -> OTelSdkResult {

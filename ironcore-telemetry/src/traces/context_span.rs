@@ -4,10 +4,8 @@
 
 use crate::current;
 use crate::filter::CONTEXT_TARGET;
-use opentelemetry::Context;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{PoisonError, RwLock};
 use tracing_core::callsite::{DefaultCallsite, Identifier};
 use tracing_core::field::FieldSet;
 use tracing_core::{Kind, Level, Metadata};
@@ -28,31 +26,18 @@ const fn describe(name: &'static str, fields: &'static [&'static str]) -> Metada
 /// The description of the context spans of an operation, or of a request. There is one for each operation of the
 /// program, made once.
 pub(super) fn metadata(operation: Option<&'static str>) -> &'static Metadata<'static> {
-    static OF_OPERATIONS: Mutex<Option<HashMap<&'static str, &'static Metadata<'static>>>> = Mutex::new(None);
+    static OF_OPERATIONS: RwLock<Option<HashMap<&'static str, &'static Metadata<'static>>>> = RwLock::new(None);
     let Some(name) = operation else {
         return &METADATA;
     };
-    let mut known = OF_OPERATIONS.lock().unwrap_or_else(PoisonError::into_inner);
-    let known = known.get_or_insert_default().entry(name);
-    known.or_insert_with(|| {
+    let known = OF_OPERATIONS.read().unwrap_or_else(PoisonError::into_inner);
+    if let Some(metadata) = known.as_ref().and_then(|known| known.get(name)) {
+        return metadata;
+    }
+    drop(known);
+    let mut known = OF_OPERATIONS.write().unwrap_or_else(PoisonError::into_inner);
+    known.get_or_insert_default().entry(name).or_insert_with(|| {
         let fields = Vec::leak(current::fields_of(name));
         Box::leak(Box::new(describe(name, fields)))
     })
-}
-
-/// The mark of the context in which a context span is made: the first span that is built in it stands for the current
-/// one.
-#[derive(Debug, Clone)]
-pub(super) struct StandsForCurrent(Arc<AtomicBool>);
-
-impl StandsForCurrent {
-    /// The current context, marked.
-    pub(super) fn mark(context: &Context) -> Context {
-        context.with_value(Self(Arc::new(AtomicBool::new(true))))
-    }
-
-    /// Whether the span that is built in this context is that of a context span.
-    pub(super) fn take(context: &Context) -> bool {
-        context.get::<Self>().is_some_and(|mark| mark.0.swap(false, Ordering::Relaxed))
-    }
 }

@@ -3,16 +3,20 @@
 
 mod context_span;
 mod delivery;
+mod entered;
 mod ids;
+mod last_values;
 mod layer;
 mod queue;
 mod span_events;
+mod stack;
 mod subscriber;
 mod tracing_span;
 
 use crate::config::{Sampler, Sampling, SpanLimits};
 use crate::names;
 use ids::PresetIds;
+pub(crate) use last_values::last_values;
 pub(crate) use layer::layer;
 use opentelemetry::trace::{
     SpanBuilder, SpanContext, SpanKind, TraceContextExt, TraceFlags, TraceId, Tracer, TracerProvider,
@@ -25,8 +29,9 @@ use opentelemetry_sdk::trace::{
 };
 pub(crate) use queue::SpanQueue;
 pub(crate) use span_events::span_events;
+pub(crate) use stack::{BoxedLayer, Stack};
 use std::sync::Arc;
-pub(crate) use subscriber::{BoxedLayer, TelemetrySubscriber, stacked};
+pub(crate) use subscriber::TelemetrySubscriber;
 
 /// The provider whose ended spans go into the queue.
 pub(crate) fn provider(

@@ -7,7 +7,7 @@ use crate::config::Filter;
 use crate::error::InitError;
 use crate::filter as filters;
 use crate::names::{self, CLOSING_LINES, PANIC_TARGET, attribute};
-use crate::redact::bounded;
+use crate::redact::{bounded, truncate};
 use opentelemetry::trace::{Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue, Value};
 use std::borrow::Cow;
@@ -53,25 +53,36 @@ pub(super) struct SpanEvents {
 
 impl SpanEvents {
     /// The context whose span gets the event.
-    fn context_of(&self, event: &Event<'_>) -> Option<Context> {
-        if event.is_root() {
+    fn context_of<S>(&self, event: &Event<'_>, layer: &LayerContext<'_, S>) -> Option<Context>
+    where
+        S: Subscriber + for<'span> LookupSpan<'span>,
+    {
+        // The API of OpenTelemetry reports its own trouble while it holds the context.
+        if event.is_root() || event.metadata().target() == "opentelemetry" {
             return None;
         }
         let Some(parent) = event.parent() else {
             return Some(Context::current());
         };
+        // An id may be kept for longer than its span.
+        if !layer.exists(parent) {
+            return None;
+        }
         let dispatch = self.dispatch.get()?.upgrade()?;
         get_otel_context(parent, &dispatch)
     }
 }
 
-impl<S: Subscriber> Layer<S> for SpanEvents {
+impl<S> Layer<S> for SpanEvents
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
     fn on_register_dispatch(&self, dispatch: &Dispatch) {
         let _ = self.dispatch.set(dispatch.downgrade());
     }
 
-    fn on_event(&self, event: &Event<'_>, _: LayerContext<'_, S>) {
-        let Some(context) = self.context_of(event) else {
+    fn on_event(&self, event: &Event<'_>, layer: LayerContext<'_, S>) {
+        let Some(context) = self.context_of(event, &layer) else {
             return;
         };
         let span = context.span();
@@ -180,15 +191,17 @@ impl Visit for Collected {
     }
 }
 
-/// The name of an error's type, as its derived `Debug` begins. Nothing after the name is formatted.
+/// The name of an error's type, or of its variant, as its derived `Debug` begins. Nothing after the name is formatted.
 fn type_of(error: &dyn Error) -> Option<String> {
+    const LONGEST_TYPE: usize = 64;
+
     struct FirstWord(String);
 
     impl Write for FirstWord {
         fn write_str(&mut self, text: &str) -> fmt::Result {
             let word = text.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
-            self.0.push_str(word);
-            if word.len() < text.len() || self.0.len() > 64 { Err(fmt::Error) } else { Ok(()) }
+            self.0.push_str(truncate(word, LONGEST_TYPE - self.0.len()));
+            if word.len() < text.len() || self.0.len() == LONGEST_TYPE { Err(fmt::Error) } else { Ok(()) }
         }
     }
 

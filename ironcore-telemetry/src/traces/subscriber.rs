@@ -1,19 +1,22 @@
 //! The subscriber around all layers.
 
-use super::context_span::{self, StandsForCurrent};
+use super::context_span;
+use super::entered;
+use super::layer::Traced;
+use super::tracing_span;
+use crate::caught::caught;
 use crate::current::{self, TakenIn};
 use opentelemetry::Context;
-use opentelemetry::trace::{SpanContext, TraceContextExt};
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt};
 use std::any::TypeId;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::OnceLock;
 use tracing::{Dispatch, Event, Metadata, Subscriber};
+use tracing_core::callsite::Callsite;
 use tracing_core::dispatcher::WeakDispatch;
 use tracing_core::span::{Attributes, Current, Id, Record};
 use tracing_core::{Interest, LevelFilter};
 use tracing_opentelemetry::get_otel_context;
-use tracing_subscriber::Layer;
-use tracing_subscriber::layer::Identity;
 use tracing_subscriber::registry::LookupSpan;
 
 /// Gives `Span::current()` inside of an operation or a request a `tracing` span that carries its OpenTelemetry context
@@ -29,19 +32,42 @@ pub(crate) struct TelemetrySubscriber<S> {
     captures: bool,
 }
 
-/// A layer of any type.
-pub(crate) type BoxedLayer<S> = Box<dyn Layer<S> + Send + Sync>;
-
-/// Several layers as one. (A `Vec` or an `Option` of layers does not tell them of the dispatcher.)
-pub(crate) fn stacked<S: Subscriber>(layers: Vec<BoxedLayer<S>>) -> BoxedLayer<S> {
-    let stacked = layers.into_iter().reduce(|inner, outer| Box::new(inner.and_then(outer)));
-    stacked.unwrap_or_else(|| Box::new(Identity::new()))
-}
-
 thread_local! {
-    /// The subscriber and the id of the context span that was made last and that nobody owns yet.
-    static UNCLAIMED: Cell<Option<(usize, u64)>> = const { Cell::new(None) };
+    /// The context span that this thread was given last: asked again, it gets the same one.
+    static KEPT: RefCell<Option<Kept>> = const { RefCell::new(None) };
+    /// Context spans that another one has replaced. They are closed where no dispatcher is borrowed.
+    static REPLACED: RefCell<Vec<Kept>> = const { RefCell::new(Vec::new()) };
+    /// Whether a context span is being made: what asks then, as a layer of a user may, gets none.
+    static MAKING: Cell<bool> = const { Cell::new(false) };
+    /// The event or span whose fields are evaluated now, after its filters have decided.
+    static PENDING: Cell<Option<&'static dyn Callsite>> = const { Cell::new(None) };
 }
+
+/// A context span with the reference that keeps it open.
+struct Kept {
+    /// The subscriber that has made it, as its address and as what closes it.
+    subscriber: usize,
+    dispatch: WeakDispatch,
+    id: Id,
+    metadata: &'static Metadata<'static>,
+    /// The span of the context that it carries.
+    carries: SpanId,
+    /// The innermost span of the registry when it was made.
+    below: Option<Id>,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if let Some(dispatch) = self.dispatch.upgrade() {
+            // At the end of a thread a layer of a user may find its thread-locals gone.
+            caught(|| dispatch.try_close(self.id.clone()));
+        }
+    }
+}
+
+/// The context in which a span was made that is no span of the trace, because the filter of the trace refuses it. Entering
+/// it makes the context current, so that it too can be taken elsewhere.
+struct MadeIn(Context);
 
 impl<S> TelemetrySubscriber<S>
 where
@@ -62,44 +88,142 @@ where
         Self { inner, dispatch: OnceLock::new(), captures: true }
     }
 
-    /// Whether entering the span makes a context with these ids current.
-    fn carries(&self, span: &Id, ids: &SpanContext) -> bool {
-        let dispatch = self.dispatch.get().and_then(WeakDispatch::upgrade);
-        let context = dispatch.and_then(|dispatch| get_otel_context(span, &dispatch));
-        context.is_some_and(|context| {
-            let span = context.span();
-            let carried = span.span_context();
-            (carried.span_id(), carried.trace_id()) == (ids.span_id(), ids.trace_id())
-        })
+    const fn is_capture(&self) -> bool {
+        #[cfg(feature = "testing")]
+        return self.captures;
+        #[cfg(not(feature = "testing"))]
+        false
     }
 
-    /// Makes a context span below the current span of the registry. Its one reference is that of the first `clone_span`.
-    fn context_span(&self, context: &Context) -> Current {
+    /// The dispatcher that becomes that of the thread while a span of a capture is entered or closed there; none while it is
+    /// borrowed.
+    fn dispatch_to_follow(&self) -> Option<Dispatch> {
+        if self.is_capture() && !Inside::is_inside() { self.dispatch() } else { None }
+    }
+
+    fn dispatch(&self) -> Option<Dispatch> {
+        self.dispatch.get().and_then(WeakDispatch::upgrade)
+    }
+
+    /// Whether entering the span makes a context with these ids current.
+    fn carries(&self, span: &Id, ids: &SpanContext) -> bool {
+        let made_in = |span: &Id| {
+            let found = self.inner.span(span)?;
+            let extensions = found.extensions();
+            extensions.get::<MadeIn>().map(|made_in| made_in.0.clone())
+        };
+        let carried = || self.dispatch().and_then(|dispatch| get_otel_context(span, &dispatch));
+        let context = made_in(span).or_else(carried);
+        context.is_some_and(|context| context.span().span_context().span_id() == ids.span_id())
+    }
+
+    /// The context span of this context: the kept one, or a new one below the current span of the registry.
+    fn context_span(&self, context: &Context, below: Option<&Id>) -> Option<Current> {
+        let dispatch = self.dispatch()?;
+        let carries = context.span().span_context().span_id();
+        let kept = KEPT.with_borrow(|kept| {
+            let kept = kept.as_ref()?;
+            let is_this = kept.carries == carries
+                && kept.below.as_ref() == below
+                // Its subscriber lives, so no other one can have this address.
+                && kept.subscriber == self.address()
+                && kept.dispatch.upgrade().is_some();
+            is_this.then(|| Current::new(kept.id.clone(), kept.metadata))
+        });
+        if kept.is_some() {
+            return kept;
+        }
+        let (id, metadata) = self.make_context_span(&dispatch, carries);
+        let kept = Kept {
+            subscriber: self.address(),
+            dispatch: dispatch.downgrade(),
+            id: id.clone(),
+            metadata,
+            carries,
+            below: below.cloned(),
+        };
+        if let Some(before) = KEPT.replace(Some(kept)) {
+            REPLACED.with_borrow_mut(|replaced| replaced.push(before));
+        }
+        Some(Current::new(id, metadata))
+    }
+
+    fn make_context_span(&self, dispatch: &Dispatch, carries: SpanId) -> (Id, &'static Metadata<'static>) {
+        let _making = Making::begin();
         let operation = current::operation();
         let metadata = context_span::metadata(operation);
         // For the filters of the layers, which decide here. Whether all refuse it does not matter.
         self.inner.enabled(metadata);
-        let marked = StandsForCurrent::mark(context).attach();
         let id = self.inner.new_span(&Attributes::new(metadata, &metadata.fields().value_set(&[])));
-        drop(marked);
+        // Starts it: what is recorded from now on reaches the span that it stands for.
+        tracing_span::standing_for_current(|| get_otel_context(&id, dispatch));
         if let Some(span) = self.inner.span(&id) {
-            span.extensions_mut().insert(TakenIn(operation));
+            span.extensions_mut().insert(TakenIn { operation, span_id: carries.to_bytes() });
         }
-        UNCLAIMED.set(Some((self.address(), id.into_u64())));
-        Current::new(id, metadata)
-    }
-
-    /// Frees a context span that was only looked at.
-    fn free_unclaimed(&self) {
-        if let Some((subscriber, id)) = UNCLAIMED.take()
-            && subscriber == self.address()
-        {
-            self.inner.try_close(Id::from_u64(id));
+        // The filters had decided about an event or a span whose fields ask for the current span: they decide again.
+        if let Some(pending) = PENDING.get() {
+            self.inner.enabled(pending.metadata());
         }
+        (id, metadata)
     }
 
     fn address(&self) -> usize {
         std::ptr::from_ref(self).addr()
+    }
+
+    /// Remembers the context of a span that is no span of the trace.
+    fn remember_context(&self, id: &Id) {
+        if MAKING.get() || !Context::map_current(has_span) {
+            return;
+        }
+        if let Some(span) = self.inner.span(id)
+            && span.extensions().get::<Traced>().is_none()
+        {
+            span.extensions_mut().insert(MadeIn(Context::current()));
+        }
+    }
+
+    /// The context that entering a span makes current, if the layer of the trace does not do it.
+    fn context_to_enter(&self, id: &Id) -> Option<Context> {
+        let span = self.inner.span(id)?;
+        let extensions = span.extensions();
+        let MadeIn(context) = extensions.get()?;
+        let entered = context.span().span_context().span_id();
+        let is_current = Context::map_current(|current| current.span().span_context().span_id() == entered);
+        (!is_current).then(|| context.clone())
+    }
+}
+
+/// Whether there is a span to stand for.
+fn has_span(context: &Context) -> bool {
+    context.has_active_span() && !context.is_telemetry_suppressed() && context.span().span_context().is_valid()
+}
+
+/// Closes what was kept for a span that is left now: it would hold that span open. And what was replaced.
+fn close_kept(left: Option<&Id>) {
+    // At the end of a thread its own kept span is closed, when these are gone.
+    let kept = left.and_then(|left| {
+        let take = |kept: &RefCell<Option<Kept>>| kept.borrow_mut().take_if(|kept| kept.below.as_ref() == Some(left));
+        KEPT.try_with(take).ok().flatten()
+    });
+    let replaced = REPLACED.try_with(RefCell::take);
+    // Outside of the borrows, as what closes them may ask for the current span.
+    drop((kept, replaced));
+}
+
+/// Marks this thread as making a context span.
+struct Making;
+
+impl Making {
+    fn begin() -> Self {
+        MAKING.set(true);
+        Self
+    }
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        MAKING.set(false);
     }
 }
 
@@ -109,45 +233,65 @@ where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     fn current_span(&self) -> Current {
-        self.free_unclaimed();
         let innermost = self.inner.current_span();
-        let has_span = |context: &Context| context.has_active_span() && !context.is_telemetry_suppressed();
-        if !Context::map_current(has_span) {
+        if MAKING.get() || !Context::map_current(has_span) {
             return innermost;
         }
         // A clone, as nothing may be attached while the current context is borrowed.
         let context = Context::current();
         let span = context.span();
-        let ids = span.span_context();
-        if !ids.is_valid() || innermost.id().is_some_and(|innermost| self.carries(innermost, ids)) {
+        if innermost.id().is_some_and(|innermost| self.carries(innermost, span.span_context())) {
             return innermost;
         }
-        self.context_span(&context)
+        self.context_span(&context, innermost.id()).unwrap_or(innermost)
     }
 
-    fn clone_span(&self, id: &Id) -> Id {
-        let unclaimed = Some((self.address(), id.into_u64()));
-        if UNCLAIMED.get() == unclaimed {
-            UNCLAIMED.set(None);
-            return id.clone();
-        }
-        self.inner.clone_span(id)
+    fn new_span(&self, attributes: &Attributes<'_>) -> Id {
+        PENDING.set(None);
+        let _inside = Inside::begin(self.is_capture());
+        let parent_is_gone = attributes.parent().is_some_and(|parent| self.inner.span(parent).is_none());
+        let id = if parent_is_gone {
+            // The id of a context span, as `Span::current().id()` gives it, may be kept for longer than the span.
+            self.inner.new_span(&Attributes::new(attributes.metadata(), attributes.values()))
+        } else {
+            self.inner.new_span(attributes)
+        };
+        self.remember_context(&id);
+        id
     }
 
     fn enter(&self, span: &Id) {
         self.inner.enter(span);
-        #[cfg(feature = "testing")]
-        if self.captures {
-            follow::enter(span, self.dispatch.get().and_then(WeakDispatch::upgrade));
-        }
+        entered::push(span, self.context_to_enter(span), self.dispatch_to_follow());
     }
 
     fn exit(&self, span: &Id) {
-        #[cfg(feature = "testing")]
-        if self.captures {
-            follow::exit(span);
-        }
+        entered::pop(span);
         self.inner.exit(span);
+        close_kept(Some(span));
+    }
+
+    fn try_close(&self, id: Id) -> bool {
+        // The registry closes the parents of a span by the subscriber of the thread.
+        let follows = self.dispatch_to_follow();
+        let own = follows.as_ref().map(tracing::dispatcher::set_default);
+        let inside = Inside::begin(own.is_some());
+        let is_closed = self.inner.try_close(id);
+        drop((inside, own));
+        close_kept(None);
+        is_closed
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let is_enabled = self.inner.enabled(metadata);
+        PENDING.set(is_enabled.then(|| metadata.callsite().0));
+        is_enabled
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        PENDING.set(None);
+        let _inside = Inside::begin(self.is_capture());
+        self.inner.event(event);
     }
 
     fn on_register_dispatch(&self, dispatch: &Dispatch) {
@@ -159,16 +303,8 @@ where
         self.inner.register_callsite(metadata)
     }
 
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.inner.enabled(metadata)
-    }
-
     fn max_level_hint(&self) -> Option<LevelFilter> {
         self.inner.max_level_hint()
-    }
-
-    fn new_span(&self, attributes: &Attributes<'_>) -> Id {
-        self.inner.new_span(attributes)
     }
 
     fn record(&self, span: &Id, values: &Record<'_>) {
@@ -183,12 +319,8 @@ where
         self.inner.event_enabled(event)
     }
 
-    fn event(&self, event: &Event<'_>) {
-        self.inner.event(event);
-    }
-
-    fn try_close(&self, id: Id) -> bool {
-        self.inner.try_close(id)
+    fn clone_span(&self, id: &Id) -> Id {
+        self.inner.clone_span(id)
     }
 
     unsafe fn downcast_raw(&self, id: TypeId) -> Option<*const ()> {
@@ -200,31 +332,25 @@ where
     }
 }
 
-/// Makes the subscriber of an entered span that of the thread, for captures of tests.
-#[cfg(feature = "testing")]
-mod follow {
-    use std::cell::RefCell;
-    use tracing::Dispatch;
-    use tracing::subscriber::DefaultGuard;
-    use tracing_core::span::Id;
+thread_local! {
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
 
-    thread_local! {
-        static ENTERED: RefCell<Vec<(Id, DefaultGuard)>> = const { RefCell::new(Vec::new()) };
+/// Marks this thread as inside of a dispatcher, which cannot be replaced then.
+struct Inside(bool);
+
+impl Inside {
+    fn begin(is_inside: bool) -> Option<Self> {
+        is_inside.then(|| Self(INSIDE.replace(true)))
     }
 
-    pub(super) fn enter(span: &Id, dispatch: Option<Dispatch>) {
-        if let Some(dispatch) = dispatch {
-            let guard = tracing::dispatcher::set_default(&dispatch);
-            ENTERED.with_borrow_mut(|entered| entered.push((span.clone(), guard)));
-        }
+    fn is_inside() -> bool {
+        INSIDE.get()
     }
+}
 
-    pub(super) fn exit(span: &Id) {
-        let left = ENTERED.with_borrow_mut(|entered| {
-            let position = entered.iter().rposition(|(id, _)| id == span)?;
-            Some(entered.remove(position))
-        });
-        // Outside of the borrow: the subscriber may end with its guard.
-        drop(left);
+impl Drop for Inside {
+    fn drop(&mut self) {
+        INSIDE.set(self.0);
     }
 }

@@ -1,6 +1,5 @@
 //! The OpenTelemetry spans of `tracing` spans.
 
-use super::context_span::StandsForCurrent;
 use crate::current;
 use opentelemetry::trace::{Span, SpanBuilder, SpanContext, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue};
@@ -11,6 +10,15 @@ use std::time::SystemTime;
 
 thread_local! {
     static ASKED: Cell<bool> = const { Cell::new(false) };
+    static STANDS_FOR_CURRENT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs code in which the span that is built is that of a context span.
+pub(super) fn standing_for_current<R>(code: impl FnOnce() -> R) -> R {
+    STANDS_FOR_CURRENT.set(true);
+    let result = code();
+    STANDS_FOR_CURRENT.set(false);
+    result
 }
 
 /// Whether the span of a context is that of a `tracing` span, and so not that of an operation or a request.
@@ -28,14 +36,13 @@ impl Tracer for TracingTracer {
     type Span = TracingSpan;
 
     fn build_with_context(&self, builder: SpanBuilder, parent: &Context) -> TracingSpan {
-        if StandsForCurrent::take(parent) {
-            let span = parent.span();
-            // What was recorded before it is first entered.
-            span.set_attributes(builder.attributes.unwrap_or_default());
-            TracingSpan::Current { ids: span.span_context().clone(), context: parent.clone() }
-        } else {
-            TracingSpan::Own { span: self.0.build_with_context(builder, parent), parent: parent.clone() }
+        if STANDS_FOR_CURRENT.take() {
+            let ids = parent.span().span_context().clone();
+            return TracingSpan::Current { ids, context: parent.clone() };
         }
+        let span = self.0.build_with_context(builder, parent);
+        let parent = span.is_recording().then(|| parent.clone());
+        TracingSpan::Own { span, parent }
     }
 }
 
@@ -43,8 +50,8 @@ impl Tracer for TracingTracer {
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 pub(super) enum TracingSpan {
-    /// A span of its own.
-    Own { span: SdkSpan, parent: Context },
+    /// A span of its own. The parent is kept while the span is recorded: it may hold its own parent in turn.
+    Own { span: SdkSpan, parent: Option<Context> },
     /// Of a context span: stands for the span of the context in which it was made, and does not end it.
     Current { ids: SpanContext, context: Context },
 }
@@ -53,8 +60,7 @@ impl TracingSpan {
     /// The context whose span gets what is recorded here, if it is not this one.
     fn passes_on(&self) -> Option<&Context> {
         match self {
-            Self::Own { parent, .. } if current::is_for_operation() && parent.span().is_recording() => Some(parent),
-            Self::Own { .. } => None,
+            Self::Own { parent, .. } => parent.as_ref().filter(|_| current::is_for_operation()),
             Self::Current { context, .. } => Some(context),
         }
     }
@@ -65,6 +71,11 @@ impl TracingSpan {
             Self::Current { .. } => None,
         }
     }
+
+    /// The own span, for what is not meant for an operation.
+    fn own_if_meant(&mut self) -> Option<&mut SdkSpan> {
+        self.own().filter(|_| !current::is_for_operation())
+    }
 }
 
 impl Span for TracingSpan {
@@ -74,7 +85,7 @@ impl Span for TracingSpan {
     {
         if let Some(other) = self.passes_on() {
             other.span().add_event_with_timestamp(name, timestamp, attributes);
-        } else if let Some(span) = self.own() {
+        } else if let Some(span) = self.own_if_meant() {
             span.add_event_with_timestamp(name, timestamp, attributes);
         }
     }
@@ -99,7 +110,7 @@ impl Span for TracingSpan {
     fn set_attribute(&mut self, attribute: KeyValue) {
         if let Some(other) = self.passes_on() {
             other.span().set_attribute(attribute);
-        } else if let Some(span) = self.own() {
+        } else if let Some(span) = self.own_if_meant() {
             span.set_attribute(attribute);
         }
     }
@@ -129,8 +140,9 @@ impl Span for TracingSpan {
     }
 
     fn end_with_timestamp(&mut self, timestamp: SystemTime) {
-        if let Some(span) = self.own() {
+        if let Self::Own { span, parent } = self {
             span.end_with_timestamp(timestamp);
+            *parent = None;
         }
     }
 }

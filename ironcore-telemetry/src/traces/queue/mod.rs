@@ -7,6 +7,7 @@ use super::delivery::Delivery;
 use crate::config::Queue;
 use crate::names;
 use crate::series::{self, Counter, Gauge, Shard};
+use crate::traces::last_values;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter, SpanProcessor};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -85,7 +86,7 @@ impl SpanQueue {
                 let _ = tokio::time::timeout(self.until_due(), self.work.notified()).await;
                 continue;
             };
-            let result = exporter.export(Vec::clone(&batch)).await;
+            let result = exporter.export(batch.iter().cloned().map(last_values).collect()).await;
             if self.settle(&result, since) {
                 pause = FIRST_PAUSE;
             } else {

@@ -301,7 +301,8 @@ fn no_instrument_makes_the_page_invalid_or_hides_a_series_of_ours() {
     let child = in_child!(|| pages_after(|_| record_all(&from_parent())));
     let baseline = child.clone().env(VARIABLE, "[]").run();
     let baseline = parsed(&baseline).map(|families| ours(&families));
-    let config = ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() };
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(40);
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(instruments in instruments())| {
         let report = child.clone().env(VARIABLE, &serde_json::to_string(&instruments).unwrap()).run();
         for (families, baseline) in parsed(&report).iter().zip(&baseline) {

@@ -34,9 +34,7 @@ fn breaks() -> impl futures_util::Stream<Item = Result<&'static str, Infallible>
     let mut parts = 0;
     futures_util::stream::poll_fn(move |_| {
         parts += 1;
-        if parts > 1 {
-            panic!("planned");
-        }
+        assert!(parts <= 1, "planned");
         std::task::Poll::Ready(Some(Ok("one")))
     })
 }

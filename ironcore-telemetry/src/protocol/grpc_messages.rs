@@ -28,12 +28,18 @@ pub(crate) struct Messages {
     form: Form,
     /// The head of the next message, as far as it is read.
     head: [u8; HEAD],
-    read: usize,
+    read: u8,
     /// Bytes of the message that are still to come.
-    left: usize,
-    /// `None` in front of trailers.
-    web: Option<Box<Trailers>>,
+    left: u32,
+    /// What only a stream of gRPC-Web needs: each call has one of these, and is moved with it.
+    web: Option<Box<Web>>,
+}
+
+#[derive(Debug, Default)]
+struct Web {
     text: Base64,
+    /// `None` in front of them.
+    trailers: Option<Trailers>,
 }
 
 /// How the messages are written.
@@ -71,32 +77,35 @@ impl Messages {
     /// The status in the trailers of gRPC-Web, once they have passed.
     #[inline]
     pub(crate) fn status(&self) -> Option<Code> {
-        self.web.as_ref()?.status
+        self.web.as_ref()?.trailers.as_ref()?.status
     }
 
     fn binary(&mut self, mut rest: &[u8]) -> u64 {
         let mut begun = 0;
         while !rest.is_empty() {
-            let (inside, outside) = rest.split_at_checked(self.left).unwrap_or((rest, &[]));
-            self.left -= inside.len();
-            if let Some(trailers) = &mut self.web {
+            let left = usize::try_from(self.left).unwrap_or(usize::MAX);
+            let (inside, outside) = rest.split_at_checked(left).unwrap_or((rest, &[]));
+            self.left = self.left.saturating_sub(u32::try_from(inside.len()).unwrap_or(u32::MAX));
+            if let Some(trailers) = self.web.as_mut().and_then(|web| web.trailers.as_mut()) {
                 trailers.read(inside, self.left == 0);
             }
             let Some((first, after)) = outside.split_first() else {
                 break;
             };
-            if let Some(place) = self.head.get_mut(self.read) {
+            if let Some(place) = self.head.get_mut(usize::from(self.read)) {
                 *place = *first;
             }
             self.read += 1;
             rest = after;
-            if self.read == HEAD {
+            if usize::from(self.read) == HEAD {
                 let [flags, a, b, c, d] = self.head;
-                self.left = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
+                self.left = u32::from_be_bytes([a, b, c, d]);
                 self.read = 0;
                 match flags {
                     MESSAGE | COMPRESSED_MESSAGE => begun += 1,
-                    TRAILERS if self.web.is_none() => self.web = Some(Box::default()),
+                    TRAILERS if self.web.as_ref().is_none_or(|web| web.trailers.is_none()) => {
+                        self.web.get_or_insert_default().trailers = Some(Trailers::default());
+                    }
                     // Nothing follows the trailers, and nothing else begins like this.
                     _ => {
                         self.form = Form::None;
@@ -113,7 +122,8 @@ impl Messages {
         let mut begun = 0;
         for part in part.chunks(DECODED) {
             let mut decoded = [0; DECODED];
-            let Some(decoded) = self.text.decode(part, &mut decoded) else {
+            let text = &mut self.web.get_or_insert_default().text;
+            let Some(decoded) = text.decode(part, &mut decoded) else {
                 self.form = Form::None;
                 break;
             };

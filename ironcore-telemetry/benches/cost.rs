@@ -29,9 +29,17 @@ const CASES: &[Case] = &[
     case("no init", Some((40.0, 0.0)), |n| {
         repeat(n, || call(create_wallet(black_box(7))));
     }),
+    // Without an exporter an operation has the ids of its request.
     Case {
         traces: "none",
-        ..case("metrics only", Some((500.0, 0.0)), |n| {
+        ..case("no exporter, under a parent", Some((700.0, 0.0)), |n| {
+            under_parent(n, TraceFlags::SAMPLED, || call(create_wallet(black_box(7))));
+        })
+    },
+    // An operation outside of any trace makes its own ids, in a context that is allocated.
+    Case {
+        traces: "none",
+        ..case("no exporter, a trace of its own", Some((1_800.0, 1.0)), |n| {
             let _guard = start(Sampling::Always);
             repeat(n, || call(create_wallet(black_box(7))));
         })
@@ -174,7 +182,10 @@ fn two_threads() -> f64 {
     const ROUNDS: usize = 21;
     let _guard =
         telemetry::init_with(Config::new("bench").metrics_listener(None).log_filter("off")).expect("it starts");
+    let parent = SpanContext::new(1_u128.into(), 1_u64.into(), TraceFlags::NOT_SAMPLED, true, TraceState::NONE);
     let timed = || {
+        // Only the counting is compared, not the making of ids.
+        let _current = opentelemetry::Context::new().with_remote_span_context(parent.clone()).attach();
         let started = Instant::now();
         for _ in 0..CALLS {
             let _ = call(create_wallet(black_box(7)));

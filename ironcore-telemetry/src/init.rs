@@ -186,7 +186,7 @@ impl Parts {
             Some(_) => Box::new(traces::start_span(&self.traces.provider, settings.sampler)),
             None => Box::new(traces::start_ids(settings.sampler)),
         };
-        recorder::install(Some(start_span), settings.sampler.follows_parent);
+        recorder::install(start_span, settings.sampler.follows_parent, self.traces.export.is_some());
         log_start(settings);
         #[cfg(feature = "prometheus")]
         if let Some(listener) = self.listener {

@@ -120,7 +120,7 @@ impl Call {
     ) -> Option<Self> {
         let recorder = recorder::current()?;
         let series = site.series(labels, recorder)?;
-        let context = recorder.inner_spans().map(|under| span::start(under, &site.spec, count, fields));
+        let context = recorder.operation_spans().map(|under| span::start(under, &site.spec, count, fields));
         // Last: if a field panics before it, no call has begun.
         series.begin();
         Some(Self { series, started: Instant::now(), context })

@@ -31,14 +31,16 @@ pub(crate) struct Recorder {
     start_span: Option<StartSpan>,
     /// Whether the sampler keeps the decision of a remote parent; else it decides for each call.
     follows_parent: bool,
+    /// Whether somebody receives the spans; else only their ids are made.
+    exports: bool,
     is_process: bool,
 }
 
 /// Makes the recorder of the process.
-pub(crate) fn install(start_span: Option<StartSpan>, follows_parent: bool) {
+pub(crate) fn install(start_span: StartSpan, follows_parent: bool, exports: bool) {
     let registry = series::process();
     overflow::install(registry);
-    let recorder = Recorder { registry, start_span, follows_parent, is_process: true };
+    let recorder = Recorder { registry, start_span: Some(start_span), follows_parent, exports, is_process: true };
     // Set once: `init` refuses a second call.
     if PROCESS.set(recorder).is_ok() {
         RECORDERS.fetch_add(1, Ordering::Release);
@@ -104,6 +106,17 @@ impl Recorder {
             Some(context.clone())
         });
         parent.map(|parent| (start_span, parent))
+    }
+
+    /// As [`inner_spans`](Self::inner_spans), for the spans of operations: without an exporter nobody tells them apart
+    /// from the current one, whose ids serve for logs and propagation.
+    #[inline]
+    pub(crate) fn operation_spans(&self) -> Option<(&StartSpan, Context)> {
+        let has_ids = || Context::map_current(|context| context.span().span_context().is_valid());
+        if !self.exports && has_ids() {
+            return None;
+        }
+        self.inner_spans()
     }
 }
 

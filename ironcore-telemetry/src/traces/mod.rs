@@ -18,9 +18,7 @@ use crate::names;
 use ids::PresetIds;
 pub(crate) use last_values::last_values;
 pub(crate) use layer::layer;
-use opentelemetry::trace::{
-    SpanBuilder, SpanContext, SpanKind, TraceContextExt, TraceFlags, TraceId, Tracer, TracerProvider,
-};
+use opentelemetry::trace::{SpanBuilder, SpanContext, SpanKind, TraceContextExt, TraceFlags, Tracer, TracerProvider};
 use opentelemetry::{Context, InstrumentationScope};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{
@@ -80,25 +78,7 @@ pub(crate) fn start_span(
     provider: &SdkTracerProvider,
     sampler: Sampler,
 ) -> impl Fn(&Context, &mut dyn FnMut() -> SpanBuilder) -> Context + Send + Sync + use<> {
-    let tracer = tracer(provider);
-    let sdk_sampler = sdk_sampler(sampler);
-    move |parent, describe| {
-        if parent.is_telemetry_suppressed() {
-            return parent.with_remote_span_context(SpanContext::NONE);
-        }
-        let span = parent.span();
-        let parent_ids = span.span_context();
-        let (trace_id, is_sampled) = decide(sampler, &sdk_sampler, parent, parent_ids);
-        if !is_sampled {
-            return with_ids(parent, parent_ids, trace_id, TraceFlags::default());
-        }
-        // Before the trace id is preset: the description may run code that starts other spans.
-        let builder = describe();
-        if !parent_ids.is_valid() {
-            ids::preset_trace_id(trace_id);
-        }
-        parent.with_span(tracer.build_with_context(builder, parent))
-    }
+    start(Some(tracer(provider)), sampler)
 }
 
 /// Makes the ids of spans that nobody receives: for log lines, and for the context that is passed on. The sampler still
@@ -106,39 +86,42 @@ pub(crate) fn start_span(
 pub(crate) fn start_ids(
     sampler: Sampler,
 ) -> impl Fn(&Context, &mut dyn FnMut() -> SpanBuilder) -> Context + Send + Sync + use<> {
+    start(None, sampler)
+}
+
+fn start(
+    tracer: Option<SdkTracer>,
+    sampler: Sampler,
+) -> impl Fn(&Context, &mut dyn FnMut() -> SpanBuilder) -> Context + Send + Sync + use<> {
     let sdk_sampler = sdk_sampler(sampler);
-    move |parent, _| {
+    move |parent, describe| {
         if parent.is_telemetry_suppressed() {
             return parent.with_remote_span_context(SpanContext::NONE);
         }
         let span = parent.span();
         let parent_ids = span.span_context();
-        let (trace_id, is_sampled) = decide(sampler, &sdk_sampler, parent, parent_ids);
-        let flags = if is_sampled { parent_ids.trace_flags().with_sampled(true) } else { TraceFlags::default() };
-        with_ids(parent, parent_ids, trace_id, flags)
+        let has_parent = parent_ids.is_valid();
+        let trace_id = if has_parent { parent_ids.trace_id() } else { PresetIds.new_trace_id() };
+        let is_sampled = if has_parent && sampler.follows_parent {
+            parent_ids.is_sampled()
+        } else {
+            // Our samplers use only the parent and the trace id.
+            let sampling = sdk_sampler.should_sample(Some(parent), trace_id, "", &SpanKind::Internal, &[], &[]);
+            sampling.decision == SamplingDecision::RecordAndSample
+        };
+        let (true, Some(tracer)) = (is_sampled, &tracer) else {
+            let flags = if is_sampled { parent_ids.trace_flags().with_sampled(true) } else { TraceFlags::default() };
+            let state = parent_ids.trace_state().clone();
+            let ids = SpanContext::new(trace_id, PresetIds.new_span_id(), flags, false, state);
+            return parent.with_remote_span_context(ids);
+        };
+        // Before the trace id is preset: the description may run code that starts other spans.
+        let builder = describe();
+        if !has_parent {
+            ids::preset_trace_id(trace_id);
+        }
+        parent.with_span(tracer.build_with_context(builder, parent))
     }
-}
-
-/// The trace of a new span, and whether it is sampled.
-#[inline]
-fn decide(sampler: Sampler, by: &SdkSampler, parent: &Context, parent_ids: &SpanContext) -> (TraceId, bool) {
-    let has_parent = parent_ids.is_valid();
-    let trace_id = if has_parent { parent_ids.trace_id() } else { PresetIds.new_trace_id() };
-    let is_sampled = if has_parent && sampler.follows_parent {
-        parent_ids.is_sampled()
-    } else {
-        // Our samplers use only the parent and the trace id.
-        let sampling = by.should_sample(Some(parent), trace_id, "", &SpanKind::Internal, &[], &[]);
-        sampling.decision == SamplingDecision::RecordAndSample
-    };
-    (trace_id, is_sampled)
-}
-
-/// A context with the ids of a new span that is not recorded.
-#[inline]
-fn with_ids(parent: &Context, parent_ids: &SpanContext, trace_id: TraceId, flags: TraceFlags) -> Context {
-    let state = parent_ids.trace_state().clone();
-    parent.with_remote_span_context(SpanContext::new(trace_id, PresetIds.new_span_id(), flags, false, state))
 }
 
 /// The tracer of this library.

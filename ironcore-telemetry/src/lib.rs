@@ -105,7 +105,7 @@ pub mod scrape;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use business::{CatalogEntry, Label, Outcome, OutcomeClass, catalog};
+pub use business::{CatalogEntry, KnownCodes, Label, Outcome, OutcomeClass, catalog};
 #[cfg(feature = "grpc")]
 pub use client::grpc::GrpcClientTelemetryLayer;
 #[cfg(feature = "http")]

@@ -308,6 +308,8 @@ pub(crate) mod attribute {
     pub(crate) const AGE: &str = "ironcore.age_seconds";
     pub(crate) const CODE_FUNCTION: &str = "code.function.name";
     pub(crate) const ERROR_TYPE: &str = "error.type";
+    pub(crate) const EXCEPTION_MESSAGE: &str = "exception.message";
+    pub(crate) const EXCEPTION_TYPE: &str = "exception.type";
     pub(crate) const HTTP_METHOD: &str = "http.request.method";
     pub(crate) const HTTP_ROUTE: &str = "http.route";
     pub(crate) const HTTP_STATUS: &str = "http.response.status_code";
@@ -320,6 +322,9 @@ pub(crate) mod attribute {
     pub(crate) const RPC_SYSTEM: &str = "rpc.system.name";
     pub(crate) const USER_AGENT: &str = "user_agent.original";
 }
+
+/// The name of a span's event that holds an error.
+pub(crate) const EXCEPTION: &str = "exception";
 
 /// Keys of a log line that belong to the library; an event's field of the same name is written as `field.<key>`.
 pub(crate) const RESERVED_LOG_KEYS: &[&str] =

@@ -3,8 +3,10 @@
 #[cfg(test)]
 mod tests;
 
+use crate::arguments::{self, Moved};
 use crate::block::Block;
 use crate::body::{Body, BoxedBody};
+use crate::closures;
 use crate::instrumented::Instrumented;
 use crate::key_values::{Field, Format, Label};
 use crate::model::Model;
@@ -36,8 +38,10 @@ fn function(model: &Model) -> TokenStream {
     let body = match body {
         Body::Sync => recorded(model, &sync_call(model)),
         Body::Async => {
-            let hint = return_hint(sig, Some(&returned(&sig.output)));
-            let future = quote!(async move { #hint #[allow(unused_braces)] #block });
+            let output = returned(&sig.output);
+            let hint = return_hint(sig, Some(&output));
+            let value = closures::with_bounds(sig, &output, &private(), quote!(#block));
+            let future = quote!(async move { #hint #[allow(unused_braces)] #value });
             recorded(model, &async_call(model, &future))
         }
         Body::Boxed(boxed) => {
@@ -48,13 +52,10 @@ fn function(model: &Model) -> TokenStream {
             quote!(#(#before)* #pin(async move { #(#bindings)* #work }))
         }
     };
-    quote! {
-        #(#outer)*
-        #vis #sig {
-            #(#inner)*
-            #body
-        }
-    }
+    let mut function = quote!(#(#outer)* #vis #sig);
+    // The user's own braces: for lints, the function begins and ends where it is written.
+    block.brace_token.surround(&mut function, |inside| inside.extend(quote!(#(#inner)* #body)));
+    function
 }
 
 /// The static of the function, and the call. The library's path stands in one place, so that a wrong path gives one
@@ -92,11 +93,29 @@ fn sync_call(model: &Model) -> TokenStream {
     let (private, operation, judge) = (private(), operation(), judge(model));
     let start = start(model);
     let ItemFn { sig, block, .. } = &model.function;
-    let output = inferred(&returned(&sig.output));
+    let output = returned(&sig.output);
+    let moved = moved_arguments(&model.function);
+    let type_of_body = inferred(&output);
+    let value = closures::with_bounds(sig, &output, &private, quote!(#block));
+    // The user's own block is the body, where nothing has to be added.
+    let body = if moved.is_empty() { value } else { quote!({ #moved #value }) };
     quote! {
         let #operation = #start;
-        #private::Operation::call(#operation, move || -> #output #block, #judge)
+        // Not `move`: an argument that the body only reads is not consumed, for lints as in the bare function.
+        #private::Operation::call(#operation, || -> #type_of_body #body, #judge)
     }
+}
+
+/// Code that is never executed, and moves the arguments into the closure whose bindings or references are mutable: what
+/// the body returns may borrow from them for longer than a closure that borrows them allows.
+fn moved_arguments(function: &ItemFn) -> TokenStream {
+    let private = private();
+    let each = arguments::moved(function).map(|Moved { attrs, names }| {
+        let configured: Vec<_> = attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect();
+        let moves = quote!(#(if false { #private::moved(#names) })*);
+        if configured.is_empty() { moves } else { quote!(#(#configured)* { #moves }) }
+    });
+    quote!(#(#each)*)
 }
 
 /// The start of the operation, with the values of the labels as a tuple of references.
@@ -110,11 +129,16 @@ fn start(model: &Model) -> TokenStream {
         _ => Span::call_site().located_at(model.labels_at),
     };
     let private = private_at(at);
-    if model.fields.is_empty() {
-        return quote_spanned!(at=> #private::Operation::start(&__IRONCORE_TELEMETRY_SITE, &(#values)));
+    let start = if model.fields.is_empty() {
+        quote_spanned!(at=> #private::Operation::start(&__IRONCORE_TELEMETRY_SITE, &(#values)))
+    } else {
+        let (count, fields) = (model.fields.len(), fields(model));
+        quote_spanned!(at=> #private::Operation::start_with(&__IRONCORE_TELEMETRY_SITE, &(#values), #count, #fields))
+    };
+    if model.labels.is_empty() {
+        return start;
     }
-    let (count, fields) = (model.fields.len(), fields(model));
-    quote_spanned!(at=> #private::Operation::start_with(&__IRONCORE_TELEMETRY_SITE, &(#values), #count, #fields))
+    quote_spanned!(at=> #private::Operation::labelled(&__IRONCORE_TELEMETRY_SITE, || #start))
 }
 
 /// The fields: a closure, which is called only when the span is sampled.
@@ -125,10 +149,12 @@ fn fields(model: &Model) -> TokenStream {
         let (private, reference) = (private_at(at), by_reference(value));
         let value = match format {
             Format::Plain => quote_spanned!(at=> #private::value(#reference)),
-            Format::Display => quote_spanned!(at=> (&&#private::Formatted(#reference)).as_display()),
-            Format::Debug => quote_spanned!(at=> (&&#private::Formatted(#reference)).as_debug()),
+            Format::Display => {
+                quote_spanned!(at=> (&&#private::Formatted(#reference)).__ironcore_telemetry_as_display())
+            }
+            Format::Debug => quote_spanned!(at=> (&&#private::Formatted(#reference)).__ironcore_telemetry_as_debug()),
         };
-        quote_spanned!(at=> #private::Fields::add(#fields, #key, #value);)
+        quote_spanned!(at=> #private::Fields::add(#fields, #key, || #value);)
     });
     let private = private();
     quote! {
@@ -143,11 +169,18 @@ fn fields(model: &Model) -> TokenStream {
     }
 }
 
-/// The verdict on the returned value: by the functions given as `err` and `ok`, else by its type. It is a closure, so
+/// The judgement on the returned value: by the functions given as `err` and `ok`, else by its type. It is a closure, so
 /// that it is called where the type is known.
 fn judge(model: &Model) -> TokenStream {
-    let (private, value) = (private(), hygienic("value"));
-    let by_type = quote!((&&&#private::Judged(#value)).verdict());
+    let (private, value, error) = (private(), hygienic("value"), hygienic("error"));
+    let result = quote!(#private::core::result::Result);
+    let split = quote!((&&#private::Returned(&*#value)).__ironcore_telemetry_split());
+    let by_type = quote! {
+        (&&#private::Opened::new(#value)).__ironcore_telemetry_open().unwrap_or_else(|| match #split {
+            #result::Ok(#value) => (&&&#value).__ironcore_telemetry_verdict(),
+            #result::Err(#error) => (&&&#error).__ironcore_telemetry_verdict(),
+        })
+    };
     let judged = |by: &str, judge: &Expr| {
         let at = located_at_expr(judge);
         let (private, by) = (private_at(at), Ident::new(by, at));
@@ -162,12 +195,33 @@ fn judge(model: &Model) -> TokenStream {
         (Some(one), None) | (None, Some(one)) => quote!(#one.unwrap_or_else(|| #by_type)),
         (Some(err), Some(ok)) => quote!(#err.or_else(|| #ok).unwrap_or_else(|| #by_type)),
     };
+    let (judgement, at) = match model.record_error {
+        Some(at) => ("of_recorded_error", Span::call_site().located_at(at)),
+        None => ("of_error", Span::call_site()),
+    };
+    let (at_private, judgement) = (private_at(at), Ident::new(judgement, at));
+    let described = quote!((&&&&&&#private::Described(#error.0)).__ironcore_telemetry_describe());
+    let of_error = quote_spanned!(at=> #at_private::Judgement::#judgement(#value, || #described));
+    let verdict_name = hygienic("verdict");
+    let of_error = quote! {
+        let #verdict_name = #verdict;
+        match #split {
+            #result::Ok(_) => #private::core::convert::From::from(#verdict_name),
+            #result::Err(#error) => { let #value = #verdict_name; #of_error }
+        }
+    };
     quote! {
-        |#value| {
+        |#value| -> #private::Judgement {
             #[allow(unused_imports)]
-            use #private::{ByDefault as _, ByOutcome as _, ByResult as _};
+            use #private::{
+                ByDefault as _, ByOutcome as _, ByResponse as _, DescribeDisplay as _, DescribeError as _,
+                DescribeHeld as _, DescribeHeldHere as _, DescribeNothing as _, DescribeSecret as _, OpenErrorResponse as _, OpenNothing as _,
+                SplitNothing as _, SplitResult as _,
+            };
             #[allow(clippy::needless_borrow)]
-            #verdict
+            {
+                #of_error
+            }
         }
     }
 }
@@ -189,6 +243,17 @@ fn site(model: &Model) -> TokenStream {
     let labels = model.labels.iter().map(|label| &label.key);
     let fields = model.fields.iter().map(|field| &field.key);
     let name = format!("{domain}.{operation}");
+    let codes = match &model.error {
+        None => quote!(|_| {}),
+        Some(of) => quote! {
+            |codes| {
+                #[allow(unused_imports)]
+                use #private::{CodesByOutcome as _, NoCodes as _};
+                #[allow(clippy::needless_borrow)]
+                (&&#private::CodesOf::<#of>::new()).__ironcore_telemetry_codes(codes);
+            }
+        },
+    };
     let ident = function.sig.ident.to_string();
     quote! {
         static __IRONCORE_TELEMETRY_SITE: #private::Site = #private::Site::new(#private::Spec {
@@ -200,6 +265,7 @@ fn site(model: &Model) -> TokenStream {
             line: #private::core::line!(),
             labels: &[#(#labels),*],
             fields: &[#(#fields),*],
+            codes: #codes,
         });
         const _: () = {
             #[#private::linkme::distributed_slice(#private::SITES)]

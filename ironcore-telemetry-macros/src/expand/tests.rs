@@ -40,7 +40,7 @@ fn a_plain_function_starts_an_operation_without_labels_or_fields() {
     );
     assert!(expanded.starts_with("pubfncreate_wallet(id:u64)->u64{"));
     contains(&expanded, &quote!(__ironcore_telemetry::Operation::start(&__IRONCORE_TELEMETRY_SITE, &())));
-    contains(&expanded, &quote!(move || -> u64 { id }));
+    contains(&expanded, &quote!(|| -> u64 { id }));
     contains(&expanded, &quote!(domain: "wallet", operation: "create", name: "wallet.create",));
     assert!(!expanded.contains("Fields") && !expanded.contains("judge"));
 }
@@ -55,9 +55,9 @@ fn fields_are_in_a_closure_that_only_a_sampled_span_calls() {
     );
     contains(&expanded, &quote!(&__IRONCORE_TELEMETRY_SITE, &(), 3usize, |fields|));
     contains(&expanded, &quote!(__ironcore_telemetry::Fields::add));
-    contains(&expanded, &quote!("chain.id", __ironcore_telemetry::value(&(id))));
-    contains(&expanded, &quote!("to", (&&__ironcore_telemetry::Formatted(&(to))).as_display()));
-    contains(&expanded, &quote!("raw", (&&__ironcore_telemetry::Formatted(&(raw))).as_debug()));
+    contains(&expanded, &quote!("chain.id", || __ironcore_telemetry::value(&(id))));
+    contains(&expanded, &quote!("to", || (&&__ironcore_telemetry::Formatted(&(to))).__ironcore_telemetry_as_display()));
+    contains(&expanded, &quote!("raw", || (&&__ironcore_telemetry::Formatted(&(raw))).__ironcore_telemetry_as_debug()));
 }
 
 #[test]

@@ -5,7 +5,9 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use std::collections::HashSet;
 use syn::visit_mut::{VisitMut, visit_path_mut};
-use syn::{DeriveInput, Generics, Path, Type, parse_quote};
+use syn::{
+    DeriveInput, GenericArgument, Generics, Path, PathArguments, TraitBoundModifier, Type, TypeParamBound, parse_quote,
+};
 
 pub(super) fn expand(DeriveInput { ident, generics, .. }: &DeriveInput, library: &Path, rules: &Rules) -> TokenStream {
     let private = quote!(#library::__private);
@@ -22,6 +24,8 @@ pub(super) fn expand(DeriveInput { ident, generics, .. }: &DeriveInput, library:
         // By value: a reference to an enum without variants would need an arm.
         (quote!(match *self { #(#classes)* }), quote!(match *self { #(#codes)* }))
     };
+    let known = all.iter().filter_map(|(_, rule)| known(&private, rule, generics));
+    let known = quote!(#(#known)*);
     let generics = with_bounds(generics, &private, all.iter().map(|(_, rule)| *rule));
     let (parameters, arguments, conditions) = generics.split_for_impl();
     quote! {
@@ -34,6 +38,15 @@ pub(super) fn expand(DeriveInput { ident, generics, .. }: &DeriveInput, library:
 
             fn code(&self) -> &'static #private::core::primitive::str {
                 #code
+            }
+
+            fn known_codes(codes: &mut #private::KnownCodes)
+            where
+                Self: #private::core::marker::Sized,
+            {
+                if #private::KnownCodes::enter(codes, #private::core::any::type_name::<Self>()) {
+                    #known
+                }
             }
         }
     }
@@ -60,6 +73,47 @@ fn code(private: &TokenStream, path: &TokenStream, rule: &Rule) -> TokenStream {
             quote!(#path { #field: ref source, .. } => #call,)
         }
     }
+}
+
+/// Adds the codes of a rule; `None` where they belong to a type that is not known to have a size.
+fn known(private: &TokenStream, rule: &Rule, generics: &Generics) -> Option<TokenStream> {
+    match rule {
+        Rule::Own { class, code } => {
+            let class = Ident::new(class.name(), Span::call_site());
+            Some(quote!(#private::KnownCodes::add(codes, #private::OutcomeClass::#class, #code);))
+        }
+        Rule::Forward { of, at, .. } => {
+            let parameters: HashSet<Ident> = generics.type_params().map(|one| one.ident.clone()).collect();
+            let inner = pointee(of).filter(|inner| !names_any(inner, &parameters));
+            let is_sized = generics.type_params().all(|one| !one.bounds.iter().any(is_maybe_sized));
+            let of = inner.unwrap_or(of);
+            if !is_sized && names_any(of, &parameters) || matches!(of, Type::TraitObject(_)) {
+                return None;
+            }
+            let at = Span::call_site().located_at(*at);
+            Some(quote_spanned!(at=> <#of as #private::Outcome>::known_codes(codes);))
+        }
+    }
+}
+
+/// `T` of `Box<T>`, `Arc<T>` and `Rc<T>`.
+fn pointee(of: &Type) -> Option<&Type> {
+    let Type::Path(of) = of else {
+        return None;
+    };
+    let last = of.path.segments.last()?;
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else {
+        return None;
+    };
+    let is_pointer = ["Box", "Arc", "Rc"].iter().any(|name| last.ident == name);
+    match (is_pointer, arguments.args.first()) {
+        (true, Some(GenericArgument::Type(inner))) if arguments.args.len() == 1 => Some(inner),
+        _ => None,
+    }
+}
+
+fn is_maybe_sized(bound: &TypeParamBound) -> bool {
+    matches!(bound, TypeParamBound::Trait(bound) if matches!(bound.modifier, TraitBoundModifier::Maybe(_)))
 }
 
 /// The call on the source. When the source does not implement `Outcome`, the error is reported at the word `forward`.

@@ -1,6 +1,9 @@
 //! How an operation ended. Here is only the vocabulary; nothing is recorded here.
 
+mod codes;
 mod impls;
+
+pub use codes::{CodesByOutcome, CodesOf, KnownCodes, NoCodes};
 
 /// How a business operation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -99,6 +102,13 @@ impl OutcomeClass {
 ///
 /// Without the feature these types are like any other: `ok` as a returned value, and `failed` with the code `error` as
 /// the error of a `Result`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not implement `Outcome`",
+    label = "has no verdict that could be taken over",
+    note = "of a type of yours: derive or implement `telemetry::Outcome` for it",
+    note = "of a type of another crate: give the variant that holds it a verdict of its own, `#[outcome(failed)]` or \
+            `#[outcome(rejected)]`, in place of `#[outcome(forward)]`"
+)]
 pub trait Outcome {
     /// How the operation ended.
     fn class(&self) -> OutcomeClass;
@@ -108,6 +118,40 @@ pub trait Outcome {
     fn code(&self) -> &'static str {
         ""
     }
+
+    /// Names the codes that are known before anything happened. They stand at zero on `/metrics` from `init` on, for
+    /// each instrumented function whose signature names the error type: a series that begins with its first failure
+    /// hides it, because Prometheus sees no increase. The derive names all codes of the variants.
+    ///
+    /// ```
+    /// # use ironcore_telemetry::{KnownCodes, Outcome, OutcomeClass};
+    /// # struct SignerError;
+    /// impl Outcome for SignerError {
+    ///     # fn class(&self) -> OutcomeClass { OutcomeClass::Failed }
+    ///     // class and code …
+    ///     fn known_codes(codes: &mut KnownCodes) {
+    ///         codes.add(OutcomeClass::Failed, "signer_unavailable");
+    ///     }
+    /// }
+    /// ```
+    fn known_codes(codes: &mut KnownCodes)
+    where
+        Self: Sized,
+    {
+        let _ = codes;
+    }
+}
+
+/// An [`Outcome`] that is that of an HTTP status. It is one in an `Ok` too, where other values are not asked for theirs.
+pub trait HttpOutcome: Outcome {}
+
+/// A response after values that set its headers.
+pub trait HeadedResponse {
+    /// What has the status.
+    type Response: HttpOutcome;
+
+    /// The response itself.
+    fn response(&self) -> &Self::Response;
 }
 
 impl<T, E: Outcome> Outcome for Result<T, E> {
@@ -117,6 +161,10 @@ impl<T, E: Outcome> Outcome for Result<T, E> {
 
     fn code(&self) -> &'static str {
         self.as_ref().map_or_else(Outcome::code, |_| "")
+    }
+
+    fn known_codes(codes: &mut KnownCodes) {
+        E::known_codes(codes);
     }
 }
 

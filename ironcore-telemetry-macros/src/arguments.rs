@@ -2,8 +2,8 @@
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::visit_mut::{VisitMut, visit_pat_ident_mut, visit_type_reference_mut};
-use syn::{Attribute, FnArg, Ident, ItemFn, PatIdent, PatType, Receiver, Type, TypeReference};
+use syn::visit_mut::{VisitMut, visit_pat_ident_mut};
+use syn::{Attribute, FnArg, Ident, ItemFn, Lifetime, PatIdent, PatType, Receiver, Type, TypeReference};
 
 /// Names that one argument binds, with the attributes of the argument.
 pub(crate) struct Moved<'function> {
@@ -12,17 +12,18 @@ pub(crate) struct Moved<'function> {
 }
 
 /// The names that must be moved into a closure with the body: those that are `mut`, and all of an argument with a `&mut`
-/// in its type. Without those that the body does not mention: they stay unused.
+/// or a lifetime in its type, which may hold a `&mut`. Without those that the body does not mention: they stay unused.
 pub(crate) fn moved(function: &ItemFn) -> impl Iterator<Item = Moved<'_>> {
     let body = function.block.to_token_stream();
     function.sig.inputs.iter().filter_map(move |argument| {
         let (attrs, mut names) = match argument {
-            FnArg::Receiver(Receiver { attrs, mutability, self_token, ty, .. }) => {
-                let is_moved = mutability.is_some() || has_mutable_reference(ty);
+            FnArg::Receiver(Receiver { attrs, reference, mutability, self_token, colon_token, ty }) => {
+                let is_value = reference.is_none() && colon_token.is_none();
+                let is_moved = is_value || mutability.is_some() || may_lend(ty);
                 (attrs, if is_moved { vec![Ident::new("self", self_token.span)] } else { Vec::new() })
             }
             FnArg::Typed(PatType { attrs, pat, ty, .. }) => {
-                let mut names = Names { all: has_mutable_reference(ty), found: Vec::new() };
+                let mut names = Names { all: may_lend(ty), found: Vec::new() };
                 names.visit_pat_mut(&mut pat.clone());
                 (attrs, names.found)
             }
@@ -58,13 +59,18 @@ fn mentions(tokens: TokenStream, name: &str) -> bool {
     })
 }
 
-fn has_mutable_reference(of: &Type) -> bool {
+/// Whether a value of the type can lend out what it only borrows mutably.
+fn may_lend(of: &Type) -> bool {
     struct Search(bool);
 
     impl VisitMut for Search {
         fn visit_type_reference_mut(&mut self, reference: &mut TypeReference) {
             self.0 |= reference.mutability.is_some();
-            visit_type_reference_mut(self, reference);
+            self.visit_type_mut(&mut reference.elem);
+        }
+
+        fn visit_lifetime_mut(&mut self, _: &mut Lifetime) {
+            self.0 = true;
         }
     }
 

@@ -4,7 +4,7 @@
 mod tests;
 
 use crate::arguments::{self, Moved};
-use crate::block::Block;
+use crate::block;
 use crate::body::{Body, BoxedBody};
 use crate::closures;
 use crate::instrumented::Instrumented;
@@ -12,9 +12,9 @@ use crate::key_values::{Field, Format, Label};
 use crate::model::Model;
 use crate::return_type::{future_output, inferred, returned};
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{ToTokens, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{AttrStyle, Expr, ImplItem, ItemFn, ReturnType, Signature, Type};
+use syn::{AttrStyle, Block, Expr, ImplItem, ItemFn, ReturnType, Signature, Type};
 
 pub(crate) fn expand(item: Instrumented) -> TokenStream {
     match item {
@@ -23,7 +23,7 @@ pub(crate) fn expand(item: Instrumented) -> TokenStream {
     }
 }
 
-fn methods(Block { mut item, methods }: Block) -> TokenStream {
+fn methods(block::Block { mut item, methods }: block::Block) -> TokenStream {
     for (item, model) in item.items.iter_mut().zip(&methods) {
         if let Some(model) = model {
             *item = ImplItem::Verbatim(function(model));
@@ -41,7 +41,9 @@ fn function(model: &Model) -> TokenStream {
             let output = returned(&sig.output);
             let hint = return_hint(sig, Some(&output));
             let value = closures::with_bounds(sig, &output, &private(), quote!(#block));
-            let future = quote!(async move { #hint #[allow(unused_braces)] #value });
+            let keywords = quote_spanned!(block.brace_token.span.open()=> async move);
+            let body = in_braces_of(block, quote!(#hint #[allow(unused_braces)] #value));
+            let future = quote!(#keywords #body);
             recorded(model, &async_call(model, &future))
         }
         Body::Boxed(boxed) => {
@@ -52,10 +54,15 @@ fn function(model: &Model) -> TokenStream {
             quote!(#(#before)* #pin(async move { #(#bindings)* #work }))
         }
     };
-    let mut function = quote!(#(#outer)* #vis #sig);
-    // The user's own braces: for lints, the function begins and ends where it is written.
-    block.brace_token.surround(&mut function, |inside| inside.extend(quote!(#(#inner)* #body)));
-    function
+    let body = in_braces_of(block, quote!(#(#inner)* #body));
+    quote!(#(#outer)* #vis #sig #body)
+}
+
+/// Code in the user's own braces: for lints, the function begins and ends where it is written.
+fn in_braces_of(block: &Block, inside: TokenStream) -> TokenStream {
+    let mut tokens = TokenStream::new();
+    block.brace_token.surround(&mut tokens, |tokens| tokens.extend(inside));
+    tokens
 }
 
 /// The static of the function, and the call. The library's path stands in one place, so that a wrong path gives one
@@ -95,14 +102,16 @@ fn sync_call(model: &Model) -> TokenStream {
     let ItemFn { sig, block, .. } = &model.function;
     let output = returned(&sig.output);
     let moved = moved_arguments(&model.function);
-    let type_of_body = inferred(&output);
+    let type_of_body = inferred(&output, sig);
     let value = closures::with_bounds(sig, &output, &private, quote!(#block));
     // The user's own block is the body, where nothing has to be added.
-    let body = if moved.is_empty() { value } else { quote!({ #moved #value }) };
+    let body = if moved.is_empty() { value } else { in_braces_of(block, quote!(#moved #value)) };
+    // Where the body is, not where the attribute is: lints skip code of macros. And not `move`: an argument that the body
+    // only reads is not consumed, for lints as in the bare function.
+    let closure = quote_spanned!(block.brace_token.span.open()=> ||);
     quote! {
         let #operation = #start;
-        // Not `move`: an argument that the body only reads is not consumed, for lints as in the bare function.
-        #private::Operation::call(#operation, || -> #type_of_body #body, #judge)
+        #private::Operation::call(#operation, #closure -> #type_of_body #body, #judge)
     }
 }
 
@@ -195,32 +204,32 @@ fn judge(model: &Model) -> TokenStream {
         (Some(one), None) | (None, Some(one)) => quote!(#one.unwrap_or_else(|| #by_type)),
         (Some(err), Some(ok)) => quote!(#err.or_else(|| #ok).unwrap_or_else(|| #by_type)),
     };
-    let (judgement, at) = match model.record_error {
-        Some(at) => ("of_recorded_error", Span::call_site().located_at(at)),
-        None => ("of_error", Span::call_site()),
-    };
-    let (at_private, judgement) = (private_at(at), Ident::new(judgement, at));
+    let (of_verdict, at) = (hygienic("verdict"), model.record_error.unwrap_or_else(Span::call_site));
+    let at = Span::call_site().located_at(at);
+    let at_private = private_at(at);
     let described = quote!((&&&&&&#private::Described(#error.0)).__ironcore_telemetry_describe());
-    let of_error = quote_spanned!(at=> #at_private::Judgement::#judgement(#value, || #described));
-    let verdict_name = hygienic("verdict");
-    let of_error = quote! {
-        let #verdict_name = #verdict;
-        match #split {
-            #result::Ok(_) => #private::core::convert::From::from(#verdict_name),
-            #result::Err(#error) => { let #value = #verdict_name; #of_error }
-        }
+    let (is_result, of_error) = if model.record_error.is_some() {
+        let is_result = quote_spanned!(at=> #at_private::is_result(&*#value););
+        (is_result, quote_spanned!(at=> #at_private::Judgement::of_recorded_error(#of_verdict, || #described)))
+    } else {
+        (TokenStream::new(), quote!(#private::Judgement::of_error(#of_verdict, || #described)))
     };
     quote! {
         |#value| -> #private::Judgement {
             #[allow(unused_imports)]
             use #private::{
                 ByDefault as _, ByOutcome as _, ByResponse as _, DescribeDisplay as _, DescribeError as _,
-                DescribeHeld as _, DescribeHeldHere as _, DescribeNothing as _, DescribeSecret as _, OpenErrorResponse as _, OpenNothing as _,
-                SplitNothing as _, SplitResult as _,
+                DescribeHeld as _, DescribeHeldHere as _, DescribeNothing as _, DescribeSecret as _,
+                OpenErrorResponse as _, OpenNothing as _, SplitNothing as _, SplitResult as _,
             };
             #[allow(clippy::needless_borrow)]
             {
-                #of_error
+                #is_result
+                let #of_verdict = #verdict;
+                match #split {
+                    #result::Ok(_) => #private::core::convert::From::from(#of_verdict),
+                    #result::Err(#error) => #of_error,
+                }
             }
         }
     }
@@ -243,14 +252,15 @@ fn site(model: &Model) -> TokenStream {
     let labels = model.labels.iter().map(|label| &label.key);
     let fields = model.fields.iter().map(|field| &field.key);
     let name = format!("{domain}.{operation}");
+    let codes = hygienic("codes");
     let codes = match &model.error {
         None => quote!(|_| {}),
         Some(of) => quote! {
-            |codes| {
+            |#codes| {
                 #[allow(unused_imports)]
                 use #private::{CodesByOutcome as _, NoCodes as _};
                 #[allow(clippy::needless_borrow)]
-                (&&#private::CodesOf::<#of>::new()).__ironcore_telemetry_codes(codes);
+                (&&#private::CodesOf::<#of>::new()).__ironcore_telemetry_codes(#codes);
             }
         },
     };
@@ -281,7 +291,7 @@ fn return_hint(sig: &Signature, output: Option<&Type>) -> TokenStream {
     let output = match output {
         // The type is unknown or has no name.
         None | Some(Type::ImplTrait(_)) => return TokenStream::new(),
-        Some(output) => inferred(output),
+        Some(output) => inferred(output, sig),
     };
     // The place that the compiler names as the origin of the type.
     let at = Span::call_site().located_at(match &sig.output {
@@ -311,7 +321,7 @@ fn operation() -> Ident {
     hygienic("operation")
 }
 
-/// A name that the user's code cannot see.
+/// A name that the user's code cannot see. It could still be that of a static of the user, hence the prefix.
 fn hygienic(name: &str) -> Ident {
-    Ident::new(name, Span::mixed_site())
+    format_ident!("__{name}", span = Span::mixed_site())
 }

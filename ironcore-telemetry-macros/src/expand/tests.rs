@@ -53,7 +53,7 @@ fn fields_are_in_a_closure_that_only_a_sampled_span_calls() {
             async fn quote() {}
         ),
     );
-    contains(&expanded, &quote!(&__IRONCORE_TELEMETRY_SITE, &(), 3usize, |fields|));
+    contains(&expanded, &quote!(&__IRONCORE_TELEMETRY_SITE, &(), 3usize, |__fields|));
     contains(&expanded, &quote!(__ironcore_telemetry::Fields::add));
     contains(&expanded, &quote!("chain.id", || __ironcore_telemetry::value(&(id))));
     contains(&expanded, &quote!("to", || (&&__ironcore_telemetry::Formatted(&(to))).__ironcore_telemetry_as_display()));
@@ -85,7 +85,9 @@ fn err_and_ok_come_before_the_verdict_of_the_type() {
     contains(
         &expanded,
         &quote!(
-            judge_err(value, E::class).or_else(|| __ironcore_telemetry::judge_ok(value, |_| Class::Ok)).unwrap_or_else
+            judge_err(__value, E::class)
+                .or_else(|| __ironcore_telemetry::judge_ok(__value, |_| Class::Ok))
+                .unwrap_or_else
         ),
     );
 }

@@ -40,11 +40,11 @@ pub(super) fn expand(DeriveInput { ident, generics, .. }: &DeriveInput, library:
                 #code
             }
 
-            fn known_codes(codes: &mut #private::KnownCodes)
+            fn known_codes(__codes: &mut #private::KnownCodes)
             where
                 Self: #private::core::marker::Sized,
             {
-                if #private::KnownCodes::enter(codes, #private::core::any::type_name::<Self>()) {
+                if #private::KnownCodes::enter(__codes, #private::core::any::type_name::<Self>()) {
                     #known
                 }
             }
@@ -60,7 +60,7 @@ fn class(private: &TokenStream, path: &TokenStream, rule: &Rule) -> TokenStream 
         }
         Rule::Forward { field, at, .. } => {
             let call = forwarded(private, "class", *at);
-            quote!(#path { #field: ref source, .. } => #call,)
+            quote!(#path { #field: ref __source, .. } => #call,)
         }
     }
 }
@@ -70,7 +70,7 @@ fn code(private: &TokenStream, path: &TokenStream, rule: &Rule) -> TokenStream {
         Rule::Own { code, .. } => quote!(#path { .. } => #code,),
         Rule::Forward { field, at, .. } => {
             let call = forwarded(private, "code", *at);
-            quote!(#path { #field: ref source, .. } => #call,)
+            quote!(#path { #field: ref __source, .. } => #call,)
         }
     }
 }
@@ -80,7 +80,7 @@ fn known(private: &TokenStream, rule: &Rule, generics: &Generics) -> Option<Toke
     match rule {
         Rule::Own { class, code } => {
             let class = Ident::new(class.name(), Span::call_site());
-            Some(quote!(#private::KnownCodes::add(codes, #private::OutcomeClass::#class, #code);))
+            Some(quote!(#private::KnownCodes::add(__codes, #private::OutcomeClass::#class, #code);))
         }
         Rule::Forward { of, at, .. } => {
             let parameters: HashSet<Ident> = generics.type_params().map(|one| one.ident.clone()).collect();
@@ -91,7 +91,7 @@ fn known(private: &TokenStream, rule: &Rule, generics: &Generics) -> Option<Toke
                 return None;
             }
             let at = Span::call_site().located_at(*at);
-            Some(quote_spanned!(at=> <#of as #private::Outcome>::known_codes(codes);))
+            Some(quote_spanned!(at=> <#of as #private::Outcome>::known_codes(__codes);))
         }
     }
 }
@@ -120,7 +120,7 @@ fn is_maybe_sized(bound: &TypeParamBound) -> bool {
 fn forwarded(private: &TokenStream, method: &str, at: Span) -> TokenStream {
     let at = Span::call_site().located_at(at);
     let method = Ident::new(method, at);
-    quote_spanned!(at=> #private::Outcome::#method(source))
+    quote_spanned!(at=> #private::Outcome::#method(__source))
 }
 
 /// The generics with a bound on each source whose type names a type parameter.

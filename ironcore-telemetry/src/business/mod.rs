@@ -11,8 +11,8 @@ mod span;
 mod verdict;
 
 pub use error_text::{
-    DescribeDisplay, DescribeError, DescribeHeld, DescribeHeldHere, DescribeNothing, DescribeSecret, Described, ErrorText, MaybeText,
-    NoText, RecordableText, SecretText,
+    DescribeDisplay, DescribeError, DescribeHeld, DescribeHeldHere, DescribeNothing, DescribeSecret, Described,
+    ErrorText, MaybeText, NoText, RecordableText, SecretText,
 };
 pub use field::{AsDebug, AsDisplay, Field, FieldValue, Formatted, SecretValue, value};
 pub use label::{Label, LabelSet, SealedLabel};
@@ -22,7 +22,7 @@ pub use site::{CatalogEntry, SITES, Site, Spec, catalog};
 pub use span::Fields;
 pub use verdict::{
     ByDefault, ByOutcome, ByResponse, InErr, InOk, IntoVerdict, Judgement, OpenErrorResponse, OpenNothing, Opened,
-    Returned, SplitNothing, SplitResult, Verdict, Whole, judge_err, judge_ok,
+    Returned, SplitNothing, SplitResult, Verdict, Whole, is_result, judge_err, judge_ok,
 };
 
 pub(crate) use site::install;

@@ -99,6 +99,10 @@ impl Judgement {
     }
 }
 
+/// Fails the compilation of `record_error` on a function that does not return a `Result`.
+#[inline]
+pub const fn is_result<T, E>(_: &Result<T, E>) {}
+
 /// A returned value, to be taken apart into a value or an error.
 #[derive(Debug)]
 pub struct Returned<'value, R>(pub &'value R);

@@ -76,14 +76,20 @@ impl OutcomeClass {
 /// | `()` | `ok` | |
 /// | `Some(_)` | `ok` | |
 /// | `None` | `rejected` | `none` |
-/// | `Ok(_)`, whatever the value | `ok` | |
+/// | `Ok(response)`, an HTTP response (below) | that of the response | that of the response |
+/// | `Ok(_)` of another type | `ok` | |
 /// | `Err(error)` whose type implements `Outcome` | that of the error | that of the error |
 /// | `Err(_)` of another type | `failed` | `error` |
 /// | `&T`, `Box<T>`, `Arc<T>` of a type that implements `Outcome` | that of the `T` | that of the `T` |
 /// | any other type | `ok` | |
 ///
-/// With the feature `http` (a default), `http::StatusCode`, `http::Response<_>` (axum's `Response` too) and the pair
-/// `(StatusCode, _)` implement `Outcome`, by their status:
+/// With the feature `http` (a default), the shapes of a response that axum has implement `Outcome`, by their status, as a
+/// value, in an `Ok` and in an `Err`: `http::StatusCode`, `http::Response<_>` (axum's `Response` too),
+/// `http::response::Parts`, tuples that begin with one of them, such as `(StatusCode, HeaderMap, Json<_>)`, and the
+/// concrete type behind an `impl IntoResponse`. `#[instrument_business]` also knows tuples that begin with headers and
+/// end in one of them, and the `ErrorResponse` of `axum::response::Result`. The outcome is that of what the function
+/// returns: what layers around it change is counted by the layers around them. A type of yours that implements
+/// `IntoResponse` implements `Outcome` too if its status matters.
 ///
 /// | status | class | code |
 /// |---|---|---|

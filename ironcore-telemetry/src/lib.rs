@@ -508,7 +508,8 @@ pub use ironcore_telemetry_macros::Label;
 /// | `#[outcome(forward)]` | has the outcome of its only field, or of the one marked `#[source]` or `#[from]` |
 ///
 /// The code is the variant's name in `snake_case`; beside the first three, `code = "…"` gives another:
-/// `[a-z][a-z0-9_]*`, at most 64 characters. A struct has the attribute on itself.
+/// `[a-z][a-z0-9_]*`, at most 64 characters. A struct has the attribute on itself. The codes of all variants stand at
+/// zero on `/metrics` from `init` on ([`Outcome::known_codes`](trait@Outcome)).
 ///
 /// ```
 /// use ironcore_telemetry::{Outcome, OutcomeClass};

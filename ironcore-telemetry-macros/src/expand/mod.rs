@@ -218,7 +218,7 @@ fn judge(model: &Model) -> TokenStream {
         |#value| -> #private::Judgement {
             #[allow(unused_imports)]
             use #private::{
-                ByDefault as _, ByOutcome as _, ByResponse as _, DescribeDisplay as _, DescribeError as _,
+                ByDefault as _, ByOutcome as _, ByResponse as _, ByStatus as _, DescribeDisplay as _, DescribeError as _,
                 DescribeHeld as _, DescribeHeldHere as _, DescribeNothing as _, DescribeSecret as _,
                 OpenErrorResponse as _, OpenNothing as _, SplitNothing as _, SplitResult as _,
             };

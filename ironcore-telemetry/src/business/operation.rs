@@ -158,17 +158,17 @@ impl Call {
     #[inline]
     fn end_judged<R>(self, judge: impl FnOnce(&mut R) -> Judgement, value: &mut R) {
         let judgement = caught(|| judge(value)).unwrap_or_else(Judgement::judge_panicked);
-        self.end(judgement);
+        self.end(&judgement);
     }
 
     #[inline]
-    fn end(self, judgement: Judgement) {
+    fn end(self, judgement: &Judgement) {
         let verdict = judgement.verdict;
         let now = Instant::now();
         let duration = now.saturating_duration_since(self.started);
         let sampled = self.context.as_ref().and_then(trace_ids::sampled);
         self.series.end(verdict, duration, sampled, now);
-        let caused_by = failure::ended(self.series.spec.name, &judgement);
+        let caused_by = failure::ended(self.series.spec.name, judgement);
         let error = judgement.recorded();
         self.log(verdict, duration, caused_by, error);
         if let (Some(context), Some(_)) = (&self.context, sampled) {
@@ -229,7 +229,8 @@ impl Guard for Call {
 
     #[cold]
     fn abandon(self, panicked: bool) {
-        self.end((if panicked { Verdict::PANICKED } else { Verdict::CANCELLED }).into());
+        let verdict = if panicked { Verdict::PANICKED } else { Verdict::CANCELLED };
+        self.end(&verdict.into());
     }
 }
 

@@ -127,6 +127,9 @@ pub trait SplitResult<'value> {
     type Error;
 
     /// The value or the error.
+    ///
+    /// # Errors
+    /// The returned error.
     fn __ironcore_telemetry_split(&self) -> Result<InOk<'value, Self::Value>, InErr<'value, Self::Error>>;
 }
 
@@ -145,7 +148,10 @@ pub trait SplitNothing<'value> {
     /// The value.
     type Value;
 
-    /// The value, never an error.
+    /// The value.
+    ///
+    /// # Errors
+    /// Never.
     fn __ironcore_telemetry_split(&self) -> Result<Whole<'value, Self::Value>, InErr<'value, Infallible>>;
 }
 
@@ -158,20 +164,13 @@ impl<'value, R> SplitNothing<'value> for Returned<'value, R> {
     }
 }
 
-/// First choice: the value or error has an [`Outcome`]; the value of a `Result` only if it is an HTTP response.
+/// First choice: the value or error has an [`Outcome`]. The value of a `Result` is not asked for it.
 pub trait ByOutcome {
     /// The verdict.
     fn __ironcore_telemetry_verdict(&self) -> Verdict;
 }
 
 impl<R: Outcome> ByOutcome for &&Whole<'_, R> {
-    #[inline]
-    fn __ironcore_telemetry_verdict(&self) -> Verdict {
-        Verdict::of(self.0)
-    }
-}
-
-impl<T: HttpOutcome> ByOutcome for &&InOk<'_, T> {
     #[inline]
     fn __ironcore_telemetry_verdict(&self) -> Verdict {
         Verdict::of(self.0)
@@ -185,24 +184,39 @@ impl<E: Outcome> ByOutcome for &&InErr<'_, E> {
     }
 }
 
-/// Second choice: a response that begins with headers, such as `([(name, value)], StatusCode)`.
+/// Second choice: what has an HTTP status.
+pub trait ByStatus {
+    /// The verdict.
+    fn __ironcore_telemetry_verdict(&self) -> Verdict;
+}
+
+/// Second choice too: a response that begins with headers, such as `([(name, value)], StatusCode)`.
 pub trait ByResponse {
     /// The verdict.
     fn __ironcore_telemetry_verdict(&self) -> Verdict;
 }
 
-macro_rules! by_response {
+macro_rules! by_status {
     ($($wrapper:ident),+) => {
-        $(impl<R: HeadedResponse> ByResponse for &$wrapper<'_, R> {
-            #[inline]
-            fn __ironcore_telemetry_verdict(&self) -> Verdict {
-                Verdict::of(self.0.response())
+        $(
+            impl<R: HttpOutcome> ByStatus for &$wrapper<'_, R> {
+                #[inline]
+                fn __ironcore_telemetry_verdict(&self) -> Verdict {
+                    Verdict::of(self.0.outcome())
+                }
             }
-        })+
+
+            impl<R: HeadedResponse> ByResponse for &$wrapper<'_, R> {
+                #[inline]
+                fn __ironcore_telemetry_verdict(&self) -> Verdict {
+                    Verdict::of(self.0.outcome())
+                }
+            }
+        )+
     };
 }
 
-by_response!(Whole, InOk, InErr);
+by_status!(Whole, InOk, InErr);
 
 /// Last choice: any other value is `ok`, any other error `failed`.
 pub trait ByDefault {

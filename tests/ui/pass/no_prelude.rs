@@ -139,7 +139,7 @@ fn shadowed(operation: u64, result: u64, current: u64) -> u64 {
 }
 
 #[::ironcore_telemetry::instrument_business(wallet, record_error)]
-fn recorded(error: &str) -> ::core::result::Result<(), &str> {
+fn recorded(error: u64) -> ::core::result::Result<(), u64> {
     ::core::result::Result::Err(error)
 }
 

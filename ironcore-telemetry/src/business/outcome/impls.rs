@@ -95,23 +95,8 @@ mod http {
         }
     }
 
-    /// The outcome of the status.
-    impl Outcome for response::Parts {
-        fn class(&self) -> OutcomeClass {
-            self.status.class()
-        }
-
-        fn code(&self) -> &'static str {
-            self.status.code()
-        }
-    }
-
-    impl HttpOutcome for StatusCode {}
-    impl HttpOutcome for response::Parts {}
-    impl<Body> HttpOutcome for Response<Body> {}
-    impl<T: HttpOutcome + ?Sized> HttpOutcome for Box<T> {}
-
-    impl<R: HttpOutcome> Outcome for (R,) {
+    /// The outcome of the status: axum handlers return such pairs.
+    impl<Body> Outcome for (StatusCode, Body) {
         fn class(&self) -> OutcomeClass {
             self.0.class()
         }
@@ -121,24 +106,45 @@ mod http {
         }
     }
 
-    impl<R: HttpOutcome> HttpOutcome for (R,) {}
+    impl HttpOutcome for StatusCode {
+        fn outcome(&self) -> &dyn Outcome {
+            self
+        }
+    }
+
+    impl HttpOutcome for response::Parts {
+        fn outcome(&self) -> &dyn Outcome {
+            &self.status
+        }
+    }
+
+    impl<Body> HttpOutcome for Response<Body> {
+        fn outcome(&self) -> &dyn Outcome {
+            self
+        }
+    }
+
+    impl<T: HttpOutcome + ?Sized> HttpOutcome for Box<T> {
+        fn outcome(&self) -> &dyn Outcome {
+            (**self).outcome()
+        }
+    }
+
+    impl<R: HttpOutcome> HttpOutcome for (R,) {
+        fn outcome(&self) -> &dyn Outcome {
+            self.0.outcome()
+        }
+    }
 
     /// The responses that axum makes of tuples: first a status, a response without a body, or the parts of one, last the
     /// body, between them what sets headers. The outcome is that of the first.
     macro_rules! tuple {
         ($head:ty; $($part:ident)*) => {
-            #[doc(hidden)]
-            impl<$($part,)* R> Outcome for ($head, $($part,)* R) {
-                fn class(&self) -> OutcomeClass {
-                    self.0.class()
-                }
-
-                fn code(&self) -> &'static str {
-                    self.0.code()
+            impl<$($part,)* R> HttpOutcome for ($head, $($part,)* R) {
+                fn outcome(&self) -> &dyn Outcome {
+                    self.0.outcome()
                 }
             }
-
-            impl<$($part,)* R> HttpOutcome for ($head, $($part,)* R) {}
         };
     }
 
@@ -146,11 +152,9 @@ mod http {
     macro_rules! headed {
         ($($part:ident)+) => {
             impl<$($part: IntoResponseParts,)+ R: HttpOutcome> HeadedResponse for ($($part,)+ R) {
-                type Response = R;
-
-                fn response(&self) -> &R {
+                fn outcome(&self) -> &dyn Outcome {
                     let (.., response) = self;
-                    response
+                    response.outcome()
                 }
             }
         };

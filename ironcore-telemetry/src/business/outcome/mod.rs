@@ -83,11 +83,11 @@ impl OutcomeClass {
 /// | `&T`, `Box<T>`, `Arc<T>` of a type that implements `Outcome` | that of the `T` | that of the `T` |
 /// | any other type | `ok` | |
 ///
-/// With the feature `http` (a default), the shapes of a response that axum has implement `Outcome`, by their status, as a
-/// value, in an `Ok` and in an `Err`: `http::StatusCode`, `http::Response<_>` (axum's `Response` too),
-/// `http::response::Parts`, tuples that begin with one of them, such as `(StatusCode, HeaderMap, Json<_>)`, and the
-/// concrete type behind an `impl IntoResponse`. `#[instrument_business]` also knows tuples that begin with headers and
-/// end in one of them, and the `ErrorResponse` of `axum::response::Result`. The outcome is that of what the function
+/// With the feature `http` (a default), `http::StatusCode`, `http::Response<_>` (axum's `Response` too) and the pair
+/// `(StatusCode, _)` implement `Outcome`, by their status. `#[instrument_business]` knows every shape that axum makes a
+/// response of, as a value, in an `Ok` and in an `Err`: also longer tuples, such as `(StatusCode, HeaderMap, Json<_>)`,
+/// tuples that begin with `http::response::Parts` or with headers, the `ErrorResponse` of `axum::response::Result`, and
+/// the concrete type behind an `impl IntoResponse`. The outcome is that of what the function
 /// returns: what layers around it change is counted by the layers around them. A type of yours that implements
 /// `IntoResponse` implements `Outcome` too if its status matters.
 ///
@@ -148,16 +148,16 @@ pub trait Outcome {
     }
 }
 
-/// An [`Outcome`] that is that of an HTTP status. It is one in an `Ok` too, where other values are not asked for theirs.
-pub trait HttpOutcome: Outcome {}
+/// What has an HTTP status. It is judged in an `Ok` too, where other values are not.
+pub trait HttpOutcome {
+    /// The outcome of the status.
+    fn outcome(&self) -> &dyn Outcome;
+}
 
 /// A response after values that set its headers.
 pub trait HeadedResponse {
-    /// What has the status.
-    type Response: HttpOutcome;
-
-    /// The response itself.
-    fn response(&self) -> &Self::Response;
+    /// The outcome of the response.
+    fn outcome(&self) -> &dyn Outcome;
 }
 
 impl<T, E: Outcome> Outcome for Result<T, E> {

@@ -44,6 +44,9 @@ pub(super) fn expand(DeriveInput { ident, generics, .. }: &DeriveInput, library:
             where
                 Self: #private::core::marker::Sized,
             {
+                #[allow(unused_imports)]
+                use #private::{CodesByOutcome as _, NoCodes as _};
+                #[allow(clippy::needless_borrow)]
                 if #private::KnownCodes::enter(__codes, #private::core::any::type_name::<Self>()) {
                     #known
                 }
@@ -82,7 +85,7 @@ fn known(private: &TokenStream, rule: &Rule, generics: &Generics) -> Option<Toke
             let class = Ident::new(class.name(), Span::call_site());
             Some(quote!(#private::KnownCodes::add(__codes, #private::OutcomeClass::#class, #code);))
         }
-        Rule::Forward { of, at, .. } => {
+        Rule::Forward { of, .. } => {
             let parameters: HashSet<Ident> = generics.type_params().map(|one| one.ident.clone()).collect();
             let inner = pointee(of).filter(|inner| !names_any(inner, &parameters));
             let is_sized = generics.type_params().all(|one| !one.bounds.iter().any(is_maybe_sized));
@@ -90,8 +93,8 @@ fn known(private: &TokenStream, rule: &Rule, generics: &Generics) -> Option<Toke
             if !is_sized && names_any(of, &parameters) || matches!(of, Type::TraitObject(_)) {
                 return None;
             }
-            let at = Span::call_site().located_at(*at);
-            Some(quote_spanned!(at=> <#of as #private::Outcome>::known_codes(__codes);))
+            // A source without an outcome is reported once, by the calls of its methods.
+            Some(quote!((&&#private::CodesOf::<#of>::new()).__ironcore_telemetry_codes(__codes);))
         }
     }
 }

@@ -99,7 +99,7 @@ impl Signer for () {
 
 fn main() {
     let mut wallet = wallets::Wallet::<2>::filled(7);
-    assert_eq!(wallet.count::<_, 10>((7, [7, 1, 1]), |slot| slot == 7), 13);
+    assert_eq!(wallet.count::<_, 10>((7, [7, 1, 1]), |slot| slot == 7), 14);
     assert_eq!(Pin::new(&mut wallet).empty(), Some([7, 7]));
     #[expect(deprecated)]
     let kept = wallets::old(1, 2, &3);

@@ -9,6 +9,7 @@ use ironcore_telemetry as telemetry;
 use telemetry::testing::Capture;
 
 #[path = "attribute/bodies.rs"]
+#[allow(clippy::needless_lifetimes, clippy::type_complexity, reason = "functions as users write them")]
 mod bodies;
 #[path = "attribute/codes.rs"]
 mod codes;
@@ -19,6 +20,7 @@ mod lints;
 #[path = "attribute/panics.rs"]
 mod panics;
 #[path = "attribute/responses.rs"]
+#[allow(clippy::result_large_err, reason = "handlers as axum has them")]
 mod responses;
 
 /// The number of operations of the domain `wallet` that ended so.

@@ -135,7 +135,11 @@ fn shortened<'data>(mut data: &'data [u64], (mut skipped, longest): (usize, &mut
 }
 
 #[telemetry::instrument_business(wallet)]
-fn configured(#[cfg(test)] mut amount: u64, #[cfg(not(test))] mut other: &mut str, #[allow(unused)] spare: u8) -> u64 {
+fn configured(
+    #[cfg(test)] mut amount: u64,
+    #[cfg(not(test))] mut other: &mut str,
+    #[allow(unused, reason = "spare")] spare: u8,
+) -> u64 {
     amount += 1;
     amount
 }
@@ -155,7 +159,7 @@ async fn not_shared(cell: Cell<u64>) -> u64 {
 }
 
 #[telemetry::instrument_business(wallet)]
-fn boxed<'text>(text: &'text str, suffix: &'text String) -> Box<dyn Fn(&str) -> Cow<'text, str> + 'text> {
+fn boxed<'text>(text: &'text str, suffix: &'text str) -> Box<dyn Fn(&str) -> Cow<'text, str> + 'text> {
     Box::new(move |between| if between.is_empty() { text.into() } else { (text.to_owned() + between + suffix).into() })
 }
 
@@ -175,7 +179,7 @@ async fn what_is_borrowed_from_the_arguments_is_returned() {
     assert_eq!((data[0], longest), (9, 2));
     assert_eq!(capture.run(|| configured(1, 0)), 2);
     assert_eq!(capture.run(|| formatted("a".to_owned(), &mut vec![0])), "a! [0, 1]");
-    assert_eq!(boxed("a", &"c".to_owned())("b"), "abc");
+    assert_eq!(boxed("a", "c")("b"), "abc");
     let spawned = tokio::spawn(not_shared(Cell::new(7)));
     assert_eq!(spawned.await.unwrap(), 7);
     assert_ended(&capture, "shortened", "ok", "", 1);

@@ -61,7 +61,8 @@ fn zero_function() -> std::result::Result<u64, TransferError> {
 
 #[telemetry::instrument_business(wallet)]
 async fn zero_alias<T: Send>(value: T) -> Result<T, TransferError> {
-    Err(drop(value)).or(Err(TransferError::Chain(ChainError)))
+    drop(value);
+    Err(TransferError::Chain(ChainError))
 }
 
 #[telemetry::instrument_business(wallet)]

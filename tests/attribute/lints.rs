@@ -71,8 +71,8 @@ fn lints(name: &str, functions: &str, library: &Path) -> Found {
     parsed
         .filter_map(|message| {
             let lint = message["code"]["code"].as_str()?.to_owned();
-            let line = message["spans"][0]["line_start"].as_u64()?;
-            Some((lint, line))
+            let at = message["spans"][0]["line_start"].as_u64()?;
+            Some((lint, at))
         })
         .collect()
 }
@@ -84,7 +84,7 @@ fn library() -> Option<PathBuf> {
     let libraries = fs::read_dir(this.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
     let is_ours = |path: &PathBuf| {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        name.starts_with("libironcore_telemetry-") && name.ends_with(".rlib")
+        name.starts_with("libironcore_telemetry-") && path.extension().is_some_and(|extension| extension == "rlib")
     };
     let newest = libraries.filter(is_ours).max_by_key(|path| path.metadata().unwrap().modified().unwrap());
     Some(newest.expect("the library of this test"))

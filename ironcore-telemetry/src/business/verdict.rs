@@ -302,7 +302,7 @@ pub fn judge_ok<T, E, V: IntoVerdict>(result: &Result<T, E>, judge: impl FnOnce(
 }
 
 #[cfg(test)]
-#[allow(clippy::needless_borrow, reason = "as the expansion writes it")]
+#[allow(clippy::needless_borrow, clippy::result_large_err, reason = "as the expansion, and as axum, writes it")]
 mod tests {
     use super::*;
 

@@ -78,7 +78,7 @@ fn generic<T, const N: usize>(values: [T; N]) -> String
 where
     T: Display,
 {
-    values.iter().map(ToString::to_string).collect()
+    values.into_iter().map(|value| value.to_string()).collect()
 }
 
 #[telemetry::instrument_business(wallet)]

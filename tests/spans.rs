@@ -183,7 +183,7 @@ fn the_closing_line_has_the_level_of_the_outcome_and_the_ids_of_the_span() {
         .collect();
     let spans = receiver.spans();
     for (outcome, level) in
-        [("ok", "DEBUG"), ("rejected", "INFO"), ("cancelled", "WARN"), ("failed", "ERROR"), ("panicked", "ERROR")]
+        [("ok", "DEBUG"), ("rejected", "INFO"), ("cancelled", "WARN"), ("failed", "ERROR"), ("panicked", "WARN")]
     {
         let line = &lines[outcome];
         assert_eq!((&line["level"], &line["operation"]), (&level.into(), &"payment.pay".into()));

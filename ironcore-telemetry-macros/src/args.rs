@@ -6,12 +6,40 @@ use crate::key_values::{Field, Label, fields, labels};
 use crate::snake_case::is_snake_case;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
-use syn::{Expr, Ident, LitStr, Path, Token};
+use syn::{Expr, Ident, LitStr, Path, Token, token};
 
 /// The arguments that are allowed in the parentheses.
 const ALLOWED: &str = "a domain (wallet, transaction, swap, payment, user), `domain = \"…\"`, `name = \"…\"`, \
-                       `fields(key = expr)`, `labels(key = expr)`, `err = function`, `ok = function`, `crate = path`, \
-                       or `skip`, each at most once";
+                       `fields(key = expr)`, `labels(key = expr)`, `err = function`, `ok = function`, `record_error`, \
+                       `crate = path`, or `skip`, each at most once";
+
+/// Arguments of `#[tracing::instrument]`, and what is done here instead.
+const OF_TRACING: &[(&str, &str)] = &[
+    ("skip_all", NOTHING_IS_RECORDED),
+    (
+        "level",
+        "every operation has a span; the level of its log line follows from its outcome, and `RUST_LOG` decides which \
+         levels are logged, as in `RUST_LOG=info,business=debug`",
+    ),
+    ("target", "the log lines of all operations have the target `business`; give the operation a domain instead"),
+    (
+        "ret",
+        "the returned value is never recorded, and its outcome always is: name what may be recorded as \
+         `fields(key = expr)`",
+    ),
+    ("parent", "the parent is the span that is current; `saved_context` continues the one of a job or a task"),
+    ("follows_from", "`saved_context` links the attempts of a job to the request that made it"),
+];
+
+const NOTHING_IS_RECORDED: &str =
+    "no argument is recorded unless `fields` or `labels` name it: there is nothing to skip, leave this out";
+
+const ERR_ALONE: &str = "an `Err` is `failed` already, or what its type's `Outcome` says: leave this out. \
+                         `err = function` is for another verdict, as in `err = |error: &MyError| \
+                         OutcomeClass::Rejected`; `record_error` records the text of the error";
+
+const OK_ALONE: &str = "an `Ok` is `ok` already: leave this out. `ok = function` is for another verdict, as in \
+                        `ok = |value: &MyValue| OutcomeClass::Rejected`";
 
 /// The arguments of one attribute.
 #[derive(Default)]
@@ -22,6 +50,7 @@ pub(crate) struct Args {
     pub(crate) labels: Option<Given<Vec<Label>>>,
     pub(crate) err: Option<Given<Expr>>,
     pub(crate) ok: Option<Given<Expr>>,
+    pub(crate) record_error: Option<Given<()>>,
     pub(crate) library: Option<Given<Path>>,
     pub(crate) skip: Option<Given<()>>,
 }
@@ -45,6 +74,7 @@ impl Args {
                 labels: None,
                 err: None,
                 ok: None,
+                record_error: None,
                 library: None,
                 skip: Some(_),
             }
@@ -52,28 +82,50 @@ impl Args {
     }
 
     fn parse_argument(&mut self, input: ParseStream<'_>) -> syn::Result<()> {
+        if let Ok(text) = input.fork().parse::<LitStr>() {
+            let why = format!("text alone is no argument: write `domain = {0}`, or `name = {0}`", text.token());
+            return Err(syn::Error::new(text.span(), why));
+        }
         let key = input
             .call(Ident::parse_any)
             .map_err(|error| syn::Error::new(error.span(), format!("expected {ALLOWED}")))?;
+        let has_value = input.peek(Token![=]);
+        let refuse = |why: &str| Err(syn::Error::new(key.span(), why));
         let text = key.to_string();
         match text.as_str() {
-            "domain" => set_domain(&mut self.domain, &key, || word(input)),
-            "name" => set(&mut self.name, &key, || word(input)),
+            "err" if !has_value => refuse(ERR_ALONE),
+            "ok" if !has_value => refuse(OK_ALONE),
+            "skip" if input.peek(token::Paren) => refuse(NOTHING_IS_RECORDED),
+            "skip" | "record_error" if has_value || input.peek(token::Paren) => {
+                refuse(&format!("`{text}` stands alone: it has no value"))
+            }
+            "domain" => set_domain(&mut self.domain, &key, || word(&key, input)),
+            "name" => set(&mut self.name, &key, || word(&key, input)),
             "fields" => set(&mut self.fields, &key, || fields(&key, input)),
             "labels" => set(&mut self.labels, &key, || labels(&key, input)),
             "err" => set(&mut self.err, &key, || value(input)),
             "ok" => set(&mut self.ok, &key, || value(input)),
-            "crate" => set(&mut self.library, &key, || value(input)),
+            "record_error" => set(&mut self.record_error, &key, || Ok(())),
+            "crate" => set(&mut self.library, &key, || path(input)),
             "skip" => set(&mut self.skip, &key, || Ok(())),
             known if domain::is_known(known) => {
                 set_domain(&mut self.domain, &key, || Ok(LitStr::new(known, key.span())))
             }
-            unknown => {
-                let why = format!("unknown argument `{unknown}`: expected {ALLOWED}");
-                Err(syn::Error::new(key.span(), why))
-            }
+            unknown => refuse(&unknown_argument(unknown, input)),
         }
     }
+}
+
+/// What to do instead of an argument that is not allowed.
+fn unknown_argument(key: &str, input: ParseStream<'_>) -> String {
+    if let Some((_, why)) = OF_TRACING.iter().find(|(known, _)| *known == key) {
+        return format!("`{key}` is an argument of `tracing::instrument`: {why}");
+    }
+    let stands_alone = input.is_empty() || input.peek(Token![,]);
+    if stands_alone && is_snake_case(key, 32) {
+        return format!("unknown argument `{key}`: a domain of your own is `domain = \"{key}\"`; expected {ALLOWED}");
+    }
+    format!("unknown argument `{key}`: expected {ALLOWED}")
 }
 
 impl Parse for Args {
@@ -107,15 +159,29 @@ fn value<T: Parse>(input: ParseStream<'_>) -> syn::Result<T> {
     input.parse()
 }
 
-/// A domain or an operation: it becomes a label value and a part of the span's name.
-fn word(input: ParseStream<'_>) -> syn::Result<LitStr> {
-    let text: LitStr = value(input)?;
-    if is_snake_case(&text.value(), 32) {
-        Ok(text)
-    } else {
-        let why = "use at most 32 lower-case letters, digits and _, starting with a letter";
-        Err(syn::Error::new(text.span(), why))
+/// The path of the library; in quotes, as other crates have it, it is not one.
+fn path(input: ParseStream<'_>) -> syn::Result<Path> {
+    input.parse::<Token![=]>()?;
+    if let Ok(text) = input.fork().parse::<LitStr>() {
+        let why = format!("the path of the library is written without quotes: `crate = {}`", text.value());
+        return Err(syn::Error::new(text.span(), why));
     }
+    input.parse()
+}
+
+/// A domain or an operation: it becomes a label value and a part of the span's name.
+fn word(key: &Ident, input: ParseStream<'_>) -> syn::Result<LitStr> {
+    let what = "use at most 32 lower-case letters, digits and _, starting with a letter";
+    if !input.peek(Token![=]) {
+        return Err(syn::Error::new(key.span(), format!("`{key}` needs a value: `{key} = \"…\"`; {what}")));
+    }
+    input.parse::<Token![=]>()?;
+    let text: LitStr = input.parse().map_err(|error: syn::Error| {
+        let given = input.fork().call(Ident::parse_any);
+        let given = given.map_or_else(|_| "…".to_owned(), |given| given.to_string());
+        syn::Error::new(error.span(), format!("the value of `{key}` is text: write `{key} = \"{given}\"`; {what}"))
+    })?;
+    if is_snake_case(&text.value(), 32) { Ok(text) } else { Err(syn::Error::new(text.span(), what)) }
 }
 
 #[cfg(test)]
@@ -162,8 +228,42 @@ mod tests {
 
     #[test]
     fn an_unknown_argument_is_an_error_that_lists_the_allowed_ones() {
-        let expected = format!("unknown argument `level`: expected {ALLOWED}");
-        assert_eq!(refusal("wallet, level = \"info\""), expected);
-        assert_eq!(refusal("\"wallet\""), format!("expected {ALLOWED}"));
+        let expected = format!("unknown argument `colour`: expected {ALLOWED}");
+        assert_eq!(refusal("wallet, colour = \"red\""), expected);
+        assert_eq!(refusal("7"), format!("expected {ALLOWED}"));
+    }
+
+    #[test]
+    fn a_habit_from_elsewhere_is_an_error_that_says_what_is_written_here() {
+        for (args, says) in [
+            ("domain = refund", "write `domain = \"refund\"`"),
+            ("domain", "`domain = \"…\"`"),
+            ("name = create", "write `name = \"create\"`"),
+            ("name = 7", "write `name = \"…\"`"),
+            ("refund", "a domain of your own is `domain = \"refund\"`"),
+            ("\"wallet\"", "write `domain = \"wallet\"`, or `name = \"wallet\"`"),
+            ("skip(id)", "unless `fields` or `labels` name it"),
+            ("skip_all", "unless `fields` or `labels` name it"),
+            ("skip = true", "`skip` stands alone"),
+            ("record_error = true", "`record_error` stands alone"),
+            ("err", "an `Err` is `failed` already"),
+            ("err(Debug)", "`record_error` records the text"),
+            ("err, wallet", "`err = |error: &MyError|"),
+            ("ok", "an `Ok` is `ok` already"),
+            ("ret", "the returned value is never recorded"),
+            ("ret(Display)", "the returned value is never recorded"),
+            ("level = \"info\"", "`RUST_LOG`"),
+            ("target = \"x\"", "target `business`"),
+            ("parent = None", "`saved_context`"),
+            ("follows_from = causes", "`saved_context`"),
+            ("crate = \"a::b\"", "without quotes: `crate = a::b`"),
+            ("fields(user_id)", "write `user_id = user_id`"),
+            ("fields(user.id)", "write `user.id = user.id`"),
+            ("fields(%user_id)", "write `key = %expr`"),
+            ("labels(side)", "write `side = side`"),
+        ] {
+            let why = refusal(args);
+            assert!(why.contains(says), "{args}: {why}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use crate::args::Args;
 use crate::given::Given;
 use crate::model::Model;
 use proc_macro2::{Span, TokenTree};
-use syn::{Attribute, ImplItem, ImplItemFn, ItemFn, ItemImpl, Meta};
+use syn::{Attribute, Generics, ImplItem, ImplItemFn, ItemFn, ItemImpl, Meta};
 
 /// A block without the attributes inside it, and for each of its items the model of the instrumented method.
 pub(crate) struct Block {
@@ -19,7 +19,7 @@ impl Block {
         let mut errors: Option<syn::Error> = None;
         for method in &mut item.items {
             let model = match method {
-                ImplItem::Fn(method) => build_method(args, method),
+                ImplItem::Fn(method) => build_method(args, method, &item.generics),
                 _ => Ok(None),
             };
             match (model, &mut errors) {
@@ -45,7 +45,7 @@ pub(crate) fn strip(item: &mut ItemImpl) {
 }
 
 /// The model of a method; `None` when it opts out.
-fn build_method(block: &Args, method: &mut ImplItemFn) -> syn::Result<Option<Model>> {
+fn build_method(block: &Args, method: &mut ImplItemFn, generics: &Generics) -> syn::Result<Option<Model>> {
     let own = take_own_args(method)?;
     let has_own_attribute = own.is_some();
     let args = own.unwrap_or_default();
@@ -74,7 +74,7 @@ fn build_method(block: &Args, method: &mut ImplItemFn) -> syn::Result<Option<Mod
         sig: method.sig.clone(),
         block: Box::new(method.block.clone()),
     };
-    Model::build(args.with_defaults_of(block), function).map(Some).map_err(with_way_out)
+    Model::build(args.with_defaults_of(block), function, Some(generics)).map(Some).map_err(with_way_out)
 }
 
 /// Removes the attribute from a method and returns its arguments.
@@ -123,6 +123,7 @@ fn reject_method_arguments(args: &Args) -> syn::Result<()> {
         at("labels", args.labels.as_ref()),
         at("err", args.err.as_ref()),
         at("ok", args.ok.as_ref()),
+        at("record_error", args.record_error.as_ref()),
         at("skip", args.skip.as_ref()),
     ];
     match given.into_iter().flatten().next() {

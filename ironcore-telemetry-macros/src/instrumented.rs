@@ -16,7 +16,7 @@ impl Instrumented {
         let args: Args = syn::parse2(args)?;
         let not_a_function = match syn::parse2::<ItemFn>(item.clone()) {
             Ok(function) => {
-                let model = Model::build(args, function)?;
+                let model = Model::build(args, function, None)?;
                 return Ok(Self::Function(Box::new(model)));
             }
             Err(error) => error,

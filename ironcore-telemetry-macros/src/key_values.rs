@@ -50,6 +50,10 @@ const OUR_ATTRIBUTES: &[&str] = &["error.type", "code.function.name"];
 pub(crate) fn fields(word: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<Field>> {
     let mut fields: Vec<Field> = Vec::new();
     list(word, input, A_FIELD, |input| {
+        if input.peek(Token![%]) || input.peek(Token![?]) {
+            let why = format!("the field has no key: write `key = %expr` or `key = ?expr`; {A_FIELD}");
+            return Err(syn::Error::new(input.span(), why));
+        }
         let path = dotted(input)?;
         let key = path.iter().map(|segment| segment.unraw().to_string()).collect::<Vec<_>>().join(".");
         if let Some(odd) = path.iter().find(|segment| !is_snake_case(&segment.unraw().to_string(), 64)) {
@@ -66,7 +70,7 @@ pub(crate) fn fields(word: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<Fi
         if fields.iter().any(|field| field.key == key) {
             return Err(syn::Error::new(at, format!("the field `{key}` is named twice")));
         }
-        equals_sign(input, A_FIELD)?;
+        equals_sign(input, at, &key, A_FIELD)?;
         let format = if input.parse::<Option<Token![%]>>()?.is_some() {
             Format::Display
         } else if input.parse::<Option<Token![?]>>()?.is_some() {
@@ -107,7 +111,7 @@ pub(crate) fn labels(word: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<La
         if labels.len() == MOST_LABELS {
             return refuse("more than 4 labels: put this one on the span with `fields(…)`, or leave it out");
         }
-        equals_sign(input, A_LABEL)?;
+        equals_sign(input, name.span(), &key, A_LABEL)?;
         if input.peek(Token![%]) || input.peek(Token![?]) {
             let why = "a label is a value that implements `Label`, not text: `%` and `?` are for fields";
             return Err(syn::Error::new(input.span(), why));
@@ -177,9 +181,12 @@ fn expression(input: ParseStream<'_>) -> syn::Result<Expr> {
 }
 
 /// Parses the `=` after a key.
-fn equals_sign(input: ParseStream<'_>, an_item: &str) -> syn::Result<()> {
+fn equals_sign(input: ParseStream<'_>, at: Span, key: &str, an_item: &str) -> syn::Result<()> {
     if input.peek(Token![=]) {
         input.parse::<Token![=]>().map(drop)
+    } else if input.is_empty() || input.peek(Token![,]) {
+        let why = format!("`{key}` has no value: write `{key} = {key}` to record what has this name; {an_item}");
+        Err(syn::Error::new(at, why))
     } else {
         Err(syn::Error::new(input.span(), an_item))
     }

@@ -2,9 +2,12 @@
 //! `ironcore-telemetry`, where they are documented.
 
 mod args;
+mod arguments;
 mod block;
 mod body;
+mod closures;
 mod domain;
+mod error_type;
 mod expand;
 mod fallback;
 mod given;

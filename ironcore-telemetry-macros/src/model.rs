@@ -3,13 +3,14 @@
 use crate::args::Args;
 use crate::body::Body;
 use crate::domain;
+use crate::error_type;
 use crate::given::Given;
 use crate::key_values::{Field, Label};
 use crate::library;
 use crate::return_type;
 use proc_macro2::Span;
 use syn::ext::IdentExt;
-use syn::{Expr, ItemFn, LitStr, Path};
+use syn::{Expr, Generics, ItemFn, LitStr, Path, Type};
 
 /// A function and the operation that it becomes.
 pub(crate) struct Model {
@@ -25,12 +26,17 @@ pub(crate) struct Model {
     pub(crate) err: Option<Expr>,
     /// Gives the verdict on a value, in place of its type.
     pub(crate) ok: Option<Expr>,
+    /// The error type, where the signature names it, or the return type that has it inside.
+    pub(crate) error: Option<Type>,
+    /// The place of the word `record_error`, if the error is recorded.
+    pub(crate) record_error: Option<Span>,
     /// The path of the library.
     pub(crate) library: Path,
 }
 
 impl Model {
-    pub(crate) fn build(args: Args, function: ItemFn) -> syn::Result<Self> {
+    /// `outer` are the generics of the block around a method, where they are known.
+    pub(crate) fn build(args: Args, function: ItemFn, outer: Option<&Generics>) -> syn::Result<Self> {
         if let Some(skip) = args.skip {
             let why = "`skip` is for methods of a block that carries the attribute; here, leave the attribute out";
             return Err(syn::Error::new(skip.at, why));
@@ -46,10 +52,20 @@ impl Model {
         if return_type::is_unit(&function.sig.output) {
             reject_judge("err", args.err.as_ref())?;
             reject_judge("ok", args.ok.as_ref())?;
+            if let Some(word) = &args.record_error {
+                let why = "`record_error` records the error of a `Result`, and this function does not return one";
+                return Err(syn::Error::new(word.at, why));
+            }
         }
         let labels_at = args.labels.as_ref().map(|labels| labels.at);
         let (domain, operation) = names(args.domain, args.name, &function)?;
+        let error = match &args.err {
+            // Its codes are not those of the type.
+            Some(_) => None,
+            None => error_type::nameable(&function.sig, outer),
+        };
         Ok(Self {
+            error,
             function,
             body,
             domain,
@@ -59,6 +75,7 @@ impl Model {
             labels_at: labels_at.unwrap_or_else(Span::call_site),
             err: args.err.map(|err| err.value),
             ok: args.ok.map(|ok| ok.value),
+            record_error: args.record_error.map(|word| word.at),
             library: library::path(args.library),
         })
     }

@@ -3,7 +3,10 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::visit_mut::{VisitMut, visit_type_mut};
-use syn::{GenericArgument, PathArguments, PathSegment, ReturnType, Type, TypeParamBound, parse_quote};
+use syn::{
+    GenericArgument, Lifetime, PathArguments, PathSegment, ReturnType, Signature, Type, TypeBareFn, TypeParamBound,
+    TypeTraitObject, parse_quote,
+};
 
 /// The type after `->`; `()` when there is none.
 pub(crate) fn returned(output: &ReturnType) -> Type {
@@ -22,11 +25,12 @@ pub(crate) fn is_unit(output: &ReturnType) -> bool {
     matches!(output, Type::Tuple(tuple) if tuple.elems.is_empty())
 }
 
-/// The return type with `_` for each `impl Trait`, which is allowed only in the signature itself.
-pub(crate) fn inferred(output: &Type) -> TokenStream {
-    struct Inferred;
+/// The return type with `_` for each `impl Trait`, which is allowed only in the signature itself, and `'_` for each
+/// lifetime of the function: for lints, the body uses none that the user has not written there.
+pub(crate) fn inferred(output: &Type, sig: &Signature) -> TokenStream {
+    struct Inferred<'sig>(Vec<&'sig Lifetime>);
 
-    impl VisitMut for Inferred {
+    impl VisitMut for Inferred<'_> {
         fn visit_type_mut(&mut self, part: &mut Type) {
             if matches!(part, Type::ImplTrait(_)) {
                 *part = parse_quote!(_);
@@ -34,10 +38,21 @@ pub(crate) fn inferred(output: &Type) -> TokenStream {
                 visit_type_mut(self, part);
             }
         }
+
+        // In `dyn Fn(…) -> …` and the like, `'_` would be a lifetime of their arguments.
+        fn visit_type_trait_object_mut(&mut self, _: &mut TypeTraitObject) {}
+
+        fn visit_type_bare_fn_mut(&mut self, _: &mut TypeBareFn) {}
+
+        fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
+            if self.0.iter().any(|of_function| of_function.ident == lifetime.ident) {
+                *lifetime = Lifetime::new("'_", lifetime.span());
+            }
+        }
     }
 
     let mut output = output.clone();
-    Inferred.visit_type_mut(&mut output);
+    Inferred(sig.generics.lifetimes().map(|one| &one.lifetime).collect()).visit_type_mut(&mut output);
     quote!(#output)
 }
 

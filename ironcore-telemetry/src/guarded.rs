@@ -32,12 +32,36 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             if let Some(guard) = this.guard.take() {
+                let panicked = *this.polling;
                 // What a cancelled value logs in its destructors belongs to its span.
-                let inside = guard.enter();
-                this.inner.set(None);
-                drop(inside);
-                guard.abandon(*this.polling);
+                if let Some(guard) = AbandonedByPanic::unless_done(guard, || this.inner.set(None)) {
+                    guard.abandon(panicked);
+                }
             }
+        }
+    }
+}
+
+/// A guard whose value is being dropped: should a destructor panic, that is its end.
+struct AbandonedByPanic<G: Guard>(Option<G>);
+
+impl<G: Guard> AbandonedByPanic<G> {
+    /// Drops the value inside of its guard, and returns the guard.
+    #[inline]
+    fn unless_done(guard: G, drop_value: impl FnOnce()) -> Option<G> {
+        let mut abandoned = Self(Some(guard));
+        let inside = abandoned.0.as_ref().map(G::enter);
+        drop_value();
+        drop(inside);
+        abandoned.0.take()
+    }
+}
+
+impl<G: Guard> Drop for AbandonedByPanic<G> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(guard) = self.0.take() {
+            guard.abandon(true);
         }
     }
 }
@@ -91,10 +115,7 @@ impl<T, G: Guard> Guarded<T, G> {
     pub(crate) fn finish(self: Pin<&mut Self>) -> Option<G> {
         let mut this = self.project();
         let guard = this.guard.take()?;
-        let entered = guard.enter();
-        this.inner.set(None);
-        drop(entered);
-        Some(guard)
+        AbandonedByPanic::unless_done(guard, || this.inner.set(None))
     }
 }
 

@@ -33,7 +33,7 @@
 //! | `otlp-http` | | OTLP over HTTP with protobuf bodies (`OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf`) |
 //! | `prometheus` | yes | the `/metrics` listener, and the OpenTelemetry instruments of libraries on the page |
 //! | `json-logs` | yes | JSON log lines on stdout |
-//! | `http` | yes | [`HttpTelemetryLayer`] and [`HttpClientTelemetryLayer`] for axum and tower, [`scrape::router`], [`Outcome`](trait@Outcome) of `http::StatusCode`, `http::Response` and `(StatusCode, _)`; without it these are `ok` as a returned value, and `failed` with the code `error` as an `Err` |
+//! | `http` | yes | [`HttpTelemetryLayer`] and [`HttpClientTelemetryLayer`] for axum and tower, [`scrape::router`], [`Outcome`](trait@Outcome) of `http::StatusCode`, `http::Response` and `(StatusCode, …)`; without it these are `ok` as a returned value, and `failed` with the code `error` as an `Err` |
 //! | `grpc` | yes | [`GrpcTelemetryLayer`] and [`GrpcClientTelemetryLayer`] for tonic, [`Outcome`](trait@Outcome) of `tonic::Status`; without it an `Err(Status)` is `failed` with the code `error` |
 //! | `config-file` | | declarative configuration in YAML (`OTEL_CONFIG_FILE`) |
 //! | `reqwest` | | [`HttpClientTelemetryLayer::reqwest`]: the layer around a client of `reqwest` 0.13 |
@@ -111,7 +111,7 @@ pub mod scrape;
 pub mod testing;
 
 pub use annotate::{AttributeValue, add_event, set_attribute};
-pub use business::{CatalogEntry, Label, Outcome, OutcomeClass, catalog};
+pub use business::{CatalogEntry, KnownCodes, Label, Outcome, OutcomeClass, catalog};
 #[cfg(feature = "grpc")]
 pub use client::grpc::GrpcClientTelemetryLayer;
 #[cfg(feature = "http")]
@@ -157,6 +157,7 @@ pub use trace_ids::trace_id;
 /// | `fields(key = expr, …)` | attributes of the span |
 /// | `labels(key = expr, …)` | labels of the metrics, at most four |
 /// | `err = function`, `ok = function` | the verdict on an error or a value, in place of its type |
+/// | `record_error` | the text of a returned error, with its sources, is recorded |
 /// | `crate = path` | the path of this library, where it is not `ironcore_telemetry` |
 /// | `skip` | on a method of an instrumented block: the method is not instrumented |
 ///
@@ -322,6 +323,38 @@ pub use trace_ids::trace_id;
 /// fn create_wallet() {}
 /// ```
 ///
+/// # Errors
+///
+/// The text of a returned error is not recorded, because it may quote what the caller sent. `record_error` records it:
+/// as field `error` of the operation's log line, and as event `exception` of its span, with the errors underneath it
+/// (`outer: source: …`), at most 16 of them and 8 KiB. The error implements `std::error::Error` or `Display`, or holds
+/// an error, as `Box<dyn Error>` and `anyhow::Error` do. Without sources of type `Error`, its text alone is recorded.
+///
+/// ```
+/// use ironcore_telemetry as telemetry;
+///
+/// #[telemetry::instrument_business(record_error)]
+/// fn open_wallet(number: &str) -> Result<u64, std::num::ParseIntError> {
+///     number.parse()
+/// }
+///
+/// # #[cfg(feature = "testing")] {
+/// # let capture = telemetry::testing::Capture::new();
+/// # capture.run(|| open_wallet("seven").unwrap_err());
+/// # assert!(capture.log_lines()[0].contains(r#""error":"invalid digit found in string""#));
+/// # }
+/// ```
+///
+/// One failure is one line of level `ERROR`: that of the innermost operation. The operations around it that pass the
+/// same error on log at `INFO`, with the name of that operation as `caused_by`. An operation that panicked logs at
+/// `WARN`.
+///
+/// # Panics in what you give it
+///
+/// A panic in `err`, `ok`, `Outcome`, or in the value of a field or a label never reaches the business: the function
+/// returns what it returned. A judge that panics makes the operation `panicked` (with `error.type` `judge_panicked` on
+/// the span), a field becomes `<panicked>`, and labels become `_OTHER`. With `panic = "abort"` nothing can be caught.
+///
 /// # Blocks
 ///
 /// On an `impl` block, with or without a trait, the attribute instruments every method as an operation of the block's
@@ -375,8 +408,9 @@ pub use trace_ids::trace_id;
 ///
 /// On functions and methods: `async` or not, generic, `unsafe`, `extern`, with `impl Trait` anywhere in the signature;
 /// with `#[async_trait]`, above or below it; on axum handlers and tonic services. Errors in the body are reported where
-/// they are. A synchronous body becomes a closure, in which `Location::caller` is not the caller that `#[track_caller]`
-/// gives.
+/// they are, and so are lints; two of clippy are not, because the body is awaited and is no longer the function's value:
+/// `unused_async` and `unnecessary_wraps`. A synchronous body becomes a closure, in which `Location::caller` is not the
+/// caller that `#[track_caller]` gives.
 ///
 /// It is not allowed on items that have no outcome to record when they return:
 ///
@@ -483,7 +517,8 @@ pub use ironcore_telemetry_macros::Label;
 /// | `#[outcome(forward)]` | has the outcome of its only field, or of the one marked `#[source]` or `#[from]` |
 ///
 /// The code is the variant's name in `snake_case`; beside the first three, `code = "…"` gives another:
-/// `[a-z][a-z0-9_]*`, at most 64 characters. A struct has the attribute on itself.
+/// `[a-z][a-z0-9_]*`, at most 64 characters. A struct has the attribute on itself. The codes of all variants stand at
+/// zero on `/metrics` from `init` on ([`Outcome::known_codes`](trait@Outcome)).
 ///
 /// ```
 /// use ironcore_telemetry::{Outcome, OutcomeClass};

@@ -352,6 +352,9 @@ pub(crate) mod attribute {
     }
 }
 
+/// The name of a span's event that holds an error.
+pub(crate) const EXCEPTION: &str = "exception";
+
 /// Keys of a log line that belong to the library; an event's field of the same name is written as `field.<key>`.
 pub(crate) const RESERVED_LOG_KEYS: &[&str] =
     &["timestamp", "level", "target", "message", "trace_id", "span_id", "sampled", "service", "operation"];

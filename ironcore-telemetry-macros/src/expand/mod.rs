@@ -3,16 +3,18 @@
 #[cfg(test)]
 mod tests;
 
-use crate::block::Block;
+use crate::arguments::{self, Moved};
+use crate::block;
 use crate::body::{Body, BoxedBody};
+use crate::closures;
 use crate::instrumented::Instrumented;
 use crate::key_values::{Field, Format, Label};
 use crate::model::Model;
 use crate::return_type::{future_output, inferred, returned};
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{ToTokens, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{AttrStyle, Expr, ImplItem, ItemFn, ReturnType, Signature, Type};
+use syn::{AttrStyle, Block, Expr, ImplItem, ItemFn, ReturnType, Signature, Type};
 
 pub(crate) fn expand(item: Instrumented) -> TokenStream {
     match item {
@@ -21,7 +23,7 @@ pub(crate) fn expand(item: Instrumented) -> TokenStream {
     }
 }
 
-fn methods(Block { mut item, methods }: Block) -> TokenStream {
+fn methods(block::Block { mut item, methods }: block::Block) -> TokenStream {
     for (item, model) in item.items.iter_mut().zip(&methods) {
         if let Some(model) = model {
             *item = ImplItem::Verbatim(function(model));
@@ -36,8 +38,12 @@ fn function(model: &Model) -> TokenStream {
     let body = match body {
         Body::Sync => recorded(model, &sync_call(model)),
         Body::Async => {
-            let hint = return_hint(sig, Some(&returned(&sig.output)));
-            let future = quote!(async move { #hint #[allow(unused_braces)] #block });
+            let output = returned(&sig.output);
+            let hint = return_hint(sig, Some(&output));
+            let value = closures::with_bounds(sig, &output, &private(), quote!(#block));
+            let keywords = quote_spanned!(block.brace_token.span.open()=> async move);
+            let body = in_braces_of(block, quote!(#hint #[allow(unused_braces)] #value));
+            let future = quote!(#keywords #body);
             recorded(model, &async_call(model, &future))
         }
         Body::Boxed(boxed) => {
@@ -48,13 +54,15 @@ fn function(model: &Model) -> TokenStream {
             quote!(#(#before)* #pin(async move { #(#bindings)* #work }))
         }
     };
-    quote! {
-        #(#outer)*
-        #vis #sig {
-            #(#inner)*
-            #body
-        }
-    }
+    let body = in_braces_of(block, quote!(#(#inner)* #body));
+    quote!(#(#outer)* #vis #sig #body)
+}
+
+/// Code in the user's own braces: for lints, the function begins and ends where it is written.
+fn in_braces_of(block: &Block, inside: TokenStream) -> TokenStream {
+    let mut tokens = TokenStream::new();
+    block.brace_token.surround(&mut tokens, |tokens| tokens.extend(inside));
+    tokens
 }
 
 /// The static of the function, and the call. The library's path stands in one place, so that a wrong path gives one
@@ -92,11 +100,31 @@ fn sync_call(model: &Model) -> TokenStream {
     let (private, operation, judge) = (private(), operation(), judge(model));
     let start = start(model);
     let ItemFn { sig, block, .. } = &model.function;
-    let output = inferred(&returned(&sig.output));
+    let output = returned(&sig.output);
+    let moved = moved_arguments(&model.function);
+    let type_of_body = inferred(&output, sig);
+    let value = closures::with_bounds(sig, &output, &private, quote!(#block));
+    // The user's own block is the body, where nothing has to be added.
+    let body = if moved.is_empty() { value } else { in_braces_of(block, quote!(#moved #value)) };
+    // Where the body is, not where the attribute is: lints skip code of macros. And not `move`: an argument that the body
+    // only reads is not consumed, for lints as in the bare function.
+    let closure = quote_spanned!(block.brace_token.span.open()=> ||);
     quote! {
         let #operation = #start;
-        #private::Operation::call(#operation, move || -> #output #block, #judge)
+        #private::Operation::call(#operation, #closure -> #type_of_body #body, #judge)
     }
+}
+
+/// Code that is never executed, and moves the arguments into the closure whose bindings or references are mutable: what
+/// the body returns may borrow from them for longer than a closure that borrows them allows.
+fn moved_arguments(function: &ItemFn) -> TokenStream {
+    let private = private();
+    let each = arguments::moved(function).map(|Moved { attrs, names }| {
+        let configured: Vec<_> = attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect();
+        let moves = quote!(#(if false { #private::moved(#names) })*);
+        if configured.is_empty() { moves } else { quote!(#(#configured)* { #moves }) }
+    });
+    quote!(#(#each)*)
 }
 
 /// The start of the operation, with the values of the labels as a tuple of references.
@@ -110,11 +138,16 @@ fn start(model: &Model) -> TokenStream {
         _ => Span::call_site().located_at(model.labels_at),
     };
     let private = private_at(at);
-    if model.fields.is_empty() {
-        return quote_spanned!(at=> #private::Operation::start(&__IRONCORE_TELEMETRY_SITE, &(#values)));
+    let start = if model.fields.is_empty() {
+        quote_spanned!(at=> #private::Operation::start(&__IRONCORE_TELEMETRY_SITE, &(#values)))
+    } else {
+        let (count, fields) = (model.fields.len(), fields(model));
+        quote_spanned!(at=> #private::Operation::start_with(&__IRONCORE_TELEMETRY_SITE, &(#values), #count, #fields))
+    };
+    if model.labels.is_empty() {
+        return start;
     }
-    let (count, fields) = (model.fields.len(), fields(model));
-    quote_spanned!(at=> #private::Operation::start_with(&__IRONCORE_TELEMETRY_SITE, &(#values), #count, #fields))
+    quote_spanned!(at=> #private::Operation::labelled(&__IRONCORE_TELEMETRY_SITE, || #start))
 }
 
 /// The fields: a closure, which is called only when the span is sampled.
@@ -125,10 +158,12 @@ fn fields(model: &Model) -> TokenStream {
         let (private, reference) = (private_at(at), by_reference(value));
         let value = match format {
             Format::Plain => quote_spanned!(at=> #private::value(#reference)),
-            Format::Display => quote_spanned!(at=> (&&#private::Formatted(#reference)).as_display()),
-            Format::Debug => quote_spanned!(at=> (&&#private::Formatted(#reference)).as_debug()),
+            Format::Display => {
+                quote_spanned!(at=> (&&#private::Formatted(#reference)).__ironcore_telemetry_as_display())
+            }
+            Format::Debug => quote_spanned!(at=> (&&#private::Formatted(#reference)).__ironcore_telemetry_as_debug()),
         };
-        quote_spanned!(at=> #private::Fields::add(#fields, #key, #value);)
+        quote_spanned!(at=> #private::Fields::add(#fields, #key, || #value);)
     });
     let private = private();
     quote! {
@@ -143,11 +178,18 @@ fn fields(model: &Model) -> TokenStream {
     }
 }
 
-/// The verdict on the returned value: by the functions given as `err` and `ok`, else by its type. It is a closure, so
+/// The judgement on the returned value: by the functions given as `err` and `ok`, else by its type. It is a closure, so
 /// that it is called where the type is known.
 fn judge(model: &Model) -> TokenStream {
-    let (private, value) = (private(), hygienic("value"));
-    let by_type = quote!((&&&#private::Judged(#value)).verdict());
+    let (private, value, error) = (private(), hygienic("value"), hygienic("error"));
+    let result = quote!(#private::core::result::Result);
+    let split = quote!((&&#private::Returned(&*#value)).__ironcore_telemetry_split());
+    let by_type = quote! {
+        (&&#private::Opened::new(#value)).__ironcore_telemetry_open().unwrap_or_else(|| match #split {
+            #result::Ok(#value) => (&&&#value).__ironcore_telemetry_verdict(),
+            #result::Err(#error) => (&&&#error).__ironcore_telemetry_verdict(),
+        })
+    };
     let judged = |by: &str, judge: &Expr| {
         let at = located_at_expr(judge);
         let (private, by) = (private_at(at), Ident::new(by, at));
@@ -162,12 +204,33 @@ fn judge(model: &Model) -> TokenStream {
         (Some(one), None) | (None, Some(one)) => quote!(#one.unwrap_or_else(|| #by_type)),
         (Some(err), Some(ok)) => quote!(#err.or_else(|| #ok).unwrap_or_else(|| #by_type)),
     };
+    let (of_verdict, at) = (hygienic("verdict"), model.record_error.unwrap_or_else(Span::call_site));
+    let at = Span::call_site().located_at(at);
+    let at_private = private_at(at);
+    let described = quote!((&&&&&&#private::Described(#error.0)).__ironcore_telemetry_describe());
+    let (is_result, of_error) = if model.record_error.is_some() {
+        let is_result = quote_spanned!(at=> #at_private::is_result(&*#value););
+        (is_result, quote_spanned!(at=> #at_private::Judgement::of_recorded_error(#of_verdict, || #described)))
+    } else {
+        (TokenStream::new(), quote!(#private::Judgement::of_error(#of_verdict, || #described)))
+    };
     quote! {
-        |#value| {
+        |#value| -> #private::Judgement {
             #[allow(unused_imports)]
-            use #private::{ByDefault as _, ByOutcome as _, ByResult as _};
+            use #private::{
+                ByDefault as _, ByOutcome as _, ByResponse as _, ByStatus as _, DescribeDisplay as _, DescribeError as _,
+                DescribeHeld as _, DescribeHeldHere as _, DescribeNothing as _, DescribeSecret as _,
+                OpenErrorResponse as _, OpenNothing as _, SplitNothing as _, SplitResult as _,
+            };
             #[allow(clippy::needless_borrow)]
-            #verdict
+            {
+                #is_result
+                let #of_verdict = #verdict;
+                match #split {
+                    #result::Ok(_) => #private::core::convert::From::from(#of_verdict),
+                    #result::Err(#error) => #of_error,
+                }
+            }
         }
     }
 }
@@ -189,6 +252,18 @@ fn site(model: &Model) -> TokenStream {
     let labels = model.labels.iter().map(|label| &label.key);
     let fields = model.fields.iter().map(|field| &field.key);
     let name = format!("{domain}.{operation}");
+    let codes = hygienic("codes");
+    let codes = match &model.error {
+        None => quote!(|_| {}),
+        Some(of) => quote! {
+            |#codes| {
+                #[allow(unused_imports)]
+                use #private::{CodesByOutcome as _, NoCodes as _};
+                #[allow(clippy::needless_borrow)]
+                (&&#private::CodesOf::<#of>::new()).__ironcore_telemetry_codes(#codes);
+            }
+        },
+    };
     let ident = function.sig.ident.to_string();
     quote! {
         static __IRONCORE_TELEMETRY_SITE: #private::Site = #private::Site::new(#private::Spec {
@@ -200,6 +275,7 @@ fn site(model: &Model) -> TokenStream {
             line: #private::core::line!(),
             labels: &[#(#labels),*],
             fields: &[#(#fields),*],
+            codes: #codes,
         });
         const _: () = {
             #[#private::linkme::distributed_slice(#private::SITES)]
@@ -215,7 +291,7 @@ fn return_hint(sig: &Signature, output: Option<&Type>) -> TokenStream {
     let output = match output {
         // The type is unknown or has no name.
         None | Some(Type::ImplTrait(_)) => return TokenStream::new(),
-        Some(output) => inferred(output),
+        Some(output) => inferred(output, sig),
     };
     // The place that the compiler names as the origin of the type.
     let at = Span::call_site().located_at(match &sig.output {
@@ -245,7 +321,7 @@ fn operation() -> Ident {
     hygienic("operation")
 }
 
-/// A name that the user's code cannot see.
+/// A name that the user's code cannot see. It could still be that of a static of the user, hence the prefix.
 fn hygienic(name: &str) -> Ident {
-    Ident::new(name, Span::mixed_site())
+    format_ident!("__{name}", span = Span::mixed_site())
 }

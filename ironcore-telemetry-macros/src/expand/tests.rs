@@ -40,7 +40,7 @@ fn a_plain_function_starts_an_operation_without_labels_or_fields() {
     );
     assert!(expanded.starts_with("pubfncreate_wallet(id:u64)->u64{"));
     contains(&expanded, &quote!(__ironcore_telemetry::Operation::start(&__IRONCORE_TELEMETRY_SITE, &())));
-    contains(&expanded, &quote!(move || -> u64 { id }));
+    contains(&expanded, &quote!(|| -> u64 { id }));
     contains(&expanded, &quote!(domain: "wallet", operation: "create", name: "wallet.create",));
     assert!(!expanded.contains("Fields") && !expanded.contains("judge"));
 }
@@ -53,11 +53,11 @@ fn fields_are_in_a_closure_that_only_a_sampled_span_calls() {
             async fn quote() {}
         ),
     );
-    contains(&expanded, &quote!(&__IRONCORE_TELEMETRY_SITE, &(), 3usize, |fields|));
+    contains(&expanded, &quote!(&__IRONCORE_TELEMETRY_SITE, &(), 3usize, |__fields|));
     contains(&expanded, &quote!(__ironcore_telemetry::Fields::add));
-    contains(&expanded, &quote!("chain.id", __ironcore_telemetry::value(&(id))));
-    contains(&expanded, &quote!("to", (&&__ironcore_telemetry::Formatted(&(to))).as_display()));
-    contains(&expanded, &quote!("raw", (&&__ironcore_telemetry::Formatted(&(raw))).as_debug()));
+    contains(&expanded, &quote!("chain.id", || __ironcore_telemetry::value(&(id))));
+    contains(&expanded, &quote!("to", || (&&__ironcore_telemetry::Formatted(&(to))).__ironcore_telemetry_as_display()));
+    contains(&expanded, &quote!("raw", || (&&__ironcore_telemetry::Formatted(&(raw))).__ironcore_telemetry_as_debug()));
 }
 
 #[test]
@@ -85,7 +85,9 @@ fn err_and_ok_come_before_the_verdict_of_the_type() {
     contains(
         &expanded,
         &quote!(
-            judge_err(value, E::class).or_else(|| __ironcore_telemetry::judge_ok(value, |_| Class::Ok)).unwrap_or_else
+            judge_err(__value, E::class)
+                .or_else(|| __ironcore_telemetry::judge_ok(__value, |_| Class::Ok))
+                .unwrap_or_else
         ),
     );
 }

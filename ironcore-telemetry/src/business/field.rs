@@ -1,7 +1,7 @@
 //! The values of `fields(…)` as attributes of a span.
 //!
-//! The expansion turns `fields(key = expr)` into `value(&expr)`, `%expr` into `(&&Formatted(&expr)).as_display()` and
-//! `?expr` into `(&&Formatted(&expr)).as_debug()`. Method lookup finds the implementation for a
+//! The expansion turns `fields(key = expr)` into `value(&expr)`, `%expr` into `(&&Formatted(&expr)).__ironcore_telemetry_as_display()` and
+//! `?expr` into `(&&Formatted(&expr)).__ironcore_telemetry_as_debug()`. Method lookup finds the implementation for a
 //! [`Secret`](crate::Secret) first. It returns a [`SecretValue`], which is not a [`Field`], so that the code does not
 //! compile.
 
@@ -107,7 +107,7 @@ pub trait AsDisplay {
     type Output;
 
     /// Formats the value with `Display`.
-    fn as_display(&self) -> Self::Output;
+    fn __ironcore_telemetry_as_display(&self) -> Self::Output;
 }
 
 /// `fields(key = ?expr)`.
@@ -116,13 +116,13 @@ pub trait AsDebug {
     type Output;
 
     /// Formats the value with `Debug`.
-    fn as_debug(&self) -> Self::Output;
+    fn __ironcore_telemetry_as_debug(&self) -> Self::Output;
 }
 
 impl<T: fmt::Display + ?Sized> AsDisplay for Formatted<'_, T> {
     type Output = Value;
 
-    fn as_display(&self) -> Value {
+    fn __ironcore_telemetry_as_display(&self) -> Value {
         Value::String(bounded(format_args!("{}", self.0)).into())
     }
 }
@@ -130,7 +130,7 @@ impl<T: fmt::Display + ?Sized> AsDisplay for Formatted<'_, T> {
 impl<T: fmt::Debug + ?Sized> AsDebug for Formatted<'_, T> {
     type Output = Value;
 
-    fn as_debug(&self) -> Value {
+    fn __ironcore_telemetry_as_debug(&self) -> Value {
         Value::String(bounded(format_args!("{:?}", self.0)).into())
     }
 }
@@ -141,7 +141,7 @@ macro_rules! secrets {
             impl<T: Zeroize> AsDisplay for &Formatted<'_, $secret> {
                 type Output = SecretValue;
 
-                fn as_display(&self) -> SecretValue {
+                fn __ironcore_telemetry_as_display(&self) -> SecretValue {
                     SecretValue
                 }
             }
@@ -149,7 +149,7 @@ macro_rules! secrets {
             impl<T: Zeroize> AsDebug for &Formatted<'_, $secret> {
                 type Output = SecretValue;
 
-                fn as_debug(&self) -> SecretValue {
+                fn __ironcore_telemetry_as_debug(&self) -> SecretValue {
                     SecretValue
                 }
             }
@@ -174,7 +174,7 @@ mod tests {
     fn long_values_are_cut_at_a_character_boundary() {
         let long = "é".repeat(VALUE_LIMIT);
         assert_eq!(long.to_value().as_str().len(), VALUE_LIMIT);
-        assert_eq!(Formatted(&format!("x{long}")).as_display().as_str().len(), VALUE_LIMIT - 1);
-        assert_eq!(Formatted(&long).as_debug().as_str().len(), VALUE_LIMIT - 1);
+        assert_eq!(Formatted(&format!("x{long}")).__ironcore_telemetry_as_display().as_str().len(), VALUE_LIMIT - 1);
+        assert_eq!(Formatted(&long).__ironcore_telemetry_as_debug().as_str().len(), VALUE_LIMIT - 1);
     }
 }

@@ -1,14 +1,17 @@
 //! One call of an instrumented function, from its start to its end.
 
+use super::error_text::ErrorText;
+use super::failure;
 use super::label::{self, LabelSet};
 use super::outcome::OutcomeClass;
 use super::site::{Site, SiteSeries};
 use super::span::{self, Fields};
-use super::verdict::Verdict;
+use super::verdict::{Judgement, Verdict};
+use crate::caught::caught;
 use crate::current;
 use crate::format::milliseconds;
 use crate::guarded::{Guard, Guarded};
-use crate::recorder;
+use crate::recorder::{self, Recorder, StartSpan};
 use crate::trace_ids;
 use opentelemetry::{Context, ContextGuard};
 use pin_project_lite::pin_project;
@@ -57,28 +60,38 @@ impl Operation {
         Self(Call::begin(site, labels, count, fields))
     }
 
+    /// Begins a call whose labels are evaluated by `start`. If that panics, the values of the labels are `_OTHER`.
+    #[inline]
+    pub fn labelled(site: &'static Site, start: impl FnOnce() -> Self) -> Self {
+        caught(start).unwrap_or_else(|| Self(Call::begin_without_labels(site)))
+    }
+
     /// Runs a synchronous call to its end and judges what it returned.
     #[inline]
-    pub fn call<R>(mut self, body: impl FnOnce() -> R, judge: impl FnOnce(&R) -> Verdict) -> R {
+    pub fn call<R>(mut self, body: impl FnOnce() -> R, judge: impl FnOnce(&mut R) -> Judgement) -> R {
         let inside = self.0.as_ref().map(Call::enter);
-        let value = body();
+        let mut value = body();
         drop(inside);
         if let Some(call) = self.0.take() {
-            call.end(judge(&value));
+            call.end_judged(judge, &mut value);
         }
         value
     }
 
     /// Runs an asynchronous call to its end and judges what it returned.
     #[inline]
-    pub fn run<F: Future, J: FnOnce(&F::Output) -> Verdict>(mut self, future: F, judge: J) -> OperationFuture<F, J> {
+    pub fn run<F: Future, J: FnOnce(&mut F::Output) -> Judgement>(
+        mut self,
+        future: F,
+        judge: J,
+    ) -> OperationFuture<F, J> {
         OperationFuture { guarded: Guarded::new(future, self.0.take()), judge: Some(judge), begins: None }
     }
 
     /// Runs an asynchronous call of a site without labels and fields. It begins with the first poll, where the future
     /// then is: nothing has to be moved.
     #[inline]
-    pub fn record<F: Future, J: FnOnce(&F::Output) -> Verdict>(
+    pub fn record<F: Future, J: FnOnce(&mut F::Output) -> Judgement>(
         site: &'static Site,
         future: F,
         judge: J,
@@ -120,26 +133,59 @@ impl Call {
     ) -> Option<Self> {
         let recorder = recorder::current()?;
         let series = site.series(labels, recorder)?;
-        let context = recorder.operation_spans().map(|under| span::start(under, &site.spec, count, fields));
-        // Last: if a field panics before it, no call has begun.
-        series.begin();
-        Some(Self { series, started: Instant::now(), context })
+        Some(Self::begun(recorder, series, |under| span::start(under, &site.spec, count, fields)))
     }
 
-    fn end(self, verdict: Verdict) {
+    #[cold]
+    fn begin_without_labels(site: &'static Site) -> Option<Self> {
+        let recorder = recorder::active()?;
+        let series = site.series_without_labels(recorder);
+        Some(Self::begun(recorder, series, |under| span::start(under, &site.spec, 0, |_| {})))
+    }
+
+    #[inline]
+    fn begun(
+        recorder: &'static Recorder,
+        series: &'static SiteSeries,
+        start: impl FnOnce((&StartSpan, Context)) -> Context,
+    ) -> Self {
+        let context = recorder.operation_spans().map(start);
+        series.begin();
+        Self { series, started: Instant::now(), context }
+    }
+
+    /// Ends the call with the verdict of `judge`. A judge that panics costs the verdict, never the value.
+    #[inline]
+    fn end_judged<R>(self, judge: impl FnOnce(&mut R) -> Judgement, value: &mut R) {
+        let judgement = caught(|| judge(value)).unwrap_or_else(Judgement::judge_panicked);
+        self.end(&judgement);
+    }
+
+    #[inline]
+    fn end(self, judgement: &Judgement) {
+        let verdict = judgement.verdict;
         let now = Instant::now();
         let duration = now.saturating_duration_since(self.started);
         let sampled = self.context.as_ref().and_then(trace_ids::sampled);
         self.series.end(verdict, duration, sampled, now);
-        self.log(verdict, duration);
+        let caused_by = failure::ended(self.series.spec.name, judgement);
+        let error = judgement.recorded();
+        self.log(verdict, duration, caused_by, error);
         if let (Some(context), Some(_)) = (&self.context, sampled) {
-            span::end(context, verdict);
+            span::end(context, verdict, error);
         }
     }
 
-    /// The line at the end of the call; its level depends on the verdict.
+    /// The line at the end of the call; its level depends on the verdict. A failure that an inner operation has logged
+    /// already, `caused_by`, is not logged as one more error.
     #[inline]
-    fn log(&self, Verdict { class, code }: Verdict, duration: Duration) {
+    fn log(
+        &self,
+        Verdict { class, code }: Verdict,
+        duration: Duration,
+        caused_by: Option<&'static str>,
+        error: Option<&ErrorText>,
+    ) {
         macro_rules! line {
             ($level:ident) => {
                 if tracing::event_enabled!(target: "business", tracing::Level::$level) {
@@ -150,6 +196,8 @@ impl Call {
                         outcome = class.as_str(),
                         code,
                         duration_ms = milliseconds(duration),
+                        caused_by,
+                        error = error.map(|error| error.text.as_str()),
                         "ended"
                     );
                 }
@@ -158,8 +206,10 @@ impl Call {
         match class {
             OutcomeClass::Ok => line!(DEBUG),
             OutcomeClass::Rejected => line!(INFO),
-            OutcomeClass::Cancelled => line!(WARN),
-            OutcomeClass::Failed | OutcomeClass::Panicked => line!(ERROR),
+            OutcomeClass::Failed if caused_by.is_some() => line!(INFO),
+            // The error of a panic is logged where it panics, with the place.
+            OutcomeClass::Cancelled | OutcomeClass::Panicked => line!(WARN),
+            OutcomeClass::Failed => line!(ERROR),
         }
     }
 }
@@ -173,12 +223,14 @@ impl Guard for Call {
         OperationScope {
             _span: self.context.clone().map(Context::attach),
             _operation: current::enter(self.series.spec.name),
+            _inside: failure::enter(),
         }
     }
 
     #[cold]
     fn abandon(self, panicked: bool) {
-        self.end(if panicked { Verdict::PANICKED } else { Verdict::CANCELLED });
+        let verdict = if panicked { Verdict::PANICKED } else { Verdict::CANCELLED };
+        self.end(&verdict.into());
     }
 }
 
@@ -186,6 +238,13 @@ impl Guard for Call {
 pub(super) struct OperationScope {
     _span: Option<ContextGuard>,
     _operation: current::Entered,
+    _inside: failure::Entered,
+}
+
+/// Moves arguments into a closure, in code that is never executed.
+#[expect(clippy::empty_loop, reason = "never executed")]
+pub fn moved<T>(_: T) -> ! {
+    loop {}
 }
 
 pin_project! {
@@ -207,7 +266,7 @@ impl<F, J> std::fmt::Debug for OperationFuture<F, J> {
     }
 }
 
-impl<F: Future, J: FnOnce(&F::Output) -> Verdict> Future for OperationFuture<F, J> {
+impl<F: Future, J: FnOnce(&mut F::Output) -> Judgement> Future for OperationFuture<F, J> {
     type Output = F::Output;
 
     #[inline]
@@ -217,9 +276,9 @@ impl<F: Future, J: FnOnce(&F::Output) -> Verdict> Future for OperationFuture<F, 
         if let Some(site) = this.begins.take() {
             *guarded.as_mut().guard() = Call::begin(site, &(), 0, |_| {});
         }
-        let value = ready!(guarded.as_mut().poll_inside(|future| future.poll(task)));
+        let mut value = ready!(guarded.as_mut().poll_inside(|future| future.poll(task)));
         if let (Some(call), Some(judge)) = (guarded.guard().take(), this.judge.take()) {
-            call.end(judge(&value));
+            call.end_judged(judge, &mut value);
         }
         Poll::Ready(value)
     }

@@ -1,8 +1,9 @@
 //! The static behind each instrumented function: what is known of it when it is compiled, and its series.
 
 use super::label::LabelSet;
-use super::outcome::OutcomeClass;
+use super::outcome::{KnownCodes, OutcomeClass};
 use super::verdict::Verdict;
+use crate::caught::caught;
 use crate::current;
 use crate::names::{self, OTHER};
 use crate::recorder::{self, Recorder};
@@ -51,6 +52,8 @@ pub struct Spec {
     pub labels: &'static [&'static str],
     /// The names of its fields.
     pub fields: &'static [&'static str],
+    /// Adds the codes of its error type, where the signature names it.
+    pub codes: fn(&mut KnownCodes),
 }
 
 /// An instrumented function and its series, resolved once.
@@ -59,6 +62,8 @@ pub struct Site {
     pub(super) spec: Spec,
     /// The type of the labels of the first call, and the series of their combinations.
     sets: OnceLock<(&'static str, Box<[SiteSeries]>)>,
+    /// The series of calls whose labels panicked.
+    without_labels: OnceLock<SiteSeries>,
 }
 
 /// An instrumented function in the [`catalog`].
@@ -110,7 +115,7 @@ impl Site {
     /// Used by the expansion of the attribute.
     #[must_use]
     pub const fn new(spec: Spec) -> Self {
-        Self { spec, sets: OnceLock::new() }
+        Self { spec, sets: OnceLock::new(), without_labels: OnceLock::new() }
     }
 
     /// The series of a combination of labels.
@@ -125,7 +130,15 @@ impl Site {
         }
         let values = S::values(labels.index());
         // Lives as long as the process, like the capture that it is for.
-        Some(Box::leak(Box::new(SiteSeries::new(&self.spec, &values, recorder.registry))))
+        Some(Box::leak(Box::new(SiteSeries::new(&self.spec, &values, &[], recorder.registry))))
+    }
+
+    /// The series of calls whose labels could not be evaluated: each is `_OTHER`.
+    #[cold]
+    pub(super) fn series_without_labels(&'static self, recorder: &'static Recorder) -> &'static SiteSeries {
+        let values = vec![OTHER; self.spec.labels.len()];
+        let make = || SiteSeries::new(&self.spec, &values, &[], recorder.registry);
+        if recorder.is_process() { self.without_labels.get_or_init(make) } else { Box::leak(Box::new(make())) }
     }
 
     #[inline]
@@ -142,7 +155,22 @@ impl Site {
 
     #[cold]
     fn resolve<S: LabelSet>(&'static self) -> Box<[SiteSeries]> {
-        (0..S::SIZE).map(|set| SiteSeries::new(&self.spec, &S::values(set), series::process())).collect()
+        let mut known = self.known_codes();
+        if S::SIZE * known.len() > MOST_KNOWN {
+            known.clear();
+        }
+        (0..S::SIZE).map(|set| SiteSeries::new(&self.spec, &S::values(set), &known, series::process())).collect()
+    }
+
+    /// The codes that its error type names. That is code of a user.
+    fn known_codes(&self) -> Vec<Verdict> {
+        let collect = || {
+            let mut codes = KnownCodes::default();
+            (self.spec.codes)(&mut codes);
+            codes.into_codes()
+        };
+        let codes = caught(collect).unwrap_or_default();
+        codes.into_iter().map(|(class, code)| Verdict { class, code }).collect()
     }
 
     /// The series of labels of another type than those of the first call: a generic function has one site for all its
@@ -152,14 +180,16 @@ impl Site {
         static OTHERS: Mutex<BTreeMap<(&str, &str, usize), &'static SiteSeries>> = Mutex::new(BTreeMap::new());
         let mut others = OTHERS.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || -> &'static SiteSeries {
-            Box::leak(Box::new(SiteSeries::new(&self.spec, &S::values(labels.index()), series::process())))
+            Box::leak(Box::new(SiteSeries::new(&self.spec, &S::values(labels.index()), &[], series::process())))
         };
         others.entry((self.spec.function, type_name::<S>(), labels.index())).or_insert_with(make)
     }
 }
 
-/// Codes that a site tells apart; further codes are counted as `_OTHER`.
+/// Codes that a site tells apart besides those that its error type names; further codes are counted as `_OTHER`.
 const CODES: usize = 16;
+/// A site whose labels and known codes have more combinations has no series for the codes before they occur.
+const MOST_KNOWN: usize = 200;
 
 /// The series of a site with one combination of labels.
 pub(super) struct SiteSeries {
@@ -170,6 +200,8 @@ pub(super) struct SiteSeries {
     ok: Counter,
     cancelled: Counter,
     panicked: Counter,
+    /// Those that the error type names.
+    known: Box<[(Verdict, Counter)]>,
     /// Pairs of class and code in the order of their first use; `failed` with code `error` is the first.
     coded: [OnceLock<(Verdict, Counter)>; CODES],
     durations: [OnceLock<Durations>; 5],
@@ -182,7 +214,12 @@ impl std::fmt::Debug for SiteSeries {
 }
 
 impl SiteSeries {
-    pub(super) fn new(spec: &'static Spec, values: &[&'static str], registry: &'static Registry) -> Self {
+    pub(super) fn new(
+        spec: &'static Spec,
+        values: &[&'static str],
+        known: &[Verdict],
+        registry: &'static Registry,
+    ) -> Self {
         let labels: Box<[_]> = spec.labels.iter().copied().zip(values.iter().copied()).collect();
         let counter = |verdict| counter(registry, spec, &labels, verdict);
         let series = Self {
@@ -192,6 +229,7 @@ impl SiteSeries {
             ok: counter(Verdict::OK),
             cancelled: counter(Verdict::CANCELLED),
             panicked: counter(Verdict::PANICKED),
+            known: known.iter().map(|verdict| (*verdict, counter(*verdict))).collect(),
             coded: [const { OnceLock::new() }; CODES],
             durations: [const { OnceLock::new() }; 5],
             labels,
@@ -227,6 +265,9 @@ impl SiteSeries {
     }
 
     fn coded(&self, verdict: Verdict) -> Counter {
+        if let Some((_, counter)) = self.known.iter().find(|(known, _)| *known == verdict) {
+            return *counter;
+        }
         let resolve = |verdict| counter(self.registry, self.spec, &self.labels, verdict);
         let known = self
             .coded

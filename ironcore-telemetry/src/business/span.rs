@@ -1,13 +1,16 @@
 //! The span of an operation.
 
+use super::error_text::ErrorText;
 use super::field::Field;
 use super::outcome::OutcomeClass;
 use super::site::Spec;
 use super::verdict::Verdict;
-use crate::names::attribute;
+use crate::caught::caught;
+use crate::names::{EXCEPTION, attribute};
 use crate::recorder::StartSpan;
+use crate::redact::PANICKED;
 use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt};
-use opentelemetry::{Context, KeyValue};
+use opentelemetry::{Context, KeyValue, Value};
 use std::borrow::Cow;
 
 /// Attributes of an operation besides its fields: three at its start, one at its end. `error.type`, a second one at the
@@ -18,10 +21,11 @@ const ATTRIBUTES: usize = 4;
 pub struct Fields<'span>(&'span mut Vec<KeyValue>);
 
 impl Fields<'_> {
-    /// Adds a field.
+    /// Adds a field. A value that panics is replaced by a mark.
     #[inline]
-    pub fn add(&mut self, key: &'static str, value: impl Field) {
-        self.0.push(KeyValue::new(key, value.into_value()));
+    pub fn add<V: Field>(&mut self, key: &'static str, value: impl FnOnce() -> V) {
+        let value = caught(value).map_or(Value::String(PANICKED.into()), Field::into_value);
+        self.0.push(KeyValue::new(key, value));
     }
 }
 
@@ -60,8 +64,15 @@ pub(super) fn start(
 }
 
 /// Ends a sampled span with a verdict.
-pub(super) fn end(context: &Context, Verdict { class, code }: Verdict) {
+pub(super) fn end(context: &Context, Verdict { class, code }: Verdict, error: Option<&ErrorText>) {
     let span = context.span();
+    if let Some(error) = error {
+        let attributes = vec![
+            KeyValue::new(attribute::EXCEPTION_TYPE, error.kind),
+            KeyValue::new(attribute::EXCEPTION_MESSAGE, error.text.clone()),
+        ];
+        span.add_event(EXCEPTION, attributes);
+    }
     span.set_attribute(KeyValue::new(attribute::OUTCOME, class.as_str()));
     if class != OutcomeClass::Ok {
         let kind = if code.is_empty() { class.as_str() } else { code };

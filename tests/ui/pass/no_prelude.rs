@@ -30,11 +30,58 @@ trait Into {}
 trait Fn {}
 trait Drop {}
 trait Future {}
+trait From {}
+trait Error {}
+trait Display {}
+trait Sized {}
 static SITE: () = ();
 static ENTRY: () = ();
 fn operation() {}
 fn result() {}
 fn call() {}
+fn moved() {}
+fn value() {}
+fn returned() {}
+mod opentelemetry {}
+mod linkme {}
+mod ironcore_telemetry {}
+
+/// Methods for every type, under the names that the expansion could call.
+trait Everything {
+    fn verdict(&self) {}
+    fn class(&self) {}
+    fn code(&self) {}
+    fn split(&self) {}
+    fn describe(&self) {}
+    fn open(&self) {}
+    fn clone(&self) {}
+    fn as_display(&self) {}
+    fn as_debug(&self) {}
+    fn into_verdict(&self) {}
+    fn into_value(&self) {}
+    fn unwrap_or_else(&self) {}
+    fn or_else(&self) {}
+    fn start(&self) {}
+    fn run(&self) {}
+    fn await_(&self) {}
+}
+
+impl<T: ?::core::marker::Sized> Everything for T {}
+
+macro_rules! shadowed_macros {
+    ($($name:ident)+) => {
+        $(
+            #[allow(unused_macros)]
+            macro_rules! $name {
+                ($d:tt) => {
+                    compile_error!("a macro of the user is called");
+                };
+            }
+        )+
+    };
+}
+
+shadowed_macros!(vec concat module_path file line column stringify format format_args matches assert panic);
 
 #[derive(::ironcore_telemetry::Label)]
 enum Side {
@@ -89,6 +136,23 @@ impl Ledger {
 fn shadowed(operation: u64, result: u64, current: u64) -> u64 {
     const ENTRY: u64 = 1;
     operation + result + current + ENTRY
+}
+
+#[::ironcore_telemetry::instrument_business(wallet, record_error)]
+fn recorded(error: u64) -> ::core::result::Result<(), u64> {
+    ::core::result::Result::Err(error)
+}
+
+#[::ironcore_telemetry::instrument_business(wallet)]
+async fn closure<T>(_value: T) -> impl ::core::ops::Fn(&T) -> &T {
+    |value| value
+}
+
+#[::ironcore_telemetry::instrument_business(wallet)]
+fn mutable(mut amount: u64, more: &mut u64) -> &mut u64 {
+    amount += 1;
+    *more += amount;
+    more
 }
 
 fn main() {}

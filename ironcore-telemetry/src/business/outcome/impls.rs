@@ -1,6 +1,8 @@
 //! `Outcome` for types of other crates. The table in the documentation of [`Outcome`] lists them.
 
-use super::{Outcome, OutcomeClass};
+#[cfg(feature = "http")]
+use super::{HeadedResponse, HttpOutcome};
+use super::{KnownCodes, Outcome, OutcomeClass};
 
 /// `Some` is ok. `None` is rejected with the code `none`: it was not found, which is expected.
 impl<T> Outcome for Option<T> {
@@ -10,6 +12,10 @@ impl<T> Outcome for Option<T> {
 
     fn code(&self) -> &'static str {
         if self.is_some() { "" } else { "none" }
+    }
+
+    fn known_codes(codes: &mut KnownCodes) {
+        codes.add(OutcomeClass::Rejected, "none");
     }
 }
 
@@ -32,8 +38,9 @@ pointers!(&T, Box<T>, std::sync::Arc<T>);
 
 #[cfg(feature = "http")]
 mod http {
-    use super::{Outcome, OutcomeClass};
-    use ::http::{Response, StatusCode};
+    use super::{HeadedResponse, HttpOutcome, Outcome, OutcomeClass};
+    use ::http::{Response, StatusCode, response};
+    use axum::response::IntoResponseParts;
 
     /// 4xx is rejected, because the caller is at fault; 5xx is failed, any other status ok. The code is the status if
     /// it is a common one, else `4xx` or `5xx`.
@@ -98,6 +105,77 @@ mod http {
             self.0.code()
         }
     }
+
+    impl HttpOutcome for StatusCode {
+        fn outcome(&self) -> &dyn Outcome {
+            self
+        }
+    }
+
+    impl HttpOutcome for response::Parts {
+        fn outcome(&self) -> &dyn Outcome {
+            &self.status
+        }
+    }
+
+    impl<Body> HttpOutcome for Response<Body> {
+        fn outcome(&self) -> &dyn Outcome {
+            self
+        }
+    }
+
+    impl<T: HttpOutcome + ?Sized> HttpOutcome for Box<T> {
+        fn outcome(&self) -> &dyn Outcome {
+            (**self).outcome()
+        }
+    }
+
+    impl<R: HttpOutcome> HttpOutcome for (R,) {
+        fn outcome(&self) -> &dyn Outcome {
+            self.0.outcome()
+        }
+    }
+
+    /// The responses that axum makes of tuples: first a status, a response without a body, or the parts of one, last the
+    /// body, between them what sets headers. The outcome is that of the first.
+    macro_rules! tuple {
+        ($head:ty; $($part:ident)*) => {
+            impl<$($part,)* R> HttpOutcome for ($head, $($part,)* R) {
+                fn outcome(&self) -> &dyn Outcome {
+                    self.0.outcome()
+                }
+            }
+        };
+    }
+
+    /// Responses without a status of their own: what sets headers, then a response.
+    macro_rules! headed {
+        ($($part:ident)+) => {
+            impl<$($part: IntoResponseParts,)+ R: HttpOutcome> HeadedResponse for ($($part,)+ R) {
+                fn outcome(&self) -> &dyn Outcome {
+                    let (.., response) = self;
+                    response.outcome()
+                }
+            }
+        };
+    }
+
+    /// For each number of parts up to that of axum.
+    macro_rules! each_length {
+        ($($part:ident)*) => {
+            tuple!(StatusCode; $($part)*);
+            tuple!(response::Parts; $($part)*);
+            tuple!(Response<()>; $($part)*);
+            each_length!(@headed $($part)*);
+        };
+        (@headed) => {};
+        (@headed $first:ident $($part:ident)*) => {
+            headed!($first $($part)*);
+            each_length!($($part)*);
+        };
+    }
+
+    each_length!(A B C D E F G H I J K L M N O P);
 }
 
 #[cfg(feature = "grpc")]

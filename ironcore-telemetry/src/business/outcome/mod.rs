@@ -1,6 +1,9 @@
 //! How an operation ended. Here is only the vocabulary; nothing is recorded here.
 
+mod codes;
 mod impls;
+
+pub use codes::{CodesByOutcome, CodesOf, KnownCodes, NoCodes};
 
 /// How a business operation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -73,14 +76,20 @@ impl OutcomeClass {
 /// | `()` | `ok` | |
 /// | `Some(_)` | `ok` | |
 /// | `None` | `rejected` | `none` |
-/// | `Ok(_)`, whatever the value | `ok` | |
+/// | `Ok(response)`, an HTTP response (below) | that of the response | that of the response |
+/// | `Ok(_)` of another type | `ok` | |
 /// | `Err(error)` whose type implements `Outcome` | that of the error | that of the error |
 /// | `Err(_)` of another type | `failed` | `error` |
 /// | `&T`, `Box<T>`, `Arc<T>` of a type that implements `Outcome` | that of the `T` | that of the `T` |
 /// | any other type | `ok` | |
 ///
 /// With the feature `http` (a default), `http::StatusCode`, `http::Response<_>` (axum's `Response` too) and the pair
-/// `(StatusCode, _)` implement `Outcome`, by their status:
+/// `(StatusCode, _)` implement `Outcome`, by their status. `#[instrument_business]` knows every shape that axum makes a
+/// response of, as a value, in an `Ok` and in an `Err`: also longer tuples, such as `(StatusCode, HeaderMap, Json<_>)`,
+/// tuples that begin with `http::response::Parts` or with headers, the `ErrorResponse` of `axum::response::Result`, and
+/// the concrete type behind an `impl IntoResponse`. The outcome is that of what the function
+/// returns: what layers around it change is counted by the layers around them. A type of yours that implements
+/// `IntoResponse` implements `Outcome` too if its status matters.
 ///
 /// | status | class | code |
 /// |---|---|---|
@@ -99,6 +108,13 @@ impl OutcomeClass {
 ///
 /// Without the feature these types are like any other: `ok` as a returned value, and `failed` with the code `error` as
 /// the error of a `Result`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not implement `Outcome`",
+    label = "has no verdict that could be taken over",
+    note = "of a type of yours: derive or implement `telemetry::Outcome` for it",
+    note = "of a type of another crate: give the variant that holds it a verdict of its own, `#[outcome(failed)]` or \
+            `#[outcome(rejected)]`, in place of `#[outcome(forward)]`"
+)]
 pub trait Outcome {
     /// How the operation ended.
     fn class(&self) -> OutcomeClass;
@@ -108,6 +124,40 @@ pub trait Outcome {
     fn code(&self) -> &'static str {
         ""
     }
+
+    /// Names the codes that are known before anything happened. They stand at zero on `/metrics` from `init` on, for
+    /// each instrumented function whose signature names the error type: a series that begins with its first failure
+    /// hides it, because Prometheus sees no increase. The derive names all codes of the variants.
+    ///
+    /// ```
+    /// # use ironcore_telemetry::{KnownCodes, Outcome, OutcomeClass};
+    /// # struct SignerError;
+    /// impl Outcome for SignerError {
+    ///     # fn class(&self) -> OutcomeClass { OutcomeClass::Failed }
+    ///     // class and code …
+    ///     fn known_codes(codes: &mut KnownCodes) {
+    ///         codes.add(OutcomeClass::Failed, "signer_unavailable");
+    ///     }
+    /// }
+    /// ```
+    fn known_codes(codes: &mut KnownCodes)
+    where
+        Self: Sized,
+    {
+        let _ = codes;
+    }
+}
+
+/// What has an HTTP status. It is judged in an `Ok` too, where other values are not.
+pub trait HttpOutcome {
+    /// The outcome of the status.
+    fn outcome(&self) -> &dyn Outcome;
+}
+
+/// A response after values that set its headers.
+pub trait HeadedResponse {
+    /// The outcome of the response.
+    fn outcome(&self) -> &dyn Outcome;
 }
 
 impl<T, E: Outcome> Outcome for Result<T, E> {
@@ -117,6 +167,10 @@ impl<T, E: Outcome> Outcome for Result<T, E> {
 
     fn code(&self) -> &'static str {
         self.as_ref().map_or_else(Outcome::code, |_| "")
+    }
+
+    fn known_codes(codes: &mut KnownCodes) {
+        E::known_codes(codes);
     }
 }
 

@@ -1,0 +1,6 @@
+use ironcore_telemetry as telemetry;
+
+#[telemetry::instrument_business(domain = refund)]
+fn start() {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use ironcore_telemetry as telemetry;
+
+#[telemetry::instrument_business(wallet, record_error)]
+fn open() {}
+
+fn main() {}

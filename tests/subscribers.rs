@@ -86,11 +86,11 @@ fn sentry_gets_the_errors_and_the_trace_stays_whole() {
 #[test]
 fn a_span_trace_of_tracing_error_names_the_operation() {
     let child = in_child!(|| {
-        let guard = telemetry::init_with(Config::new("tests").layer(ErrorLayer::default())).unwrap();
         #[telemetry::instrument_business]
         fn rename_wallet() -> SpanTrace {
             SpanTrace::capture()
         }
+        let guard = telemetry::init_with(Config::new("tests").layer(ErrorLayer::default())).unwrap();
         let (inner, directly) = (create_wallet().to_string(), rename_wallet().to_string());
         json!({ "lost": shutdown(guard), "inner": inner, "directly": directly })
     });

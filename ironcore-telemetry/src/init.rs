@@ -5,8 +5,6 @@ use crate::config::{Config, Environment, Propagator, Settings};
 use crate::error::InitError;
 use crate::export;
 use crate::guard::{Pipeline, TelemetryGuard};
-#[cfg(feature = "json-logs")]
-use crate::logs::Lines;
 #[cfg(feature = "prometheus")]
 use crate::metrics;
 use crate::metrics::{Meters, Push};
@@ -284,18 +282,13 @@ where
         Box::new(traces::span_events(&settings.trace_filter)?),
     ];
     #[cfg(feature = "json-logs")]
-    if settings.logs {
-        let lines = Lines {
-            filter: &settings.log_filter,
-            service: &settings.service.name,
-            span_fields: settings.log_span_fields,
-        };
-        layers.push(Box::new(crate::logs::layer(&lines, write_to_stdout)?));
+    if let Some(lines) = &settings.log_lines {
+        layers.push(Box::new(crate::logs::layer(lines, &settings.service.name, write_to_stdout)?));
     }
     let subscriber = TelemetrySubscriber::new(subscriber.with(Stack::new(layers)));
     tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::ForeignSubscriber)?;
     #[cfg(feature = "json-logs")]
-    if settings.logs {
+    if settings.log_lines.is_some() {
         crate::logs::forward_log_crate();
     }
     Ok(())

@@ -42,11 +42,9 @@ pub(crate) struct Settings {
     pub(crate) metrics_listener: Option<SocketAddr>,
     /// Where metrics are pushed, and how often; `None` pushes nothing.
     pub(crate) metrics_push: Option<(Otlp, Duration)>,
-    pub(crate) logs: bool,
-    pub(crate) log_filter: Filter,
+    /// How log lines are written to stdout; `None` writes none.
+    pub(crate) log_lines: Option<LogLines>,
     pub(crate) trace_filter: Filter,
-    /// Whether a log line has the fields of the `tracing` spans around it.
-    pub(crate) log_span_fields: bool,
     /// Whether what the environment keeps from working is an error, and not a warning.
     pub(crate) strict: bool,
     /// What is in force and where each value came from, without secrets.
@@ -80,6 +78,14 @@ pub(crate) struct Queue {
     pub(crate) capacity: usize,
     pub(crate) batch: usize,
     pub(crate) delay: Duration,
+}
+
+/// How log lines are written.
+#[derive(Debug)]
+pub(crate) struct LogLines {
+    pub(crate) filter: Filter,
+    /// Whether a line has the fields of the `tracing` spans around it.
+    pub(crate) span_fields: bool,
 }
 
 /// Directives in the syntax of `RUST_LOG`; the layer that filters by them parses them.
@@ -156,8 +162,6 @@ impl Settings {
         check_directive: fn(&str) -> Result<(), String>,
     ) -> Result<Self, InitError> {
         let service = service(config, resolver)?;
-        let log_span_fields =
-            config.log_span_fields.map(|shown| Given::Value("Config::log_span_fields", shown, Ok(())));
         let detectors = resolver.read(&table::DETECTORS)?;
         let traces = exporters(resolver, &table::TRACES_EXPORTER)?;
         let metrics = exporters(resolver, &table::METRICS_EXPORTER)?;
@@ -188,25 +192,32 @@ impl Settings {
                 delay: resolver.read(&table::QUEUE_DELAY)?,
             },
             propagators: resolver.read(&table::PROPAGATORS)?,
-            logs: logs.contains(&Exporter::Console),
-            log_filter: filter(
-                resolver,
-                &table::LOG_FILTER,
-                ("Config::log_filter", config.log_filter.as_deref()),
-                check_directive,
-            )?,
+            log_lines: Some(log_lines(config, resolver, check_directive)?)
+                .filter(|_| logs.contains(&Exporter::Console)),
             trace_filter: filter(
                 resolver,
                 &table::TRACE_FILTER,
                 ("Config::trace_filter", config.trace_filter.as_deref()),
                 check_directive,
             )?,
-            log_span_fields: resolver.read_with_origin(&table::LOG_SPAN_FIELDS, log_span_fields)?.0,
             strict: resolver.is_strict(),
             report: String::new(),
             notices: Notices::default(),
         })
     }
+}
+
+/// How lines are written.
+fn log_lines(
+    config: &Config,
+    resolver: &mut Resolver<'_>,
+    check_directive: fn(&str) -> Result<(), String>,
+) -> Result<LogLines, InitError> {
+    let in_code = ("Config::log_filter", config.log_filter.as_deref());
+    let filter = filter(resolver, &table::LOG_FILTER, in_code, check_directive)?;
+    let shown = config.log_span_fields.map(|shown| Given::Value("Config::log_span_fields", shown, Ok(())));
+    let (span_fields, _) = resolver.read_with_origin(&table::LOG_SPAN_FIELDS, shown)?;
+    Ok(LogLines { filter, span_fields })
 }
 
 /// The exporters of one signal. None of them means that the signal is not exported.

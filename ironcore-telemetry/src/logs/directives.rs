@@ -1,26 +1,33 @@
-//! Which events are logged.
+//! The library's own lines beside a filter that names other targets.
 
-use crate::config::Filter;
+use tracing::level_filters::LevelFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{FilterFn, filter_fn};
 
 /// The targets of this library's lines: what every operation and request logs at its end, panics, its own messages.
 const OWN_TARGETS: &[&str] = &["business", "http_access", "grpc_access", "panic", "ironcore_telemetry"];
 
-/// The directives with those of the library's own lines. `RUST_LOG=my_crate=debug` names one crate; it does not ask for
-/// silence about operations and requests, so they stay at `info`. A level for everything (`warn`, `off`), and a
+/// Lets the library's own lines pass up to `INFO` that the directives say nothing of. `RUST_LOG=my_crate=debug` names one
+/// crate; it does not ask for silence about operations and requests. A level for everything (`warn`, `off`), and a
 /// directive that names one of the targets, hold as they are.
-pub(super) fn with_own_targets(filter: &Filter) -> Filter {
-    let directives: Vec<_> = filter.directives.split(',').map(str::trim).filter(|text| !text.is_empty()).collect();
-    let mut all = filter.directives.trim().trim_end_matches(',').to_owned();
-    if !directives.iter().any(|directive| is_for_everything(directive)) {
-        for target in OWN_TARGETS.iter().filter(|target| !directives.iter().any(|text| target_of(text) == **target)) {
-            if !all.is_empty() {
-                all.push(',');
-            }
-            all.push_str(target);
-            all.push_str("=info");
-        }
+///
+/// It is a filter of its own: a further directive would also hold for each target that begins with the same letters.
+pub(super) fn own_lines(directives: &str) -> FilterFn<impl Fn(&Metadata<'_>) -> bool + use<>> {
+    let targets = unnamed(directives);
+    let level = if targets.is_empty() { LevelFilter::OFF } else { LevelFilter::INFO };
+    let is_own =
+        move |metadata: &Metadata<'_>| *metadata.level() <= Level::INFO && targets.contains(&metadata.target());
+    filter_fn(is_own).with_max_level_hint(level)
+}
+
+/// The library's targets that the directives say nothing of.
+fn unnamed(directives: &str) -> Vec<&'static str> {
+    let directives: Vec<_> = directives.split(',').map(str::trim).filter(|text| !text.is_empty()).collect();
+    if directives.iter().any(|directive| is_for_everything(directive)) {
+        return Vec::new();
     }
-    Filter { origin: filter.origin, directives: all }
+    let is_named = |target: &&str| directives.iter().any(|directive| target_of(directive) == *target);
+    OWN_TARGETS.iter().copied().filter(|target| !is_named(target)).collect()
 }
 
 /// Whether a directive sets the level of every target.
@@ -38,28 +45,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directive_for_one_crate_leaves_the_library_s_own_lines_at_info() {
-        let own = "business=info,http_access=info,grpc_access=info,panic=info,ironcore_telemetry=info";
-        for (directives, added) in [
-            ("my_app=info", own),
-            ("my_app", own),
-            (" my_app=debug , hyper=warn, ", own),
-            ("my_app[request{id=7}]=trace", own),
-            ("", own),
-            ("http=warn", own),
-            ("info", ""),
-            ("WARN,my_app=debug", ""),
-            ("off", ""),
-            ("my_app=debug,2", ""),
-            ("business=off,my_app=info", "http_access=info,grpc_access=info,panic=info,ironcore_telemetry=info"),
-            ("http_access=warn,grpc_access=off,panic=error,ironcore_telemetry=warn", "business=info"),
+    fn a_directive_for_one_crate_says_nothing_of_the_library_s_own_lines() {
+        for (directives, own) in [
+            ("my_app=info", OWN_TARGETS),
+            ("my_app", OWN_TARGETS),
+            (" my_app=debug , hyper=warn, ", OWN_TARGETS),
+            ("my_app[request{id=7}]=trace", OWN_TARGETS),
+            ("", OWN_TARGETS),
+            ("http=warn,business_rules=off", OWN_TARGETS),
+            ("info", &[]),
+            ("WARN,my_app=debug", &[]),
+            ("off", &[]),
+            ("my_app=debug,2", &[]),
+            ("business=off,my_app=info", &["http_access", "grpc_access", "panic", "ironcore_telemetry"]),
+            ("http_access=warn,grpc_access=off,panic=error,ironcore_telemetry=warn", &["business"]),
         ] {
-            let filter = Filter { origin: "RUST_LOG", directives: directives.to_owned() };
-            let all = with_own_targets(&filter).directives;
-            let given = directives.trim().trim_end_matches(',');
-            let joined = [given, added].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(",");
-            assert_eq!(all, joined, "{directives:?}");
-            assert!(tracing_subscriber::EnvFilter::builder().parse(&all).is_ok(), "{all}");
+            assert_eq!(unnamed(directives), own, "{directives:?}");
         }
     }
 }

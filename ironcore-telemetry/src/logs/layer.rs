@@ -1,11 +1,11 @@
 //! The layer that turns events into log lines.
 
-use super::directives::with_own_targets;
+use super::directives::own_lines;
 use super::fields::{self, SpanFields};
 use super::json::Object;
 use super::log_crate::write_key_values;
 use super::timestamp::Timestamp;
-use crate::config::Filter;
+use crate::config::LogLines;
 use crate::current::{self, TakenIn};
 use crate::error::InitError;
 use crate::filter as filters;
@@ -36,34 +36,26 @@ const OWN_TARGET: &str = "ironcore_telemetry";
 /// A buffer that grew beyond this size for one long line is freed.
 const KEPT_BUFFER: usize = 64 * 1024;
 
-/// How the lines are written.
-pub(crate) struct Lines<'settings> {
-    pub(crate) filter: &'settings Filter,
-    /// The name of the service, on every line.
-    pub(crate) service: &'settings str,
-    /// Whether a line has the fields of the `tracing` spans around it.
-    pub(crate) span_fields: bool,
-}
-
 /// The layer; it calls `write` once per line.
 ///
 /// # Errors
 /// The filter's directives cannot be parsed.
-pub(crate) fn layer<S, W>(lines: &Lines<'_>, write: W) -> Result<impl Layer<S> + use<S, W>, InitError>
+pub(crate) fn layer<S, W>(lines: &LogLines, service: &str, write: W) -> Result<impl Layer<S> + use<S, W>, InitError>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
     W: Fn(&[u8]) -> io::Result<()> + Send + Sync + 'static,
 {
-    let directives = filters::directives(&with_own_targets(lines.filter))?;
+    let directives = filters::directives(&lines.filter)?;
     let lost = series::counter(&names::TELEMETRY_DROPPED, &["logs", "io_error"]);
     let layer = JsonLines {
-        service: lines.service.to_owned(),
+        service: service.to_owned(),
         span_fields: lines.span_fields,
         write,
         lost,
         dispatch: OnceLock::new(),
     };
-    Ok(layer.with_filter(filters::context_spans().or(directives)))
+    let own_lines = own_lines(&lines.filter.directives);
+    Ok(layer.with_filter(filters::context_spans().or(own_lines).or(directives)))
 }
 
 struct JsonLines<W> {

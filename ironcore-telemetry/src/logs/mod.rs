@@ -8,5 +8,5 @@ mod layer;
 mod log_crate;
 mod timestamp;
 
-pub(crate) use layer::{Lines, layer};
+pub(crate) use layer::layer;
 pub(crate) use log_crate::forward_log_crate;

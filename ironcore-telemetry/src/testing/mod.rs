@@ -20,7 +20,7 @@ mod secrets;
 mod tree;
 
 use crate::business;
-use crate::config::{Filter, Sampler, Sampling};
+use crate::config::{Filter, LogLines, Sampler, Sampling};
 use crate::current;
 use crate::logs;
 use crate::names;
@@ -112,12 +112,13 @@ impl Capture {
             locked(&kept).push(String::from_utf8_lossy(line).trim_end().to_owned());
             Ok(())
         };
-        let lines_of = logs::Lines { filter: &all, service: "capture", span_fields: true };
+        let lines_of =
+            LogLines { filter: Filter { origin: "Capture", directives: "trace".to_owned() }, span_fields: true };
         // They cannot fail: `trace` is a valid filter.
         let layers: [Option<BoxedLayer<Subscriber>>; 3] = [
             traces::layer(&all, &provider).ok().map(|layer| Box::new(layer) as _),
             traces::span_events(&all).ok().map(|layer| Box::new(layer) as _),
-            logs::layer(&lines_of, keep).ok().map(|layer| Box::new(layer) as _),
+            logs::layer(&lines_of, "capture", keep).ok().map(|layer| Box::new(layer) as _),
         ];
         let layers = Stack::new(layers.into_iter().flatten().collect());
         let dispatch = Dispatch::new(TelemetrySubscriber::capturing(Subscriber::default().with(layers)));

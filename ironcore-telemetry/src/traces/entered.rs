@@ -17,13 +17,15 @@ struct Entered {
 }
 
 /// Makes a context and a subscriber current until the span is [left](pop).
-pub(super) fn push(span: &Id, context: Option<Context>, dispatch: Option<Dispatch>) {
+pub(super) fn push(span: &Id, context: Option<Context>, dispatch: Option<&Dispatch>) {
     if context.is_none() && dispatch.is_none() {
         return;
     }
-    let _context = context.map(Context::attach);
-    let _dispatch = dispatch.as_ref().map(tracing::dispatcher::set_default);
-    let entered = Entered { span: span.clone(), _context, _dispatch };
+    let entered = Entered {
+        span: span.clone(),
+        _context: context.map(Context::attach),
+        _dispatch: dispatch.map(tracing::dispatcher::set_default),
+    };
     ENTERED.with_borrow_mut(|stack| stack.push(entered));
 }
 

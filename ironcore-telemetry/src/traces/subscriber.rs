@@ -262,7 +262,7 @@ where
 
     fn enter(&self, span: &Id) {
         self.inner.enter(span);
-        entered::push(span, self.context_to_enter(span), self.dispatch_to_follow());
+        entered::push(span, self.context_to_enter(span), self.dispatch_to_follow().as_ref());
     }
 
     fn exit(&self, span: &Id) {

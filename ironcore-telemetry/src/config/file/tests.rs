@@ -155,7 +155,7 @@ fn a_whole_file_is_honoured_and_each_value_has_its_line() {
     assert_eq!((metrics.protocol, metrics.endpoint.as_str()), (Protocol::Grpc, "http://localhost:4317"));
     assert_eq!(*interval, Duration::from_secs(5));
     assert_eq!(settings.metrics_listener, Some("127.0.0.1:9465".parse().unwrap()));
-    assert!(settings.logs);
+    assert!(settings.log_lines.is_some());
 
     for shown in [
         "traces=otlp(otel.yaml:33)",
@@ -174,7 +174,8 @@ fn a_whole_file_is_honoured_and_each_value_has_its_line() {
 #[test]
 fn the_file_of_the_readme_is_honoured() {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
-    let text = readme.split_once("```yaml\n").and_then(|(_, rest)| rest.split_once("```")).unwrap().0;
+    let begins = readme.find("file_format: ").unwrap();
+    let text = readme[begins..].split_once("```").unwrap().0;
     let settings = by_file(text);
     assert_eq!(settings.service.name, "wallets");
     assert_eq!(settings.sampler, Sampler { root: Sampling::Ratio(0.1), follows_parent: true });
@@ -194,7 +195,7 @@ fn what_is_left_out_is_as_the_schema_has_it_and_the_environment_is_ignored() {
     let settings = resolve("file_format: \"1.0\"", &env).unwrap().unwrap();
     assert!(settings.traces.is_none() && settings.metrics_push.is_none() && !settings.prometheus);
     assert!(settings.propagators.is_empty() && settings.detectors.is_empty());
-    assert!(settings.logs, "the lines of `tracing` are no matter of a logger provider");
+    assert!(settings.log_lines.is_some(), "the lines of `tracing` are no matter of a logger provider");
     assert!(settings.notices.ignored.is_empty() && settings.notices.not_acted_on.is_empty(), "{:?}", settings.notices);
     let provider = "file_format: \"1.1\"\ntracer_provider:\n  processors: [{ batch: { exporter: { otlp_grpc: } } }]\n";
     let settings = by_file(provider);

@@ -81,7 +81,12 @@ fn without_any_feature_the_ways_out_lead_to_working_settings() {
         ("OTEL_PROPAGATORS", "tracecontext,baggage,b3,b3multi,jaeger"),
     ];
     let settings = resolve_for(&[], &Config::default(), &env).unwrap();
-    assert!(settings.traces.is_none() && settings.metrics_push.is_none() && !settings.prometheus && !settings.logs);
+    assert!(
+        settings.traces.is_none()
+            && settings.metrics_push.is_none()
+            && !settings.prometheus
+            && settings.log_lines.is_none()
+    );
     // Every propagator is compiled in.
     assert_eq!(settings.propagators.len(), 5);
     assert!(settings.propagators.contains(&Propagator::Jaeger));

@@ -43,7 +43,7 @@ fn the_defaults_are_safe_and_need_no_variable() {
     assert_eq!(settings.sampler, Sampler { root: Sampling::Always, follows_parent: true });
     assert_eq!(settings.propagators, [Propagator::TraceContext]);
     assert_eq!(settings.traces.unwrap().endpoint, "http://localhost:4317");
-    assert!(settings.metrics_push.is_none() && settings.prometheus && settings.logs);
+    assert!(settings.metrics_push.is_none() && settings.prometheus && settings.log_lines.is_some());
     assert!(settings.service.name.starts_with("unknown_service:"));
 }
 
@@ -52,7 +52,7 @@ fn code_wins_over_the_environment_and_the_environment_over_the_default() {
     let env = [("OTEL_SERVICE_NAME", "by_env"), ("RUST_LOG", "debug")];
     let settings = resolve(&Config::new("by_code"), &env).unwrap();
     assert_eq!(settings.service.name, "by_code");
-    assert_eq!(settings.log_filter.directives, "debug");
+    assert_eq!(settings.log_lines.unwrap().filter.directives, "debug");
     for known in ["service.name=by_code(code)", "log_filter=debug(RUST_LOG)", "queue_size=16384(default)"] {
         assert!(settings.report.contains(known), "{known} in {}", settings.report);
     }
@@ -80,7 +80,7 @@ fn the_report_lists_every_setting_in_force_with_its_origin() {
         "metric_interval_ms=60000(default) metrics_listener=127.0.0.1:1(code) sampler=Ratio(0.5)(code) \
          span_attributes=64(default) span_events=64(default) span_links=32(default) event_attributes=32(default) \
          link_attributes=32(default) queue_size=16384(default) batch_size=512(default) queue_delay_ms=1000(default) \
-         propagators=tracecontext(default) log_filter=info,opentelemetry=warn(default) trace_filter=info(default) log_span_fields=true(default) \
+         propagators=tracecontext(default) log_filter=info,opentelemetry=warn(default) log_span_fields=true(default) trace_filter=info(default) \
          strict=false(default)",
     ];
     assert_eq!(resolve(&config, &env).unwrap().report, expected.join(" "));
@@ -107,7 +107,7 @@ fn the_report_shows_the_values_of_the_environment_as_a_variable_would_set_them()
                     span_attributes=64(default) span_events=7(OTEL_SPAN_EVENT_COUNT_LIMIT) span_links=32(default) \
                     event_attributes=32(default) link_attributes=32(default) queue_size=16384(default) batch_size=512(default) \
                     queue_delay_ms=5(OTEL_BSP_SCHEDULE_DELAY) propagators=tracecontext,b3(OTEL_PROPAGATORS) \
-                    log_filter=info,opentelemetry=warn(default) trace_filter=info(default) log_span_fields=true(default) \
+                    log_filter=info,opentelemetry=warn(default) log_span_fields=true(default) trace_filter=info(default) \
                     strict=false(default)";
     assert_eq!(report, expected);
 }

@@ -56,7 +56,8 @@ pub fn init() -> Result<TelemetryGuard, InitError> {
 /// Starts telemetry: spans over OTLP, metrics on `/metrics`, JSON log lines on stdout, W3C trace context.
 ///
 /// It never waits for the collector: spans are queued until it can be reached. It works without, inside and beside any
-/// tokio runtime. With `OTEL_SDK_DISABLED=true` it does nothing: no thread, no socket, no subscriber.
+/// tokio runtime. With `OTEL_SDK_DISABLED=true` it does nothing: no thread, no socket, no subscriber but
+/// that of your own layers.
 ///
 /// # Errors
 /// A value in code that cannot be used, a setting that needs a cargo feature which is not compiled in, a second call in
@@ -74,7 +75,9 @@ pub fn init_with(config: Config) -> Result<TelemetryGuard, InitError> {
 
 /// As [`init_with`], on a `tracing` subscriber of your own: a registry with your layers. It becomes the global one, with the
 /// layers of this library on top; do not set it yourself. [`Config::layer`] is for the registry of `init_with` and is not
-/// used here.
+/// used here. What it says of filters and of a layer of `tracing-opentelemetry` holds here too: a subscriber with
+/// `.with(EnvFilter::from_default_env())` filters the lines and spans of this library by that filter; write
+/// `fmt::layer().with_filter(EnvFilter::from_default_env())`.
 ///
 /// ```no_run
 /// use ironcore_telemetry as telemetry;

@@ -203,8 +203,12 @@ impl Config {
     }
 
     /// One more layer of the `tracing` subscriber that [`init_with`](crate::init_with) installs: Sentry, tokio-console,
-    /// `tracing-error`, or a format of your own. Give it a filter of its own where it should not see everything. A clone of
-    /// the configuration shares its layers; the first `init_with` takes them.
+    /// `tracing-error`, or a format of your own. Give it a filter of its own (`with_filter`) where it should not see
+    /// everything; a filter that is itself a layer would filter this library's layers too. Leave a
+    /// `tracing_opentelemetry::layer()` of your own out: this library has one, and a second one panics. The spans that carry an
+    /// operation or a request (target `ironcore_telemetry::context`) come into being when `Span::current()` is called; leave
+    /// them out by their target if your layer should not see them. A clone of the configuration shares its layers; the first
+    /// `init_with` takes them.
     ///
     /// If you build the subscriber yourself, pass it to [`init_on`](crate::init_on).
     ///

@@ -6,7 +6,7 @@ use crate::causes::Causes;
 use crate::config::Filter;
 use crate::error::InitError;
 use crate::filter as filters;
-use crate::names::{self, CLOSING_LINES, PANIC_TARGET, attribute};
+use crate::names::{self, CLOSING_LINES, EXCEPTION, PANIC_TARGET, attribute};
 use crate::redact::{bounded, truncate};
 use opentelemetry::trace::{Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue, Value};
@@ -23,9 +23,6 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{FilterExt, dynamic_filter_fn};
 use tracing_subscriber::layer::Context as LayerContext;
 use tracing_subscriber::registry::LookupSpan;
-
-/// The name of an event that is an error, as the semantic conventions have it.
-const EXCEPTION: &str = "exception";
 
 /// The layer. An error in a `tracing` span also gives the span the status `Error`; the spans of operations and requests
 /// keep the status of their outcome.

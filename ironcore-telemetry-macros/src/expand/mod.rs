@@ -40,7 +40,7 @@ fn function(model: &Model) -> TokenStream {
         Body::Async => {
             let output = returned(&sig.output);
             let hint = return_hint(sig, Some(&output));
-            let value = closures::with_bounds(sig, &output, &private(), quote!(#block));
+            let value = closures::with_bounds(&output, &private(), quote!(#block));
             let keywords = quote_spanned!(block.brace_token.span.open()=> async move);
             let body = in_braces_of(block, quote!(#hint #[allow(unused_braces)] #value));
             let future = quote!(#keywords #body);
@@ -103,7 +103,7 @@ fn sync_call(model: &Model) -> TokenStream {
     let output = returned(&sig.output);
     let moved = moved_arguments(&model.function);
     let type_of_body = inferred(&output, sig);
-    let value = closures::with_bounds(sig, &output, &private, quote!(#block));
+    let value = closures::with_bounds(&output, &private, quote!(#block));
     // The user's own block is the body, where nothing has to be added.
     let body = if moved.is_empty() { value } else { in_braces_of(block, quote!(#moved #value)) };
     // Where the body is, not where the attribute is: lints skip code of macros. And not `move`: an argument that the body

@@ -7,6 +7,7 @@ use crate::arguments::{self, Moved};
 use crate::block;
 use crate::body::{Body, BoxedBody};
 use crate::closures;
+use crate::error_type::ErrorType;
 use crate::instrumented::Instrumented;
 use crate::key_values::{Field, Format, Label};
 use crate::model::Model;
@@ -255,14 +256,35 @@ fn site(model: &Model) -> TokenStream {
     let codes = hygienic("codes");
     let codes = match &model.error {
         None => quote!(|_| {}),
-        Some(of) => quote! {
-            |#codes| {
-                #[allow(unused_imports)]
-                use #private::{CodesByOutcome as _, NoCodes as _};
-                #[allow(clippy::needless_borrow)]
+        Some(ErrorType { of, unknown }) => {
+            let known = quote! {
                 (&&#private::CodesOf::<#of>::new()).__ironcore_telemetry_codes(#codes);
+            };
+            // A name is looked up in the inner block, where it is what the module has under it, then in the outer one:
+            // the parameters of a block around the function are never reached.
+            let known = if unknown.is_empty() {
+                known
+            } else {
+                quote! {
+                    #(#[allow(unused, clippy::all, clippy::pedantic)] enum #unknown {})*
+                    #[allow(unused, clippy::all, clippy::pedantic)]
+                    {
+                        use self::*;
+                        #known
+                    }
+                }
+            };
+            quote! {
+                |#codes| {
+                    #[allow(unused_imports)]
+                    use #private::{CodesByOutcome as _, NoCodes as _};
+                    #[allow(clippy::needless_borrow)]
+                    {
+                        #known
+                    }
+                }
             }
-        },
+        }
     };
     let ident = function.sig.ident.to_string();
     quote! {

@@ -68,7 +68,8 @@ fn bound_by(name: &Ident) -> Option<Bound> {
         "Box" | "Rc" | "Arc" | "Ref" | "RefMut" | "MutexGuard" | "RwLockReadGuard" | "RwLockWriteGuard" => {
             Some(Bound::None)
         }
-        "Option" | "Result" | "Vec" | "VecDeque" | "Poll" | "Iter" | "IterMut" | "Drain" => Some(Bound::Sized),
+        "Option" | "Result" | "Vec" | "VecDeque" | "Poll" | "Pin" | "HashMap" | "BTreeMap" | "HashSet" | "BTreeSet"
+        | "Iter" | "IterMut" | "Drain" => Some(Bound::Sized),
         _ => None,
     }
 }

@@ -164,7 +164,9 @@ fn codes_of_the_error_type_stand_at_zero_before_the_first_call() {
     });
     let report = child.run();
     let before = report.result["before"].as_str().unwrap();
-    for operation in ["zero_function", "zero_alias", "zero_short_alias", "zero_method", "zero_method_alone"] {
+    for operation in
+        ["zero_function", "zero_alias", "zero_short_alias", "zero_method", "zero_method_alone", "zero_renamed"]
+    {
         for code in CODES {
             let series = format!(r#"business_operations_total{{domain="wallet",operation="{operation}",{code}}}"#);
             assert_sample(before, &series, 0);
@@ -177,6 +179,35 @@ fn codes_of_the_error_type_stand_at_zero_before_the_first_call() {
     assert_sample(report.page(), &format!("business_operations_total{{{labelled}}}"), 0);
     let counted = r#"domain="wallet",operation="zero_short_alias",outcome="failed",code="signer_unavailable""#;
     assert_sample(report.page(), &format!("business_operations_total{{{counted}}}"), 1);
+}
+
+mod inside {
+    use super::TransferError as Renamed;
+    use super::telemetry;
+
+    #[telemetry::instrument_business(wallet)]
+    pub(super) fn zero_renamed() -> Result<u8, Renamed> {
+        Ok(1)
+    }
+}
+
+#[test]
+fn errors_of_the_prelude_and_of_a_function_are_left_alone() {
+    #[derive(Debug, PartialEq)]
+    struct Local;
+
+    #[telemetry::instrument_business(wallet)]
+    fn zero_local() -> Result<u8, Local> {
+        Err(Local)
+    }
+
+    #[telemetry::instrument_business(wallet)]
+    fn zero_text() -> Result<u8, String> {
+        Err(String::new())
+    }
+
+    assert_eq!((zero_local(), zero_text()), (Err(Local), Err(String::new())));
+    assert_eq!(inside::zero_renamed().unwrap(), 1);
 }
 
 #[tokio::test]

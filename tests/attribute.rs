@@ -11,6 +11,14 @@ use telemetry::testing::Capture;
 #[path = "attribute/bodies.rs"]
 #[allow(clippy::needless_lifetimes, clippy::type_complexity, reason = "functions as users write them")]
 mod bodies;
+#[path = "attribute/borrowed.rs"]
+#[allow(
+    clippy::needless_lifetimes,
+    clippy::unused_async,
+    clippy::type_complexity,
+    reason = "functions as users write them"
+)]
+mod borrowed;
 #[path = "attribute/codes.rs"]
 mod codes;
 #[path = "attribute/errors.rs"]

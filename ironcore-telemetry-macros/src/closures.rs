@@ -6,30 +6,26 @@
 //! name what belongs to the call (type parameters, `Self`, named lifetimes): such types are parameters of it, which are
 //! given where it is called.
 
-use crate::error_type::Names;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote};
 use std::collections::HashSet;
 use syn::visit_mut::{VisitMut, visit_type_mut};
-use syn::{
-    GenericArgument, Lifetime, PathArguments, ReturnType, Signature, TraitBound, Type, TypeParamBound, TypeReference,
-};
+use syn::{GenericArgument, Lifetime, PathArguments, ReturnType, TraitBound, Type, TypeParamBound, TypeReference};
 
 /// Passes the value of a body through a function with the bounds of the return type; the body itself when it returns no
 /// closure.
-pub(crate) fn with_bounds(sig: &Signature, output: &Type, private: &Ident, body: TokenStream) -> TokenStream {
-    let mut hint = Hint { names: Names::of(sig), values: Vec::new(), inner: Vec::new() };
+pub(crate) fn with_bounds(output: &Type, private: &Ident, body: TokenStream) -> TokenStream {
+    let mut hint = Hint { values: Vec::new(), inner: Vec::new(), has_unknown_bounds: false };
     let shape = hint.shape(output);
-    if !hint.values.iter().any(|(_, bounds)| !bounds.is_empty()) {
+    if hint.has_unknown_bounds || !hint.values.iter().any(|(_, bounds)| !bounds.is_empty()) {
         return body;
     }
     let values = hint.values.iter().map(|(name, bounds)| quote!(#name: #(#bounds +)* #private::core::marker::Sized));
-    let inner =
-        hint.inner.iter().map(
-            |Inner { name, is_sized, .. }| {
-                if *is_sized { quote!(#name) } else { quote!(#name: ?#private::core::marker::Sized) }
-            },
-        );
+    let inner = hint.inner.iter().map(|Inner { name, bound, .. }| match bound {
+        Bound::Sized => quote!(#name),
+        Bound::None => quote!(#name: ?#private::core::marker::Sized),
+        Bound::ToOwned => quote!(#name: ?#private::core::marker::Sized + #private::ToOwned),
+    });
     let given = hint.values.iter().map(|_| quote!(_));
     let given = given.chain(hint.inner.iter().map(|Inner { of, .. }| quote!(#of)));
     quote! {
@@ -43,17 +39,39 @@ pub(crate) fn with_bounds(sig: &Signature, output: &Type, private: &Ident, body:
 }
 
 struct Hint {
-    names: Names,
     /// The parts of the return type, with the bounds of those that are closures.
     values: Vec<(Ident, Vec<TraitBound>)>,
     /// Types in the bounds that the item cannot name.
     inner: Vec<Inner>,
+    /// Whether a parameter would stand where it may have to meet bounds that are not known: then there is no item.
+    has_unknown_bounds: bool,
 }
 
 struct Inner {
     name: Ident,
     of: Type,
-    is_sized: bool,
+    bound: Bound,
+}
+
+/// What a parameter has to meet where it stands.
+#[derive(Clone, Copy)]
+enum Bound {
+    None,
+    Sized,
+    ToOwned,
+}
+
+/// What the parameters of a type of the standard library have to meet; of other types it is not known.
+fn bound_by(name: &Ident) -> Option<Bound> {
+    match name.to_string().as_str() {
+        "Cow" => Some(Bound::ToOwned),
+        "Box" | "Rc" | "Arc" | "Ref" | "RefMut" | "MutexGuard" | "RwLockReadGuard" | "RwLockWriteGuard" => {
+            Some(Bound::None)
+        }
+        "Option" | "Result" | "Vec" | "VecDeque" | "Poll" | "Pin" | "HashMap" | "BTreeMap" | "HashSet" | "BTreeSet"
+        | "Iter" | "IterMut" | "Drain" => Some(Bound::Sized),
+        _ => None,
+    }
 }
 
 impl Hint {
@@ -98,44 +116,86 @@ impl Hint {
             })
             .collect();
         for input in &mut arguments.inputs {
-            self.rename(input, &declared, true);
+            self.rename(input, &declared, Bound::Sized);
         }
         if let ReturnType::Type(_, output) = &mut arguments.output {
-            self.rename(output, &declared, true);
+            self.rename(output, &declared, Bound::Sized);
         }
         Some(bound)
     }
 
-    /// Replaces the parts that the item cannot name by parameters: the largest ones without a lifetime of the bound.
-    fn rename(&mut self, part: &mut Type, declared: &HashSet<Ident>, is_sized: bool) {
+    /// Replaces the parts that the item may not be able to name by parameters: the largest ones without a lifetime of the
+    /// bound. Of a path it cannot be said what it names, so each is replaced.
+    fn rename(&mut self, part: &mut Type, declared: &HashSet<Ident>, bound: Bound) {
         if !has_own_lifetime(part, declared) {
-            if !self.names.can_name(part) {
+            if let (Type::Slice(slice), Bound::None | Bound::Sized) = (&mut *part, bound) {
+                self.rename(&mut slice.elem, declared, Bound::Sized);
+            } else if matches!(part, Type::TraitObject(_)) {
+                // Its own lifetime depends on where it stands.
+                self.has_unknown_bounds |= has_names(part);
+            } else if !is_primitive(part) {
                 let name = format_ident!("P{}", self.inner.len(), span = Span::mixed_site());
                 let of = std::mem::replace(part, syn::parse_quote!(#name));
-                self.inner.push(Inner { name, of, is_sized });
+                self.inner.push(Inner { name, of, bound });
             }
             return;
         }
         match part {
-            Type::Reference(TypeReference { elem, .. }) => self.rename(elem, declared, false),
-            Type::Tuple(tuple) => tuple.elems.iter_mut().for_each(|part| self.rename(part, declared, true)),
-            Type::Array(array) => self.rename(&mut array.elem, declared, true),
-            Type::Slice(slice) => self.rename(&mut slice.elem, declared, true),
-            Type::Paren(inner) => self.rename(&mut inner.elem, declared, is_sized),
+            Type::Reference(TypeReference { elem, .. }) => self.rename(elem, declared, Bound::None),
+            Type::Tuple(tuple) => tuple.elems.iter_mut().for_each(|part| self.rename(part, declared, Bound::Sized)),
+            Type::Array(array) => self.rename(&mut array.elem, declared, Bound::Sized),
+            Type::Slice(slice) => self.rename(&mut slice.elem, declared, Bound::Sized),
+            Type::Paren(inner) => self.rename(&mut inner.elem, declared, bound),
             Type::Path(path) => {
                 for segment in &mut path.path.segments {
+                    let bound = bound_by(&segment.ident);
                     if let PathArguments::AngleBracketed(arguments) = &mut segment.arguments {
                         for argument in &mut arguments.args {
                             if let GenericArgument::Type(part) = argument {
-                                self.rename(part, declared, true);
+                                let before = self.inner.len();
+                                self.rename(part, declared, bound.unwrap_or(Bound::Sized));
+                                self.has_unknown_bounds |= bound.is_none() && self.inner.len() > before;
                             }
                         }
                     }
                 }
             }
+            Type::TraitObject(_) | Type::BareFn(_) if has_names(part) => self.has_unknown_bounds = true,
             _ => {}
         }
     }
+}
+
+/// Whether the type is one of the language: `str`, `u8`, `()`.
+fn is_primitive(part: &Type) -> bool {
+    match part {
+        Type::Path(of) => {
+            let name = of.path.get_ident().map(Ident::to_string);
+            of.qself.is_none() && name.is_some_and(|name| name.starts_with(|first: char| first.is_ascii_lowercase()))
+        }
+        Type::Tuple(of) => of.elems.is_empty(),
+        _ => false,
+    }
+}
+
+/// Whether a type may name what belongs to the call: a lifetime, or a type that is not one of the language.
+fn has_names(part: &Type) -> bool {
+    struct Search(bool);
+
+    impl VisitMut for Search {
+        fn visit_type_mut(&mut self, part: &mut Type) {
+            self.0 |= matches!(part, Type::Path(_)) && !is_primitive(part);
+            visit_type_mut(self, part);
+        }
+
+        fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
+            self.0 |= lifetime.ident != "_" && lifetime.ident != "static";
+        }
+    }
+
+    let mut search = Search(false);
+    search.visit_type_mut(&mut part.clone());
+    search.0
 }
 
 /// Whether a type has a lifetime that belongs to the bound: one that it declares, or one that is left out.

@@ -1,19 +1,24 @@
 //! The error type of a function, where a static beside its body can name it.
 //!
 //! The static cannot name what belongs to one call: type parameters, `Self`, `impl Trait`. The parameters of an `impl`
-//! around a method are not visible to the attribute on the method, so a short name counts as one: only the codes that
-//! would stand at zero are lost.
+//! around a method are not visible to the attribute on the method: a name that may be one is looked up in the module
+//! first, and is else a type without codes. Inside of another type, whose bounds it would have to meet, it is left alone.
+//! Only the codes that would stand at zero are lost.
 
 use crate::return_type::{future_output, returned};
 use std::collections::HashSet;
 use syn::visit_mut::{VisitMut, visit_path_mut, visit_type_mut};
 use syn::{GenericArgument, GenericParam, Generics, Ident, Lifetime, Path, PathArguments, Signature, Type, TypePath};
 
-/// The shortest name of a type that is not taken for a type parameter.
-const SHORTEST: usize = 5;
+/// The error type of a function.
+pub(crate) struct ErrorType {
+    pub(crate) of: Type,
+    /// The names in it that may be parameters of a block around the function.
+    pub(crate) unknown: Vec<Ident>,
+}
 
 /// The type of the error of a `Result`; of another return type, or of an alias of `Result`, the type itself.
-pub(crate) fn nameable(sig: &Signature, outer: Option<&Generics>) -> Option<Type> {
+pub(crate) fn nameable(sig: &Signature, outer: Option<&Generics>) -> Option<ErrorType> {
     let output = returned(&sig.output);
     let output = if sig.asyncness.is_some() { &output } else { future_output(&output).unwrap_or(&output) };
     let Type::Path(of) = output else {
@@ -26,13 +31,39 @@ pub(crate) fn nameable(sig: &Signature, outer: Option<&Generics>) -> Option<Type
     let mut names = Names::of(sig);
     if let Some(outer) = outer {
         names.add(outer);
-        names.knows_all = true;
     }
     if !names.can_name(&error) {
         return None;
     }
+    let unknown = if outer.is_some() { Vec::new() } else { unknown(&error)? };
     StaticLifetimes.visit_type_mut(&mut error);
-    Some(error)
+    Some(ErrorType { of: error, unknown })
+}
+
+/// The names that may be parameters of a block: the type itself, or parts of a `Result`, which bounds nothing.
+fn unknown(error: &Type) -> Option<Vec<Ident>> {
+    let mut found = Vec::new();
+    let mut search = Unknown { found: &mut found };
+    search.visit_type_mut(&mut error.clone());
+    let may_be_unknown = match error {
+        Type::Path(of) => of.path.get_ident().is_some() || of.path.segments.last()?.ident == "Result",
+        _ => false,
+    };
+    (found.is_empty() || may_be_unknown).then_some(found)
+}
+
+struct Unknown<'a> {
+    found: &'a mut Vec<Ident>,
+}
+
+impl VisitMut for Unknown<'_> {
+    fn visit_path_mut(&mut self, path: &mut Path) {
+        let name = path.get_ident().filter(|_| !is_primitive(path));
+        if let Some(name) = name.filter(|name| !self.found.contains(name)) {
+            self.found.push(name.clone());
+        }
+        visit_path_mut(self, path);
+    }
 }
 
 /// `E` of `Result<T, E>`.
@@ -52,23 +83,19 @@ fn is_primitive(path: &Path) -> bool {
     path.get_ident().is_some_and(|name| name.to_string().starts_with(char::is_lowercase))
 }
 
-/// The names that an item in the body of a function cannot use.
-pub(crate) struct Names {
-    parameters: HashSet<Ident>,
-    /// Whether these are all type parameters in scope.
-    knows_all: bool,
-}
+/// The names of the parameters in scope.
+struct Names(HashSet<Ident>);
 
 impl Names {
     /// Those that the signature shows.
-    pub(crate) fn of(sig: &Signature) -> Self {
-        let mut names = Self { parameters: HashSet::new(), knows_all: false };
+    fn of(sig: &Signature) -> Self {
+        let mut names = Self(HashSet::new());
         names.add(&sig.generics);
         names
     }
 
     fn add(&mut self, generics: &Generics) {
-        self.parameters.extend(generics.params.iter().filter_map(|parameter| match parameter {
+        self.0.extend(generics.params.iter().filter_map(|parameter| match parameter {
             GenericParam::Type(one) => Some(one.ident.clone()),
             GenericParam::Const(one) => Some(one.ident.clone()),
             GenericParam::Lifetime(_) => None,
@@ -76,7 +103,7 @@ impl Names {
     }
 
     /// Whether an item can name the type, but for lifetimes.
-    pub(crate) fn can_name(&self, of: &Type) -> bool {
+    fn can_name(&self, of: &Type) -> bool {
         let mut check = Check { names: self, is_nameable: true };
         check.visit_type_mut(&mut of.clone());
         check.is_nameable
@@ -86,14 +113,12 @@ impl Names {
         let Some(first) = path.segments.first().map(|segment| &segment.ident) else {
             return false;
         };
-        let name = first.to_string();
-        if path.leading_colon.is_some() || name.starts_with(|first: char| !first.is_uppercase()) {
+        if path.leading_colon.is_some() || first.to_string().starts_with(|first: char| !first.is_uppercase()) {
             // From a crate or a module, or a primitive type.
             return true;
         }
-        let is_a_word = name.len() >= SHORTEST && name.contains(|letter: char| letter.is_lowercase());
         // `Type::Error` is a type of a parameter, or of a type that may be one.
-        path.segments.len() == 1 && name != "Self" && !self.parameters.contains(first) && (self.knows_all || is_a_word)
+        path.segments.len() == 1 && first != "Self" && !self.0.contains(first)
     }
 }
 
@@ -136,7 +161,7 @@ mod tests {
     use syn::parse_quote;
 
     fn named(sig: &Signature, outer: Option<&Generics>) -> Option<String> {
-        nameable(sig, outer).map(|of| of.to_token_stream().to_string())
+        nameable(sig, outer).map(|error| error.of.to_token_stream().to_string())
     }
 
     #[test]
@@ -155,8 +180,8 @@ mod tests {
             ),
             (parse_quote!(fn f() -> u64), None),
             (parse_quote!(fn f<Failure>() -> Result<(), Failure>), None),
-            (parse_quote!(fn f() -> Result<(), E>), None),
-            (parse_quote!(fn f() -> Result<(), Err>), None),
+            (parse_quote!(fn f() -> Result<(), Swap<Failure>>), None),
+            (parse_quote!(fn f() -> Result<(), Swap<u8>>), Some(quote!(Swap<u8>))),
             (parse_quote!(fn f() -> Result<(), S::Error>), None),
             (parse_quote!(fn f() -> Result<(), Self::Error>), None),
             (parse_quote!(fn f() -> Result<(), <S as Signer>::Error>), None),
@@ -171,7 +196,8 @@ mod tests {
     #[test]
     fn the_parameters_of_a_block_are_known() {
         let sig: Signature = parse_quote!(fn f(&self) -> Result<(), Why>);
-        assert_eq!(named(&sig, None), None);
+        assert_eq!(nameable(&sig, None).unwrap().unknown, ["Why"]);
+        assert!(nameable(&sig, Some(&Generics::default())).unwrap().unknown.is_empty());
         assert_eq!(named(&sig, Some(&Generics::default())).as_deref(), Some("Why"));
         let block: syn::ItemImpl = parse_quote!(
             impl<Why> Vault<Why> {}

@@ -3,14 +3,14 @@
 use crate::args::Args;
 use crate::body::Body;
 use crate::domain;
-use crate::error_type;
+use crate::error_type::{self, ErrorType};
 use crate::given::Given;
 use crate::key_values::{Field, Label};
 use crate::library;
 use crate::return_type;
 use proc_macro2::Span;
 use syn::ext::IdentExt;
-use syn::{Expr, Generics, ItemFn, LitStr, Path, Type};
+use syn::{Expr, Generics, ItemFn, LitStr, Path};
 
 /// A function and the operation that it becomes.
 pub(crate) struct Model {
@@ -27,7 +27,7 @@ pub(crate) struct Model {
     /// Gives the verdict on a value, in place of its type.
     pub(crate) ok: Option<Expr>,
     /// The error type, where the signature names it, or the return type that has it inside.
-    pub(crate) error: Option<Type>,
+    pub(crate) error: Option<ErrorType>,
     /// The place of the word `record_error`, if the error is recorded.
     pub(crate) record_error: Option<Span>,
     /// The path of the library.

@@ -12,12 +12,12 @@ const MOST: usize = 16;
 ///
 /// A source whose text ends the text before it is left out, because many errors print their source themselves. The whole
 /// is at most [`VALUE_LIMIT`] bytes and [`MOST`] errors long. A text that panics is shown as a mark.
-pub(crate) struct Causes<'error>(pub(crate) &'error (dyn Error + 'static));
+pub(crate) struct Causes<'error>(pub(crate) &'error (dyn Error + 'error));
 
 impl fmt::Display for Causes<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = bounded(format_args!("{}", self.0));
-        let mut error = self.0;
+        let mut error: &dyn Error = self.0;
         for _ in 1..MOST {
             let Some(source) = caught(|| error.source()).flatten() else {
                 break;

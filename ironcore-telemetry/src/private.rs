@@ -9,4 +9,5 @@ pub use crate::business::{
     Verdict, Whole, is_result, judge_err, judge_ok, moved, value,
 };
 pub use ::core;
+pub use ::std::borrow::ToOwned;
 pub use linkme;

@@ -66,6 +66,56 @@ fn closure_that_takes_a_closure() -> impl Fn(&dyn Fn(&str) -> &str, &str) -> usi
     |shorten, text| shorten(text).len()
 }
 
+#[telemetry::instrument_business(wallet)]
+fn constant<'text>(text: &'text str) -> impl Fn(&str) -> &'text str {
+    move |_| text
+}
+
+#[telemetry::instrument_business(wallet)]
+fn constant_or<'text>(text: &'text str) -> impl Fn(&str, Cow<'text, str>) -> Cow<'text, str> {
+    move |given, other| if given.is_empty() { other } else { text.into() }
+}
+
+struct Priced<Price>(Price);
+
+impl<Price: Copy> Priced<Price> {
+    #[telemetry::instrument_business(wallet)]
+    fn prices(&self) -> impl Fn(&str) -> Price {
+        |_| self.0
+    }
+}
+
+#[telemetry::instrument_business(wallet)]
+fn cows<T: Clone>() -> impl Fn(&[T]) -> Cow<'_, [T]> {
+    |all| Cow::Borrowed(all)
+}
+
+#[telemetry::instrument_business(wallet)]
+fn shows() -> impl Fn(&dyn std::fmt::Display, &[u64]) -> String {
+    |value, all| format!("{value} {}", all.len())
+}
+
+#[telemetry::instrument_business(wallet)]
+fn finds<Value: PartialEq>() -> impl Fn(&[Value]) -> Option<(&Value, Cow<'_, Node>)> {
+    |all| Some((all.first()?, Cow::Owned(Node { value: 0, next: None })))
+}
+
+#[tokio::test]
+async fn closures_that_name_what_belongs_to_the_call_are_returned() {
+    let capture = Capture::new();
+    let text = "text".to_owned();
+    assert_eq!(capture.run(|| constant(&text))(""), "text");
+    assert_eq!(capture.run(|| constant_or(&text))("", "other".into()), "other");
+    let priced = Priced(7);
+    assert_eq!(capture.run(|| priced.prices())(""), 7);
+    assert_eq!(capture.run(cows::<u8>)(&[1]).len(), 1);
+    assert_eq!(*capture.run(finds::<u8>)(&[1]).unwrap().0, 1);
+    assert_eq!(capture.run(shows)(&text, &[1]), "text 1");
+    for operation in ["constant", "constant_or", "prices", "cows", "shows"] {
+        assert_ended(&capture, operation, "ok", "", 1);
+    }
+}
+
 #[tokio::test]
 async fn closures_over_borrowed_input_are_returned() {
     let capture = Capture::new();
@@ -88,6 +138,7 @@ async fn closures_over_borrowed_input_are_returned() {
     }
 }
 
+#[derive(Clone)]
 struct Node {
     value: u64,
     next: Option<Box<Node>>,

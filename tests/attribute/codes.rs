@@ -87,6 +87,40 @@ impl<E: Clone> Vault<E> {
     }
 }
 
+#[derive(Debug, Clone, PartialEq)]
+struct Wrapped<T: Clone>(T);
+
+impl<Failure: Clone> Vault<Failure> {
+    #[telemetry::instrument_business(wallet)]
+    fn zero_parameter(&self) -> Result<u8, Failure> {
+        Err(self.0.clone())
+    }
+
+    #[telemetry::instrument_business(wallet)]
+    fn zero_associated(failure: Failure) -> Result<u8, Failure> {
+        Err(failure)
+    }
+
+    #[telemetry::instrument_business(wallet)]
+    async fn zero_nested(&self) -> Result<u8, Wrapped<Failure>> {
+        Err(Wrapped(self.0.clone()))
+    }
+
+    #[telemetry::instrument_business(wallet)]
+    fn zero_method_alone(&self) -> Result<u8, TransferError> {
+        Ok(1)
+    }
+}
+
+struct Named<Error>(Error);
+
+impl<Error: Clone> Named<Error> {
+    #[telemetry::instrument_business(wallet)]
+    fn zero_error(&self) -> std::result::Result<u8, Error> {
+        Err(self.0.clone())
+    }
+}
+
 #[derive(Clone, Copy, Label)]
 enum Side {
     Sell,
@@ -130,7 +164,9 @@ fn codes_of_the_error_type_stand_at_zero_before_the_first_call() {
     });
     let report = child.run();
     let before = report.result["before"].as_str().unwrap();
-    for operation in ["zero_function", "zero_alias", "zero_short_alias", "zero_method"] {
+    for operation in
+        ["zero_function", "zero_alias", "zero_short_alias", "zero_method", "zero_method_alone", "zero_renamed"]
+    {
         for code in CODES {
             let series = format!(r#"business_operations_total{{domain="wallet",operation="{operation}",{code}}}"#);
             assert_sample(before, &series, 0);
@@ -145,9 +181,43 @@ fn codes_of_the_error_type_stand_at_zero_before_the_first_call() {
     assert_sample(report.page(), &format!("business_operations_total{{{counted}}}"), 1);
 }
 
+mod inside {
+    use super::TransferError as Renamed;
+    use super::telemetry;
+
+    #[telemetry::instrument_business(wallet)]
+    pub(super) fn zero_renamed() -> Result<u8, Renamed> {
+        Ok(1)
+    }
+}
+
+#[test]
+fn errors_of_the_prelude_and_of_a_function_are_left_alone() {
+    #[derive(Debug, PartialEq)]
+    struct Local;
+
+    #[telemetry::instrument_business(wallet)]
+    fn zero_local() -> Result<u8, Local> {
+        Err(Local)
+    }
+
+    #[telemetry::instrument_business(wallet)]
+    fn zero_text() -> Result<u8, String> {
+        Err(String::new())
+    }
+
+    assert_eq!((zero_local(), zero_text()), (Err(Local), Err(String::new())));
+    assert_eq!(inside::zero_renamed().unwrap(), 1);
+}
+
 #[tokio::test]
 async fn functions_whose_error_cannot_be_named_work() {
     assert_eq!(Vault(7).zero_unknown(), Err(7));
+    assert_eq!(Vault(7).zero_parameter(), Err(7));
+    assert_eq!(Vault::zero_associated(7), Err(7));
+    assert_eq!(Vault(7).zero_nested().await, Err(Wrapped(7)));
+    assert_eq!(Vault(7).zero_method_alone().unwrap(), 1);
+    assert_eq!(Named(7).zero_error(), Err(7));
     assert_eq!(Vault(7).zero_method().await.unwrap(), 7);
     assert!(zero_alias(7).await.is_err() && zero_function().is_ok() && zero_judged().is_ok());
     assert_eq!(Many::One(7).code(), "one");

@@ -7,6 +7,7 @@ use crate::arguments::{self, Moved};
 use crate::block;
 use crate::body::{Body, BoxedBody};
 use crate::closures;
+use crate::error_type::ErrorType;
 use crate::instrumented::Instrumented;
 use crate::key_values::{Field, Format, Label};
 use crate::model::Model;
@@ -40,7 +41,7 @@ fn function(model: &Model) -> TokenStream {
         Body::Async => {
             let output = returned(&sig.output);
             let hint = return_hint(sig, Some(&output));
-            let value = closures::with_bounds(sig, &output, &private(), quote!(#block));
+            let value = closures::with_bounds(&output, &private(), quote!(#block));
             let keywords = quote_spanned!(block.brace_token.span.open()=> async move);
             let body = in_braces_of(block, quote!(#hint #[allow(unused_braces)] #value));
             let future = quote!(#keywords #body);
@@ -103,7 +104,7 @@ fn sync_call(model: &Model) -> TokenStream {
     let output = returned(&sig.output);
     let moved = moved_arguments(&model.function);
     let type_of_body = inferred(&output, sig);
-    let value = closures::with_bounds(sig, &output, &private, quote!(#block));
+    let value = closures::with_bounds(&output, &private, quote!(#block));
     // The user's own block is the body, where nothing has to be added.
     let body = if moved.is_empty() { value } else { in_braces_of(block, quote!(#moved #value)) };
     // Where the body is, not where the attribute is: lints skip code of macros. And not `move`: an argument that the body
@@ -255,14 +256,35 @@ fn site(model: &Model) -> TokenStream {
     let codes = hygienic("codes");
     let codes = match &model.error {
         None => quote!(|_| {}),
-        Some(of) => quote! {
-            |#codes| {
-                #[allow(unused_imports)]
-                use #private::{CodesByOutcome as _, NoCodes as _};
-                #[allow(clippy::needless_borrow)]
+        Some(ErrorType { of, unknown }) => {
+            let known = quote! {
                 (&&#private::CodesOf::<#of>::new()).__ironcore_telemetry_codes(#codes);
+            };
+            // A name is looked up in the inner block, where it is what the module has under it, then in the outer one:
+            // the parameters of a block around the function are never reached.
+            let known = if unknown.is_empty() {
+                known
+            } else {
+                quote! {
+                    #(#[allow(unused, clippy::all, clippy::pedantic)] enum #unknown {})*
+                    #[allow(unused, clippy::all, clippy::pedantic)]
+                    {
+                        use self::*;
+                        #known
+                    }
+                }
+            };
+            quote! {
+                |#codes| {
+                    #[allow(unused_imports)]
+                    use #private::{CodesByOutcome as _, NoCodes as _};
+                    #[allow(clippy::needless_borrow)]
+                    {
+                        #known
+                    }
+                }
             }
-        },
+        }
     };
     let ident = function.sig.ident.to_string();
     quote! {

@@ -2,6 +2,9 @@
 //!
 //! The expansion calls `(&&&&&&Described(&error)).…_describe()` where the type is known. Method lookup tries the traits
 //! in the order of their references: a [`Secret`](crate::Secret) has no text, whatever it implements.
+//!
+//! Method lookup ignores lifetimes: an impl that asks for `'static` would be chosen for an error that borrows, and then
+//! not compile. So no impl asks for a lifetime.
 
 use crate::causes::Causes;
 use crate::redact::{Secret, bounded};
@@ -24,7 +27,7 @@ pub struct ErrorText {
 }
 
 impl ErrorText {
-    fn of_error<E: ?Sized>(error: &(dyn Error + 'static)) -> Self {
+    fn of_error<E: ?Sized>(error: &(dyn Error + '_)) -> Self {
         let own = bounded(format_args!("{error}")).len();
         Self { text: Causes(error).to_string(), own, kind: type_name::<E>(), is_recorded: false }
     }
@@ -121,7 +124,7 @@ pub trait DescribeError {
     fn __ironcore_telemetry_describe(&self) -> ErrorText;
 }
 
-impl<E: Error + 'static> DescribeError for &&&&Described<'_, E> {
+impl<E: Error> DescribeError for &&&&Described<'_, E> {
     fn __ironcore_telemetry_describe(&self) -> ErrorText {
         ErrorText::of_error::<E>(self.0)
     }
@@ -133,7 +136,7 @@ pub trait DescribeHeld {
     fn __ironcore_telemetry_describe(&self) -> ErrorText;
 }
 
-impl<E: AsRef<dyn Error + Send + Sync>> DescribeHeld for &&&Described<'_, E> {
+impl<'held, E: AsRef<dyn Error + Send + Sync + 'held>> DescribeHeld for &&&Described<'_, E> {
     fn __ironcore_telemetry_describe(&self) -> ErrorText {
         ErrorText::of_error::<E>(self.0.as_ref())
     }
@@ -145,7 +148,7 @@ pub trait DescribeHeldHere {
     fn __ironcore_telemetry_describe(&self) -> ErrorText;
 }
 
-impl<E: AsRef<dyn Error>> DescribeHeldHere for &&Described<'_, E> {
+impl<'held, E: AsRef<dyn Error + 'held>> DescribeHeldHere for &&Described<'_, E> {
     fn __ironcore_telemetry_describe(&self) -> ErrorText {
         ErrorText::of_error::<E>(self.0.as_ref())
     }

@@ -129,6 +129,10 @@ pub trait Outcome {
     /// each instrumented function whose signature names the error type: a series that begins with its first failure
     /// hides it, because Prometheus sees no increase. The derive names all codes of the variants.
     ///
+    /// An attribute on a single function does not see a block around it. There, only the codes of a type that cannot be
+    /// a parameter of the block are known: one of the module, or one with a path, and no such names inside of it. An
+    /// attribute on the block itself has no such limit. The codes of a type that is declared in a function are not known.
+    ///
     /// ```
     /// # use ironcore_telemetry::{KnownCodes, Outcome, OutcomeClass};
     /// # struct SignerError;

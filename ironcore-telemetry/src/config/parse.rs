@@ -209,7 +209,9 @@ mod tests {
         for text in ["none", "NONE", "none,", ",none", "none,none", " none , None,"] {
             assert_eq!(some_of(&choices, text).unwrap(), [], "{text:?}");
         }
-        for (text, rest) in [("", None), (",", None), ("none,c", None), ("none,b", Some(vec![2])), ("a,c", Some(vec![1]))] {
+        for (text, rest) in
+            [("", None), (",", None), ("none,c", None), ("none,b", Some(vec![2])), ("a,c", Some(vec![1]))]
+        {
             assert_eq!(some_of(&choices, text).unwrap_err().rest, rest, "{text:?}");
         }
         assert_eq!(some_of(&choices, "b,a,b,").unwrap(), [2, 1]);

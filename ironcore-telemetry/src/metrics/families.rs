@@ -1,5 +1,5 @@
-//! The instruments of the SDK as families of the page: one family for all instruments of a name, one series for all of
-//! their points with the same labels.
+//! The instruments of the SDK as families of the page: one family for all instruments of a name, one series for all
+//! points of one instrument with the same labels.
 
 use super::claims::Claims;
 use super::naming::{FamilyName, Kind, family_name, label_name, valid_label};
@@ -35,6 +35,8 @@ pub(super) struct Family {
 pub(super) type Labels = Vec<(String, String)>;
 
 pub(super) struct Series {
+    /// The name and the unit of its instrument, of which each scope has labels of its own.
+    instrument: (String, String),
     pub(super) value: Value,
     pub(super) created: SystemTime,
 }
@@ -74,7 +76,9 @@ pub(super) fn gather(metrics: &ResourceMetrics, claims: &Claims) -> BTreeMap<Str
                 series: BTreeMap::new(),
             });
             let mut is_merged = true;
-            for Point { attributes, series } in points {
+            for Point { attributes, value, created } in points {
+                let instrument = (metric.name().to_owned(), metric.unit().to_owned());
+                let series = Series { instrument, value, created };
                 is_merged &= family.add(labels(&attributes, &of_scope), series);
             }
             if !is_merged {
@@ -93,6 +97,8 @@ impl Family {
                 place.insert(series);
                 true
             }
+            // What two instruments count is not one thing.
+            Entry::Occupied(place) if place.get().instrument != series.instrument => false,
             Entry::Occupied(mut place) => match (&mut place.get_mut().value, series.value) {
                 (Value::Number(sum), Value::Number(value)) if self.kind == Kind::Counter => {
                     *sum = sum.plus(value);
@@ -121,12 +127,13 @@ impl Family {
         })
     }
 
-    /// The number of lines that its series have on a page.
+    /// The number of lines that its series have on a page in OpenMetrics: with those of their times of birth.
     pub(super) fn samples(&self) -> usize {
+        let birth = usize::from(self.is_dated);
         let lines = |series: &Series| match &series.value {
-            Value::Number(_) => 1,
+            Value::Number(_) => 1 + birth,
             // The buckets, the sum and the count.
-            Value::Histogram { counts, .. } => counts.len() + 2,
+            Value::Histogram { counts, .. } => counts.len() + 2 + birth,
         };
         self.series.values().map(lines).sum()
     }
@@ -144,7 +151,7 @@ impl Family {
         if let Some(unit) = self.unit.as_deref().filter(|_| format == Format::OpenMetrics) {
             writeln!(page, "# UNIT {family} {unit}")?;
         }
-        for (labels, Series { value, created }) in &self.series {
+        for (labels, Series { value, created, .. }) in &self.series {
             let mut text = String::new();
             for (name, value) in labels {
                 push_label(&mut text, name, value);
@@ -188,7 +195,8 @@ fn write_buckets(
 /// One point of an instrument.
 struct Point {
     attributes: Vec<KeyValue>,
-    series: Series,
+    value: Value,
+    created: SystemTime,
 }
 
 /// The points of an instrument; `None` for what the page cannot have, which no instrument becomes without a view.
@@ -203,7 +211,8 @@ fn points(metric: &Metric) -> Option<(Kind, Vec<Point>)> {
 fn points_of<T: Copy + Into<Number>>(data: &MetricData<T>) -> Option<(Kind, Vec<Point>)> {
     let number = |attributes: Vec<KeyValue>, value: T, created: SystemTime| Point {
         attributes,
-        series: Series { value: Value::Number(value.into()), created },
+        value: Value::Number(value.into()),
+        created,
     };
     match data {
         MetricData::Gauge(gauge) => {
@@ -226,10 +235,7 @@ fn points_of<T: Copy + Into<Number>>(data: &MetricData<T>) -> Option<(Kind, Vec<
                     counts.push(point.count());
                 }
                 let value = Value::Histogram { bounds: point.bounds().collect(), counts, sum: point.sum().into() };
-                Point {
-                    attributes: point.attributes().cloned().collect(),
-                    series: Series { value, created: histogram.start_time() },
-                }
+                Point { attributes: point.attributes().cloned().collect(), value, created: histogram.start_time() }
             });
             Some((Kind::Histogram, points.collect()))
         }

@@ -62,9 +62,7 @@ impl<'a> Entry<'a> {
     pub(super) fn choice(&self) -> Result<(&'a str, Self), Fault> {
         match &self.node.value {
             Value::Map(entries) => match entries.as_slice() {
-                [(key, node)] => {
-                    Ok((key.name.as_str(), Self { path: joined(&self.path, &key.name), node }))
-                }
+                [(key, node)] => Ok((key.name.as_str(), Self { path: joined(&self.path, &key.name), node })),
                 _ => Err(self.fault("choose exactly one")),
             },
             _ => Err(self.fault("write a mapping with one key")),

@@ -182,7 +182,8 @@ fn a_value_that_cannot_be_used_never_keeps_a_build_with_fewer_features_from_work
     ];
     for (missing, env, kept, used) in rows {
         let features: Vec<_> = ALL_FEATURES.iter().copied().filter(|feature| !missing.contains(feature)).collect();
-        let settings = resolve_for(&features, &Config::default(), env).unwrap_or_else(|error| panic!("{env:?}: {error}"));
+        let settings =
+            resolve_for(&features, &Config::default(), env).unwrap_or_else(|error| panic!("{env:?}: {error}"));
         assert!(settings.report.contains(kept), "{kept} in {}", settings.report);
         let ignored = &settings.notices.ignored;
         assert!(!ignored.is_empty() && ignored.iter().all(|ignored| ignored.used == *used), "{env:?}: {ignored:?}");

@@ -287,3 +287,86 @@ fn scope_labels(scope: &InstrumentationScope) -> Labels {
     let labels = labels.into_iter().filter(|(_, value)| !value.is_empty());
     labels.map(|(name, value)| (name, truncate(value, VALUE_LIMIT).to_owned())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::meters::Provider;
+    use crate::metrics::reader::Reader;
+    use opentelemetry::metrics::{Meter, MeterProvider};
+    use opentelemetry_sdk::metrics::SdkMeterProvider;
+    use opentelemetry_sdk::metrics::reader::MetricReader;
+    use std::sync::Arc;
+
+    /// The families of what has been recorded.
+    fn gathered(record: impl FnOnce(&Meter)) -> BTreeMap<String, Family> {
+        let (reader, claims) = (Reader::new(), Arc::<Claims>::default());
+        let sdk = SdkMeterProvider::builder().with_reader(reader.clone()).build();
+        let provider = Provider::new(sdk, Some(Arc::clone(&claims)));
+        record(&provider.meter("users"));
+        let mut metrics = ResourceMetrics::default();
+        reader.collect(&mut metrics).unwrap();
+        gather(&metrics, &claims)
+    }
+
+    fn values(families: &BTreeMap<String, Family>, base: &str) -> Vec<String> {
+        let value = |series: &Series| match &series.value {
+            Value::Number(number) => number.to_string(),
+            Value::Histogram { counts, .. } => counts.iter().sum::<u64>().to_string(),
+        };
+        families.get(base).map(|family| family.series.values().map(value).collect()).unwrap_or_default()
+    }
+
+    #[test]
+    fn what_two_instruments_count_is_never_added_up() {
+        let families = gathered(|meter| {
+            meter.u64_counter("orders.placed").build().add(1, &[]);
+            meter.u64_counter("orders.total.placed").build().add(10, &[]);
+            meter.f64_histogram("lasts").with_unit("s").build().record(1.0, &[]);
+            meter.f64_histogram("lasts.seconds").with_unit("s").build().record(2.0, &[]);
+            let one = meter.u64_counter("one").build();
+            one.add(1, &[KeyValue::new("k.1", "v")]);
+            one.add(2, &[KeyValue::new("k-1", "v")]);
+        });
+        let orders = values(&families, "orders_placed");
+        assert!(orders == ["1"] || orders == ["10"], "{orders:?}");
+        assert_eq!(values(&families, "lasts_seconds"), ["1"]);
+        assert_eq!(values(&families, "one"), ["3"], "the points of one instrument are added up");
+    }
+
+    #[test]
+    fn an_instrument_that_the_sdk_refuses_takes_no_name() {
+        let long = "u".repeat(64);
+        let families = gathered(|meter| {
+            let _ = meter.f64_histogram("a").with_unit("{\u{e9}}").build();
+            let _ = meter.f64_histogram("b").with_boundaries(vec![2.0, 1.0]).build();
+            let _ = meter.f64_histogram("c").with_boundaries(vec![1.0, f64::NAN]).build();
+            let _ = meter.f64_histogram("d").with_boundaries(vec![f64::INFINITY]).build();
+            let _ = meter.f64_histogram("e").with_boundaries(vec![1.0, 1.0]).build();
+            let _ = meter.f64_histogram("f").with_unit(format!("{{{long}}}")).build();
+            for name in ["a", "b", "c", "d", "e", "f"] {
+                meter.u64_gauge(name).build().record(1, &[]);
+            }
+        });
+        for name in ["a", "b", "c", "d", "e", "f"] {
+            assert_eq!(values(&families, name), ["1"], "{name}");
+        }
+    }
+
+    #[test]
+    fn the_samples_of_a_family_are_its_lines_in_open_metrics() {
+        let families = gathered(|meter| {
+            meter.u64_counter("counter").build().add(1, &[]);
+            meter.u64_gauge("gauge").build().record(1, &[]);
+            meter.f64_histogram("histogram").with_boundaries(vec![1.0]).build().record(1.0, &[]);
+            let _ = meter.u64_observable_counter("seen").with_callback(|seen| seen.observe(1, &[])).build();
+        });
+        assert_eq!(families.len(), 4);
+        for (base, family) in &families {
+            let mut page = String::new();
+            family.write(&mut page, base, Format::OpenMetrics).unwrap();
+            let lines = page.lines().filter(|line| !line.starts_with('#')).count();
+            assert_eq!(family.samples(), lines, "{page}");
+        }
+    }
+}

@@ -195,3 +195,57 @@ pub(super) fn say_panics() {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::reader::Reader;
+    use opentelemetry_sdk::metrics::data::ResourceMetrics;
+    use opentelemetry_sdk::metrics::reader::MetricReader;
+    use std::panic::panic_any;
+    use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("the payload panics too");
+        }
+    }
+
+    /// Makes an instrument for each event of ours.
+    struct Counting(Meter);
+
+    impl<S: tracing::Subscriber> Layer<S> for Counting {
+        fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+            // The SDK logs with its lock held.
+            if event.metadata().target() == "ironcore_telemetry" {
+                self.0.u64_counter("events").build().add(1, &[]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_panic_of_a_callback_ends_there_and_is_logged_without_the_lock_of_the_sdk() {
+        let reader = Reader::new();
+        let sdk = SdkMeterProvider::builder().with_reader(reader.clone()).build();
+        let provider = Provider::new(
+            sdk,
+            #[cfg(feature = "prometheus")]
+            None,
+        );
+        let meter = provider.meter("users");
+        let _faulty = meter.u64_observable_gauge("faulty").with_callback(|_| panic_any(Bomb)).build();
+        let subscriber = tracing_subscriber::registry().with(Counting(meter.clone()));
+        let mut names = Vec::new();
+        tracing::subscriber::with_default(subscriber, || {
+            for _ in 0..2 {
+                let mut metrics = ResourceMetrics::default();
+                reader.collect(&mut metrics).unwrap();
+                let seen = metrics.scope_metrics().flat_map(|scope| scope.metrics());
+                names = seen.map(|metric| metric.name().to_owned()).collect();
+            }
+        });
+        assert!(names.iter().any(|name| name == "events"), "{names:?}");
+    }
+}

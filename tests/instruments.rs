@@ -230,6 +230,40 @@ fn a_callback_that_panics_costs_its_own_values_only() {
 }
 
 #[test]
+fn what_two_instruments_count_is_never_added_up() {
+    let report = in_child!(|| pages_after(|meter| {
+        meter.u64_counter("orders.placed").build().add(1, &[]);
+        meter.u64_counter("orders.total.placed").build().add(10, &[]);
+        meter.f64_histogram("lasts").with_unit("s").build().record(1.0, &[]);
+        meter.f64_histogram("lasts.seconds").with_unit("s").build().record(2.0, &[]);
+    }))
+    .run();
+    let orders = sample(report.page(), &of_users("orders_placed_total"));
+    assert!([1.0, 10.0].contains(&orders), "{orders}");
+    assert_sample(report.page(), &of_users("lasts_seconds_count"), 1);
+    let counted = report.result["open_metrics"].as_str().unwrap();
+    assert_sample(counted, "telemetry_instruments_dropped_total{reason=\"duplicate_series\"}", 2);
+    parsed(&report);
+}
+
+#[test]
+fn an_instrument_that_the_sdk_refuses_takes_no_name() {
+    let report = in_child!(|| pages_after(|meter| {
+        let _ = meter.f64_histogram("a").with_unit("é").build();
+        let _ = meter.f64_histogram("b").with_boundaries(vec![2.0, 1.0]).build();
+        let _ = meter.f64_histogram("c").with_boundaries(vec![1.0, f64::NAN]).build();
+        let _ = meter.f64_histogram("d").with_boundaries(vec![f64::INFINITY]).build();
+        for name in ["a", "b", "c", "d"] {
+            meter.u64_gauge(name).build().record(1, &[]);
+        }
+    }))
+    .run();
+    for name in ["a", "b", "c", "d"] {
+        assert_sample(report.page(), &of_users(name), 1);
+    }
+}
+
+#[test]
 fn a_callback_may_ask_for_the_page() {
     let report = in_child!(|| pages_after(|meter| {
         let length = |page: String| u64::try_from(page.len()).unwrap();
@@ -336,7 +370,7 @@ fn an_instrument_cannot_take_the_page_beyond_the_limits_of_prometheus() {
                 assert!(labels.iter().all(|(name, value)| name.len() <= 120 && value.len() <= 300), "{labels:?}");
             }
         }
-        // Each of 400 series with 21 lines.
+        // Each of 400 series with 22 lines, that of its time of birth among them.
         let named = |name: &str| families.iter().any(|family| family.name == name);
         assert_eq!(["a", "b", "c", "z"].map(|name| named(&format!("{name}_seconds"))), [true, false, false, true]);
     }

@@ -30,6 +30,13 @@ impl Notices {
         }
     }
 
+    /// Corrects what is in force in the place of what these variables say.
+    pub(super) fn correct_used(&mut self, variables: &[&'static str], used: &str) {
+        for ignored in self.ignored.iter_mut().filter(|ignored| variables.contains(&ignored.name)) {
+            used.clone_into(&mut ignored.used);
+        }
+    }
+
     pub(super) fn not_acted_on(&mut self, variable: &'static str) {
         if !self.not_acted_on.contains(&variable) {
             self.not_acted_on.push(variable);

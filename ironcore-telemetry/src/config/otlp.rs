@@ -80,15 +80,13 @@ fn protocol(config: &Config, resolver: &mut Resolver<'_>, signal: Signal) -> Res
             let instead = format!("choose {choice} with the feature `{}`, or set {}", other.feature(), signal.off());
             Resolver::missing(feature, protocol.name(), origin, instead)
         };
-        match origin {
-            Origin::Variable(variable) if resolver.has(other.feature()) => {
-                let allowed = format!("it needs the cargo feature `{feature}` of ironcore-telemetry");
-                let used = format!("{} (compiled in)", other.name());
-                resolver.ignore((variable, protocol.name()), allowed, used, missing)?;
-                (protocol, origin) = (other, Origin::Default(variable));
-            }
-            _ => return Err(missing()),
-        }
+        let Some(variable) = resolver.forgiven(&setting, origin).filter(|_| resolver.has(other.feature())) else {
+            return Err(missing());
+        };
+        let allowed = format!("it needs the cargo feature `{feature}` of ironcore-telemetry");
+        let used = format!("{} (compiled in)", other.name());
+        resolver.forgive(&setting, (variable, protocol.name(), origin), allowed, &used);
+        (protocol, origin) = (other, Origin::Default(variable));
     }
     resolver.note_value(&setting, &protocol, origin);
     Ok(protocol)

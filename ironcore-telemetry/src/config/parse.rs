@@ -37,13 +37,14 @@ pub(super) fn one_of<T: Copy>(choices: &[(&str, T)], text: &str) -> Parsed<T> {
     find(choices, text).ok_or_else(|| format!("use one of {}", names(choices)).into())
 }
 
-/// Values out of a closed list with commas between them, each once; `none` alone is the empty list.
+/// Values out of a closed list with commas between them, each once; `none` and nothing else is the empty list.
 pub(super) fn some_of<T: Copy + PartialEq>(choices: &[(&str, T)], text: &str) -> Parsed<Vec<T>> {
-    if text.eq_ignore_ascii_case("none") {
+    let names_in_text = || text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    if names_in_text().next().is_some() && names_in_text().all(|name| name.eq_ignore_ascii_case("none")) {
         return Ok(Vec::new());
     }
     let (mut known, mut unknown) = (Vec::new(), Vec::new());
-    for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+    for name in names_in_text() {
         match find(choices, name) {
             Some(choice) if known.contains(&choice) => {}
             Some(choice) => known.push(choice),
@@ -196,4 +197,23 @@ fn percent_decoded(text: &str) -> Option<String> {
         }
     }
     String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_says_none_and_nothing_else_is_empty() {
+        let choices = [("a", 1), ("b", 2)];
+        for text in ["none", "NONE", "none,", ",none", "none,none", " none , None,"] {
+            assert_eq!(some_of(&choices, text).unwrap(), [], "{text:?}");
+        }
+        for (text, rest) in
+            [("", None), (",", None), ("none,c", None), ("none,b", Some(vec![2])), ("a,c", Some(vec![1]))]
+        {
+            assert_eq!(some_of(&choices, text).unwrap_err().rest, rest, "{text:?}");
+        }
+        assert_eq!(some_of(&choices, "b,a,b,").unwrap(), [2, 1]);
+    }
 }

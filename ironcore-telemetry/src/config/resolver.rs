@@ -250,6 +250,35 @@ impl<'env> Resolver<'env> {
         Ok(())
     }
 
+    /// The variable that asks for a value, or whose unusable value has given way to the default. What is in force then
+    /// gives way to what is compiled in: without strict mode no variable keeps `init` from working.
+    pub(super) fn forgiven<T>(&self, setting: &Setting<T>, origin: Origin) -> Option<&'static str> {
+        match origin {
+            Origin::Variable(variable) => Some(variable),
+            Origin::Default(_) => setting.variables.iter().copied().find(|name| self.lookup(name).is_some()),
+            Origin::Code(_) => None,
+            #[cfg(feature = "config-file")]
+            Origin::File { .. } => None,
+        }
+        .filter(|_| !self.strict)
+    }
+
+    /// Ignores a value whose cargo feature is not compiled in, in favour of `used`. Of a default only what has led to it
+    /// is said.
+    pub(super) fn forgive<T>(
+        &mut self,
+        setting: &Setting<T>,
+        (variable, value, origin): (&'static str, &str, Origin),
+        allowed: impl Into<String>,
+        used: &str,
+    ) {
+        if matches!(origin, Origin::Variable(_)) {
+            let (value, allowed) = (shown(value), allowed.into());
+            self.notices.ignore(Ignored { name: variable, value, allowed, used: used.to_owned() });
+        }
+        self.notices.correct_used(setting.variables, used);
+    }
+
     /// Records a variable whose value telemetry does not act on.
     pub(super) fn not_acted_on(&mut self, variable: &'static str) {
         self.notices.not_acted_on(variable);

@@ -228,31 +228,37 @@ fn exporters(resolver: &mut Resolver<'_>, setting: &Setting<Vec<Exporter>>) -> R
         resolver.not_acted_on(origin.name());
         exporters = vec![Exporter::Console];
     }
-    let (usable, missing): (Vec<_>, Vec<_>) =
-        exporters.into_iter().partition(|exporter| needs(*exporter).is_none_or(|(feature, ..)| resolver.has(feature)));
-    for (feature, value, instead) in missing.into_iter().filter_map(needs) {
-        let missing = || Resolver::missing(feature, value, origin, instead.to_owned());
-        let Origin::Variable(variable) = origin else {
-            return Err(missing());
+    let forgiven = resolver.forgiven(setting, origin);
+    let missing = |exporter: &Exporter| match exporter {
+        // What else is wrong with OTLP, its protocol says.
+        Exporter::Otlp if forgiven.is_none() => None,
+        _ => needs(*exporter).filter(|(features, ..)| !features.iter().any(|feature| resolver.has(feature))),
+    };
+    let lacking: Vec<_> = exporters.iter().filter_map(&missing).collect();
+    exporters.retain(|exporter| missing(exporter).is_none());
+    let used = setting.reported(&exporters).unwrap_or_default();
+    for (features, value, instead) in lacking {
+        let Some(variable) = forgiven else {
+            let feature = features.first().copied().unwrap_or_default();
+            return Err(Resolver::missing(feature, value, origin, instead.to_owned()));
         };
-        let allowed = format!("it needs the cargo feature `{feature}` of ironcore-telemetry");
-        let used = setting.reported(&usable).unwrap_or_default();
-        resolver.ignore((variable, value), allowed, used, missing)?;
+        let features = features.join("` or `");
+        let allowed = format!("it needs the cargo feature `{features}` of ironcore-telemetry");
+        resolver.forgive(setting, (variable, value, origin), allowed, &used);
     }
-    resolver.note_value(setting, &usable, origin);
-    Ok(usable)
+    resolver.note_value(setting, &exporters, origin);
+    Ok(exporters)
 }
 
-/// The cargo feature of an exporter, its name, and the way out without the feature. That of OTLP is the one of its
-/// protocol.
-const fn needs(exporter: Exporter) -> Option<(&'static str, &'static str, &'static str)> {
-    match exporter {
-        Exporter::Otlp => None,
+/// The cargo features of which an exporter needs one, its name, and the way out without them.
+const fn needs(exporter: Exporter) -> Option<(&'static [&'static str], &'static str, &'static str)> {
+    Some(match exporter {
+        Exporter::Otlp => (&["otlp-grpc", "otlp-http"], "otlp", "choose another exporter"),
         Exporter::Prometheus => {
-            Some(("prometheus", "prometheus", "set OTEL_METRICS_EXPORTER=otlp or OTEL_METRICS_EXPORTER=none"))
+            (&["prometheus"], "prometheus", "set OTEL_METRICS_EXPORTER=otlp or OTEL_METRICS_EXPORTER=none")
         }
-        Exporter::Console => Some(("json-logs", "console", "set OTEL_LOGS_EXPORTER=none")),
-    }
+        Exporter::Console => (&["json-logs"], "console", "set OTEL_LOGS_EXPORTER=none"),
+    })
 }
 
 fn metrics_push(config: &Config, resolver: &mut Resolver<'_>) -> Result<(Otlp, Duration), InitError> {

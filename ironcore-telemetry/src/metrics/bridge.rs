@@ -15,6 +15,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
@@ -26,9 +27,44 @@ static INSTALLED: OnceLock<Bridge> = OnceLock::new();
 const PAGE_SAMPLES: usize = 10_000;
 const PAGE_BYTES: usize = 8 * 1024 * 1024;
 
+/// The most threads that collect or wait for it: a callback that hangs must not take all blocking threads of the
+/// application.
+const WAITERS: usize = 4;
+
 thread_local! {
     /// Whether this thread is collecting: a callback that asks for the page would wait for itself.
     static COLLECTING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Makes this thread one that is collecting, until it is dropped.
+struct Collecting;
+
+impl Collecting {
+    fn begin() -> Option<Self> {
+        (!COLLECTING.replace(true)).then_some(Self)
+    }
+}
+
+impl Drop for Collecting {
+    fn drop(&mut self) {
+        COLLECTING.set(false);
+    }
+}
+
+/// One of the few threads that may collect or wait for it.
+struct Waiter<'a>(&'a AtomicUsize);
+
+impl<'a> Waiter<'a> {
+    fn enter(waiting: &'a AtomicUsize) -> Option<Self> {
+        let waiter = (waiting.fetch_add(1, Ordering::Relaxed), Self(waiting));
+        (waiter.0 < WAITERS).then_some(waiter.1)
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Reads the instruments of a provider for the page.
@@ -37,12 +73,14 @@ pub(crate) struct Bridge {
     claims: Arc<Claims>,
     resource: Resource,
     births: Mutex<Births>,
+    /// The number of threads that collect or wait for it.
+    waiting: AtomicUsize,
 }
 
 impl Bridge {
     /// A bridge to the provider that has this reader, whose instruments claim their names here.
     pub(super) fn new(reader: Reader, claims: Arc<Claims>, resource: Resource) -> Self {
-        Self { reader, claims, resource, births: Mutex::default() }
+        Self { reader, claims, resource, births: Mutex::default(), waiting: AtomicUsize::new(0) }
     }
 
     /// Puts the instruments on the page from here on.
@@ -73,11 +111,11 @@ impl Bridge {
         truncate: impl Fn(&mut P, usize),
         write: impl Fn(&mut P, &str, &Family),
     ) {
-        if COLLECTING.replace(true) {
+        let Some(collecting) = Collecting::begin() else {
             return;
-        }
+        };
         let families = self.families();
-        COLLECTING.set(false);
+        drop(collecting);
         let (mut samples, limit) = (0, length(page) + PAGE_BYTES);
         for (base, family) in &families {
             let before = length(page);
@@ -93,8 +131,12 @@ impl Bridge {
     }
 
     /// The families by their names; empty when the instruments cannot be collected, as when the application has shut the
-    /// provider down.
+    /// provider down, or when too many threads wait for them already.
     fn families(&self) -> BTreeMap<String, Family> {
+        let Some(_waiter) = Waiter::enter(&self.waiting) else {
+            series::counter(&names::TELEMETRY_EXPORT_FAILURES, &["metrics"]).add(1);
+            return BTreeMap::new();
+        };
         let mut births = self.births.lock().unwrap_or_else(PoisonError::into_inner);
         let now = SystemTime::now();
         let mut metrics = ResourceMetrics::default();
@@ -172,5 +214,32 @@ pub(super) fn render(page: &mut String, format: Format) {
 pub(super) fn encode(page: &mut Vec<u8>) {
     if let Some(bridge) = INSTALLED.get() {
         bridge.encode(page);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_few_threads_wait_and_each_that_leaves_makes_room() {
+        let waiting = AtomicUsize::new(0);
+        let mut waiters: Vec<_> = (0..WAITERS).filter_map(|_| Waiter::enter(&waiting)).collect();
+        assert_eq!(waiters.len(), WAITERS);
+        assert!(Waiter::enter(&waiting).is_none() && Waiter::enter(&waiting).is_none());
+        waiters.pop();
+        assert!(Waiter::enter(&waiting).is_some());
+        drop(waiters);
+        assert_eq!(waiting.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_thread_that_panics_while_it_collects_can_collect_again() {
+        let panicked = catch_unwind(|| {
+            let _collecting = Collecting::begin().unwrap();
+            assert!(Collecting::begin().is_none());
+            panic!("while collecting");
+        });
+        assert!(panicked.is_err() && Collecting::begin().is_some());
     }
 }

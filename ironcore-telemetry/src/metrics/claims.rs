@@ -209,7 +209,8 @@ fn say(reason: &'static str, dropped: &str, kept: &str) {
         reason,
         dropped,
         kept,
-        "an OpenTelemetry instrument is left out of /metrics, because another one has its name there: rename it"
+        "an OpenTelemetry instrument, or a series of it, is left out of /metrics, because another one has its name there: \
+         rename it"
     );
 }
 

@@ -1,5 +1,5 @@
-//! The instruments of the SDK as families of the page: one family for all instruments of a name, one series for all of
-//! their points with the same labels.
+//! The instruments of the SDK as families of the page: one family for all instruments of a name, one series for all
+//! points of one instrument with the same labels.
 
 use super::claims::Claims;
 use super::naming::{FamilyName, Kind, family_name, label_name, valid_label};
@@ -35,6 +35,8 @@ pub(super) struct Family {
 pub(super) type Labels = Vec<(String, String)>;
 
 pub(super) struct Series {
+    /// The name and the unit of its instrument, of which each scope has labels of its own.
+    instrument: (String, String),
     pub(super) value: Value,
     pub(super) created: SystemTime,
 }
@@ -74,7 +76,9 @@ pub(super) fn gather(metrics: &ResourceMetrics, claims: &Claims) -> BTreeMap<Str
                 series: BTreeMap::new(),
             });
             let mut is_merged = true;
-            for Point { attributes, series } in points {
+            for Point { attributes, value, created } in points {
+                let instrument = (metric.name().to_owned(), metric.unit().to_owned());
+                let series = Series { instrument, value, created };
                 is_merged &= family.add(labels(&attributes, &of_scope), series);
             }
             if !is_merged {
@@ -93,6 +97,8 @@ impl Family {
                 place.insert(series);
                 true
             }
+            // What two instruments count is not one thing.
+            Entry::Occupied(place) if place.get().instrument != series.instrument => false,
             Entry::Occupied(mut place) => match (&mut place.get_mut().value, series.value) {
                 (Value::Number(sum), Value::Number(value)) if self.kind == Kind::Counter => {
                     *sum = sum.plus(value);
@@ -121,12 +127,13 @@ impl Family {
         })
     }
 
-    /// The number of lines that its series have on a page.
+    /// The number of lines that its series have on a page in OpenMetrics: with those of their times of birth.
     pub(super) fn samples(&self) -> usize {
+        let birth = usize::from(self.is_dated);
         let lines = |series: &Series| match &series.value {
-            Value::Number(_) => 1,
+            Value::Number(_) => 1 + birth,
             // The buckets, the sum and the count.
-            Value::Histogram { counts, .. } => counts.len() + 2,
+            Value::Histogram { counts, .. } => counts.len() + 2 + birth,
         };
         self.series.values().map(lines).sum()
     }
@@ -144,7 +151,7 @@ impl Family {
         if let Some(unit) = self.unit.as_deref().filter(|_| format == Format::OpenMetrics) {
             writeln!(page, "# UNIT {family} {unit}")?;
         }
-        for (labels, Series { value, created }) in &self.series {
+        for (labels, Series { value, created, .. }) in &self.series {
             let mut text = String::new();
             for (name, value) in labels {
                 push_label(&mut text, name, value);
@@ -188,7 +195,8 @@ fn write_buckets(
 /// One point of an instrument.
 struct Point {
     attributes: Vec<KeyValue>,
-    series: Series,
+    value: Value,
+    created: SystemTime,
 }
 
 /// The points of an instrument; `None` for what the page cannot have, which no instrument becomes without a view.
@@ -203,7 +211,8 @@ fn points(metric: &Metric) -> Option<(Kind, Vec<Point>)> {
 fn points_of<T: Copy + Into<Number>>(data: &MetricData<T>) -> Option<(Kind, Vec<Point>)> {
     let number = |attributes: Vec<KeyValue>, value: T, created: SystemTime| Point {
         attributes,
-        series: Series { value: Value::Number(value.into()), created },
+        value: Value::Number(value.into()),
+        created,
     };
     match data {
         MetricData::Gauge(gauge) => {
@@ -226,10 +235,7 @@ fn points_of<T: Copy + Into<Number>>(data: &MetricData<T>) -> Option<(Kind, Vec<
                     counts.push(point.count());
                 }
                 let value = Value::Histogram { bounds: point.bounds().collect(), counts, sum: point.sum().into() };
-                Point {
-                    attributes: point.attributes().cloned().collect(),
-                    series: Series { value, created: histogram.start_time() },
-                }
+                Point { attributes: point.attributes().cloned().collect(), value, created: histogram.start_time() }
             });
             Some((Kind::Histogram, points.collect()))
         }
@@ -280,4 +286,87 @@ fn scope_labels(scope: &InstrumentationScope) -> Labels {
     }
     let labels = labels.into_iter().filter(|(_, value)| !value.is_empty());
     labels.map(|(name, value)| (name, truncate(value, VALUE_LIMIT).to_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::meters::Provider;
+    use crate::metrics::reader::Reader;
+    use opentelemetry::metrics::{Meter, MeterProvider};
+    use opentelemetry_sdk::metrics::SdkMeterProvider;
+    use opentelemetry_sdk::metrics::reader::MetricReader;
+    use std::sync::Arc;
+
+    /// The families of what has been recorded.
+    fn gathered(record: impl FnOnce(&Meter)) -> BTreeMap<String, Family> {
+        let (reader, claims) = (Reader::new(), Arc::<Claims>::default());
+        let sdk = SdkMeterProvider::builder().with_reader(reader.clone()).build();
+        let provider = Provider::new(sdk, Some(Arc::clone(&claims)));
+        record(&provider.meter("users"));
+        let mut metrics = ResourceMetrics::default();
+        reader.collect(&mut metrics).unwrap();
+        gather(&metrics, &claims)
+    }
+
+    fn values(families: &BTreeMap<String, Family>, base: &str) -> Vec<String> {
+        let value = |series: &Series| match &series.value {
+            Value::Number(number) => number.to_string(),
+            Value::Histogram { counts, .. } => counts.iter().sum::<u64>().to_string(),
+        };
+        families.get(base).map(|family| family.series.values().map(value).collect()).unwrap_or_default()
+    }
+
+    #[test]
+    fn what_two_instruments_count_is_never_added_up() {
+        let families = gathered(|meter| {
+            meter.u64_counter("orders.placed").build().add(1, &[]);
+            meter.u64_counter("orders.total.placed").build().add(10, &[]);
+            meter.f64_histogram("lasts").with_unit("s").build().record(1.0, &[]);
+            meter.f64_histogram("lasts.seconds").with_unit("s").build().record(2.0, &[]);
+            let one = meter.u64_counter("one").build();
+            one.add(1, &[KeyValue::new("k.1", "v")]);
+            one.add(2, &[KeyValue::new("k-1", "v")]);
+        });
+        let orders = values(&families, "orders_placed");
+        assert!(orders == ["1"] || orders == ["10"], "{orders:?}");
+        assert_eq!(values(&families, "lasts_seconds"), ["1"]);
+        assert_eq!(values(&families, "one"), ["3"], "the points of one instrument are added up");
+    }
+
+    #[test]
+    fn an_instrument_that_the_sdk_refuses_takes_no_name() {
+        let long = "u".repeat(64);
+        let families = gathered(|meter| {
+            let _ = meter.f64_histogram("a").with_unit("{\u{e9}}").build();
+            let _ = meter.f64_histogram("b").with_boundaries(vec![2.0, 1.0]).build();
+            let _ = meter.f64_histogram("c").with_boundaries(vec![1.0, f64::NAN]).build();
+            let _ = meter.f64_histogram("d").with_boundaries(vec![f64::INFINITY]).build();
+            let _ = meter.f64_histogram("e").with_boundaries(vec![1.0, 1.0]).build();
+            let _ = meter.f64_histogram("f").with_unit(format!("{{{long}}}")).build();
+            for name in ["a", "b", "c", "d", "e", "f"] {
+                meter.u64_gauge(name).build().record(1, &[]);
+            }
+        });
+        for name in ["a", "b", "c", "d", "e", "f"] {
+            assert_eq!(values(&families, name), ["1"], "{name}");
+        }
+    }
+
+    #[test]
+    fn the_samples_of_a_family_are_its_lines_in_open_metrics() {
+        let families = gathered(|meter| {
+            meter.u64_counter("counter").build().add(1, &[]);
+            meter.u64_gauge("gauge").build().record(1, &[]);
+            meter.f64_histogram("histogram").with_boundaries(vec![1.0]).build().record(1.0, &[]);
+            let _ = meter.u64_observable_counter("seen").with_callback(|seen| seen.observe(1, &[])).build();
+        });
+        assert_eq!(families.len(), 4);
+        for (base, family) in &families {
+            let mut page = String::new();
+            family.write(&mut page, base, Format::OpenMetrics).unwrap();
+            let lines = page.lines().filter(|line| !line.starts_with('#')).count();
+            assert_eq!(family.samples(), lines, "{page}");
+        }
+    }
 }

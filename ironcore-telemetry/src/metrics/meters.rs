@@ -5,6 +5,7 @@
 use super::claims::{Claims, Instrument};
 #[cfg(feature = "prometheus")]
 use super::naming::Kind;
+use crate::caught::caught;
 use crate::names::{self, DURATION_BOUNDS};
 use crate::series;
 use opentelemetry::InstrumentationScope;
@@ -14,9 +15,8 @@ use opentelemetry::metrics::{
     UpDownCounter,
 };
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The provider of these meters.
 #[derive(Debug)]
@@ -60,9 +60,12 @@ impl MeterProvider for Provider {
 
 #[cfg(feature = "prometheus")]
 impl Instruments {
-    fn claim(&self, name: &str, unit: Option<&str>, kind: Kind, is_observed: bool) {
-        // The SDK makes instruments with other names that record nothing, and logs an error.
-        let is_valid = name.len() <= 255
+    fn claim(&self, name: &str, unit: Option<&str>, bounds: &[f64], kind: Kind, is_observed: bool) {
+        // The SDK makes other instruments that record nothing, and logs an error.
+        let is_valid = unit.is_none_or(|unit| unit.len() <= 63 && unit.is_ascii())
+            && bounds.iter().all(|bound| bound.is_finite())
+            && bounds.is_sorted_by(|before, after| before < after)
+            && name.len() <= 255
             && name.starts_with(|first: char| first.is_ascii_alphabetic())
             && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-/".contains(c));
         if let Some(claims) = self.claims.as_ref().filter(|_| is_valid) {
@@ -88,7 +91,7 @@ macro_rules! instruments {
     ($($method:ident: $instrument:ty, $kind:ident;)*) => {$(
         fn $method(&self, given: InstrumentBuilder<'_, $instrument>) -> $instrument {
             #[cfg(feature = "prometheus")]
-            self.claim(&given.name, given.unit.as_deref(), Kind::$kind, false);
+            self.claim(&given.name, given.unit.as_deref(), &[], Kind::$kind, false);
             let mut builder = self.sdk.$method(given.name);
             described!(builder, given);
             builder.build()
@@ -100,7 +103,7 @@ macro_rules! observed_instruments {
     ($($method:ident: $instrument:ty, $value:ty, $kind:ident;)*) => {$(
         fn $method(&self, given: AsyncInstrumentBuilder<'_, $instrument, $value>) -> $instrument {
             #[cfg(feature = "prometheus")]
-            self.claim(&given.name, given.unit.as_deref(), Kind::$kind, true);
+            self.claim(&given.name, given.unit.as_deref(), &[], Kind::$kind, true);
             let name: Arc<str> = Arc::from(&*given.name);
             let mut builder = self.sdk.$method(given.name);
             described!(builder, given);
@@ -116,7 +119,10 @@ macro_rules! histograms {
     ($($method:ident: $instrument:ty;)*) => {$(
         fn $method(&self, given: HistogramBuilder<'_, $instrument>) -> $instrument {
             #[cfg(feature = "prometheus")]
-            self.claim(&given.name, given.unit.as_deref(), Kind::Histogram, false);
+            {
+                let bounds = given.boundaries.as_deref().unwrap_or_default();
+                self.claim(&given.name, given.unit.as_deref(), bounds, Kind::Histogram, false);
+            }
             let is_seconds = given.unit.as_deref() == Some("s");
             let mut builder = self.sdk.$method(given.name);
             described!(builder, given);
@@ -159,21 +165,87 @@ fn bounds_in_seconds() -> Vec<f64> {
     DURATION_BOUNDS.iter().map(|nanos| series::seconds(*nanos)).collect()
 }
 
+/// The instruments whose callbacks panicked and that nothing has been said about yet.
+static PANICKED: Mutex<Vec<Arc<str>>> = Mutex::new(Vec::new());
+
 /// The callback, without its panics. The SDK would not gather any instrument again after one.
 fn guarded<T: 'static>(name: Arc<str>, callback: Callback<T>) -> impl Fn(&dyn AsyncInstrument<T>) + Send + Sync {
     let is_said = AtomicBool::new(false);
     move |observer| {
-        if catch_unwind(AssertUnwindSafe(|| callback(observer))).is_ok() {
+        if caught(|| callback(observer)).is_some() {
             return;
         }
         series::counter(&names::TELEMETRY_EXPORT_FAILURES, &["metrics"]).add(1);
         if !is_said.swap(true, Ordering::Relaxed) {
-            tracing::error!(
-                target: "ironcore_telemetry",
-                instrument = &*name,
-                "a callback of an observable instrument panicked: what it has not observed is missing; further panics \
-                 are counted in telemetry_export_failures_total"
-            );
+            // The SDK holds a lock, and a subscriber may make instruments.
+            PANICKED.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&name));
         }
+    }
+}
+
+/// Says whose callbacks have panicked, once the SDK has collected.
+pub(super) fn say_panics() {
+    let panicked = std::mem::take(&mut *PANICKED.lock().unwrap_or_else(PoisonError::into_inner));
+    for name in panicked {
+        tracing::error!(
+            target: "ironcore_telemetry",
+            instrument = &*name,
+            "a callback of an observable instrument panicked: what it has not observed is missing; further panics \
+             are counted in telemetry_export_failures_total"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::reader::Reader;
+    use opentelemetry_sdk::metrics::data::ResourceMetrics;
+    use opentelemetry_sdk::metrics::reader::MetricReader;
+    use std::panic::panic_any;
+    use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("the payload panics too");
+        }
+    }
+
+    /// Makes an instrument for each event of ours.
+    struct Counting(Meter);
+
+    impl<S: tracing::Subscriber> Layer<S> for Counting {
+        fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+            // The SDK logs with its lock held.
+            if event.metadata().target() == "ironcore_telemetry" {
+                self.0.u64_counter("events").build().add(1, &[]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_panic_of_a_callback_ends_there_and_is_logged_without_the_lock_of_the_sdk() {
+        let reader = Reader::new();
+        let sdk = SdkMeterProvider::builder().with_reader(reader.clone()).build();
+        let provider = Provider::new(
+            sdk,
+            #[cfg(feature = "prometheus")]
+            None,
+        );
+        let meter = provider.meter("users");
+        let _faulty = meter.u64_observable_gauge("faulty").with_callback(|_| panic_any(Bomb)).build();
+        let subscriber = tracing_subscriber::registry().with(Counting(meter.clone()));
+        let mut names = Vec::new();
+        tracing::subscriber::with_default(subscriber, || {
+            for _ in 0..2 {
+                let mut metrics = ResourceMetrics::default();
+                reader.collect(&mut metrics).unwrap();
+                let seen = metrics.scope_metrics().flat_map(|scope| scope.metrics());
+                names = seen.map(|metric| metric.name().to_owned()).collect();
+            }
+        });
+        assert!(names.iter().any(|name| name == "events"), "{names:?}");
     }
 }

@@ -255,7 +255,7 @@ fn instruments(base: &str, Family { kind, help, unit, is_dated, series }: &Famil
         Kind::UpDown | Kind::Gauge => ("", GAUGE),
         Kind::Histogram => ("", HISTOGRAM),
     };
-    let metric = series.iter().map(|(labels, Series { value, created })| {
+    let metric = series.iter().map(|(labels, Series { value, created, .. })| {
         let label = pairs(labels.iter().cloned());
         let created = is_dated.then(|| timestamp(*created));
         match value {

@@ -1,5 +1,6 @@
 //! The reader that the page and the OTLP push collect from.
 
+use super::meters::say_panics;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::reader::MetricReader;
@@ -24,7 +25,9 @@ impl MetricReader for Reader {
     }
 
     fn collect(&self, metrics: &mut ResourceMetrics) -> OTelSdkResult {
-        self.0.collect(metrics)
+        let collected = self.0.collect(metrics);
+        say_panics();
+        collected
     }
 
     fn force_flush(&self) -> OTelSdkResult {

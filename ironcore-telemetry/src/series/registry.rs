@@ -43,7 +43,8 @@ pub(crate) fn native_families() -> Vec<Family> {
     PROCESS.native_families()
 }
 
-/// Whether a scraper has asked for native histograms. Changed under the lock of the registry of the process.
+/// Whether a scraper has asked for native histograms. An observation that ends at the moment of the change may be counted
+/// twice, or not at all, in the native form of its series; the classic form always counts it once. Changed under the lock of the registry of the process.
 static NATIVE: AtomicBool = AtomicBool::new(false);
 
 /// The registry of this process.

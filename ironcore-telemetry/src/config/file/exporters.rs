@@ -3,6 +3,7 @@
 use super::fault::Fault;
 use super::model::{Values, encoded};
 use super::section::{Entry, Section};
+use crate::config::table::TIMES;
 
 /// The variables of a signal's exporter.
 struct Signal {
@@ -50,7 +51,7 @@ pub(super) fn span_processor(entry: &Entry<'_>, values: &mut Values) -> Result<(
     ] {
         values.set_number(variable, section.take(key).as_ref(), (default, line))?;
     }
-    let limit = section.take("export_timeout").map_or(Ok(EXPORT_TIMEOUT), |entry| entry.number())?;
+    let limit = section.take("export_timeout").map_or(Ok(Some(EXPORT_TIMEOUT)), |entry| entry.time_limit())?;
     let exporter = section.take("exporter").ok_or_else(|| batch.fault("an exporter is missing"))?;
     section.finish()?;
     values.set(TRACES.exporter, "otlp", exporter.line());
@@ -68,7 +69,7 @@ pub(super) fn metric_reader(entry: &Entry<'_>, values: &mut Values) -> Result<&'
             let mut section = reader.section()?;
             let interval = section.take("interval");
             values.set_number("OTEL_METRIC_EXPORT_INTERVAL", interval.as_ref(), (60_000, line))?;
-            let limit = section.take("timeout").map_or(Ok(EXPORT_TIMEOUT), |entry| entry.number())?;
+            let limit = section.take("timeout").map_or(Ok(Some(EXPORT_TIMEOUT)), |entry| entry.time_limit())?;
             let exporter = section.take("exporter").ok_or_else(|| reader.fault("an exporter is missing"))?;
             refuse_reader_settings(&mut section)?;
             section.finish()?;
@@ -140,14 +141,14 @@ pub(super) fn log_processor(entry: &Entry<'_>) -> Result<(), Fault> {
         return Err(exporter.fault(&format!("{kind} is not supported for log lines; use console")));
     }
     section.finish()?;
-    console.map_or(Ok(()), |console| console.section()?.finish())
+    console.map_or(Ok(()), |console| console.require_no_settings())
 }
 
 /// An exporter over OTLP. `more` takes the keys that only this signal has.
 fn otlp(
     entry: &Entry<'_>,
     signal: &Signal,
-    limit: u64,
+    limit: Option<u64>,
     values: &mut Values,
     more: impl FnOnce(&mut Section<'_>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
@@ -188,9 +189,10 @@ fn otlp(
     section.refuse("max_request_size", "it is not supported")?;
     section.refuse("max_response_size", "it is not supported")?;
     let timeout = section.take("timeout");
-    let milliseconds = timeout.as_ref().map_or(Ok(EXPORTER_TIMEOUT), Entry::number)?;
-    // The shorter one of the two limits counts.
-    values.set(signal.timeout, milliseconds.min(limit).to_string(), timeout.as_ref().map_or(line, Entry::line));
+    let own = timeout.as_ref().map_or(Ok(Some(EXPORTER_TIMEOUT)), Entry::time_limit)?;
+    // The shorter one of the two limits counts; without any it is the longest that the setting has.
+    let milliseconds = own.into_iter().chain(limit).min().unwrap_or(*TIMES.end());
+    values.set(signal.timeout, milliseconds.to_string(), timeout.as_ref().map_or(line, Entry::line));
     more(&mut section)?;
     section.finish()
 }

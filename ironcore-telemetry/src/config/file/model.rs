@@ -128,7 +128,8 @@ fn detectors(
     let mut names = Vec::new();
     if let Some(list) = section.take("detectors") {
         for detector in list.list()? {
-            match detector.choice()?.0 {
+            let (name, settings) = detector.choice()?;
+            match name {
                 "service" => {
                     if let Some(name) = env("OTEL_SERVICE_NAME").filter(|name| !name.is_empty()) {
                         values.set("OTEL_SERVICE_NAME", name, detector.line());
@@ -139,6 +140,7 @@ fn detectors(
                 name @ ("process" | "container") => names.push(name),
                 _ => return Err(detector.fault("use one of service, host, process, container")),
             }
+            settings.require_no_settings()?;
         }
     }
     section.finish()?;
@@ -155,7 +157,9 @@ fn propagator(entry: Option<Entry<'_>>, line: usize, values: &mut Values) -> Res
         let mut section = entry.section()?;
         if let Some(list) = section.take("composite") {
             for propagator in list.list()? {
-                names.push(propagator.choice()?.0);
+                let (name, settings) = propagator.choice()?;
+                settings.require_no_settings()?;
+                names.push(name);
             }
         }
         if let Some(list) = section.take("composite_list") {
@@ -259,11 +263,14 @@ fn sampler(entry: Option<&Entry<'_>>, line: usize, values: &mut Values) -> Resul
                 ("local_parent_sampled", "always_on"),
                 ("local_parent_not_sampled", "always_off"),
             ] {
-                if let Some(part) = parts.take(key)
-                    && part.choice()?.0 != only
-                {
+                let Some(part) = parts.take(key) else {
+                    continue;
+                };
+                let (name, settings) = part.choice()?;
+                if name != only {
                     return Err(part.fault(&format!("only {only} is supported: the decision of the parent is kept")));
                 }
+                settings.require_no_settings()?;
             }
             parts.finish()?;
             match root.unwrap_or(("always_on", None)) {
@@ -302,7 +309,7 @@ fn root_sampler(entry: &Entry<'_>) -> Result<(&'static str, Option<String>), Fau
     section.finish()?;
     let (name, settings, ratio) = sampler;
     // `always_on` and `always_off` have none.
-    settings.map_or(Ok(()), |settings| settings.section()?.finish())?;
+    settings.map_or(Ok(()), |settings| settings.require_no_settings())?;
     Ok((name, ratio))
 }
 

@@ -49,18 +49,20 @@ impl<'a> Section<'a> {
         let Some((key, _)) = self.entries.iter().find(|(key, _)| !self.known.contains(&key.name.as_str())) else {
             return Ok(());
         };
-        let allowed =
-            format!("{} is not supported; use one of {}", joined(&self.path, &key.name), self.known.join(", "));
-        Err(Fault::new(key.place, allowed))
+        let instead = match self.known.as_slice() {
+            [] => format!("{} has no settings", self.path),
+            known => format!("use one of {}", known.join(", ")),
+        };
+        Err(Fault::new(key.place, format!("{} is not supported; {instead}", joined(&self.path, &key.name))))
     }
 }
 
 impl<'a> Entry<'a> {
-    /// The only choice of a mapping with one key, such as the exporter of a processor.
-    pub(super) fn choice(&self) -> Result<(&'a str, Place), Fault> {
+    /// The only choice of a mapping with one key, such as the exporter of a processor, and its settings.
+    pub(super) fn choice(&self) -> Result<(&'a str, Self), Fault> {
         match &self.node.value {
             Value::Map(entries) => match entries.as_slice() {
-                [(key, _)] => Ok((key.name.as_str(), key.place)),
+                [(key, node)] => Ok((key.name.as_str(), Self { path: joined(&self.path, &key.name), node })),
                 _ => Err(self.fault("choose exactly one")),
             },
             _ => Err(self.fault("write a mapping with one key")),
@@ -76,6 +78,11 @@ impl<'a> Entry<'a> {
         Ok(Section { path: self.path.clone(), place: self.node.place, entries, known: Vec::new() })
     }
 
+    /// Refuses every setting of a choice that has none.
+    pub(super) fn require_no_settings(&self) -> Result<(), Fault> {
+        self.section()?.finish()
+    }
+
     pub(super) fn list(&self) -> Result<Vec<Self>, Fault> {
         let Value::List(nodes) = &self.node.value else {
             return Err(self.fault("write a list"));
@@ -89,6 +96,11 @@ impl<'a> Entry<'a> {
             Value::Text(text) => Ok(text),
             _ => Err(self.fault("write a single value")),
         }
+    }
+
+    /// A time limit in milliseconds; `None` for 0, which the schema has as no limit.
+    pub(super) fn time_limit(&self) -> Result<Option<u64>, Fault> {
+        self.number().map(|limit| (limit > 0).then_some(limit))
     }
 
     /// A whole number of milliseconds or things.

@@ -206,6 +206,27 @@ fn what_is_left_out_is_as_the_schema_has_it_and_the_environment_is_ignored() {
 }
 
 #[test]
+fn a_time_limit_of_zero_is_none() {
+    for (whole, own, milliseconds) in [
+        ("0", "0", 3_600_000),
+        ("0", "700", 700),
+        ("700", "0", 700),
+        ("", "0", 30_000),
+        ("0", "", 10_000),
+        ("600", "700", 600),
+    ] {
+        let exporter = format!("exporter: {{ otlp_grpc: {{ timeout: {own} }} }}");
+        let text = format!(
+            "file_format: \"1.1\"\ntracer_provider:\n  processors: [{{ batch: {{ export_timeout: {whole}, {exporter} }} }}]\n\
+             meter_provider:\n  readers: [{{ periodic: {{ timeout: {whole}, {exporter} }} }}]\n"
+        );
+        let settings = by_file(&text);
+        let limits = [settings.traces.unwrap().timeout, settings.metrics_push.unwrap().0.timeout];
+        assert_eq!(limits, [Duration::from_millis(milliseconds); 2], "{whole} and {own}");
+    }
+}
+
+#[test]
 fn a_file_can_disable_telemetry() {
     assert!(resolve("file_format: \"1.1\"\ndisabled: ${OFF}", &[("OFF", "true")]).unwrap().is_none());
     assert!(resolve("file_format: \"1.1\"\ndisabled: ${OFF:-false}", &[]).unwrap().is_some());
@@ -282,6 +303,37 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "otlp_http is not supported for log lines",
     ),
     ("resource: { attributes_list: \"${A\" }", "2:30", "${NAME}"),
+    (
+        "propagator: { composite: [ { tracecontext: { foo: 1 } } ] }",
+        "2:46",
+        "propagator.composite[0].tracecontext.foo is not supported; propagator.composite[0].tracecontext has no settings",
+    ),
+    ("propagator: { composite: [ { b3: 1 } ] }", "2:34", "propagator.composite[0].b3: write a mapping"),
+    (
+        "resource: { detection/development: { detectors: [ { host: { bar: 2 } } ] } }",
+        "2:61",
+        "detectors[0].host.bar is not supported",
+    ),
+    (
+        "tracer_provider: { processors: [], sampler: { parent_based: { remote_parent_sampled: { always_on: { ratio: 0.1 } } } } }",
+        "2:101",
+        "remote_parent_sampled.always_on.ratio is not supported",
+    ),
+    (
+        "tracer_provider: { processors: [], sampler: { parent_based: { local_parent_not_sampled: { always_off: { a: 1 } } } } }",
+        "2:105",
+        "always_off.a is not supported",
+    ),
+    (
+        "tracer_provider: { processors: [], sampler: { always_off: { ratio: 1 } } }",
+        "2:61",
+        "sampler.always_off.ratio is not supported",
+    ),
+    (
+        "logger_provider: { processors: [{ simple: { exporter: { console: { color: true } } } }] }",
+        "2:68",
+        "console.color is not supported",
+    ),
 ];
 
 #[test]

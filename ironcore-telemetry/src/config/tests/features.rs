@@ -145,3 +145,48 @@ fn a_variable_whose_feature_is_missing_gives_way_to_what_is_compiled_in() {
         assert!(ignored.allowed.contains(&format!("`{missing}`")), "{ignored:?}");
     }
 }
+
+#[test]
+fn a_value_that_cannot_be_used_never_keeps_a_build_with_fewer_features_from_working() {
+    const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
+    const OWN_PROTOCOL: &str = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL";
+    const TRACES: &str = "OTEL_TRACES_EXPORTER";
+    const METRICS: &str = "OTEL_METRICS_EXPORTER";
+    const LOGS: &str = "OTEL_LOGS_EXPORTER";
+    #[expect(clippy::type_complexity, reason = "a table")]
+    let rows: &[(&[&str], &[(&str, &str)], &str, &str)] = &[
+        (&["otlp-grpc"], &[(PROTOCOL, "http/json")], "protocol=http/protobuf(default)", "http/protobuf (compiled in)"),
+        (
+            &["otlp-grpc"],
+            &[(OWN_PROTOCOL, "htp"), (PROTOCOL, "http/json")],
+            "protocol=http/protobuf(default)",
+            "http/protobuf (compiled in)",
+        ),
+        (
+            &["otlp-grpc"],
+            &[(OWN_PROTOCOL, "htp"), (PROTOCOL, "grpc")],
+            "protocol=http/protobuf(default)",
+            "http/protobuf (compiled in)",
+        ),
+        (&["prometheus"], &[(METRICS, "console")], "metrics=none(default)", "none"),
+        (&["prometheus"], &[(METRICS, "prometheus,console")], "metrics=none(OTEL_METRICS_EXPORTER)", "none"),
+        (&["json-logs"], &[(LOGS, "consle")], "logs=none(default)", "none"),
+        (&["otlp-grpc", "otlp-http"], &[(TRACES, "nnone")], "traces=none(default)", "none"),
+        (&["otlp-grpc", "otlp-http"], &[(TRACES, "otlp")], "traces=none(OTEL_TRACES_EXPORTER)", "none"),
+        (
+            &["otlp-grpc", "otlp-http"],
+            &[(TRACES, "none"), (METRICS, "otlp,prometheus")],
+            "metrics=prometheus(OTEL_METRICS_EXPORTER)",
+            "prometheus",
+        ),
+    ];
+    for (missing, env, kept, used) in rows {
+        let features: Vec<_> = ALL_FEATURES.iter().copied().filter(|feature| !missing.contains(feature)).collect();
+        let settings =
+            resolve_for(&features, &Config::default(), env).unwrap_or_else(|error| panic!("{env:?}: {error}"));
+        assert!(settings.report.contains(kept), "{kept} in {}", settings.report);
+        let ignored = &settings.notices.ignored;
+        assert!(!ignored.is_empty() && ignored.iter().all(|ignored| ignored.used == *used), "{env:?}: {ignored:?}");
+        assert!(resolve_for(&features, &Config::default().strict(), env).is_err(), "{env:?}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use crate::business::FieldValue;
 use crate::current;
-use crate::names::attribute;
+use crate::names;
 use crate::redact::{VALUE_LIMIT, truncate};
 use opentelemetry::trace::TraceContextExt;
 use opentelemetry::{Context, KeyValue};
@@ -45,7 +45,7 @@ impl<T: FieldValue + ?Sized> AttributeValue for T {}
 /// ironcore_telemetry::set_attribute("seed", &ironcore_telemetry::Secret::new(String::new()));
 /// ```
 pub fn set_attribute(key: &'static str, value: &(impl AttributeValue + ?Sized)) {
-    if attribute::is_own(key) {
+    if names::is_own_attribute(key) {
         return;
     }
     with_recording_span(|context| context.span().set_attribute(KeyValue::new(key, value.to_value())));

@@ -343,17 +343,18 @@ pub(crate) mod attribute {
     pub(crate) const SERVER_ADDRESS: &str = "server.address";
     pub(crate) const SERVER_PORT: &str = "server.port";
     pub(crate) const USER_AGENT: &str = "user_agent.original";
-
-    /// Whether the library sets attributes of this name itself.
-    pub(crate) fn is_own(key: &str) -> bool {
-        let families = ["ironcore.", "http.", "rpc.", "url.", "exception."];
-        let single = [CODE_FUNCTION, ERROR_TYPE, PROTOCOL_VERSION, PEER_NAME, USER_AGENT];
-        key.is_empty() || families.iter().any(|family| key.starts_with(family)) || single.contains(&key)
-    }
 }
 
 /// The name of a span's event that holds an error.
 pub(crate) const EXCEPTION: &str = "exception";
+
+/// Whether the library sets span attributes of this name itself.
+pub(crate) fn is_own_attribute(key: &str) -> bool {
+    use attribute::{CODE_FUNCTION, ERROR_TYPE, PEER_NAME, PROTOCOL_VERSION, USER_AGENT};
+    let families = ["ironcore.", "http.", "rpc.", "url.", "server.", "exception."];
+    let single = [CODE_FUNCTION, ERROR_TYPE, PROTOCOL_VERSION, PEER_NAME, USER_AGENT];
+    key.is_empty() || families.iter().any(|family| key.starts_with(family)) || single.contains(&key)
+}
 
 /// Keys of a log line that belong to the library; an event's field of the same name is written as `field.<key>`.
 pub(crate) const RESERVED_LOG_KEYS: &[&str] =

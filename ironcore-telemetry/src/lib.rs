@@ -346,8 +346,9 @@ pub use trace_ids::trace_id;
 /// ```
 ///
 /// One failure is one line of level `ERROR`: that of the innermost operation. The operations around it that pass the
-/// same error on log at `INFO`, with the name of that operation as `caused_by`. An operation that panicked logs at
-/// `WARN`.
+/// same error on log at `INFO`, with the name of that operation as `caused_by`. It is the same error if its text is that
+/// of the inner one, or ends with it behind `: `. An `async` operation that keeps an error while it awaits something
+/// else, and returns it then, logs at `ERROR` once more. An operation that panicked logs at `WARN`.
 ///
 /// # Panics in what you give it
 ///

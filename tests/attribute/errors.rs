@@ -206,11 +206,71 @@ async fn another_failure_is_another_error_line() {
     let capture = Capture::new();
     capture.run_async(async { drop((sign(true).await, fails_alone())) }).await;
     assert_eq!(levels(&capture), expected(&[("ERROR", "sign"), ("ERROR", "fails_alone")]));
-    // What went well in between ends the failure: better one line too many.
+    // A failure is not known beyond its poll: better one line too many.
     let capture = Capture::new();
     capture.run_async(tries_again()).await.unwrap_err();
     let levels: Vec<_> = levels(&capture).into_iter().filter(|(level, _)| level == "ERROR").collect();
     assert_eq!(levels, expected(&[("ERROR", "sign"), ("ERROR", "tries_again")]));
+}
+
+struct NoWords;
+
+#[telemetry::instrument_business(wallet)]
+fn without_words() -> Result<(), NoWords> {
+    Err(NoWords)
+}
+
+#[telemetry::instrument_business(wallet)]
+fn ignored_without_words() -> Result<(), String> {
+    let _ = without_words();
+    Err("database is down".to_owned())
+}
+
+#[telemetry::instrument_business(wallet)]
+fn says(text: &str) -> Result<(), String> {
+    Err(text.to_owned())
+}
+
+#[telemetry::instrument_business(wallet)]
+fn ignores(inner: &str, outer: &str) -> Result<(), String> {
+    let _ = says(inner);
+    Err(outer.to_owned())
+}
+
+#[telemetry::instrument_business(wallet)]
+fn says_nothing() {}
+
+#[telemetry::instrument_business(wallet)]
+fn passes_on_later() -> Result<(), String> {
+    let failed = says("declined");
+    says_nothing();
+    failed
+}
+
+#[test]
+fn an_error_that_only_looks_alike_keeps_its_line() {
+    let capture = Capture::new();
+    capture.run(ignored_without_words).unwrap_err();
+    assert_eq!(levels(&capture), expected(&[("ERROR", "without_words"), ("ERROR", "ignored_without_words")]));
+    for (inner, outer, level) in [
+        ("down", "database is down", "ERROR"),
+        ("down", "shut-down", "ERROR"),
+        ("", "down", "ERROR"),
+        ("down", "down", "INFO"),
+        ("down", "database: down", "INFO"),
+    ] {
+        let capture = Capture::new();
+        capture.run(|| ignores(inner, outer)).unwrap_err();
+        assert_eq!(levels(&capture), expected(&[("ERROR", "says"), (level, "ignores")]), "{inner} in {outer}");
+    }
+}
+
+#[test]
+fn what_went_well_in_between_makes_no_second_line() {
+    let capture = Capture::new();
+    capture.run(passes_on_later).unwrap_err();
+    let levels: Vec<_> = levels(&capture).into_iter().filter(|(level, _)| level != "DEBUG").collect();
+    assert_eq!(levels, expected(&[("ERROR", "says"), ("INFO", "passes_on_later")]));
 }
 
 /// An error without a text: codes are compared.

@@ -213,6 +213,29 @@ async fn another_failure_is_another_error_line() {
     assert_eq!(levels, expected(&[("ERROR", "sign"), ("ERROR", "tries_again")]));
 }
 
+#[telemetry::instrument_business(wallet)]
+fn unit_error() -> Result<(), ()> {
+    Err(())
+}
+
+#[telemetry::instrument_business(wallet)]
+async fn optional_error(error: Option<Silent>) -> Result<(), Option<Silent>> {
+    tokio::task::yield_now().await;
+    Err(error)
+}
+
+#[tokio::test]
+async fn an_error_of_a_type_that_is_ok_as_a_value_is_failed() {
+    let capture = Capture::new();
+    capture.run(unit_error).unwrap_err();
+    super::assert_ended(&capture, "unit_error", "failed", "error", 1);
+    for (error, code) in [(None, "error"), (Some(Silent::One), "one")] {
+        let capture = Capture::new();
+        capture.run_async(optional_error(error)).await.unwrap_err();
+        super::assert_ended(&capture, "optional_error", "failed", code, 1);
+    }
+}
+
 struct NoWords;
 
 #[telemetry::instrument_business(wallet)]

@@ -187,7 +187,7 @@ fn judge(model: &Model) -> TokenStream {
     let by_type = quote! {
         (&&#private::Opened::new(#value)).__ironcore_telemetry_open().unwrap_or_else(|| match #split {
             #result::Ok(#value) => (&&&#value).__ironcore_telemetry_verdict(),
-            #result::Err(#error) => (&&&#error).__ironcore_telemetry_verdict(),
+            #result::Err(#error) => (&&&&#error).__ironcore_telemetry_verdict(),
         })
     };
     let judged = |by: &str, judge: &Expr| {
@@ -218,8 +218,8 @@ fn judge(model: &Model) -> TokenStream {
         |#value| -> #private::Judgement {
             #[allow(unused_imports)]
             use #private::{
-                ByDefault as _, ByOutcome as _, ByResponse as _, ByStatus as _, DescribeDisplay as _, DescribeError as _,
-                DescribeHeld as _, DescribeHeldHere as _, DescribeNothing as _, DescribeSecret as _,
+                ByDefault as _, ByOptional as _, ByOutcome as _, ByResponse as _, ByStatus as _, DescribeDisplay as _,
+                DescribeError as _, DescribeHeld as _, DescribeHeldHere as _, DescribeNothing as _, DescribeSecret as _,
                 OpenErrorResponse as _, OpenNothing as _, SplitNothing as _, SplitResult as _,
             };
             #[allow(clippy::needless_borrow)]

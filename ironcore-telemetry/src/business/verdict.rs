@@ -1,7 +1,7 @@
 //! The verdict on a returned value: that of its [`Outcome`], or that of the HTTP response in an `Ok`; else `failed` for
 //! an `Err`; else `ok`.
 //!
-//! The expansion splits `(&&Returned(&value))` and asks `(&&&part)` for its verdict, where the types are known. Method
+//! The expansion splits `(&&Returned(&value))` and asks `(&&&&part)` for its verdict, where the types are known. Method
 //! lookup tries the traits in the order of their references, so the most specific one wins. The names of the methods
 //! are long, because a trait in the scope of the user could have the same ones.
 
@@ -30,6 +30,12 @@ impl Verdict {
     #[inline]
     fn of(judged: &(impl Outcome + ?Sized)) -> Self {
         Self { class: judged.class(), code: judged.code() }
+    }
+
+    #[inline]
+    fn of_error(error: &impl Outcome) -> Self {
+        let (class, code) = error.__ironcore_telemetry_in_err();
+        Self { class, code }
     }
 }
 
@@ -180,7 +186,20 @@ impl<R: Outcome> ByOutcome for &&Whole<'_, R> {
 impl<E: Outcome> ByOutcome for &&InErr<'_, E> {
     #[inline]
     fn __ironcore_telemetry_verdict(&self) -> Verdict {
-        Verdict::of(self.0)
+        Verdict::of_error(self.0)
+    }
+}
+
+/// Before all others: an error that may be there.
+pub trait ByOptional {
+    /// The verdict.
+    fn __ironcore_telemetry_verdict(&self) -> Verdict;
+}
+
+impl<E: Outcome> ByOptional for &&&InErr<'_, Option<E>> {
+    #[inline]
+    fn __ironcore_telemetry_verdict(&self) -> Verdict {
+        self.0.as_ref().map_or(Verdict::ERROR, Verdict::of_error)
     }
 }
 
@@ -325,7 +344,7 @@ mod tests {
             let opened = (&&Opened::new(&mut value)).__ironcore_telemetry_open();
             opened.unwrap_or_else(|| match (&&Returned(&value)).__ironcore_telemetry_split() {
                 Ok(value) => (&&&value).__ironcore_telemetry_verdict(),
-                Err(error) => (&&&error).__ironcore_telemetry_verdict(),
+                Err(error) => (&&&&error).__ironcore_telemetry_verdict(),
             })
         }};
     }
@@ -346,6 +365,20 @@ mod tests {
     fn an_error_that_does_not_implement_outcome_is_failed() {
         assert_eq!(verdict!(Err::<u8, _>("why".to_owned())), Verdict::ERROR);
         assert_eq!(verdict!(Ok::<u8, String>(1)), Verdict::OK);
+    }
+
+    #[test]
+    fn an_error_is_not_ok_because_its_type_is_ok_as_a_value() {
+        let denied = verdict(OutcomeClass::Rejected, "denied");
+        assert_eq!(verdict!(Err::<u8, _>(())), Verdict::ERROR);
+        assert_eq!(verdict!(Err::<u8, _>(Box::new(()))), Verdict::ERROR);
+        assert_eq!(verdict!(Err::<u8, _>(None::<Denied>)), Verdict::ERROR);
+        assert_eq!(verdict!(Err::<u8, _>(Some(Denied))), denied);
+        assert_eq!(verdict!(Err::<u8, _>(Some(()))), Verdict::ERROR);
+        assert_eq!(verdict!(Err::<u8, _>(Some("no outcome"))), Verdict::ERROR);
+        assert_eq!(verdict!(Err::<u8, _>(Err::<u8, _>(()))), Verdict::ERROR);
+        assert_eq!(verdict!(Ok::<(), ()>(())), Verdict::OK);
+        assert_eq!((Err::<u8, ()>(()).class(), Err::<u8, ()>(()).code()), (OutcomeClass::Failed, "error"));
     }
 
     #[test]

@@ -329,6 +329,8 @@ pub use trace_ids::trace_id;
 /// as field `error` of the operation's log line, and as event `exception` of its span, with the errors underneath it
 /// (`outer: source: …`), at most 16 of them and 8 KiB. The error implements `std::error::Error` or `Display`, or holds
 /// an error, as `Box<dyn Error>` and `anyhow::Error` do. Without sources of type `Error`, its text alone is recorded.
+/// Of an address in it (`scheme://user:password@host/path?query#fragment`), user, password, query and fragment are left
+/// out; what else the text tells is recorded as it is.
 ///
 /// ```
 /// use ironcore_telemetry as telemetry;

@@ -108,6 +108,21 @@ async fn record_error_records_the_error_with_its_sources() {
     assert!(lines(&capture)[0].2.len() < 9_000);
 }
 
+#[telemetry::instrument_business(wallet, record_error)]
+fn recorded_address() -> Result<(), String> {
+    Err("GET https://user:pw7@node/v1?api_key=s3cr3tvalue failed".to_owned())
+}
+
+#[test]
+fn a_recorded_error_tells_no_credentials_of_an_address() {
+    let capture = Capture::new();
+    capture.run(recorded_address).unwrap_err();
+    assert!(lines(&capture)[0].2.contains(r#""error":"GET https://node/v1 failed""#));
+    assert!(is_recorded(&capture, 0));
+    capture.assert_absent("s3cr3t");
+    capture.assert_absent("pw7");
+}
+
 fn is_recorded(capture: &Capture, span: usize) -> bool {
     capture.spans()[span].events.iter().any(|event| event == "exception")
 }

@@ -9,6 +9,8 @@ use super::error_text::{ErrorText, MaybeText, RecordableText};
 use super::failure;
 use super::outcome::{HeadedResponse, HttpOutcome, Outcome, OutcomeClass};
 use crate::caught::caught;
+use crate::redact::without_credentials;
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::convert::Infallible;
 
@@ -100,9 +102,17 @@ impl Judgement {
 
     /// The text that may leave the process.
     #[inline]
-    pub(super) fn recorded(&self) -> Option<&ErrorText> {
-        self.error.as_deref().filter(|error| error.is_recorded)
+    pub(super) fn recorded(&self) -> Option<RecordedError<'_>> {
+        let error = self.error.as_deref().filter(|error| error.is_recorded)?;
+        Some(RecordedError { kind: error.kind, text: without_credentials(&error.text) })
     }
+}
+
+/// An error as it leaves the process.
+pub(super) struct RecordedError<'error> {
+    /// The name of its type.
+    pub(super) kind: &'static str,
+    pub(super) text: Cow<'error, str>,
 }
 
 /// Fails the compilation of `record_error` on a function that does not return a `Result`.

@@ -1,8 +1,8 @@
 //! `Outcome` for types of other crates. The table in the documentation of [`Outcome`] lists them.
 
+use super::{FAILED, KnownCodes, Outcome, OutcomeClass};
 #[cfg(feature = "http")]
 use super::{HeadedResponse, HttpOutcome};
-use super::{FAILED, KnownCodes, Outcome, OutcomeClass};
 
 /// `Some` is ok. `None` is rejected with the code `none`: it was not found, which is expected. As the error of a `Result`
 /// it is failed.

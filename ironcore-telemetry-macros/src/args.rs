@@ -34,7 +34,7 @@ const OF_TRACING: &[(&str, &str)] = &[
 const NOTHING_IS_RECORDED: &str =
     "no argument is recorded unless `fields` or `labels` name it: there is nothing to skip, leave this out";
 
-const ERR_ALONE: &str = "an `Err` is `failed` already, or what its type's `Outcome` says: leave this out. \
+const ERR_ALONE: &str = "an `Err` is what its type's `Outcome` says, else `failed`: leave this out. \
                          `err = function` is for another verdict, as in `err = |error: &MyError| \
                          OutcomeClass::Rejected`; `record_error` records the text of the error";
 
@@ -246,7 +246,7 @@ mod tests {
             ("skip_all", "unless `fields` or `labels` name it"),
             ("skip = true", "`skip` stands alone"),
             ("record_error = true", "`record_error` stands alone"),
-            ("err", "an `Err` is `failed` already"),
+            ("err", "an `Err` is what its type's `Outcome` says"),
             ("err(Debug)", "`record_error` records the text"),
             ("err, wallet", "`err = |error: &MyError|"),
             ("ok", "an `Ok` is `ok` already"),

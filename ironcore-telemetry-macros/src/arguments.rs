@@ -6,44 +6,77 @@ use syn::visit_mut::{VisitMut, visit_pat_ident_mut};
 use syn::{Attribute, FnArg, Ident, ItemFn, Lifetime, PatIdent, PatType, Receiver, Type, TypeReference};
 
 /// Names that one argument binds, with the attributes of the argument.
-pub(crate) struct Moved<'function> {
+pub(crate) struct Captured<'function> {
     pub(crate) attrs: &'function [Attribute],
-    pub(crate) names: Vec<Ident>,
+    /// In the order in which they are bound.
+    pub(crate) names: Vec<Name>,
 }
 
-/// The names that must be moved into a closure with the body: those that are `mut`, and all of an argument with a `&mut`
-/// or a lifetime in its type, which may hold a `&mut`. Without those that the body does not mention: they stay unused.
-pub(crate) fn moved(function: &ItemFn) -> impl Iterator<Item = Moved<'_>> {
+pub(crate) struct Name {
+    pub(crate) ident: Ident,
+    /// Whether it must be moved into the closure with the body.
+    pub(crate) is_moved: bool,
+}
+
+/// The names that a closure with the body has to mention first, in the order in which they are bound.
+///
+/// Those are moved that are `mut`, and all of an argument with a `&mut` or a lifetime in its type, which may hold a
+/// `&mut`; and, as arguments are dropped from the last to the first, all behind one that is moved, for that one is
+/// dropped with the closure. Without those that the body does not mention, which stay unused, and those that `judge`
+/// mentions, which borrows them.
+pub(crate) fn captured<'function>(function: &'function ItemFn, judge: &TokenStream) -> Vec<Captured<'function>> {
     let body = function.block.to_token_stream();
-    function.sig.inputs.iter().filter_map(move |argument| {
-        let (attrs, mut names) = match argument {
+    let mut is_behind_moved = false;
+    let mut captured = Vec::new();
+    for argument in &function.sig.inputs {
+        let mut names = Names { all: false, found: Vec::new() };
+        let (attrs, ty) = match argument {
             FnArg::Receiver(Receiver { attrs, reference, mutability, self_token, colon_token, ty }) => {
                 let is_value = reference.is_none() && colon_token.is_none();
                 let is_moved = is_value || mutability.is_some() || may_lend(ty);
-                (attrs, if is_moved { vec![Ident::new("self", self_token.span)] } else { Vec::new() })
+                names.found.push((Ident::new("self", self_token.span), is_moved));
+                (attrs, ty)
             }
             FnArg::Typed(PatType { attrs, pat, ty, .. }) => {
-                let mut names = Names { all: may_lend(ty), found: Vec::new() };
+                names.all = may_lend(ty);
                 names.visit_pat_mut(&mut pat.clone());
-                (attrs, names.found)
+                (attrs, ty)
             }
         };
-        names.retain(|name| mentions(body.clone(), &name.to_string()));
-        (!names.is_empty()).then_some(Moved { attrs, names })
-    })
+        let may_drop = !matches!(**ty, Type::Reference(_));
+        let mut kept = Vec::new();
+        for (ident, must_move) in names.found {
+            let name = ident.to_string();
+            let (is_mentioned, is_silent) = (mentions(body.clone(), &name), name.starts_with('_'));
+            let follows = is_behind_moved && may_drop && (is_mentioned || is_silent) && !mentions(judge.clone(), &name);
+            let is_moved = must_move && is_mentioned || follows;
+            is_behind_moved |= is_moved && may_drop;
+            if is_moved || is_mentioned && may_drop {
+                kept.push(Name { ident, is_moved });
+            }
+        }
+        if !kept.is_empty() {
+            captured.push(Captured { attrs, names: kept });
+        }
+    }
+    // The order of one is no order.
+    let is_needed = captured.iter().flat_map(|one| &one.names).any(|name| name.is_moved)
+        || captured.iter().map(|one| one.names.len()).sum::<usize>() > 1;
+    if is_needed { captured } else { Vec::new() }
 }
 
 struct Names {
     all: bool,
-    found: Vec<Ident>,
+    /// Each with whether it must be moved.
+    found: Vec<(Ident, bool)>,
 }
 
 impl VisitMut for Names {
     fn visit_pat_ident_mut(&mut self, name: &mut PatIdent) {
         // A name in capitals may be a constant, which binds nothing.
         let may_bind = !name.ident.to_string().starts_with(char::is_uppercase);
-        if may_bind && name.by_ref.is_none() && (self.all || name.mutability.is_some()) {
-            self.found.push(name.ident.clone());
+        if may_bind && name.by_ref.is_none() {
+            self.found.push((name.ident.clone(), self.all || name.mutability.is_some()));
         }
         visit_pat_ident_mut(self, name);
     }

@@ -329,6 +329,8 @@ pub use trace_ids::trace_id;
 /// as field `error` of the operation's log line, and as event `exception` of its span, with the errors underneath it
 /// (`outer: source: …`), at most 16 of them and 8 KiB. The error implements `std::error::Error` or `Display`, or holds
 /// an error, as `Box<dyn Error>` and `anyhow::Error` do. Without sources of type `Error`, its text alone is recorded.
+/// Of an address in it (`scheme://user:password@host/path?query#fragment`), user, password, query and fragment are left
+/// out; what else the text tells is recorded as it is.
 ///
 /// ```
 /// use ironcore_telemetry as telemetry;
@@ -346,8 +348,9 @@ pub use trace_ids::trace_id;
 /// ```
 ///
 /// One failure is one line of level `ERROR`: that of the innermost operation. The operations around it that pass the
-/// same error on log at `INFO`, with the name of that operation as `caused_by`. An operation that panicked logs at
-/// `WARN`.
+/// same error on log at `INFO`, with the name of that operation as `caused_by`. It is the same error if its text is that
+/// of the inner one, or ends with it behind `: `. An `async` operation that keeps an error while it awaits something
+/// else, and returns it then, logs at `ERROR` once more. An operation that panicked logs at `WARN`.
 ///
 /// # Panics in what you give it
 ///

@@ -1,6 +1,7 @@
 //! Keeps secrets and overlong values from leaving the process.
 
 use crate::caught::caught;
+use std::borrow::Cow;
 use std::fmt;
 use zeroize::Zeroize;
 
@@ -38,6 +39,50 @@ pub(crate) fn bounded(arguments: fmt::Arguments<'_>) -> String {
         written.0.push_str(PANICKED);
     }
     written.0
+}
+
+/// The text without the user, the query and the fragment of each address in it (`scheme://user@host/path?query`), where
+/// credentials stand. An address ends at white space, at a quotation mark and at `<`, `>`.
+pub(crate) fn without_credentials(text: &str) -> Cow<'_, str> {
+    const SCHEME: &str = "://";
+    if !text.contains(SCHEME) {
+        return Cow::Borrowed(text);
+    }
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(SCHEME) {
+        kept.push_str(before);
+        kept.push_str(SCHEME);
+        let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '`' | '<' | '>');
+        let (address, behind) = after.split_at(after.find(ends).unwrap_or(after.len()));
+        let address = without_user(address);
+        let shown = address.split(['?', '#']).next().unwrap_or_default();
+        // A sentence goes on behind the address: `(https://host/?query)`.
+        let closing = address.trim_end_matches([')', ']', '}', ',', ';', '.', ':', '\'', '\\']);
+        let closing = if shown.len() < address.len() { address.get(closing.len().max(shown.len())..) } else { None };
+        // What looks like one more address inside of this one may have a user too.
+        let mut parts = shown.split(SCHEME);
+        kept.push_str(parts.next().unwrap_or_default());
+        for part in parts {
+            kept.push_str(SCHEME);
+            kept.push_str(without_user(part));
+        }
+        kept.push_str(closing.unwrap_or_default());
+        rest = behind;
+    }
+    kept.push_str(rest);
+    Cow::Owned(kept)
+}
+
+/// An address behind its scheme, without the user. What stands behind the first `:` and is no port is a password, which
+/// may contain anything.
+fn without_user(address: &str) -> &str {
+    let authority = address.split(['/', '?', '#']).next().unwrap_or_default();
+    let port = authority.split_once(':').map(|(_, port)| port);
+    let has_password =
+        !authority.starts_with('[') && port.is_some_and(|port| port.contains(|c: char| !c.is_ascii_digit()));
+    let searched = if has_password { address } else { authority };
+    searched.rfind('@').and_then(|at| address.get(at + 1..)).unwrap_or(address)
 }
 
 /// Shown in place of a value that panicked when it was read or formatted.
@@ -97,5 +142,32 @@ impl<T: Zeroize> fmt::Display for Secret<T> {
 impl<T: Zeroize> Drop for Secret<T> {
     fn drop(&mut self) {
         self.0.zeroize();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_no_user_no_query_and_no_fragment() {
+        for (text, shown) in [
+            ("no address", "no address"),
+            ("GET https://user:pw@node/?api_key=s3cr3t failed", "GET https://node/ failed"),
+            ("for url (https://node:8545/v3?key=s3cr3t)", "for url (https://node:8545/v3)"),
+            ("https://node/a/b#s3cr3t", "https://node/a/b"),
+            ("at 'redis://:s3cr3t@cache:6379/0'.", "at 'redis://cache:6379/0'."),
+            ("jdbc:postgresql://db/wallets?user=u&password=s3cr3t, twice", "jdbc:postgresql://db/wallets, twice"),
+            ("postgres://u:s3@cr3t@db, mysql://s3cr3t@db", "postgres://db, mysql://db"),
+            ("postgres://u:s3cr3t/s3cr3t?s3cr3t@db/x", "postgres://db/x"),
+            ("a://b/c://u:s3cr3t@d?s3cr3t", "a://b/c://d"),
+            ("https://[::1]:8080/@me", "https://[::1]:8080/@me"),
+            ("https://node/@me", "https://node/@me"),
+            ("https://é:s3cr3t@é/é?é\u{a0}é", "https://é/é\u{a0}é"),
+            ("https://", "https://"),
+            ("://?", "://"),
+        ] {
+            assert_eq!(without_credentials(text), shown, "{text}");
+        }
     }
 }

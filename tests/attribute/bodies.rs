@@ -235,3 +235,59 @@ async fn what_is_borrowed_from_the_arguments_is_returned() {
     assert_eq!(spawned.await.unwrap(), 7);
     assert_ended(&capture, "shortened", "ok", "", 1);
 }
+
+/// Says when it is dropped.
+struct Dropped(&'static str, std::rc::Rc<std::cell::RefCell<Vec<&'static str>>>);
+
+impl Dropped {
+    fn rename(&mut self, name: &'static str) {
+        self.0 = name;
+    }
+}
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.1.borrow_mut().push(self.0);
+    }
+}
+
+#[telemetry::instrument_business(wallet)]
+fn both_mutable(mut a: Dropped, mut b: Dropped) {
+    a.rename("a");
+    b.rename("b");
+}
+
+#[telemetry::instrument_business(wallet)]
+fn first_mutable(mut a: Dropped, b: Dropped) {
+    a.rename(if b.0.is_empty() { "" } else { "a" });
+}
+
+#[telemetry::instrument_business(wallet)]
+fn last_mutable(a: Dropped, mut b: Dropped) {
+    b.rename(if a.0.is_empty() { "" } else { "b" });
+}
+
+#[telemetry::instrument_business(wallet)]
+fn silent(mut a: Dropped, _b: Dropped) {
+    a.rename("a");
+}
+
+#[telemetry::instrument_business(wallet)]
+async fn dropped_later(a: Dropped, b: Dropped) {
+    tokio::task::yield_now().await;
+    let _ = (&a, &b);
+}
+
+#[tokio::test]
+async fn arguments_are_dropped_from_the_last_to_the_first() {
+    let functions: [(&str, fn(Dropped, Dropped)); 4] =
+        [("both", both_mutable), ("first", first_mutable), ("last", last_mutable), ("silent", silent)];
+    for (name, function) in functions {
+        let log = std::rc::Rc::default();
+        function(Dropped("a", std::rc::Rc::clone(&log)), Dropped("b", std::rc::Rc::clone(&log)));
+        assert_eq!(*log.borrow(), ["b", "a"], "{name}");
+    }
+    let log = std::rc::Rc::default();
+    dropped_later(Dropped("a", std::rc::Rc::clone(&log)), Dropped("b", std::rc::Rc::clone(&log))).await;
+    assert_eq!(*log.borrow(), ["b", "a"]);
+}

@@ -108,6 +108,21 @@ async fn record_error_records_the_error_with_its_sources() {
     assert!(lines(&capture)[0].2.len() < 9_000);
 }
 
+#[telemetry::instrument_business(wallet, record_error)]
+fn recorded_address() -> Result<(), String> {
+    Err("GET https://user:pw7@node/v1?api_key=s3cr3tvalue failed".to_owned())
+}
+
+#[test]
+fn a_recorded_error_tells_no_credentials_of_an_address() {
+    let capture = Capture::new();
+    capture.run(recorded_address).unwrap_err();
+    assert!(lines(&capture)[0].2.contains(r#""error":"GET https://node/v1 failed""#));
+    assert!(is_recorded(&capture, 0));
+    capture.assert_absent("s3cr3t");
+    capture.assert_absent("pw7");
+}
+
 fn is_recorded(capture: &Capture, span: usize) -> bool {
     capture.spans()[span].events.iter().any(|event| event == "exception")
 }
@@ -206,11 +221,94 @@ async fn another_failure_is_another_error_line() {
     let capture = Capture::new();
     capture.run_async(async { drop((sign(true).await, fails_alone())) }).await;
     assert_eq!(levels(&capture), expected(&[("ERROR", "sign"), ("ERROR", "fails_alone")]));
-    // What went well in between ends the failure: better one line too many.
+    // A failure is not known beyond its poll: better one line too many.
     let capture = Capture::new();
     capture.run_async(tries_again()).await.unwrap_err();
     let levels: Vec<_> = levels(&capture).into_iter().filter(|(level, _)| level == "ERROR").collect();
     assert_eq!(levels, expected(&[("ERROR", "sign"), ("ERROR", "tries_again")]));
+}
+
+#[telemetry::instrument_business(wallet)]
+fn unit_error() -> Result<(), ()> {
+    Err(())
+}
+
+#[telemetry::instrument_business(wallet)]
+async fn optional_error(error: Option<Silent>) -> Result<(), Option<Silent>> {
+    tokio::task::yield_now().await;
+    Err(error)
+}
+
+#[tokio::test]
+async fn an_error_of_a_type_that_is_ok_as_a_value_is_failed() {
+    let capture = Capture::new();
+    capture.run(unit_error).unwrap_err();
+    super::assert_ended(&capture, "unit_error", "failed", "error", 1);
+    for (error, code) in [(None, "error"), (Some(Silent::One), "one")] {
+        let capture = Capture::new();
+        capture.run_async(optional_error(error)).await.unwrap_err();
+        super::assert_ended(&capture, "optional_error", "failed", code, 1);
+    }
+}
+
+struct NoWords;
+
+#[telemetry::instrument_business(wallet)]
+fn without_words() -> Result<(), NoWords> {
+    Err(NoWords)
+}
+
+#[telemetry::instrument_business(wallet)]
+fn ignored_without_words() -> Result<(), String> {
+    let _ = without_words();
+    Err("database is down".to_owned())
+}
+
+#[telemetry::instrument_business(wallet)]
+fn says(text: &str) -> Result<(), String> {
+    Err(text.to_owned())
+}
+
+#[telemetry::instrument_business(wallet)]
+fn ignores(inner: &str, outer: &str) -> Result<(), String> {
+    let _ = says(inner);
+    Err(outer.to_owned())
+}
+
+#[telemetry::instrument_business(wallet)]
+fn says_nothing() {}
+
+#[telemetry::instrument_business(wallet)]
+fn passes_on_later() -> Result<(), String> {
+    let failed = says("declined");
+    says_nothing();
+    failed
+}
+
+#[test]
+fn an_error_that_only_looks_alike_keeps_its_line() {
+    let capture = Capture::new();
+    capture.run(ignored_without_words).unwrap_err();
+    assert_eq!(levels(&capture), expected(&[("ERROR", "without_words"), ("ERROR", "ignored_without_words")]));
+    for (inner, outer, level) in [
+        ("down", "database is down", "ERROR"),
+        ("down", "shut-down", "ERROR"),
+        ("", "down", "ERROR"),
+        ("down", "down", "INFO"),
+        ("down", "database: down", "INFO"),
+    ] {
+        let capture = Capture::new();
+        capture.run(|| ignores(inner, outer)).unwrap_err();
+        assert_eq!(levels(&capture), expected(&[("ERROR", "says"), (level, "ignores")]), "{inner} in {outer}");
+    }
+}
+
+#[test]
+fn what_went_well_in_between_makes_no_second_line() {
+    let capture = Capture::new();
+    capture.run(passes_on_later).unwrap_err();
+    let levels: Vec<_> = levels(&capture).into_iter().filter(|(level, _)| level != "DEBUG").collect();
+    assert_eq!(levels, expected(&[("ERROR", "says"), ("INFO", "passes_on_later")]));
 }
 
 /// An error without a text: codes are compared.

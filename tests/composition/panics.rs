@@ -51,6 +51,25 @@ async fn the_line_of_a_request_whose_handler_panicked_is_an_error() {
     }
 }
 
+/// What is thrown, and throws once more when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("the payload panics too");
+    }
+}
+
+#[tokio::test]
+async fn a_name_of_a_route_whose_panic_panics_again_never_ends_the_request() {
+    let names = HttpTelemetryLayer::new().route_by(|_| std::panic::panic_any(Bomb));
+    let service = names.layer(service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::empty()))));
+    let request = Request::get("/unmatched").body(Body::empty()).unwrap();
+    let lines = access_lines("http_access", async { service.oneshot(request).await.unwrap().collect().await }).await;
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!((&lines[0]["level"], &lines[0]["status"]), (&"INFO".into(), &200.into()));
+}
+
 #[tokio::test]
 async fn the_line_of_a_call_whose_handler_panicked_is_an_error() {
     for (is_panic, level, code) in [(true, "ERROR", "INTERNAL"), (false, "INFO", "INTERNAL")] {

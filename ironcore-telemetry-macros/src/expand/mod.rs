@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::arguments::{self, Moved};
+use crate::arguments::{self, Captured, Name};
 use crate::block;
 use crate::body::{Body, BoxedBody};
 use crate::closures;
@@ -42,8 +42,9 @@ fn function(model: &Model) -> TokenStream {
             let output = returned(&sig.output);
             let hint = return_hint(sig, Some(&output));
             let value = closures::with_bounds(&output, &private(), quote!(#block));
+            let captured = captured_arguments(model);
             let keywords = quote_spanned!(block.brace_token.span.open()=> async move);
-            let body = in_braces_of(block, quote!(#hint #[allow(unused_braces)] #value));
+            let body = in_braces_of(block, quote!(#hint #captured #[allow(unused_braces)] #value));
             let future = quote!(#keywords #body);
             recorded(model, &async_call(model, &future))
         }
@@ -102,7 +103,7 @@ fn sync_call(model: &Model) -> TokenStream {
     let start = start(model);
     let ItemFn { sig, block, .. } = &model.function;
     let output = returned(&sig.output);
-    let moved = moved_arguments(&model.function);
+    let moved = captured_arguments(model);
     let type_of_body = inferred(&output, sig);
     let value = closures::with_bounds(&output, &private, quote!(#block));
     // The user's own block is the body, where nothing has to be added.
@@ -116,14 +117,30 @@ fn sync_call(model: &Model) -> TokenStream {
     }
 }
 
-/// Code that is never executed, and moves the arguments into the closure whose bindings or references are mutable: what
-/// the body returns may borrow from them for longer than a closure that borrows them allows.
-fn moved_arguments(function: &ItemFn) -> TokenStream {
+/// Code that is never executed, and mentions the arguments from the last to the first: what a closure holds is dropped in
+/// the order in which it is mentioned, and arguments are dropped from the last to the first. It moves those into the
+/// closure whose bindings or references are mutable: what the body returns may borrow from them for longer than a
+/// closure that borrows them allows.
+fn captured_arguments(model: &Model) -> TokenStream {
     let private = private();
-    let each = arguments::moved(function).map(|Moved { attrs, names }| {
+    let (err, ok) = (&model.err, &model.ok);
+    let captured = arguments::captured(&model.function, &quote!(#err #ok));
+    let each = captured.iter().rev().map(|Captured { attrs, names }| {
         let configured: Vec<_> = attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect();
-        let moves = quote!(#(if false { #private::moved(#names) })*);
-        if configured.is_empty() { moves } else { quote!(#(#configured)* { #moves }) }
+        let each = names.iter().rev().map(|Name { ident, is_moved }| {
+            match *is_moved || model.function.sig.asyncness.is_some() {
+                true => quote! {
+                    #[allow(clippy::used_underscore_binding)]
+                    if false { #private::moved(#ident) }
+                },
+                false => quote! {
+                    #[allow(let_underscore_drop, let_underscore_lock, clippy::let_underscore_future)]
+                    let _ = #ident;
+                },
+            }
+        });
+        let each = quote!(#(#each)*);
+        if configured.is_empty() { each } else { quote!(#(#configured)* { #each }) }
     });
     quote!(#(#each)*)
 }
@@ -188,7 +205,7 @@ fn judge(model: &Model) -> TokenStream {
     let by_type = quote! {
         (&&#private::Opened::new(#value)).__ironcore_telemetry_open().unwrap_or_else(|| match #split {
             #result::Ok(#value) => (&&&#value).__ironcore_telemetry_verdict(),
-            #result::Err(#error) => (&&&#error).__ironcore_telemetry_verdict(),
+            #result::Err(#error) => (&&&&#error).__ironcore_telemetry_verdict(),
         })
     };
     let judged = |by: &str, judge: &Expr| {
@@ -219,8 +236,8 @@ fn judge(model: &Model) -> TokenStream {
         |#value| -> #private::Judgement {
             #[allow(unused_imports)]
             use #private::{
-                ByDefault as _, ByOutcome as _, ByResponse as _, ByStatus as _, DescribeDisplay as _, DescribeError as _,
-                DescribeHeld as _, DescribeHeldHere as _, DescribeNothing as _, DescribeSecret as _,
+                ByDefault as _, ByOptional as _, ByOutcome as _, ByResponse as _, ByStatus as _, DescribeDisplay as _,
+                DescribeError as _, DescribeHeld as _, DescribeHeldHere as _, DescribeNothing as _, DescribeSecret as _,
                 OpenErrorResponse as _, OpenNothing as _, SplitNothing as _, SplitResult as _,
             };
             #[allow(clippy::needless_borrow)]

@@ -42,7 +42,7 @@ impl ErrorText {
         let own = inner.text.get(..inner.own).unwrap_or_default();
         [inner.text.as_str(), own].iter().any(|inner| {
             let before = self.text.strip_suffix(inner);
-            !inner.is_empty() && before.is_some_and(|before| !before.ends_with(char::is_alphanumeric))
+            !inner.is_empty() && before.is_some_and(|before| before.is_empty() || before.ends_with(": "))
         })
     }
 }

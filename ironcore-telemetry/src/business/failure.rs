@@ -1,14 +1,14 @@
 //! One failure is one error line: which operation has logged a failure, so that the operations around it do not log the
 //! same one again.
 //!
-//! An operation's failure is that of the operation inside it if that one was the last to end inside the same call or
-//! poll, and has failed with the same error: the text of the outer error ends with that of the inner one, as it does
-//! for an error that is passed on, and for one that has it as source or in its message. Errors without a text are
-//! compared by their codes.
+//! An operation's failure is that of the operation inside it if that one was the last to fail inside the same call or
+//! poll, and has failed with the same error: the text of the outer error is that of the inner one, or ends with it
+//! behind `: `, as it does for an error that has it as source or in its message. Errors without a text are compared by
+//! their codes.
 
 use super::error_text::ErrorText;
 use super::outcome::OutcomeClass;
-use super::verdict::Judgement;
+use super::verdict::{Judgement, Verdict};
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 
@@ -17,9 +17,9 @@ use std::marker::PhantomData;
 enum Stay {
     /// No operation is entered.
     Outside,
-    /// None has ended, or the last one that ended has not failed.
+    /// None has failed.
     Well,
-    /// The last one that ended has failed.
+    /// One has failed.
     Failed,
 }
 
@@ -70,9 +70,6 @@ pub(super) fn ended(by: &'static str, judgement: &Judgement) -> Option<&'static 
     if judgement.verdict.class == OutcomeClass::Failed {
         return failed(by, judgement);
     }
-    if STAY.get() == Stay::Failed {
-        STAY.set(Stay::Well);
-    }
     None
 }
 
@@ -104,7 +101,9 @@ impl Logged {
     fn is(&self, judgement: &Judgement) -> bool {
         match (&self.error, &judgement.error) {
             (Some(inner), Some(outer)) => outer.ends_with(inner),
-            _ => self.code == judgement.verdict.code,
+            (None, None) => self.code == judgement.verdict.code,
+            // The code of every error without an outcome says nothing. In doubt, one line too many.
+            _ => self.code == judgement.verdict.code && self.code != Verdict::ERROR.code,
         }
     }
 }

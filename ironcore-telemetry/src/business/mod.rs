@@ -21,8 +21,8 @@ pub use outcome::{CodesByOutcome, CodesOf, HeadedResponse, HttpOutcome, KnownCod
 pub use site::{CatalogEntry, SITES, Site, Spec, catalog};
 pub use span::Fields;
 pub use verdict::{
-    ByDefault, ByOutcome, ByResponse, ByStatus, InErr, InOk, IntoVerdict, Judgement, OpenErrorResponse, OpenNothing,
-    Opened, Returned, SplitNothing, SplitResult, Verdict, Whole, is_result, judge_err, judge_ok,
+    ByDefault, ByOptional, ByOutcome, ByResponse, ByStatus, InErr, InOk, IntoVerdict, Judgement, OpenErrorResponse,
+    OpenNothing, Opened, Returned, SplitNothing, SplitResult, Verdict, Whole, is_result, judge_err, judge_ok,
 };
 
 #[cfg(feature = "testing")]

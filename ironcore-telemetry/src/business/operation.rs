@@ -1,12 +1,11 @@
 //! One call of an instrumented function, from its start to its end.
 
-use super::error_text::ErrorText;
 use super::failure;
 use super::label::{self, LabelSet};
 use super::outcome::OutcomeClass;
 use super::site::{Site, SiteSeries};
 use super::span::{self, Fields};
-use super::verdict::{Judgement, Verdict};
+use super::verdict::{Judgement, RecordedError, Verdict};
 use crate::caught::caught;
 use crate::current;
 use crate::format::milliseconds;
@@ -170,9 +169,9 @@ impl Call {
         self.series.end(verdict, duration, sampled, now);
         let caused_by = failure::ended(self.series.spec.name, judgement);
         let error = judgement.recorded();
-        self.log(verdict, duration, caused_by, error);
+        self.log(verdict, duration, caused_by, error.as_ref());
         if let (Some(context), Some(_)) = (&self.context, sampled) {
-            span::end(context, verdict, error);
+            span::end(context, verdict, error.as_ref());
         }
     }
 
@@ -184,7 +183,7 @@ impl Call {
         Verdict { class, code }: Verdict,
         duration: Duration,
         caused_by: Option<&'static str>,
-        error: Option<&ErrorText>,
+        error: Option<&RecordedError<'_>>,
     ) {
         macro_rules! line {
             ($level:ident) => {
@@ -197,7 +196,7 @@ impl Call {
                         code,
                         duration_ms = milliseconds(duration),
                         caused_by,
-                        error = error.map(|error| error.text.as_str()),
+                        error = error.map(|error| &*error.text),
                         "ended"
                     );
                 }

@@ -1,10 +1,9 @@
 //! The span of an operation.
 
-use super::error_text::ErrorText;
 use super::field::Field;
 use super::outcome::OutcomeClass;
 use super::site::Spec;
-use super::verdict::Verdict;
+use super::verdict::{RecordedError, Verdict};
 use crate::caught::caught;
 use crate::names::{EXCEPTION, attribute};
 use crate::recorder::StartSpan;
@@ -64,12 +63,12 @@ pub(super) fn start(
 }
 
 /// Ends a sampled span with a verdict.
-pub(super) fn end(context: &Context, Verdict { class, code }: Verdict, error: Option<&ErrorText>) {
+pub(super) fn end(context: &Context, Verdict { class, code }: Verdict, error: Option<&RecordedError<'_>>) {
     let span = context.span();
     if let Some(error) = error {
         let attributes = vec![
             KeyValue::new(attribute::EXCEPTION_TYPE, error.kind),
-            KeyValue::new(attribute::EXCEPTION_MESSAGE, error.text.clone()),
+            KeyValue::new(attribute::EXCEPTION_MESSAGE, error.text.clone().into_owned()),
         ];
         span.add_event(EXCEPTION, attributes);
     }

@@ -1,7 +1,7 @@
 //! The verdict on a returned value: that of its [`Outcome`], or that of the HTTP response in an `Ok`; else `failed` for
 //! an `Err`; else `ok`.
 //!
-//! The expansion splits `(&&Returned(&value))` and asks `(&&&part)` for its verdict, where the types are known. Method
+//! The expansion splits `(&&Returned(&value))` and asks `(&&&&part)` for its verdict, where the types are known. Method
 //! lookup tries the traits in the order of their references, so the most specific one wins. The names of the methods
 //! are long, because a trait in the scope of the user could have the same ones.
 
@@ -9,6 +9,8 @@ use super::error_text::{ErrorText, MaybeText, RecordableText};
 use super::failure;
 use super::outcome::{HeadedResponse, HttpOutcome, Outcome, OutcomeClass};
 use crate::caught::caught;
+use crate::redact::without_credentials;
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::convert::Infallible;
 
@@ -30,6 +32,12 @@ impl Verdict {
     #[inline]
     fn of(judged: &(impl Outcome + ?Sized)) -> Self {
         Self { class: judged.class(), code: judged.code() }
+    }
+
+    #[inline]
+    fn of_error(error: &impl Outcome) -> Self {
+        let (class, code) = error.__ironcore_telemetry_in_err();
+        Self { class, code }
     }
 }
 
@@ -94,9 +102,17 @@ impl Judgement {
 
     /// The text that may leave the process.
     #[inline]
-    pub(super) fn recorded(&self) -> Option<&ErrorText> {
-        self.error.as_deref().filter(|error| error.is_recorded)
+    pub(super) fn recorded(&self) -> Option<RecordedError<'_>> {
+        let error = self.error.as_deref().filter(|error| error.is_recorded)?;
+        Some(RecordedError { kind: error.kind, text: without_credentials(&error.text) })
     }
+}
+
+/// An error as it leaves the process.
+pub(super) struct RecordedError<'error> {
+    /// The name of its type.
+    pub(super) kind: &'static str,
+    pub(super) text: Cow<'error, str>,
 }
 
 /// Fails the compilation of `record_error` on a function that does not return a `Result`.
@@ -180,7 +196,20 @@ impl<R: Outcome> ByOutcome for &&Whole<'_, R> {
 impl<E: Outcome> ByOutcome for &&InErr<'_, E> {
     #[inline]
     fn __ironcore_telemetry_verdict(&self) -> Verdict {
-        Verdict::of(self.0)
+        Verdict::of_error(self.0)
+    }
+}
+
+/// Before all others: an error that may be there.
+pub trait ByOptional {
+    /// The verdict.
+    fn __ironcore_telemetry_verdict(&self) -> Verdict;
+}
+
+impl<E: Outcome> ByOptional for &&&InErr<'_, Option<E>> {
+    #[inline]
+    fn __ironcore_telemetry_verdict(&self) -> Verdict {
+        self.0.as_ref().map_or(Verdict::ERROR, Verdict::of_error)
     }
 }
 
@@ -325,7 +354,7 @@ mod tests {
             let opened = (&&Opened::new(&mut value)).__ironcore_telemetry_open();
             opened.unwrap_or_else(|| match (&&Returned(&value)).__ironcore_telemetry_split() {
                 Ok(value) => (&&&value).__ironcore_telemetry_verdict(),
-                Err(error) => (&&&error).__ironcore_telemetry_verdict(),
+                Err(error) => (&&&&error).__ironcore_telemetry_verdict(),
             })
         }};
     }
@@ -346,6 +375,20 @@ mod tests {
     fn an_error_that_does_not_implement_outcome_is_failed() {
         assert_eq!(verdict!(Err::<u8, _>("why".to_owned())), Verdict::ERROR);
         assert_eq!(verdict!(Ok::<u8, String>(1)), Verdict::OK);
+    }
+
+    #[test]
+    fn an_error_is_not_ok_because_its_type_is_ok_as_a_value() {
+        let denied = verdict(OutcomeClass::Rejected, "denied");
+        assert_eq!(verdict!(Err::<u8, _>(())), Verdict::ERROR);
+        assert_eq!(verdict!(Err::<u8, _>(Box::new(()))), Verdict::ERROR);
+        assert_eq!(verdict!(Err::<u8, _>(None::<Denied>)), Verdict::ERROR);
+        assert_eq!(verdict!(Err::<u8, _>(Some(Denied))), denied);
+        assert_eq!(verdict!(Err::<u8, _>(Some(()))), Verdict::ERROR);
+        assert_eq!(verdict!(Err::<u8, _>(Some("no outcome"))), Verdict::ERROR);
+        assert_eq!(verdict!(Err::<u8, _>(Err::<u8, _>(()))), Verdict::ERROR);
+        assert_eq!(verdict!(Ok::<(), ()>(())), Verdict::OK);
+        assert_eq!((Err::<u8, ()>(()).class(), Err::<u8, ()>(()).code()), (OutcomeClass::Failed, "error"));
     }
 
     #[test]

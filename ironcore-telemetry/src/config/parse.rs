@@ -207,7 +207,7 @@ mod tests {
     fn a_list_that_says_none_and_nothing_else_is_empty() {
         let choices = [("a", 1), ("b", 2)];
         for text in ["none", "NONE", "none,", ",none", "none,none", " none , None,"] {
-            assert_eq!(some_of(&choices, text).unwrap(), [], "{text:?}");
+            assert!(some_of(&choices, text).unwrap().is_empty(), "{text:?}");
         }
         for (text, rest) in
             [("", None), (",", None), ("none,c", None), ("none,b", Some(vec![2])), ("a,c", Some(vec![1]))]

@@ -232,7 +232,7 @@ fn exporters(resolver: &mut Resolver<'_>, setting: &Setting<Vec<Exporter>>) -> R
     let missing = |exporter: &Exporter| match exporter {
         // What else is wrong with OTLP, its protocol says.
         Exporter::Otlp if forgiven.is_none() => None,
-        _ => needs(*exporter).filter(|(features, ..)| !features.iter().any(|feature| resolver.has(feature))),
+        _ => Some(needs(*exporter)).filter(|(features, ..)| !features.iter().any(|feature| resolver.has(feature))),
     };
     let lacking: Vec<_> = exporters.iter().filter_map(&missing).collect();
     exporters.retain(|exporter| missing(exporter).is_none());
@@ -251,14 +251,14 @@ fn exporters(resolver: &mut Resolver<'_>, setting: &Setting<Vec<Exporter>>) -> R
 }
 
 /// The cargo features of which an exporter needs one, its name, and the way out without them.
-const fn needs(exporter: Exporter) -> Option<(&'static [&'static str], &'static str, &'static str)> {
-    Some(match exporter {
+const fn needs(exporter: Exporter) -> (&'static [&'static str], &'static str, &'static str) {
+    match exporter {
         Exporter::Otlp => (&["otlp-grpc", "otlp-http"], "otlp", "choose another exporter"),
         Exporter::Prometheus => {
             (&["prometheus"], "prometheus", "set OTEL_METRICS_EXPORTER=otlp or OTEL_METRICS_EXPORTER=none")
         }
         Exporter::Console => (&["json-logs"], "console", "set OTEL_LOGS_EXPORTER=none"),
-    })
+    }
 }
 
 fn metrics_push(config: &Config, resolver: &mut Resolver<'_>) -> Result<(Otlp, Duration), InitError> {

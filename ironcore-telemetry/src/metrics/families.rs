@@ -127,7 +127,7 @@ impl Family {
         })
     }
 
-    /// The number of lines that its series have on a page in OpenMetrics: with those of their times of birth.
+    /// The number of lines that its series have on a page in `OpenMetrics`: with those of their times of birth.
     pub(super) fn samples(&self) -> usize {
         let birth = usize::from(self.is_dated);
         let lines = |series: &Series| match &series.value {

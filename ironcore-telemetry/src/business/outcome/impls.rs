@@ -1,10 +1,11 @@
 //! `Outcome` for types of other crates. The table in the documentation of [`Outcome`] lists them.
 
+use super::{FAILED, KnownCodes, Outcome, OutcomeClass};
 #[cfg(feature = "http")]
 use super::{HeadedResponse, HttpOutcome};
-use super::{KnownCodes, Outcome, OutcomeClass};
 
-/// `Some` is ok. `None` is rejected with the code `none`: it was not found, which is expected.
+/// `Some` is ok. `None` is rejected with the code `none`: it was not found, which is expected. As the error of a `Result`
+/// it is failed.
 impl<T> Outcome for Option<T> {
     fn class(&self) -> OutcomeClass {
         if self.is_some() { OutcomeClass::Ok } else { OutcomeClass::Rejected }
@@ -12,6 +13,10 @@ impl<T> Outcome for Option<T> {
 
     fn code(&self) -> &'static str {
         if self.is_some() { "" } else { "none" }
+    }
+
+    fn __ironcore_telemetry_in_err(&self) -> (OutcomeClass, &'static str) {
+        FAILED
     }
 
     fn known_codes(codes: &mut KnownCodes) {
@@ -29,6 +34,10 @@ macro_rules! pointers {
 
             fn code(&self) -> &'static str {
                 (**self).code()
+            }
+
+            fn __ironcore_telemetry_in_err(&self) -> (OutcomeClass, &'static str) {
+                (**self).__ironcore_telemetry_in_err()
             }
         })+
     };

@@ -78,7 +78,9 @@ impl OutcomeClass {
 /// | `None` | `rejected` | `none` |
 /// | `Ok(response)`, an HTTP response (below) | that of the response | that of the response |
 /// | `Ok(_)` of another type | `ok` | |
-/// | `Err(error)` whose type implements `Outcome` | that of the error | that of the error |
+/// | `Err(())`, `Err(None)` | `failed` | `error` |
+/// | `Err(Some(error))` | as `Err(error)` | as `Err(error)` |
+/// | `Err(error)` of another type that implements `Outcome` | that of the error | that of the error |
 /// | `Err(_)` of another type | `failed` | `error` |
 /// | `&T`, `Box<T>`, `Arc<T>` of a type that implements `Outcome` | that of the `T` | that of the `T` |
 /// | any other type | `ok` | |
@@ -125,6 +127,12 @@ pub trait Outcome {
         ""
     }
 
+    /// The class and the code as the error of a `Result`: `()` and `Option` say `ok` of themselves, but not of that.
+    #[doc(hidden)]
+    fn __ironcore_telemetry_in_err(&self) -> (OutcomeClass, &'static str) {
+        (self.class(), self.code())
+    }
+
     /// Names the codes that are known before anything happened. They stand at zero on `/metrics` from `init` on, for
     /// each instrumented function whose signature names the error type: a series that begins with its first failure
     /// hides it, because Prometheus sees no increase. The derive names all codes of the variants.
@@ -166,11 +174,15 @@ pub trait HeadedResponse {
 
 impl<T, E: Outcome> Outcome for Result<T, E> {
     fn class(&self) -> OutcomeClass {
-        self.as_ref().map_or_else(Outcome::class, |_| OutcomeClass::Ok)
+        self.as_ref().map_or_else(|error| error.__ironcore_telemetry_in_err().0, |_| OutcomeClass::Ok)
     }
 
     fn code(&self) -> &'static str {
-        self.as_ref().map_or_else(Outcome::code, |_| "")
+        self.as_ref().map_or_else(|error| error.__ironcore_telemetry_in_err().1, |_| "")
+    }
+
+    fn __ironcore_telemetry_in_err(&self) -> (OutcomeClass, &'static str) {
+        self.as_ref().map_or_else(Outcome::__ironcore_telemetry_in_err, |_| FAILED)
     }
 
     fn known_codes(codes: &mut KnownCodes) {
@@ -178,8 +190,16 @@ impl<T, E: Outcome> Outcome for Result<T, E> {
     }
 }
 
+/// As the error of a `Result` it is failed.
 impl Outcome for () {
     fn class(&self) -> OutcomeClass {
         OutcomeClass::Ok
     }
+
+    fn __ironcore_telemetry_in_err(&self) -> (OutcomeClass, &'static str) {
+        FAILED
+    }
 }
+
+/// An error that says nothing of itself.
+const FAILED: (OutcomeClass, &str) = (OutcomeClass::Failed, "error");

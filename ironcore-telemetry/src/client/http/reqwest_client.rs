@@ -6,6 +6,7 @@ use super::layer::HttpClientTelemetryLayer;
 use crate::client::targets::Targets;
 use crate::exchange::{Recording, ResponseBody, ResponseFuture};
 use crate::guarded::Guard as _;
+use crate::recorder;
 use reqwest::redirect::Policy;
 use reqwest::{Body, Client, ClientBuilder, Error, Request, RequestBuilder, Response, ResponseBuilderExt as _, Url};
 use std::pin::Pin;
@@ -62,6 +63,9 @@ impl ReqwestClient {
     }
 
     fn begin(&self, request: Request) -> Result<(Request, Option<Recording<HttpClientRequest>>), Error> {
+        if recorder::active().is_none() {
+            return Ok((request, None));
+        }
         // Only a request of `http` shows its extensions. What its address leaves out is put back.
         let url = request.url().clone();
         let request = http::Request::<Body>::try_from(request)?;

@@ -1,7 +1,7 @@
 //! The route of a request that no router has matched.
 
+use crate::caught::caught;
 use http::{Extensions, HeaderMap, Method, Request};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// What [`route_by`](crate::HttpTelemetryLayer::route_by) can inspect of a request.
@@ -58,7 +58,7 @@ impl RouteBy {
             extensions: request.extensions(),
         };
         // A panic in the user's function must not end the request.
-        catch_unwind(AssertUnwindSafe(|| (self.0)(&head))).ok().flatten()
+        caught(|| (self.0)(&head)).flatten()
     }
 }
 

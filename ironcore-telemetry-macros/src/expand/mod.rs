@@ -128,15 +128,16 @@ fn captured_arguments(model: &Model) -> TokenStream {
     let each = captured.iter().rev().map(|Captured { attrs, names }| {
         let configured: Vec<_> = attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect();
         let each = names.iter().rev().map(|Name { ident, is_moved }| {
-            match *is_moved || model.function.sig.asyncness.is_some() {
-                true => quote! {
+            if *is_moved || model.function.sig.asyncness.is_some() {
+                quote! {
                     #[allow(clippy::used_underscore_binding)]
                     if false { #private::moved(#ident) }
-                },
-                false => quote! {
+                }
+            } else {
+                quote! {
                     #[allow(let_underscore_drop, let_underscore_lock, clippy::let_underscore_future)]
                     let _ = #ident;
-                },
+                }
             }
         });
         let each = quote!(#(#each)*);

@@ -242,7 +242,7 @@ mod tests {
             for _ in 0..2 {
                 let mut metrics = ResourceMetrics::default();
                 reader.collect(&mut metrics).unwrap();
-                let seen = metrics.scope_metrics().flat_map(|scope| scope.metrics());
+                let seen = metrics.scope_metrics().flat_map(opentelemetry_sdk::metrics::data::ScopeMetrics::metrics);
                 names = seen.map(|metric| metric.name().to_owned()).collect();
             }
         });

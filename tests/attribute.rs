@@ -3,6 +3,12 @@
 
 // The lints of a strict user's crate.
 #![deny(warnings, unused, clippy::all, clippy::pedantic)]
+#![allow(
+    clippy::elidable_lifetime_names,
+    clippy::needless_pass_by_value,
+    clippy::unused_self,
+    reason = "functions of any form are instrumented here; tests/ui/lints compares lints"
+)]
 #![forbid(unsafe_code)]
 
 use ironcore_telemetry as telemetry;

@@ -280,14 +280,18 @@ fn set_subscriber<S>(subscriber: S, settings: &Settings, provider: &SdkTracerPro
 where
     S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
 {
-    let mut layers: Vec<BoxedLayer<S>> = vec![
+    let layers: Vec<BoxedLayer<S>> = vec![
         Box::new(traces::layer(&settings.trace_filter, provider)?),
         Box::new(traces::span_events(&settings.trace_filter)?),
     ];
     #[cfg(feature = "json-logs")]
-    if let Some(lines) = &settings.log_lines {
-        layers.push(Box::new(crate::logs::layer(lines, &settings.service.name, write_to_stdout)?));
-    }
+    let layers = {
+        let mut layers = layers;
+        if let Some(lines) = &settings.log_lines {
+            layers.push(Box::new(crate::logs::layer(lines, &settings.service.name, write_to_stdout)?));
+        }
+        layers
+    };
     let subscriber = TelemetrySubscriber::new(subscriber.with(Stack::new(layers)));
     tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::ForeignSubscriber)?;
     #[cfg(feature = "json-logs")]

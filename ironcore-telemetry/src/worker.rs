@@ -13,6 +13,9 @@ use tokio::sync::oneshot;
 /// How long the thread may take to come up before `init` gives up: it only builds a runtime.
 const START_LIMIT: Duration = Duration::from_secs(5);
 
+/// How long the thread waits at its end for log lines that are being written beside it.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
 thread_local! {
     static IS_OWN: Cell<bool> = const { Cell::new(false) };
 }
@@ -129,7 +132,7 @@ fn run(ready: &mpsc::SyncSender<io::Result<Handle>>, stopped: oneshot::Receiver<
         // Ends on the signal, and when the `Worker` is dropped.
         let _ = runtime.block_on(stopped);
     }
-    runtime.shutdown_background();
+    runtime.shutdown_timeout(LAST_LINES);
 }
 
 #[cfg(test)]

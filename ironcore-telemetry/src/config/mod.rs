@@ -19,7 +19,9 @@ mod tests;
 use layers::Layers;
 pub(crate) use otlp::Otlp;
 pub(crate) use service::Service;
-pub(crate) use settings::{Environment, Filter, LogLines, Queue, Settings, SpanLimits};
+#[cfg(feature = "json-logs")]
+pub(crate) use settings::LogLines;
+pub(crate) use settings::{Environment, Filter, Queue, Settings, SpanLimits};
 pub(crate) use table::{Detector, Propagator, Sampler};
 
 use crate::redact::Secret;

@@ -28,7 +28,7 @@ use tracing_subscriber::registry::LookupSpan;
 pub(crate) struct TelemetrySubscriber<S> {
     inner: S,
     dispatch: OnceLock<WeakDispatch>,
-    #[cfg(feature = "testing")]
+    /// Whether it is that of a capture: a span that is entered on another thread takes the subscriber with it.
     captures: bool,
 }
 
@@ -74,31 +74,19 @@ where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     pub(crate) const fn new(inner: S) -> Self {
-        Self {
-            inner,
-            dispatch: OnceLock::new(),
-            #[cfg(feature = "testing")]
-            captures: false,
-        }
+        Self { inner, dispatch: OnceLock::new(), captures: false }
     }
 
-    /// Of a capture: a span that is entered on another thread takes the subscriber with it.
+    /// That of a capture.
     #[cfg(feature = "testing")]
     pub(crate) const fn capturing(inner: S) -> Self {
         Self { inner, dispatch: OnceLock::new(), captures: true }
     }
 
-    const fn is_capture(&self) -> bool {
-        #[cfg(feature = "testing")]
-        return self.captures;
-        #[cfg(not(feature = "testing"))]
-        false
-    }
-
     /// The dispatcher that becomes that of the thread while a span of a capture is entered or closed there; none while it is
     /// borrowed.
     fn dispatch_to_follow(&self) -> Option<Dispatch> {
-        if self.is_capture() && !Inside::is_inside() { self.dispatch() } else { None }
+        if self.captures && !Inside::is_inside() { self.dispatch() } else { None }
     }
 
     fn dispatch(&self) -> Option<Dispatch> {
@@ -248,7 +236,7 @@ where
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
         PENDING.set(None);
-        let _inside = Inside::begin(self.is_capture());
+        let _inside = Inside::begin(self.captures);
         let parent_is_gone = attributes.parent().is_some_and(|parent| self.inner.span(parent).is_none());
         let id = if parent_is_gone {
             // The id of a context span, as `Span::current().id()` gives it, may be kept for longer than the span.
@@ -290,7 +278,7 @@ where
 
     fn event(&self, event: &Event<'_>) {
         PENDING.set(None);
-        let _inside = Inside::begin(self.is_capture());
+        let _inside = Inside::begin(self.captures);
         self.inner.event(event);
     }
 

@@ -87,8 +87,8 @@ impl HttpClientTelemetryLayer {
     /// batch, is `jsonrpc` without a method.
     ///
     /// A [`ReqwestClient`](crate::client::ReqwestClient) reads the method from the body; for another client put a
-    /// [`JsonRpcMethod`](crate::client::JsonRpcMethod) into the extensions of the request. An error in the body of a response is not read: return it
-    /// from a function with `#[instrument_business]`.
+    /// [`JsonRpcMethod`](crate::client::JsonRpcMethod) into the extensions of the request. An error in the body of a
+    /// response is not read: return it from a function with `#[instrument_business]`.
     ///
     /// ```
     /// use ironcore_telemetry::HttpClientTelemetryLayer;

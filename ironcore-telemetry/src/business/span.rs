@@ -23,8 +23,11 @@ impl Fields<'_> {
     /// Adds a field. A value that panics is replaced by a mark.
     #[inline]
     pub fn add<V: Field>(&mut self, key: &'static str, value: impl FnOnce() -> V) {
-        let value = caught(value).map_or(Value::String(PANICKED.into()), Field::into_value);
-        self.0.push(KeyValue::new(key, value));
+        // Pushed inside, so that the value is not moved once more.
+        let add = || self.0.push(KeyValue::new(key, value().into_value()));
+        if caught(add).is_none() {
+            self.0.push(KeyValue::new(key, Value::String(PANICKED.into())));
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Floors, from the lowest up; the rooms of the vocabulary are in that order too. `lib.rs` is above them all.
 const FLOORS: &[(&str, &[&str])] = &[
-    ("vocabulary", &["series", "current", "format", "caught", "redact", "causes", "error", "names", "config"]),
+    ("vocabulary", &["flag", "series", "current", "format", "caught", "redact", "causes", "error", "names", "config"]),
     ("signals", &["resource", "filter", "traces", "metrics", "logs", "export", "worker"]),
     (
         "instrumentation",
@@ -85,7 +85,10 @@ fn may_use(room: &str, used: &str) -> bool {
         ("signals", "vocabulary") => true,
         ("signals", "signals") => matches!(used, "resource" | "export" | "worker" | "filter"),
         ("instrumentation", "vocabulary") => {
-            matches!(used, "error" | "names" | "series" | "redact" | "current" | "format" | "caught" | "causes")
+            matches!(
+                used,
+                "error" | "flag" | "names" | "series" | "redact" | "current" | "format" | "caught" | "causes"
+            )
         }
         ("instrumentation", "instrumentation") => {
             // Both ends of a process, and what they share.

@@ -1,6 +1,7 @@
 //! The business operation that a thread runs. It is kept beside the OpenTelemetry context, because it exists without a
 //! span too, and because setting it costs a few instructions only.
 
+use crate::flag;
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::OnceLock;
@@ -61,13 +62,7 @@ pub(crate) fn fields_of(operation: &str) -> Vec<&'static str> {
 /// Runs code whose attributes and events are meant for the operation or request that is current, not for a `tracing`
 /// span inside of it: such spans pass them on.
 pub(crate) fn for_operation<R>(code: impl FnOnce() -> R) -> R {
-    struct Reset(bool);
-    impl Drop for Reset {
-        fn drop(&mut self) {
-            FOR_OPERATION.set(self.0);
-        }
-    }
-    let _reset = Reset(FOR_OPERATION.replace(true));
+    let _for_operation = flag::raise(&FOR_OPERATION);
     code()
 }
 

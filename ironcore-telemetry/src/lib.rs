@@ -69,6 +69,7 @@ mod causes;
 mod config;
 mod current;
 mod error;
+mod flag;
 mod format;
 mod names;
 mod redact;

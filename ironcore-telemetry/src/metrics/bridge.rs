@@ -5,6 +5,7 @@ use super::families::{Family, LABELS_LIMIT, VALUE_LIMIT, gather};
 use super::naming::valid_label;
 use super::protobuf;
 use super::reader::Reader;
+use crate::flag::{self, Raised};
 use crate::names;
 use crate::redact::truncate;
 use crate::series::{self, Format, braced, push_label};
@@ -36,19 +37,10 @@ thread_local! {
     static COLLECTING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Makes this thread one that is collecting, until it is dropped.
-struct Collecting;
-
-impl Collecting {
-    fn begin() -> Option<Self> {
-        (!COLLECTING.replace(true)).then_some(Self)
-    }
-}
-
-impl Drop for Collecting {
-    fn drop(&mut self) {
-        COLLECTING.set(false);
-    }
+/// Makes this thread one that is collecting, until the guard is dropped; `None` if it is one already.
+fn collect_here() -> Option<Raised> {
+    let collecting = flag::raise(&COLLECTING);
+    (!collecting.was_raised()).then_some(collecting)
 }
 
 /// One of the few threads that may collect or wait for it.
@@ -111,7 +103,7 @@ impl Bridge {
         truncate: impl Fn(&mut P, usize),
         write: impl Fn(&mut P, &str, &Family),
     ) {
-        let Some(collecting) = Collecting::begin() else {
+        let Some(collecting) = collect_here() else {
             return;
         };
         let families = self.families();
@@ -236,10 +228,11 @@ mod tests {
     #[test]
     fn a_thread_that_panics_while_it_collects_can_collect_again() {
         let panicked = catch_unwind(|| {
-            let _collecting = Collecting::begin().unwrap();
-            assert!(Collecting::begin().is_none());
+            let _collecting = collect_here().unwrap();
+            // However often it asks.
+            assert!(collect_here().is_none() && collect_here().is_none());
             panic!("while collecting");
         });
-        assert!(panicked.is_err() && Collecting::begin().is_some());
+        assert!(panicked.is_err() && collect_here().is_some());
     }
 }

@@ -6,6 +6,7 @@ use super::layer::Traced;
 use super::tracing_span;
 use crate::caught::caught;
 use crate::current::{self, TakenIn};
+use crate::flag;
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt};
 use std::any::TypeId;
@@ -39,6 +40,8 @@ thread_local! {
     static REPLACED: RefCell<Vec<Kept>> = const { RefCell::new(Vec::new()) };
     /// Whether a context span is being made: what asks then, as a layer of a user may, gets none.
     static MAKING: Cell<bool> = const { Cell::new(false) };
+    /// Whether the thread is inside of the dispatcher of a capture, which cannot be replaced then.
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
     /// The event or span whose fields are evaluated now, after its filters have decided.
     static PENDING: Cell<Option<&'static dyn Callsite>> = const { Cell::new(None) };
 }
@@ -86,7 +89,7 @@ where
     /// The dispatcher that becomes that of the thread while a span of a capture is entered or closed there; none while it is
     /// borrowed.
     fn dispatch_to_follow(&self) -> Option<Dispatch> {
-        if self.captures && !Inside::is_inside() { self.dispatch() } else { None }
+        if self.captures && !INSIDE.get() { self.dispatch() } else { None }
     }
 
     fn dispatch(&self) -> Option<Dispatch> {
@@ -137,7 +140,7 @@ where
     }
 
     fn make_context_span(&self, dispatch: &Dispatch, carries: SpanId) -> (Id, &'static Metadata<'static>) {
-        let _making = Making::begin();
+        let _making = flag::raise(&MAKING);
         let operation = current::operation();
         let metadata = context_span::metadata(operation);
         // For the filters of the layers, which decide here. Whether all refuse it does not matter.
@@ -199,22 +202,6 @@ fn close_kept(left: Option<&Id>) {
     drop((kept, replaced));
 }
 
-/// Marks this thread as making a context span.
-struct Making;
-
-impl Making {
-    fn begin() -> Self {
-        MAKING.set(true);
-        Self
-    }
-}
-
-impl Drop for Making {
-    fn drop(&mut self) {
-        MAKING.set(false);
-    }
-}
-
 #[expect(unsafe_code, reason = "`downcast_raw` is an unsafe function")]
 impl<S> Subscriber for TelemetrySubscriber<S>
 where
@@ -236,7 +223,7 @@ where
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
         PENDING.set(None);
-        let _inside = Inside::begin(self.captures);
+        let _inside = self.captures.then(|| flag::raise(&INSIDE));
         let parent_is_gone = attributes.parent().is_some_and(|parent| self.inner.span(parent).is_none());
         let id = if parent_is_gone {
             // The id of a context span, as `Span::current().id()` gives it, may be kept for longer than the span.
@@ -263,7 +250,7 @@ where
         // The registry closes the parents of a span by the subscriber of the thread.
         let follows = self.dispatch_to_follow();
         let own = follows.as_ref().map(tracing::dispatcher::set_default);
-        let inside = Inside::begin(own.is_some());
+        let inside = own.is_some().then(|| flag::raise(&INSIDE));
         let is_closed = self.inner.try_close(id);
         drop((inside, own));
         close_kept(None);
@@ -278,7 +265,7 @@ where
 
     fn event(&self, event: &Event<'_>) {
         PENDING.set(None);
-        let _inside = Inside::begin(self.captures);
+        let _inside = self.captures.then(|| flag::raise(&INSIDE));
         self.inner.event(event);
     }
 
@@ -317,28 +304,5 @@ where
         }
         // SAFETY: the pointer is valid for as long as `inner`, which lives as long as `self`.
         unsafe { self.inner.downcast_raw(id) }
-    }
-}
-
-thread_local! {
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Marks this thread as inside of a dispatcher, which cannot be replaced then.
-struct Inside(bool);
-
-impl Inside {
-    fn begin(is_inside: bool) -> Option<Self> {
-        is_inside.then(|| Self(INSIDE.replace(true)))
-    }
-
-    fn is_inside() -> bool {
-        INSIDE.get()
-    }
-}
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        INSIDE.set(self.0);
     }
 }

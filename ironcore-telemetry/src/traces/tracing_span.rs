@@ -1,6 +1,7 @@
 //! The OpenTelemetry spans of `tracing` spans.
 
 use crate::current;
+use crate::flag;
 use opentelemetry::trace::{Span, SpanBuilder, SpanContext, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{SdkTracer, Span as SdkSpan};
@@ -15,10 +16,8 @@ thread_local! {
 
 /// Runs code in which the span that is built is that of a context span.
 pub(super) fn standing_for_current<R>(code: impl FnOnce() -> R) -> R {
-    STANDS_FOR_CURRENT.set(true);
-    let result = code();
-    STANDS_FOR_CURRENT.set(false);
-    result
+    let _stands = flag::raise(&STANDS_FOR_CURRENT);
+    code()
 }
 
 /// Whether the span of a context is that of a `tracing` span, and so not that of an operation or a request.

@@ -34,16 +34,13 @@ impl<C: Classify> Recording<C> {
     #[inline]
     pub(crate) fn received(
         recorder: &Recorder,
-        parent: Context,
+        parent: &Context,
         classify: C,
         sends_trace_response: bool,
         mut describe: impl FnMut() -> SpanBuilder,
     ) -> Self {
-        let scope = match recorder.spans() {
-            Some(start_span) => Scope { context: start_span(&parent, &mut describe), owns_span: true },
-            // The ids of a trusted caller still reach the log lines.
-            None => Scope { context: parent, owns_span: false },
-        };
+        let context = recorder.spans()(parent, &mut describe);
+        let scope = Scope { context, owns_span: true };
         Self::begin(scope, classify, sends_trace_response)
     }
 

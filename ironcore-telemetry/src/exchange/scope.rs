@@ -9,8 +9,8 @@ use std::borrow::Cow;
 #[derive(Debug)]
 pub struct Scope {
     pub(super) context: Context,
-    /// Whether the span of the context is the exchange's own. It is another's while traces are off and, for a request
-    /// that is sent, while the current span is not sampled.
+    /// Whether the span of the context is the exchange's own. It is another's for a request that is sent while the
+    /// current span is not sampled.
     pub(super) owns_span: bool,
 }
 

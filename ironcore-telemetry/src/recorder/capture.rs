@@ -34,8 +34,7 @@ pub(crate) fn capture(
     dispatch: Dispatch,
     measurements: Measurements,
 ) -> Context {
-    let recorder =
-        Recorder { registry, start_span: Some(start_span), follows_parent: true, exports: true, is_process: false };
+    let recorder = Recorder { registry, start_span, follows_parent: true, exports: true, is_process: false };
     RECORDERS.fetch_add(1, Ordering::Release);
     // Lives as long as the process: a test has few captures, and a task that it has started may outlive it.
     Context::new().with_value(Captured { recorder: Box::leak(Box::new(recorder)), dispatch, measurements })

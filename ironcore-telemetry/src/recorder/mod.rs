@@ -27,8 +27,7 @@ static PROCESS: OnceLock<Recorder> = OnceLock::new();
 /// Where calls and requests are recorded: a registry of series, and a way to start spans.
 pub(crate) struct Recorder {
     pub(crate) registry: &'static Registry,
-    /// `None` while traces are off.
-    start_span: Option<StartSpan>,
+    start_span: StartSpan,
     /// Whether the sampler keeps the decision of a remote parent; else it decides for each call.
     follows_parent: bool,
     /// Whether somebody receives the spans; else only their ids are made.
@@ -40,7 +39,7 @@ pub(crate) struct Recorder {
 pub(crate) fn install(start_span: StartSpan, follows_parent: bool, exports: bool) {
     let registry = series::process();
     overflow::install(registry);
-    let recorder = Recorder { registry, start_span: Some(start_span), follows_parent, exports, is_process: true };
+    let recorder = Recorder { registry, start_span, follows_parent, exports, is_process: true };
     // Set once: `init` refuses a second call.
     if PROCESS.set(recorder).is_ok() {
         RECORDERS.fetch_add(1, Ordering::Release);
@@ -82,18 +81,17 @@ impl Recorder {
         self.is_process
     }
 
-    /// Makes spans; `None` while traces are off.
+    /// Makes spans.
     #[inline]
-    pub(crate) const fn spans(&self) -> Option<&StartSpan> {
-        self.start_span.as_ref()
+    pub(crate) const fn spans(&self) -> &StartSpan {
+        &self.start_span
     }
 
-    /// Makes the spans of calls inside the service, under the current one, which is returned with it; `None` also while
+    /// Makes the spans of calls inside the service, under the current one, which is returned with it; `None` while
     /// the current span is not sampled. A child of such a span would not be sampled either: its parent's ids serve for
     /// logs and propagation. A remote parent decides only if the sampler follows it.
     #[inline]
     pub(crate) fn inner_spans(&self) -> Option<(&StartSpan, Context)> {
-        let start_span = self.start_span.as_ref()?;
         let parent = Context::map_current(|context| {
             if context.has_active_span() {
                 let span = context.span();
@@ -105,7 +103,7 @@ impl Recorder {
             }
             Some(context.clone())
         });
-        parent.map(|parent| (start_span, parent))
+        parent.map(|parent| (&self.start_span, parent))
     }
 
     /// As [`inner_spans`](Self::inner_spans), for the spans of operations: without an exporter nobody tells them apart

@@ -137,15 +137,15 @@ impl Attempt<'_> {
     }
 
     fn begin(&self, name: &'static str) -> AttemptSpan {
-        let Some(start_span) = recorder::active().and_then(|recorder| recorder.spans()) else {
-            // Traces are off: the ids of the origin still reach the log lines.
+        let Some(recorder) = recorder::active() else {
+            // Telemetry is off: the ids of the origin still reach the log lines.
             return AttemptSpan { context: self.saved.origin(), is_open: false };
         };
         let origin = self.saved.origin();
         let comes_from = origin.span().span_context().clone();
         let is_retry = self.number > 1;
         let parent = if is_retry { recorder::empty_context(&origin) } else { origin };
-        let context = start_span(&parent, &mut || {
+        let context = recorder.spans()(&parent, &mut || {
             let link = (is_retry && comes_from.is_valid()).then(|| vec![Link::with_context(comes_from.clone())]);
             SpanBuilder {
                 name: name.into(),

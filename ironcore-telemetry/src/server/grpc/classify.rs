@@ -81,7 +81,7 @@ impl GrpcServerCall {
             answer: Answer::None,
             messages: Messages::default(),
         };
-        Some(Recording::received(recorder, parent, call, sends_trace_response, || describe(request, boundary, rpc)))
+        Some(Recording::received(recorder, &parent, call, sends_trace_response, || describe(request, boundary, rpc)))
     }
 
     /// Where the messages of its request are counted.

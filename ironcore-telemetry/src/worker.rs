@@ -33,6 +33,14 @@ fn mark_own_thread() {
     std::mem::forget(Context::enter_telemetry_suppressed_scope());
 }
 
+/// Logs from a thread that may block: a stalled stdout must not stop the exports.
+pub(crate) fn log(line: impl FnOnce() + Send + 'static) {
+    match Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn_blocking(line)),
+        Err(_) => line(),
+    }
+}
+
 /// The handle of the telemetry thread. Dropping it stops the thread without waiting.
 pub(crate) struct Worker {
     handle: Handle,

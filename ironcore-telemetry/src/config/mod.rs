@@ -22,7 +22,7 @@ pub(crate) use service::Service;
 #[cfg(feature = "json-logs")]
 pub(crate) use settings::LogLines;
 pub(crate) use settings::{Environment, Filter, Queue, Settings, SpanLimits};
-pub(crate) use table::{Detector, Propagator, Sampler};
+pub(crate) use table::{Detector, Propagator, Sampler, Signal};
 
 use crate::redact::Secret;
 use layers::BoxedLayer;

@@ -104,12 +104,20 @@ pub(super) const LOGS_EXPORTER: Setting<Vec<Exporter>> = Setting {
 
 /// A signal that has OTLP variables of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Signal {
+pub(crate) enum Signal {
     Traces,
     Metrics,
 }
 
 impl Signal {
+    /// The value of the label `signal`.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Traces => "traces",
+            Self::Metrics => "metrics",
+        }
+    }
+
     const fn either(
         self,
         traces: &'static [&'static str; 2],

@@ -1,9 +1,8 @@
-//! Errors of starting and stopping telemetry, and of building a layer. Between `init` and `shutdown` nothing that
-//! records returns an error.
+//! Errors of starting telemetry and of building a layer. After `init` nothing that records returns an error, and
+//! neither does the shutdown.
 
 use std::error::Error;
 use std::fmt;
-use std::time::Duration;
 
 /// The underlying error of a transport, boxed so that no type of another crate becomes part of this crate's interface.
 type Source = Box<dyn Error + Send + Sync>;
@@ -105,86 +104,6 @@ impl fmt::Debug for InitError {
     }
 }
 
-/// What [`TelemetryGuard::shutdown`](crate::TelemetryGuard::shutdown) could not deliver: spans, metrics, or both.
-///
-/// `Debug` prints the message, because that is what `main() -> Result<(), Box<dyn Error>>` prints.
-pub struct ShutdownError {
-    timeout: Duration,
-    spans: Option<UndeliveredSpans>,
-    metrics: Option<String>,
-}
-
-/// Spans that were still queued or in flight when the time was up.
-pub(crate) struct UndeliveredSpans {
-    pub(crate) count: u64,
-    /// How the last failed export ended; `None` when none failed.
-    pub(crate) last_failure: Option<String>,
-}
-
-impl ShutdownError {
-    /// The error for what was not delivered within `timeout`: spans, and the reason why the last metrics were not.
-    ///
-    /// # Errors
-    /// Spans or metrics were lost.
-    pub(crate) fn check(
-        timeout: Duration,
-        spans: Option<UndeliveredSpans>,
-        metrics: Option<String>,
-    ) -> Result<(), Self> {
-        if spans.is_none() && metrics.is_none() { Ok(()) } else { Err(Self { timeout, spans, metrics }) }
-    }
-
-    /// Spans that were still queued or in flight when the time was up.
-    #[must_use]
-    pub fn spans_lost(&self) -> u64 {
-        self.spans.as_ref().map_or(0, |spans| spans.count)
-    }
-
-    /// Whether the last metrics could not be pushed over OTLP. The `/metrics` page is not affected.
-    #[must_use]
-    pub const fn metrics_lost(&self) -> bool {
-        self.metrics.is_some()
-    }
-
-    /// How the last failed export of spans ended; if none failed, why the last metrics were lost. `None` if spans were
-    /// lost only because the time was up.
-    #[must_use]
-    pub fn last_failure(&self) -> Option<&str> {
-        let of_spans = self.spans.as_ref().and_then(|spans| spans.last_failure.as_deref());
-        of_spans.or(self.metrics.as_deref())
-    }
-
-    /// The time that was allowed.
-    #[must_use]
-    pub const fn timeout(&self) -> Duration {
-        self.timeout
-    }
-}
-
-impl Error for ShutdownError {}
-
-impl fmt::Display for ShutdownError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(UndeliveredSpans { count, last_failure }) = &self.spans {
-            write!(formatter, "{count} spans were not delivered within {:?}", self.timeout)?;
-            if let Some(failure) = last_failure {
-                write!(formatter, " (last failure: {failure})")?;
-            }
-        }
-        if let Some(failure) = &self.metrics {
-            let separator = if self.spans.is_some() { ", and " } else { "" };
-            write!(formatter, "{separator}the last metrics were not delivered over OTLP: {failure}")?;
-        }
-        formatter.write_str("; is the collector at the configured endpoint running?")
-    }
-}
-
-impl fmt::Debug for ShutdownError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        with_sources(self, formatter)
-    }
-}
-
 /// The message, then each underlying error on a line of its own.
 fn with_sources(error: &dyn Error, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(formatter, "{error}")?;
@@ -227,14 +146,6 @@ impl fmt::Debug for InvalidPattern {
 mod tests {
     use super::*;
     use std::io;
-
-    fn undelivered(count: u64, last_failure: Option<&str>) -> UndeliveredSpans {
-        UndeliveredSpans { count, last_failure: last_failure.map(str::to_owned) }
-    }
-
-    fn lost(spans: impl Into<Option<UndeliveredSpans>>, metrics: Option<&str>) -> ShutdownError {
-        ShutdownError::check(Duration::from_millis(500), spans.into(), metrics.map(str::to_owned)).unwrap_err()
-    }
 
     #[test]
     fn an_error_that_main_returns_is_printed_as_its_message_and_sources() {
@@ -287,43 +198,5 @@ mod tests {
                     OTEL_LOGS_EXPORTER=none";
         assert_eq!(error(false).to_string(), format!("OTEL_LOGS_EXPORTER=\"console\" {rest}"));
         assert_eq!(error(true).to_string(), format!("OTEL_LOGS_EXPORTER=\"console\" (the default) {rest}"));
-    }
-
-    #[test]
-    fn a_shutdown_without_a_loss_is_ok() {
-        assert!(ShutdownError::check(Duration::from_millis(500), None, None).is_ok());
-    }
-
-    #[test]
-    fn lost_spans_are_counted_and_their_last_failure_is_named() {
-        let error = lost(undelivered(1, None), None);
-        let expected = "1 spans were not delivered within 500ms; is the collector at the configured endpoint running?";
-        assert_eq!(error.to_string(), expected);
-        assert_eq!((error.spans_lost(), error.metrics_lost(), error.last_failure()), (1, false, None));
-        assert_eq!(error.timeout(), Duration::from_millis(500));
-        let error = lost(undelivered(7, Some("HTTP status 404")), None);
-        assert!(error.to_string().contains("within 500ms (last failure: HTTP status 404);"), "{error}");
-        assert_eq!(error.last_failure(), Some("HTTP status 404"));
-    }
-
-    #[test]
-    fn lost_metrics_are_reported_with_the_reason() {
-        let error = lost(None::<UndeliveredSpans>, Some("gRPC code Unavailable"));
-        let expected = "the last metrics were not delivered over OTLP: gRPC code Unavailable";
-        assert!(error.to_string().starts_with(expected), "{error}");
-        assert_eq!((error.spans_lost(), error.metrics_lost()), (0, true));
-        assert_eq!(error.last_failure(), Some("gRPC code Unavailable"));
-    }
-
-    #[test]
-    fn spans_and_metrics_that_are_both_lost_are_both_reported() {
-        let error = lost(undelivered(3, Some("gRPC code Unavailable")), Some("the time was up"));
-        let expected = "3 spans were not delivered within 500ms (last failure: gRPC code Unavailable), and the last \
-                        metrics were not delivered over OTLP: the time was up; is the collector at the configured \
-                        endpoint running?";
-        assert_eq!(error.to_string(), expected);
-        assert_eq!(format!("{error:?}"), expected);
-        assert_eq!((error.spans_lost(), error.metrics_lost()), (3, true));
-        assert_eq!(error.last_failure(), Some("gRPC code Unavailable"));
     }
 }

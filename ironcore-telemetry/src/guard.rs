@@ -1,11 +1,13 @@
-//! The guard that `init` returns, and the shutdown of telemetry: spans first, then metrics, then the thread.
+//! The guard that `init` returns: flush and shutdown, spans first, then metrics, then the thread.
 
-use crate::error::{ShutdownError, UndeliveredSpans};
+use crate::export::Queue;
 use crate::metrics::Push;
-use crate::traces::SpanQueue;
+use crate::report::Report;
 use crate::worker::Worker;
-use std::sync::{Arc, mpsc};
+use opentelemetry_sdk::trace::SpanData;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 
 /// How long a guard that is dropped without `shutdown` tries to deliver what is left.
 const DROP_LIMIT: Duration = Duration::from_secs(2);
@@ -20,26 +22,29 @@ const STOP_LIMIT: Duration = Duration::from_millis(100);
 /// delivers what it can within two seconds and logs what it could not.
 #[must_use = "telemetry stops when the guard is dropped: keep it until the end of main, then call guard.shutdown(timeout)"]
 #[derive(Debug)]
-pub struct TelemetryGuard(Option<Pipeline>);
+pub struct TelemetryGuard(Option<Arc<Pipeline>>);
 
 /// What has to be shut down. It does not exist when telemetry is disabled.
 pub(crate) struct Pipeline {
-    pub(crate) worker: Worker,
+    worker: Worker,
     /// The tracer provider itself is never shut down: the SDK would then drop later spans without a trace, where the
     /// closed queue counts them.
-    pub(crate) spans: Option<Arc<SpanQueue>>,
-    pub(crate) push: Option<Arc<Push>>,
+    spans: Option<Arc<Queue<SpanData>>>,
+    push: Option<Arc<Push>>,
+    stage: Mutex<Stage>,
+    ended: Condvar,
 }
 
-impl std::fmt::Debug for Pipeline {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Pipeline")
-    }
+/// How far the shutdown is.
+enum Stage {
+    Running,
+    ShuttingDown,
+    ShutDown(Report),
 }
 
 impl TelemetryGuard {
-    pub(crate) const fn new(pipeline: Pipeline) -> Self {
-        Self(Some(pipeline))
+    pub(crate) fn new(pipeline: Pipeline) -> Self {
+        Self(Some(Arc::new(pipeline)))
     }
 
     pub(crate) const fn disabled() -> Self {
@@ -48,29 +53,73 @@ impl TelemetryGuard {
 
     /// Delivers what is left, first spans, then metrics, and stops the telemetry thread. Blocks the calling thread for
     /// at most `timeout`, and needs no runtime: the telemetry thread does the work. Spans that end after the call
-    /// are not accepted; they are counted as dropped (`after_shutdown`).
+    /// are not accepted; they are counted as dropped (`after_shutdown`). If no collector was ever reached, it gives up
+    /// after half a second.
     ///
-    /// # Errors
-    /// What could not be delivered in time.
-    pub fn shutdown(mut self, timeout: Duration) -> Result<(), ShutdownError> {
-        self.0.take().map_or(Ok(()), |pipeline| pipeline.shut_down(timeout))
+    /// A second call, also from another thread, waits for the first one and returns the same report.
+    pub fn shutdown(&self, timeout: Duration) -> Report {
+        self.0.as_ref().map_or_else(Report::default, |pipeline| pipeline.shut_down(timeout))
+    }
+
+    /// As [`shutdown`](Self::shutdown), without blocking the calling thread. It works on any runtime. A future that is
+    /// dropped does not stop the shutdown.
+    pub async fn shutdown_async(&self, timeout: Duration) -> Report {
+        self.aside(move |pipeline| pipeline.shut_down(timeout)).await
+    }
+
+    /// Delivers everything that has ended before the call, and the metrics as they stand: before a process is frozen
+    /// (AWS Lambda), or in a test. Blocks the calling thread for at most `timeout`. What is not delivered then stays queued.
+    pub fn flush(&self, timeout: Duration) -> Report {
+        self.0.as_ref().map_or_else(Report::default, |pipeline| pipeline.flush(timeout))
+    }
+
+    /// As [`flush`](Self::flush), without blocking the calling thread. It works on any runtime.
+    pub async fn flush_async(&self, timeout: Duration) -> Report {
+        self.aside(move |pipeline| pipeline.flush(timeout)).await
+    }
+
+    /// What became of the telemetry of this process so far.
+    pub fn ledger(&self) -> Report {
+        self.0.as_ref().map_or_else(Report::default, |pipeline| pipeline.report(None))
+    }
+
+    /// Runs blocking work on a thread of its own.
+    async fn aside(&self, work: impl FnOnce(&Pipeline) -> Report + Send + 'static) -> Report {
+        let Some(pipeline) = self.0.clone() else {
+            return Report::default();
+        };
+        let (done, report) = oneshot::channel();
+        let body = move || {
+            // The caller may have gone away.
+            let _ = done.send(work(&pipeline));
+        };
+        // Dropped with `done` where no thread can be started.
+        let _ = std::thread::Builder::new().name("ironcore-telemetry-end".to_owned()).spawn(body);
+        report.await.unwrap_or_else(|_| self.ledger())
     }
 }
 
 impl Drop for TelemetryGuard {
     fn drop(&mut self) {
-        if let Some(Err(error)) = self.0.take().map(|pipeline| pipeline.shut_down(DROP_LIMIT)) {
-            log_loss(&error);
+        let Some(pipeline) = self.0.take() else {
+            return;
+        };
+        if matches!(*pipeline.stage(), Stage::ShutDown(_)) {
+            return;
+        }
+        let report = pipeline.shut_down(DROP_LIMIT);
+        if !report.is_complete() {
+            log_loss(&report);
         }
     }
 }
 
 /// Logs what was lost, on a thread of its own: a stdout that is not read must not hold up the end of the process.
-fn log_loss(error: &ShutdownError) {
-    let error = error.to_string();
+fn log_loss(report: &Report) {
+    let report = report.to_string();
     let (done, written) = mpsc::channel::<()>();
     let write = move || {
-        tracing::error!(target: "ironcore_telemetry", error, "telemetry was lost at the end");
+        tracing::error!(target: "ironcore_telemetry", report, "telemetry was lost");
         drop(done);
     };
     if std::thread::Builder::new().spawn(write).is_ok() {
@@ -79,32 +128,84 @@ fn log_loss(error: &ShutdownError) {
     }
 }
 
+impl std::fmt::Debug for Pipeline {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Pipeline")
+    }
+}
+
 impl Pipeline {
-    fn shut_down(self, timeout: Duration) -> Result<(), ShutdownError> {
-        let deadline = Instant::now() + timeout.min(LONGEST);
-        let left = || deadline.saturating_duration_since(Instant::now());
-        let spans = self.spans.as_ref().and_then(|queue| drain(&self.worker, queue, left()).err());
-        let metrics = self.push.as_ref().and_then(|push| push_last(&self.worker, push, left()).err());
-        self.worker.stop(STOP_LIMIT.min(left()));
-        ShutdownError::check(timeout, spans, metrics)
+    pub(crate) const fn new(worker: Worker, spans: Option<Arc<Queue<SpanData>>>, push: Option<Arc<Push>>) -> Self {
+        Self { worker, spans, push, stage: Mutex::new(Stage::Running), ended: Condvar::new() }
+    }
+
+    fn flush(&self, timeout: Duration) -> Report {
+        let deadline = deadline(timeout);
+        if let Some(queue) = self.spans.clone() {
+            // What is left is in the report.
+            let _ = self.worker.run(left(deadline), async move { queue.flushed().await });
+        }
+        let metrics = self.push_metrics(deadline);
+        self.report(metrics)
+    }
+
+    fn shut_down(&self, timeout: Duration) -> Report {
+        let deadline = deadline(timeout);
+        if !self.begin_shutdown(deadline) {
+            return match &*self.stage() {
+                Stage::ShutDown(report) => report.clone(),
+                Stage::Running | Stage::ShuttingDown => self.report(None),
+            };
+        }
+        if let Some(queue) = self.spans.clone() {
+            let draining = Arc::clone(&queue);
+            let _ = self.worker.run(left(deadline), async move { draining.drained().await });
+            // What is left is counted here, also when the thread does not answer any more.
+            queue.abandon();
+        }
+        let metrics = self.push_metrics(deadline);
+        self.worker.stop(STOP_LIMIT.min(left(deadline)));
+        let report = self.report(metrics);
+        *self.stage() = Stage::ShutDown(report.clone());
+        self.ended.notify_all();
+        report
+    }
+
+    /// Whether the caller is the one who shuts down. Any other one waits for it until his deadline.
+    fn begin_shutdown(&self, deadline: Instant) -> bool {
+        let mut stage = self.stage();
+        if matches!(*stage, Stage::Running) {
+            *stage = Stage::ShuttingDown;
+            return true;
+        }
+        let is_running = |stage: &mut Stage| matches!(stage, Stage::ShuttingDown);
+        drop(self.ended.wait_timeout_while(stage, left(deadline), is_running));
+        false
+    }
+
+    /// Pushes the metrics once more. Returns why that failed.
+    fn push_metrics(&self, deadline: Instant) -> Option<String> {
+        let push = self.push.clone()?;
+        let pushed = self.worker.run(left(deadline), async move { push.push().await });
+        pushed.unwrap_or_else(|| Err("the time was up".to_owned())).err()
+    }
+
+    fn report(&self, metrics_failure: Option<String>) -> Report {
+        let signals = self.spans.iter().map(|queue| queue.ledger()).collect();
+        Report { signals, metrics_failure }
+    }
+
+    fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn drain(worker: &Worker, queue: &Arc<SpanQueue>, limit: Duration) -> Result<(), UndeliveredSpans> {
-    let waiting = Arc::clone(queue);
-    if worker.run(limit, async move { waiting.drained().await }).is_some() {
-        return Ok(());
-    }
-    match queue.abandon() {
-        (0, _) => Ok(()),
-        (count, last_failure) => Err(UndeliveredSpans { count, last_failure }),
-    }
+fn deadline(timeout: Duration) -> Instant {
+    Instant::now() + timeout.min(LONGEST)
 }
 
-fn push_last(worker: &Worker, push: &Arc<Push>, limit: Duration) -> Result<(), String> {
-    let push = Arc::clone(push);
-    let result = worker.run(limit, async move { push.push().await });
-    result.unwrap_or_else(|| Err("the time was up".to_owned()))
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
 }
 
 #[cfg(test)]
@@ -113,12 +214,14 @@ mod tests {
 
     #[test]
     fn a_disabled_guard_has_nothing_to_lose() {
-        assert!(TelemetryGuard::disabled().shutdown(Duration::ZERO).is_ok());
+        let guard = TelemetryGuard::disabled();
+        assert!(guard.flush(Duration::ZERO).is_complete() && guard.shutdown(Duration::ZERO).is_complete());
     }
 
     #[test]
     fn a_pipeline_without_signals_stops_its_thread() {
-        let pipeline = Pipeline { worker: Worker::start().unwrap(), spans: None, push: None };
-        assert!(TelemetryGuard::new(pipeline).shutdown(Duration::MAX).is_ok());
+        let guard = TelemetryGuard::new(Pipeline::new(Worker::start().unwrap(), None, None));
+        assert!(guard.shutdown(Duration::MAX).is_complete());
+        assert!(guard.shutdown(Duration::MAX).is_complete());
     }
 }

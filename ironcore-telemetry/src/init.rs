@@ -1,9 +1,9 @@
 //! `init`: everything that can fail is built first, then the globals are set in one step.
 
 use crate::business;
-use crate::config::{Config, Environment, Propagator, Settings};
+use crate::config::{Config, Environment, Propagator, Settings, Signal};
 use crate::error::InitError;
-use crate::export;
+use crate::export::{self, Client, Queue};
 use crate::guard::{Pipeline, TelemetryGuard};
 #[cfg(feature = "prometheus")]
 use crate::metrics;
@@ -12,23 +12,19 @@ use crate::panic_hook;
 use crate::propagation::{B3Propagator, BaggagePropagator, JaegerPropagator, TraceContextPropagator};
 use crate::recorder;
 use crate::resource;
-use crate::traces::{self, BoxedLayer, SpanQueue, Stack, TelemetrySubscriber};
+use crate::traces::{self, BoxedLayer, Stack, TelemetrySubscriber};
 use crate::worker::Worker;
 use opentelemetry::global;
 use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData};
 use std::any::TypeId;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 use tracing::Subscriber;
 use tracing_subscriber::Registry;
 use tracing_subscriber::filter::Directive;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
-
-/// Building an exporter on the telemetry thread takes no time; this only bounds the wait should the thread hang.
-const BUILD_LIMIT: Duration = Duration::from_secs(5);
 
 /// Whether telemetry was started. Locked for all of `init`, so that concurrent callers see a finished initialisation.
 static INITIALIZED: Mutex<bool> = Mutex::new(false);
@@ -37,12 +33,14 @@ static INITIALIZED: Mutex<bool> = Mutex::new(false);
 ///
 /// ```no_run
 /// use ironcore_telemetry as telemetry;
-/// use std::time::Duration;
-///
+/// ///
 /// fn main() -> Result<(), Box<dyn std::error::Error>> {
 ///     let guard = telemetry::init()?;
 ///     // … the service …
-///     guard.shutdown(Duration::from_secs(5))?;
+///     let report = guard.shutdown(Duration::from_secs(5));
+///     if !report.is_complete() {
+///         eprintln!("{report}");
+///     }
 ///     Ok(())
 /// }
 /// ```
@@ -143,7 +141,7 @@ struct Parts {
 struct Traces {
     provider: SdkTracerProvider,
     /// `None` without an exporter: traces have ids then, and their context is passed on.
-    export: Option<(Arc<SpanQueue>, Arc<export::SpanExporter>)>,
+    export: Option<(Arc<Queue<SpanData>>, Arc<Client>)>,
 }
 
 impl Parts {
@@ -154,9 +152,9 @@ impl Parts {
         let listener = listener.map(|address| metrics::Listener::open(address, settings.strict)).transpose()?;
         let worker = Worker::start().map_err(|source| InitError::Thread { source })?;
         let resource = resource::resource(&settings.service, &settings.detectors);
-        let traces = Traces::build(settings, &worker, &resource)?;
+        let traces = Traces::build(settings, &resource)?;
         let meters = Meters::new(settings, &resource);
-        let push = build_push(settings, &worker, &resource, meters.as_ref())?;
+        let push = build_push(settings, &resource, meters.as_ref())?;
         Ok(Self {
             worker,
             traces,
@@ -197,12 +195,12 @@ impl Parts {
         if let Some(push) = self.push.clone() {
             self.worker.keep_running(move || Arc::clone(&push).pump());
         }
-        let spans = self.traces.export.map(|(queue, exporter)| {
+        let spans = self.traces.export.map(|(queue, client)| {
             let spans = Arc::clone(&queue);
-            self.worker.keep_running(move || Arc::clone(&queue).pump(Arc::clone(&exporter)));
+            self.worker.keep_running(move || Arc::clone(&queue).pump(Arc::clone(&client)));
             spans
         });
-        Ok(TelemetryGuard::new(Pipeline { worker: self.worker, spans, push: self.push }))
+        Ok(TelemetryGuard::new(Pipeline::new(self.worker, spans, self.push)))
     }
 }
 
@@ -232,47 +230,28 @@ fn log_start(settings: &Settings) {
 }
 
 impl Traces {
-    fn build(settings: &Settings, worker: &Worker, resource: &Resource) -> Result<Self, InitError> {
-        let Some(otlp) = settings.traces.clone() else {
+    fn build(settings: &Settings, resource: &Resource) -> Result<Self, InitError> {
+        let Some(otlp) = &settings.traces else {
             return Ok(Self { provider: traces::provider_without_exporter(settings.sampler), export: None });
         };
-        let queue = SpanQueue::new(settings.queue);
+        let client = Arc::new(Client::new(otlp, Signal::Traces)?);
         let resource = resource::with_process(resource, &settings.detectors);
-        let provider = traces::provider(settings.sampler, settings.limits, resource.clone(), &queue);
-        let exporter = build_on(worker, move || {
-            use opentelemetry_sdk::trace::SpanExporter;
-            let mut exporter = export::span_exporter(&otlp)?;
-            exporter.set_resource(&resource);
-            Ok(Arc::new(exporter))
-        })?;
-        Ok(Self { provider, export: Some((queue, exporter)) })
+        let queue = Queue::new(settings.queue, Signal::Traces, export::values::resource(&resource));
+        let provider = traces::provider(settings.sampler, settings.limits, resource, &queue);
+        Ok(Self { provider, export: Some((queue, client)) })
     }
 }
 
 fn build_push(
     settings: &Settings,
-    worker: &Worker,
     resource: &Resource,
     meters: Option<&Meters>,
 ) -> Result<Option<Arc<Push>>, InitError> {
     let reader = meters.and_then(|meters| meters.push.clone());
-    let Some(((otlp, interval), reader)) = settings.metrics_push.clone().zip(reader) else {
+    let Some(((otlp, interval), reader)) = settings.metrics_push.as_ref().zip(reader) else {
         return Ok(None);
     };
-    let resource = resource.clone();
-    build_on(worker, move || Push::new(&otlp, interval, reader, &resource)).map(Some)
-}
-
-/// Builds on the telemetry thread, because a transport is bound to the runtime that it is built in.
-fn build_on<T: Send + 'static>(
-    worker: &Worker,
-    build: impl FnOnce() -> Result<T, InitError> + Send + 'static,
-) -> Result<T, InitError> {
-    let result = worker.run(BUILD_LIMIT, async move { build() });
-    result.unwrap_or_else(|| {
-        let source = std::io::Error::other("it did not build the exporter in time");
-        Err(InitError::Thread { source })
-    })
+    Push::new(otlp, *interval, reader, resource).map(Some)
 }
 
 /// Makes the subscriber the global one, with the layers of this library.

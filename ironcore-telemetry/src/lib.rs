@@ -73,6 +73,7 @@ mod flag;
 mod format;
 mod names;
 mod redact;
+mod report;
 mod series;
 // Signals.
 mod export;
@@ -120,7 +121,8 @@ pub use client::http::HttpClientTelemetryLayer;
 pub use config::{Config, Protocol, Sampling};
 #[cfg(any(feature = "http", feature = "grpc"))]
 pub use error::InvalidPattern;
-pub use error::{InitError, ShutdownError};
+pub use error::InitError;
+pub use report::{Ledger, Report};
 pub use guard::TelemetryGuard;
 pub use init::{init, init_on, init_with};
 /// The version of OpenTelemetry's API that this library works with. An instrument or a span that is made by another

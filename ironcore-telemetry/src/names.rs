@@ -239,7 +239,7 @@ pub(crate) static TELEMETRY_DROPPED: Metric = Metric {
 /// Attempts to export that failed.
 pub(crate) static TELEMETRY_EXPORT_FAILURES: Metric = Metric {
     name: "telemetry_export_failures_total",
-    help: "Attempts to deliver a batch that failed; the batch is kept and tried again.",
+    help: "Attempts to deliver a batch that failed; what can be sent again is kept.",
     kind: Kind::Counter,
     labels: &["signal"],
     bounded: &[],
@@ -249,6 +249,33 @@ pub(crate) static TELEMETRY_EXPORT_FAILURES: Metric = Metric {
 pub(crate) static TELEMETRY_QUEUED: Metric = Metric {
     name: "telemetry_queued",
     help: "Telemetry items that wait for export or for the collector's acknowledgement.",
+    kind: Kind::Gauge,
+    labels: &["signal"],
+    bounded: &[],
+};
+
+/// The memory of what waits for export.
+pub(crate) static TELEMETRY_QUEUED_BYTES: Metric = Metric {
+    name: "telemetry_queued_bytes",
+    help: "Bytes of the telemetry items that wait for export or for the collector's acknowledgement.",
+    kind: Kind::Gauge,
+    labels: &["signal"],
+    bounded: &[],
+};
+
+/// The most items that can wait for export.
+pub(crate) static TELEMETRY_QUEUE_CAPACITY: Metric = Metric {
+    name: "telemetry_queue_capacity",
+    help: "The most telemetry items that the queue holds; further ones are dropped (queue_full).",
+    kind: Kind::Gauge,
+    labels: &["signal"],
+    bounded: &[],
+};
+
+/// The most bytes that can wait for export.
+pub(crate) static TELEMETRY_QUEUE_CAPACITY_BYTES: Metric = Metric {
+    name: "telemetry_queue_capacity_bytes",
+    help: "The most bytes that the queue holds; further items are dropped (queue_bytes).",
     kind: Kind::Gauge,
     labels: &["signal"],
     bounded: &[],
@@ -311,6 +338,9 @@ pub(crate) static ALL: &[&Metric] = &[
     &TELEMETRY_DROPPED,
     &TELEMETRY_EXPORT_FAILURES,
     &TELEMETRY_QUEUED,
+    &TELEMETRY_QUEUED_BYTES,
+    &TELEMETRY_QUEUE_CAPACITY,
+    &TELEMETRY_QUEUE_CAPACITY_BYTES,
     &TELEMETRY_DEGRADED,
     &TELEMETRY_LABEL_OVERFLOW,
     &TELEMETRY_INSTRUMENTS_DROPPED,

@@ -4,9 +4,9 @@
 use opentelemetry::Context;
 use std::cell::Cell;
 use std::io;
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
@@ -44,8 +44,8 @@ pub(crate) fn log(line: impl FnOnce() + Send + 'static) {
 /// The handle of the telemetry thread. Dropping it stops the thread without waiting.
 pub(crate) struct Worker {
     handle: Handle,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    /// Until the thread is told to stop.
+    running: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
 }
 
 impl Worker {
@@ -59,7 +59,7 @@ impl Worker {
         let body = move || run(&ready, stopped);
         let thread = std::thread::Builder::new().name("ironcore-telemetry".to_owned()).spawn(body)?;
         let handle = started.recv_timeout(START_LIMIT).map_err(io::Error::other)??;
-        Ok(Self { handle, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { handle, running: Mutex::new(Some((stop, thread))) })
     }
 
     /// Runs a future on the thread and waits for its result for at most `limit`; `None` when it took longer or
@@ -92,13 +92,12 @@ impl Worker {
     }
 
     /// Stops the thread and waits for its end for at most `limit`.
-    pub(crate) fn stop(mut self, limit: Duration) {
-        self.signal();
-        let Some(thread) = self.thread.take() else {
+    pub(crate) fn stop(&self, limit: Duration) {
+        let Some(thread) = self.signal() else {
             return;
         };
-        let deadline = std::time::Instant::now() + limit;
-        while !thread.is_finished() && std::time::Instant::now() < deadline {
+        let deadline = Instant::now() + limit;
+        while !thread.is_finished() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(1));
         }
         if thread.is_finished() {
@@ -107,11 +106,12 @@ impl Worker {
         }
     }
 
-    fn signal(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            // Without a receiver the thread has already ended.
-            let _ = stop.send(());
-        }
+    /// Tells the thread to stop; `None` when it was told before.
+    fn signal(&self) -> Option<JoinHandle<()>> {
+        let (stop, thread) = self.running.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        // Without a receiver the thread has already ended.
+        let _ = stop.send(());
+        Some(thread)
     }
 }
 

@@ -76,8 +76,14 @@ pub(crate) struct SpanLimits {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Queue {
     pub(crate) capacity: usize,
+    /// The most bytes that wait.
+    pub(crate) bytes: usize,
     pub(crate) batch: usize,
+    /// The most bytes of a request.
+    pub(crate) batch_bytes: usize,
     pub(crate) delay: Duration,
+    /// The most requests that are on their way at the same time.
+    pub(crate) concurrency: usize,
 }
 
 /// How log lines are written.
@@ -188,8 +194,11 @@ impl Settings {
             },
             queue: Queue {
                 capacity: resolver.read(&table::QUEUE_SIZE)?,
+                bytes: resolver.read(&table::QUEUE_BYTES)?,
                 batch: resolver.read(&table::BATCH_SIZE)?,
+                batch_bytes: resolver.read(&table::BATCH_BYTES)?,
                 delay: resolver.read(&table::QUEUE_DELAY)?,
+                concurrency: resolver.read(&table::CONCURRENCY)?,
             },
             propagators: resolver.read(&table::PROPAGATORS)?,
             log_lines: Some(log_lines(config, resolver, check_directive)?)

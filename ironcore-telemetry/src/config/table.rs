@@ -16,6 +16,12 @@ pub(super) const TIMES: RangeInclusive<u64> = 1..=HOUR;
 const INTERVALS: RangeInclusive<u64> = 100..=HOUR;
 /// Bounds of queues and batches, in spans.
 const SIZES: RangeInclusive<usize> = 1..=1 << 20;
+/// Bounds of the memory of a queue, in bytes.
+const QUEUE_MEMORY: RangeInclusive<usize> = 1 << 20..=1 << 30;
+/// Bounds of the size of a request, in bytes; OTLP advises receivers to take no more than 64 MiB.
+const BATCH_MEMORY: RangeInclusive<usize> = 64 << 10..=64 << 20;
+/// Bounds of the number of requests that are on their way.
+const CONCURRENCIES: RangeInclusive<usize> = 1..=64;
 
 pub(super) const DISABLED: Setting<bool> = Setting {
     key: "disabled",
@@ -287,7 +293,7 @@ pub(super) const SAMPLER_RATIO: Setting<f64> = Setting {
 pub(super) const QUEUE_SIZE: Setting<usize> = Setting {
     key: "queue_size",
     variables: &["OTEL_BSP_MAX_QUEUE_SIZE"],
-    default: || 16_384,
+    default: || 65_536,
     parse: |text| parse::whole(text, &SIZES),
     show: Show::Plain(usize::to_string),
 };
@@ -297,6 +303,31 @@ pub(super) const BATCH_SIZE: Setting<usize> = Setting {
     variables: &["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"],
     default: || 512,
     parse: |text| parse::whole(text, &SIZES),
+    show: Show::Plain(usize::to_string),
+};
+
+pub(super) const QUEUE_BYTES: Setting<usize> = Setting {
+    key: "queue_bytes",
+    variables: &["IRONCORE_QUEUE_BYTES"],
+    default: || 64 << 20,
+    parse: |text| parse::whole(text, &QUEUE_MEMORY),
+    show: Show::Plain(usize::to_string),
+};
+
+pub(super) const BATCH_BYTES: Setting<usize> = Setting {
+    key: "batch_bytes",
+    variables: &["IRONCORE_BATCH_BYTES"],
+    // Below 4 MiB, the usual limit of a gRPC server.
+    default: || 7 << 19,
+    parse: |text| parse::whole(text, &BATCH_MEMORY),
+    show: Show::Plain(usize::to_string),
+};
+
+pub(super) const CONCURRENCY: Setting<usize> = Setting {
+    key: "export_concurrency",
+    variables: &["IRONCORE_EXPORT_CONCURRENCY"],
+    default: || 16,
+    parse: |text| parse::whole(text, &CONCURRENCIES),
     show: Show::Plain(usize::to_string),
 };
 
@@ -429,7 +460,7 @@ pub(super) fn defaults() -> std::collections::BTreeMap<&'static str, String> {
             .chain(add(&export_timeout(signal)))
     });
     let exporters = [TRACES_EXPORTER, METRICS_EXPORTER, LOGS_EXPORTER];
-    let sizes = [QUEUE_SIZE, BATCH_SIZE];
+    let sizes = [QUEUE_SIZE, QUEUE_BYTES, BATCH_SIZE, BATCH_BYTES, CONCURRENCY];
     let times = [METRIC_INTERVAL, QUEUE_DELAY];
     let texts = [SERVICE_NAME, LOG_FILTER, TRACE_FILTER];
     let switches = [DISABLED, STRICT, LOG_SPAN_FIELDS];

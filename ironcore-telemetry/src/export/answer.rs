@@ -40,3 +40,10 @@ pub(crate) enum Cause {
     /// The collector answered that it cannot take the request now.
     Busy,
 }
+
+impl Answer {
+    /// The attempt ended without an answer.
+    pub(crate) fn broken(text: impl Into<String>) -> Self {
+        Self::Failed(Failure { cause: Cause::Broken, text: text.into(), retry_after: None })
+    }
+}

@@ -1,9 +1,22 @@
-//! The OTLP transports.
+//! The way of spans and metrics to the collector: the queue, the requests and the OTLP clients.
 
+mod account;
 mod answer;
+mod batch;
 mod client;
-mod otlp;
+mod pause;
+mod queue;
+pub(crate) mod values;
+pub(crate) mod wire;
 
-pub(crate) use answer::{Answer, Cause, Failure};
+pub(crate) use answer::Answer;
 pub(crate) use client::Client;
-pub(crate) use otlp::{MetricsSender, SpanExporter, span_exporter};
+pub(crate) use queue::{Queue, Record, Transport};
+
+use bytes::Bytes;
+
+impl Transport for Client {
+    fn send(&self, parts: Vec<Bytes>) -> impl Future<Output = Answer> + Send {
+        Self::send(self, parts)
+    }
+}

@@ -1,11 +1,13 @@
 //! The push of metrics over OTLP: the SDK's instruments and our own series in one message.
 
 use super::reader::Reader;
-use crate::config::Otlp;
+use crate::config::{Otlp, Signal};
 use crate::error::InitError;
-use crate::export::MetricsSender;
+use crate::export::{Answer, Client};
 use crate::names;
 use crate::series::{self, Counter, Distribution, Exemplar, Family, Kind, Labels, Reading, Series, seconds};
+use crate::worker;
+use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{
@@ -17,6 +19,7 @@ use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::data;
 use opentelemetry_sdk::metrics::reader::MetricReader;
+use prost::Message;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +27,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Pushes all metrics at an interval.
 pub(crate) struct Push {
-    sender: MetricsSender,
+    client: Client,
     reader: Reader,
     resource: ProtoResource,
     interval: Duration,
@@ -45,9 +48,9 @@ impl Push {
             attributes: ResourceAttributesWithSchema::from(resource).attributes.0,
             ..ProtoResource::default()
         };
-        let sender = MetricsSender::new(otlp)?;
+        let client = Client::new(otlp, Signal::Metrics)?;
         Ok(Arc::new(Self {
-            sender,
+            client,
             reader,
             resource,
             interval,
@@ -63,7 +66,9 @@ impl Push {
             // Values are cumulative, so the next push makes up for a failed one.
             let failed = Arc::clone(&self).push().await.is_err();
             if failed != self.failing.swap(failed, Ordering::Relaxed) && failed {
-                tracing::warn!(target: "ironcore_telemetry", "metrics cannot be delivered over OTLP; the next push carries them");
+                worker::log(|| {
+                    tracing::warn!(target: "ironcore_telemetry", "metrics cannot be delivered over OTLP; the next push carries them");
+                });
             }
         }
     }
@@ -77,11 +82,17 @@ impl Push {
         let collecting = Arc::clone(&self);
         let request = tokio::task::spawn_blocking(move || collecting.request()).await;
         let request = request.map_err(|_| "the metrics could not be collected".to_owned())?;
-        let result = self.sender.send(request).await;
-        if result.is_err() {
-            self.failures.add(1);
-        }
-        result
+        let answer = self.client.send(vec![Bytes::from(request.encode_to_vec())]).await;
+        let failure = match answer {
+            Answer::Accepted { rejected: 0, .. } => return Ok(()),
+            Answer::Accepted { rejected, message } => {
+                format!("the collector rejected {rejected} data points: {}", message.unwrap_or_default())
+            }
+            Answer::TooLarge(text) | Answer::Refused(text) => text,
+            Answer::Failed(failure) => failure.text,
+        };
+        self.failures.add(1);
+        Err(failure)
     }
 
     fn request(&self) -> ExportMetricsServiceRequest {

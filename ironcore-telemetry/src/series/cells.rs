@@ -112,7 +112,6 @@ impl Counter {
     }
 
     /// The sum over all threads.
-    #[cfg(test)]
     pub(crate) fn value(self) -> u64 {
         self.cells.sum(VALUE)
     }
@@ -132,6 +131,11 @@ impl Gauge {
     #[inline]
     pub(crate) fn add_at(self, shard: Shard, amount: i64) {
         self.0.add(shard, VALUE, amount.cast_unsigned());
+    }
+
+    /// The sum over all threads.
+    pub(crate) fn value(self) -> i64 {
+        self.0.sum(VALUE).cast_signed()
     }
 }
 

@@ -1,18 +1,20 @@
-//! One value for each attribute.
+//! One value for each attribute: the SDK adds one that is set again, and OTLP asks for unique keys.
 
+use opentelemetry::KeyValue;
+#[cfg(feature = "testing")]
 use opentelemetry_sdk::trace::SpanData;
 
-/// Keeps the last value of each attribute of a span: the SDK adds one that is set again, and OTLP asks for unique keys.
+/// The last pair of each key.
+pub(super) fn last_of_each_key(pairs: &[KeyValue]) -> impl Iterator<Item = &KeyValue> {
+    pairs.iter().enumerate().filter_map(|(at, pair)| {
+        let is_set_again = pairs.iter().skip(at + 1).any(|later| later.key == pair.key);
+        (!is_set_again).then_some(pair)
+    })
+}
+
+/// A span with the last value of each attribute.
+#[cfg(feature = "testing")]
 pub(crate) fn last_values(mut span: SpanData) -> SpanData {
-    let attributes = &mut span.attributes;
-    let is_set_again = |at: usize| {
-        let key = attributes.get(at).map(|pair| &pair.key);
-        attributes.iter().skip(at + 1).any(|later| Some(&later.key) == key)
-    };
-    let again: Vec<bool> = (0..attributes.len()).map(is_set_again).collect();
-    if again.contains(&true) {
-        let mut again = again.into_iter();
-        attributes.retain(|_| !again.next().unwrap_or(false));
-    }
+    span.attributes = last_of_each_key(&span.attributes).cloned().collect();
     span
 }

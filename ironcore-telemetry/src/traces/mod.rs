@@ -2,30 +2,32 @@
 //! together.
 
 mod context_span;
-mod delivery;
+mod encode;
 mod entered;
 mod ids;
 mod last_values;
 mod layer;
-mod queue;
+mod processor;
 mod span_events;
 mod stack;
 mod subscriber;
 mod tracing_span;
 
 use crate::config::{Sampler, Sampling, SpanLimits};
+use crate::export::Queue;
 use crate::names;
 use ids::PresetIds;
+#[cfg(feature = "testing")]
 pub(crate) use last_values::last_values;
 pub(crate) use layer::layer;
 use opentelemetry::trace::{SpanBuilder, SpanContext, SpanKind, TraceContextExt, TraceFlags, Tracer, TracerProvider};
 use opentelemetry::{Context, InstrumentationScope};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{
-    IdGenerator, Sampler as SdkSampler, SamplingDecision, SdkTracer, SdkTracerProvider, ShouldSample,
+    IdGenerator, Sampler as SdkSampler, SamplingDecision, SdkTracer, SdkTracerProvider, ShouldSample, SpanData,
     SpanLimits as SdkSpanLimits, TracerProviderBuilder,
 };
-pub(crate) use queue::SpanQueue;
+use processor::Processor;
 pub(crate) use span_events::span_events;
 pub(crate) use stack::{BoxedLayer, Stack};
 use std::sync::Arc;
@@ -36,9 +38,9 @@ pub(crate) fn provider(
     sampler: Sampler,
     limits: SpanLimits,
     resource: Resource,
-    queue: &Arc<SpanQueue>,
+    queue: &Arc<Queue<SpanData>>,
 ) -> SdkTracerProvider {
-    let processor = queue::Processor::new(Arc::clone(queue));
+    let processor = Processor::new(Arc::clone(queue));
     builder(sampler, limits).with_resource(resource).with_span_processor(processor).build()
 }
 
@@ -143,7 +145,7 @@ fn sdk_sampler(Sampler { root, follows_parent }: Sampler) -> SdkSampler {
 mod tests {
     use super::*;
     use opentelemetry_sdk::error::OTelSdkResult;
-    use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
+    use opentelemetry_sdk::trace::{Span, SpanProcessor};
     use std::time::Duration;
 
     #[derive(Debug)]

@@ -1,0 +1,242 @@
+//! The part of the queue that belongs to the telemetry thread: encoded items, as batches that wait and that are on their
+//! way.
+
+use super::super::account::{Account, Reason};
+use super::super::answer::{Answer, Cause};
+use super::super::batch::{Batch, Open};
+use super::super::pause::Pause;
+use super::notes::Notes;
+use crate::config::{Queue as Bounds, Signal};
+use opentelemetry::InstrumentationScope;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// A batch that reached the collector and could not be delivered for this long is dropped, so that one that always fails
+/// does not occupy the others' place.
+const MAX_AGE: Duration = Duration::from_secs(600);
+/// Requests are not made smaller than this, however little a collector takes.
+const LEAST_BYTES: usize = 64 * 1024;
+/// Room for the heads of the resource and the scopes in a request.
+const HEADS: usize = 4 * 1024;
+
+/// Each attempt to send a batch has its own.
+pub(super) type AttemptId = u64;
+
+/// Items that have left the queue.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Settled {
+    pub(super) items: usize,
+    /// As they were counted.
+    pub(super) bytes: usize,
+}
+
+impl Settled {
+    fn all(batch: &Batch) -> Self {
+        Self { items: batch.count(), bytes: batch.len() }
+    }
+}
+
+pub(super) struct Outbox<R> {
+    bounds: Bounds,
+    /// Items that were taken out of the inbox and are not encoded.
+    pub(super) taken: std::vec::IntoIter<R>,
+    open: Open,
+    ready: VecDeque<Batch>,
+    in_flight: Vec<(AttemptId, Batch)>,
+    /// The id of the open batch.
+    next_id: u64,
+    attempts: AttemptId,
+    /// The most bytes of a batch's items: of the settings, or fewer when the collector takes fewer.
+    most_bytes: usize,
+    /// How many requests may be on their way: one after a failure, more with each success while batches wait.
+    window: usize,
+    pause: Pause,
+    /// Whether a collector has ever answered.
+    was_reached: bool,
+    pub(super) notes: Notes,
+}
+
+impl<R> Outbox<R> {
+    pub(super) fn new(bounds: Bounds, signal: Signal, resource: usize) -> Self {
+        Self {
+            bounds,
+            taken: Vec::new().into_iter(),
+            open: Open::default(),
+            ready: VecDeque::new(),
+            in_flight: Vec::new(),
+            next_id: 1,
+            attempts: 0,
+            most_bytes: bounds.batch_bytes.saturating_sub(resource + HEADS).max(1),
+            window: 1,
+            pause: Pause::default(),
+            was_reached: false,
+            notes: Notes::new(signal),
+        }
+    }
+
+    /// The most bytes that one item can have.
+    pub(super) const fn largest_item(&self) -> usize {
+        self.most_bytes
+    }
+
+    /// Adds an encoded item.
+    pub(super) fn add(&mut self, scope: &InstrumentationScope, item: &[u8]) {
+        if !self.open.fits(scope, item.len(), (self.bounds.batch, self.most_bytes)) {
+            self.cut();
+        }
+        self.open.push(scope, item);
+        if self.open.count() >= self.bounds.batch {
+            self.cut();
+        }
+    }
+
+    /// Ends the open batch.
+    fn cut(&mut self) {
+        if self.open.count() > 0 {
+            self.ready.push_back(self.open.cut(self.next_id));
+            self.next_id += 1;
+        }
+    }
+
+    /// The batch that is to be sent now: a full one, else the open one if it is due.
+    pub(super) fn next(&mut self, now: Instant) -> Option<(AttemptId, Batch)> {
+        if self.in_flight.len() >= self.window || !self.pause.left(now).is_zero() {
+            return None;
+        }
+        if self.ready.is_empty() && self.due_in(now).is_some_and(|left| left.is_zero()) {
+            self.cut();
+        }
+        let batch = self.ready.pop_front()?;
+        self.attempts += 1;
+        self.in_flight.push((self.attempts, batch.clone()));
+        Some((self.attempts, batch))
+    }
+
+    /// The time until the open batch is due; `None` when it is empty.
+    fn due_in(&self, now: Instant) -> Option<Duration> {
+        let since = self.open.since()?;
+        Some(self.bounds.delay.saturating_sub(now.saturating_duration_since(since)))
+    }
+
+    /// For how long there is nothing to do unless something happens. What arrives is looked for once a delay.
+    pub(super) fn idle_for(&self, now: Instant) -> Duration {
+        let may_send = self.in_flight.len() < self.window;
+        let waits = self.ready.is_empty().then(|| self.due_in(now)).unwrap_or(Some(Duration::ZERO));
+        match waits.filter(|_| may_send) {
+            Some(due) => due.max(self.pause.left(now)).min(self.bounds.delay),
+            None => self.bounds.delay,
+        }
+    }
+
+    /// Makes everything due, also after a failure that the collector did not ask to wait for. Returns the id below which
+    /// everything is meant.
+    pub(super) fn flush(&mut self) -> u64 {
+        self.cut();
+        self.pause.cut_short();
+        self.next_id
+    }
+
+    /// Whether no batch below this id is left.
+    pub(super) fn has_settled(&self, ticket: u64) -> bool {
+        let in_flight = self.in_flight.iter().map(|(_, batch)| batch);
+        self.ready.iter().chain(in_flight).all(|batch| batch.id >= ticket)
+    }
+
+    /// Whether no attempt ever came to a collector, and one was made.
+    pub(super) fn was_never_reached(&self) -> bool {
+        !self.was_reached && self.notes.last_failure().is_some()
+    }
+
+    /// Notes the answer to a batch. Returns what has left the queue.
+    pub(super) fn settle(&mut self, id: AttemptId, began: Instant, answer: Answer, account: &Account) -> Settled {
+        let Some(at) = self.in_flight.iter().position(|(attempt, _)| *attempt == id) else {
+            // Abandoned meanwhile, and counted then.
+            return Settled::default();
+        };
+        let (_, batch) = self.in_flight.swap_remove(at);
+        let settled = Settled::all(&batch);
+        match answer {
+            Answer::Accepted { rejected, message } => {
+                let rejected = usize::try_from(rejected).unwrap_or(usize::MAX).min(settled.items);
+                account.exported(settled.items - rejected);
+                account.dropped(rejected, Reason::Rejected);
+                if let Some(message) = message.filter(|_| rejected > 0) {
+                    self.notes.because(Reason::Rejected, message);
+                }
+                self.succeeded();
+                settled
+            }
+            Answer::TooLarge(text) => self.too_large(batch, text, account),
+            Answer::Refused(text) => {
+                self.was_reached = true;
+                self.notes.failed(&text);
+                account.dropped(settled.items, Reason::Refused);
+                self.notes.because(Reason::Refused, text);
+                settled
+            }
+            Answer::Failed(failure) => {
+                let now = Instant::now();
+                self.window = 1;
+                self.pause.failed(&failure, began, now);
+                self.notes.failed(&failure.text);
+                self.was_reached |= failure.cause != Cause::Unreachable;
+                self.again(batch, failure.cause, now, account)
+            }
+        }
+    }
+
+    fn succeeded(&mut self) {
+        self.was_reached = true;
+        self.pause.end();
+        self.notes.succeeded();
+        if !self.ready.is_empty() {
+            self.window = (self.window * 2).min(self.bounds.concurrency);
+        }
+    }
+
+    /// Splits a batch that the collector cannot take as a whole; the next ones are smaller too.
+    fn too_large(&mut self, batch: Batch, text: String, account: &Account) -> Settled {
+        self.was_reached = true;
+        let settled = Settled::all(&batch);
+        match batch.split() {
+            Some((first, second)) => {
+                self.most_bytes = self.most_bytes.min(settled.bytes / 2).max(LEAST_BYTES.min(self.most_bytes));
+                self.ready.push_front(second);
+                self.ready.push_front(first);
+                Settled::default()
+            }
+            None => {
+                account.dropped(settled.items, Reason::TooLarge);
+                self.notes.because(Reason::TooLarge, text);
+                settled
+            }
+        }
+    }
+
+    /// Keeps a batch for another attempt.
+    fn again(&mut self, batch: Batch, cause: Cause, now: Instant, account: &Account) -> Settled {
+        match cause {
+            Cause::Unreachable => self.ready.push_front(batch),
+            // The batch may be what the connection breaks of: the others go first.
+            Cause::Broken | Cause::Busy => {
+                let mut batch = batch;
+                let since = *batch.failing_since.get_or_insert(now);
+                if now.saturating_duration_since(since) >= MAX_AGE {
+                    let settled = Settled::all(&batch);
+                    account.dropped(settled.items, Reason::Expired);
+                    return settled;
+                }
+                self.ready.push_back(batch);
+            }
+        }
+        Settled::default()
+    }
+
+    /// Drops everything. Returns what is not encoded, to be dropped without a lock.
+    pub(super) fn clear(&mut self) -> std::vec::IntoIter<R> {
+        self.open = Open::default();
+        self.ready.clear();
+        self.in_flight.clear();
+        std::mem::replace(&mut self.taken, Vec::new().into_iter())
+    }
+}

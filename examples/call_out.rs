@@ -41,8 +41,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let url = format!("http://{}/height", listener.local_addr()?);
     tokio::spawn(async { axum::serve(listener, chain_node()).await });
     read_height(&url).await?;
-    if let Err(lost) = guard.shutdown(Duration::from_secs(1)) {
-        eprintln!("{lost}");
+    let report = guard.shutdown(Duration::from_secs(1));
+    if !report.is_complete() {
+        eprintln!("{report}");
     }
     Ok(())
 }

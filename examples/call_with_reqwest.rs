@@ -45,8 +45,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tokio::spawn(async { axum::serve(listener, server()).await });
     let there = read_height(&chain_node()?, &url).await.map_err(|error| error as Box<dyn Error>)?;
     println!("there {}", there.as_str().unwrap_or_default());
-    if let Err(lost) = guard.shutdown(Duration::from_secs(1)) {
-        eprintln!("{lost}");
+    let report = guard.shutdown(Duration::from_secs(1));
+    if !report.is_complete() {
+        eprintln!("{report}");
     }
     Ok(())
 }

@@ -70,8 +70,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let page = telemetry::scrape::render();
     let counters = page.lines().filter(|line| line.starts_with("business_operations_total") && !line.ends_with(" 0"));
     counters.for_each(|line| println!("{line}"));
-    if let Err(lost) = guard.shutdown(Duration::from_secs(1)) {
-        eprintln!("{lost}");
+    let report = guard.shutdown(Duration::from_secs(1));
+    if !report.is_complete() {
+        eprintln!("{report}");
     }
     Ok(())
 }

@@ -27,8 +27,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Err(error) = telemetry::init_with(Config::new("wallets").sampling(Sampling::Ratio(2.0))) {
         println!("{error}");
     }
-    if let Err(lost) = guard.shutdown(Duration::from_secs(1)) {
-        eprintln!("{lost}");
+    let report = guard.shutdown(Duration::from_secs(1));
+    if !report.is_complete() {
+        eprintln!("{report}");
     }
     Ok(())
 }

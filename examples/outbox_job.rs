@@ -40,8 +40,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
             break;
         }
     }
-    if let Err(lost) = guard.shutdown(Duration::from_secs(1)) {
-        eprintln!("{lost}");
+    let report = guard.shutdown(Duration::from_secs(1));
+    if !report.is_complete() {
+        eprintln!("{report}");
     }
     Ok(())
 }

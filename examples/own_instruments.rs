@@ -33,8 +33,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let page = telemetry::scrape::render();
     let own = page.lines().filter(|line| line.contains("chain_") || line.contains("wallets_active"));
     own.for_each(|line| println!("{line}"));
-    if let Err(lost) = guard.shutdown(Duration::from_secs(1)) {
-        eprintln!("{lost}");
+    let report = guard.shutdown(Duration::from_secs(1));
+    if !report.is_complete() {
+        eprintln!("{report}");
     }
     Ok(())
 }

@@ -13,8 +13,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let app = Router::new().route("/api/v1/wallets", post(create_wallet)).layer(telemetry::HttpTelemetryLayer::new());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
     axum::serve(listener, app).with_graceful_shutdown(stop_signal()).await?;
-    if let Err(lost) = guard.shutdown(Duration::from_secs(5)) {
-        eprintln!("{lost}");
+    let report = guard.shutdown(Duration::from_secs(5));
+    if !report.is_complete() {
+        eprintln!("{report}");
     }
     Ok(())
 }

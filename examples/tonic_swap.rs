@@ -45,8 +45,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         result = engine::serve(engine, engine::Engine::new(price).await?) => result?,
         result = axum::serve(oracle, oracle_router()) => result?,
     }
-    if let Err(lost) = guard.shutdown(Duration::from_secs(5)) {
-        eprintln!("{lost}");
+    let report = guard.shutdown(Duration::from_secs(5));
+    if !report.is_complete() {
+        eprintln!("{report}");
     }
     Ok(())
 }

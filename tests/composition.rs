@@ -20,7 +20,7 @@ fn the_scopes_of_spans_and_metrics_name_the_schema_of_their_attributes() {
         let guard = start();
         create_wallet();
         tracing::info_span!("of_tracing").in_scope(|| {});
-        json!({ "lost": shutdown(guard) })
+        json!({ "lost": shutdown(&guard) })
     });
     let receiver = Receiver::start().unwrap();
     let report = child.exporting_to(&receiver).env("OTEL_METRICS_EXPORTER", "otlp").run();

@@ -26,7 +26,7 @@ fn one_operation() -> Value {
     match telemetry::init() {
         Ok(guard) => {
             create_wallet();
-            shutdown_at_once(guard);
+            shutdown_at_once(&guard);
             Value::Null
         }
         Err(error) => json!(error.to_string()),
@@ -263,7 +263,7 @@ fn a_configuration_file_stands_in_for_the_variables() {
     let child = in_child!(|| {
         let guard = telemetry::init().unwrap();
         create_wallet();
-        json!({ "lost": shutdown(guard) })
+        json!({ "lost": shutdown(&guard) })
     });
     let receiver = Receiver::start().unwrap();
     let text = r#"file_format: "1.1"
@@ -310,7 +310,7 @@ fn only_the_headers_that_are_in_force_are_sent() {
     let child = in_child!(|| {
         let guard = telemetry::init_with(Config::new("headers").header("x-tenant", "seven")).unwrap();
         create_wallet();
-        json!({ "lost": shutdown(guard) })
+        json!({ "lost": shutdown(&guard) })
     });
     // Reads one export over HTTP/1.1, and returns its head.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -345,7 +345,7 @@ fn limits_of_spans_come_from_the_environment() {
     let child = in_child!(|| {
         let guard = start();
         create_wallet();
-        json!({ "lost": shutdown(guard) })
+        json!({ "lost": shutdown(&guard) })
     });
     let receiver = Receiver::start().unwrap();
     let attributes = |receiver: &Receiver| receiver.spans().pop().unwrap().attributes.len();
@@ -368,7 +368,7 @@ fn requests_without_exporter() -> Value {
             "own": sent_on(None).await,
         });
         let page = telemetry::scrape::render();
-        json!({ "sent": sent, "page": page, "lost": shutdown(guard) })
+        json!({ "sent": sent, "page": page, "lost": shutdown(&guard) })
     })
 }
 
@@ -454,7 +454,7 @@ fn without_an_exporter_spans_of_tracing_and_operations_are_one_trace() {
             tracing::info!("around");
             create_wallet();
         });
-        shutdown_at_once(guard);
+        shutdown_at_once(&guard);
         Value::Null
     });
     let report = child.env("OTEL_TRACES_EXPORTER", "none").run();
@@ -475,7 +475,7 @@ fn page_after_the_port_is_free() -> Value {
     let while_taken = telemetry::scrape::render();
     drop(taken);
     let page = wait_for("the page", || page_at(address));
-    shutdown_at_once(guard);
+    shutdown_at_once(&guard);
     json!({ "while_taken": while_taken, "page": page, "port": address.port() })
 }
 
@@ -506,7 +506,7 @@ fn a_port_that_is_free_degrades_nothing() {
     let report = in_child!(|| {
         let guard = start();
         let page = telemetry::scrape::render();
-        shutdown_at_once(guard);
+        shutdown_at_once(&guard);
         json!({ "page": page })
     });
     assert_sample(report.run().page(), r#"telemetry_degraded{component="metrics_listener"}"#, 0);
@@ -527,7 +527,7 @@ fn the_resource_names_the_surroundings_and_what_is_configured_wins() {
         let guard = start();
         current_thread().block_on(async { create_wallet() });
         let page = telemetry::scrape::render();
-        json!({ "page": page, "lost": shutdown(guard) })
+        json!({ "page": page, "lost": shutdown(&guard) })
     });
     let child = child
         .env("KUBERNETES_SERVICE_HOST", "10.0.0.1")

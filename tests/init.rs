@@ -28,7 +28,7 @@ fn hundred_operations() -> Value {
     for _ in 0..100 {
         create_wallet();
     }
-    json!({ "lost": shutdown(guard) })
+    json!({ "lost": shutdown(&guard) })
 }
 
 /// All hundred operations arrive, and the shutdown ends long before its limit of an hour.
@@ -80,7 +80,7 @@ fn a_second_init_is_an_error_with_advice_and_the_first_goes_on() {
         let guard = start();
         let second = telemetry::init().unwrap_err().to_string();
         create_wallet();
-        let lost = shutdown(guard);
+        let lost = shutdown(&guard);
         let after_shutdown = telemetry::init().unwrap_err().to_string();
         json!({ "errors": [second, after_shutdown], "lost": lost })
     });
@@ -163,19 +163,15 @@ fn in_strict_mode_a_metrics_port_in_use_is_an_error_with_the_address_and_the_alt
 }
 
 #[test]
-fn an_absent_collector_does_not_fail_init_and_shutdown_reports_the_loss() {
+fn an_absent_collector_does_not_fail_init_and_shutdown_reports_the_loss_without_waiting_for_its_limit() {
     let child = in_child!(|| {
         let guard = telemetry::init().unwrap();
         create_wallet();
-        let started = Instant::now();
-        let lost = shutdown_within(guard, Duration::from_millis(500));
-        json!({ "lost": lost, "used_its_time": started.elapsed() >= Duration::from_millis(500) })
+        json!({ "lost": shutdown(&guard) })
     });
     let report = child.run();
-    let error = report.lost().unwrap();
-    assert!(error.starts_with("1 spans were not delivered within 500ms"), "{error}");
-    // The collector could have come until then.
-    assert_eq!(report.result["used_its_time"], true);
+    let lost = report.lost().unwrap();
+    assert!(lost.starts_with("traces: 1 ended, 0 exported, 1 dropped (deadline 1); last failure: "), "{lost}");
 }
 
 /// Runs a scenario with a collector that accepts connections and never answers, for whose answer an export would wait
@@ -207,7 +203,7 @@ fn init_and_shutdown_end_while_the_collector_is_still_silent() {
     let child = in_child!(|| {
         let guard = telemetry::init().unwrap();
         create_wallet();
-        json!({ "lost": shutdown_within(guard, Duration::from_millis(500)) })
+        json!({ "lost": shutdown_within(&guard, Duration::from_millis(500)) })
     });
     with_silent_collector(child, |report| assert!(report.lost().is_some()));
 }
@@ -223,7 +219,7 @@ fn a_dropped_guard_gives_up_while_the_collector_is_silent_and_logs_the_loss() {
     with_silent_collector(child, |report| {
         let last = report.log().pop().unwrap();
         assert_eq!(last["level"], "ERROR");
-        assert!(last["error"].as_str().unwrap().contains("1 spans were not delivered"), "{last}");
+        assert!(last["report"].as_str().unwrap().contains("1 dropped (deadline 1)"), "{last}");
     });
 }
 
@@ -264,7 +260,7 @@ fn added_by_disabled_telemetry() -> Value {
     create_wallet();
     tracing::info!("not written");
     let added = json!({ "threads": threads() - threads_before, "sockets": sockets() - sockets_before });
-    guard.shutdown(Duration::from_secs(1)).unwrap();
+    assert!(guard.shutdown(Duration::from_secs(1)).is_complete());
     added
 }
 
@@ -293,7 +289,7 @@ fn disabled_telemetry_records_no_request_and_no_operation() {
             let app = axum::Router::new().layer(HttpTelemetryLayer::new());
             let _ = app.oneshot(Request::new(Body::empty())).await.unwrap();
             create_wallet();
-            guard.shutdown(Duration::from_secs(1)).unwrap();
+            assert!(guard.shutdown(Duration::from_secs(1)).is_complete());
             json!({ "page": telemetry::scrape::render() })
         })
     });
@@ -324,7 +320,7 @@ fn untrusted_callers_do_not_decide_what_is_sampled() {
             let after_untrusted = telemetry::scrape::render();
             send_sampled("PUT", 1_001).await;
             let page = telemetry::scrape::render();
-            shutdown_at_once(guard);
+            shutdown_at_once(&guard);
             json!({ "after_untrusted": after_untrusted, "page": page })
         })
     });
@@ -348,7 +344,7 @@ fn baggage_is_accepted_from_trusted_callers_only_and_sent_only_where_enabled() {
                 sent_baggage(true, "http://ledger.internal/").await,
                 sent_baggage(true, "http://api.example.org/").await,
             ];
-            shutdown_at_once(guard);
+            shutdown_at_once(&guard);
             json!({ "accepted": accepted, "sent": sent })
         })
     });
@@ -391,7 +387,7 @@ fn spans_that_end_after_the_shutdown_are_counted_as_lost() {
     let child = in_child!(|| {
         let guard = start();
         create_wallet();
-        let lost = shutdown(guard);
+        let lost = shutdown(&guard);
         (0..10).for_each(|_| create_wallet());
         json!({ "lost": lost, "page": telemetry::scrape::render() })
     });
@@ -407,7 +403,7 @@ fn a_shutdown_without_a_limit_ends_when_everything_is_delivered() {
     let child = in_child!(|| {
         let guard = start();
         create_wallet();
-        json!({ "lost": shutdown_within(guard, Duration::MAX) })
+        json!({ "lost": shutdown_within(&guard, Duration::MAX) })
     });
     let receiver = Receiver::start().unwrap();
     assert_eq!(child.exporting_to(&receiver).run().lost(), None);
@@ -422,7 +418,7 @@ fn a_batch_that_the_collector_refuses_is_dropped_at_once_and_logged_once() {
             let page = telemetry::scrape::render();
             page.contains("telemetry_dropped_total{signal=\"traces\",reason=\"refused\"} 1").then_some(())
         });
-        json!({ "lost": shutdown(guard) })
+        json!({ "lost": shutdown(&guard) })
     });
     // Speaks HTTP and knows no path: every export is answered with 404, which OTLP forbids to try again.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -438,7 +434,7 @@ fn a_batch_that_the_collector_refuses_is_dropped_at_once_and_logged_once() {
         .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
         .env("OTEL_BSP_SCHEDULE_DELAY", "1")
         .run();
-    assert_eq!(report.lost(), None, "nothing is left to lose");
+    assert!(report.lost().unwrap().contains("0 exported, 1 dropped (refused 1)"), "{report:?}");
     let warnings: Vec<_> = report.log().into_iter().filter(|line| line["level"] == "WARN").collect();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0]["error"].as_str().unwrap().contains("404"), "{warnings:?}");
@@ -450,7 +446,7 @@ fn an_idle_service_exports_nothing_even_when_everything_is_logged() {
         let guard = start();
         create_wallet();
         std::thread::sleep(Duration::from_secs(3));
-        json!({ "lost": shutdown(guard) })
+        json!({ "lost": shutdown(&guard) })
     });
     let receiver = Receiver::start().unwrap();
     let report = child
@@ -498,7 +494,7 @@ fn every_ended_span_is_queued_or_exported() {
         let guard = start();
         create_wallet();
         let page = telemetry::scrape::render();
-        json!({ "page": page, "lost": shutdown(guard) })
+        json!({ "page": page, "lost": shutdown(&guard) })
     });
     let receiver = Receiver::start().unwrap();
     let report = child.exporting_to(&receiver).run();

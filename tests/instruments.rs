@@ -29,7 +29,7 @@ fn pages_after(record: impl FnOnce(&Meter)) -> Value {
         "page": telemetry::scrape::render(),
         "open_metrics": telemetry::scrape::render_open_metrics(),
     });
-    shutdown_at_once(guard);
+    shutdown_at_once(&guard);
     report
 }
 
@@ -95,7 +95,7 @@ fn bounds_are_kept_when_metrics_are_pushed_too() {
         let meter = opentelemetry::global::meter("users");
         let minutes = meter.f64_histogram("settlement").with_unit("s");
         minutes.with_boundaries(vec![60.0, 600.0, 3600.0]).build().record(700.0, &[]);
-        json!({ "page": telemetry::scrape::render(), "lost": support::shutdown(guard) })
+        json!({ "page": telemetry::scrape::render(), "lost": support::shutdown(&guard) })
     });
     let report = child.exporting_to(&receiver).env("OTEL_METRICS_EXPORTER", "otlp,prometheus").run();
     assert_eq!(bounds(report.page(), "settlement_seconds"), ["60", "600", "3600", "+Inf"]);
@@ -216,7 +216,7 @@ fn a_callback_that_panics_costs_its_own_values_only() {
         let _first = telemetry::scrape::render();
         let second = telemetry::scrape::render();
         let page = telemetry::scrape::render();
-        shutdown_at_once(guard);
+        shutdown_at_once(&guard);
         json!({ "page": page, "second": second })
     })
     .run();
@@ -296,7 +296,7 @@ fn in_open_metrics_sums_say_since_when_they_are_counted() {
             "page": telemetry::scrape::render(),
             "open_metrics": telemetry::scrape::render_open_metrics(),
         });
-        shutdown_at_once(guard);
+        shutdown_at_once(&guard);
         report
     })
     .run();
@@ -443,7 +443,7 @@ fn answers() -> Value {
             })
         })
         .collect();
-    shutdown_at_once(guard);
+    shutdown_at_once(&guard);
     json!({ "answers": answers })
 }
 
@@ -529,7 +529,7 @@ fn other_methods_are_refused_with_those_that_are_allowed() {
                 json!([response.status().as_u16(), allow])
             })
             .collect();
-        shutdown_at_once(guard);
+        shutdown_at_once(&guard);
         json!(answers)
     })
     .env("OTEL_EXPORTER_PROMETHEUS_PORT", &port)

@@ -39,7 +39,7 @@ fn lines_of_every_kind() -> Value {
     log::info!("by the log crate");
     tracing::debug!("below the filter");
     inside_wallet();
-    shutdown_at_once(guard);
+    shutdown_at_once(&guard);
     Value::Null
 }
 
@@ -90,7 +90,7 @@ fn warnings_and_errors_are_events_of_the_span_they_happened_in() {
     let child = in_child!(|| {
         let guard = start();
         troubled_wallet();
-        json!({ "lost": shutdown(guard) })
+        json!({ "lost": shutdown(&guard) })
     });
     let receiver = Receiver::start().unwrap();
     let _ = child.exporting_to(&receiver).run();
@@ -108,7 +108,7 @@ fn a_reader_of_stdout_that_goes_away_costs_only_lines_and_they_are_counted() {
             let lost = r#"telemetry_dropped_total{signal="logs",reason="io_error"} "#;
             page.lines().any(|line| line.starts_with(lost) && !line.ends_with(" 0")).then_some(())
         });
-        shutdown_at_once(guard);
+        shutdown_at_once(&guard);
         Value::Null
     });
     let _ = child.run_without_reader();

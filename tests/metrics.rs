@@ -31,7 +31,7 @@ fn the_page_reads_like_the_golden_one() {
         let guard = telemetry::init().unwrap();
         create_wallet(7).unwrap();
         let page = telemetry::scrape::render();
-        shutdown_at_once(guard);
+        shutdown_at_once(&guard);
         json!({ "page": page })
     });
     assert_golden("scrape.txt", &steady(child.run().page()));
@@ -42,7 +42,7 @@ fn instruments() -> Value {
     let guard = start();
     record_instruments();
     let page = telemetry::scrape::render();
-    shutdown_at_once(guard);
+    shutdown_at_once(&guard);
     json!({ "page": page })
 }
 
@@ -88,7 +88,7 @@ fn our_metrics_and_those_of_users_go_out_over_otlp_on_request() {
     let child = in_child!(|| {
         let guard = start();
         record_instruments();
-        json!({ "lost": shutdown(guard) })
+        json!({ "lost": shutdown(&guard) })
     });
     for protocol in ["grpc", "http/protobuf"] {
         let receiver = Receiver::start().unwrap();

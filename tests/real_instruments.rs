@@ -141,7 +141,7 @@ fn recorded() -> Value {
     record_all(&from_parent());
     let pages: Vec<_> = FORMATS.iter().map(|(_, accept)| page_for(accept)).collect();
     let report = json!({ "pages": pages, "page": telemetry::scrape::render() });
-    shutdown_at_once(guard);
+    shutdown_at_once(&guard);
     report
 }
 
@@ -309,7 +309,7 @@ fn the_first_failure_of_a_quiet_service_is_an_increase_of_one() {
     let child = in_child!(|| {
         let guard = start();
         one_failure(&std::env::var("PROMETHEUS").unwrap());
-        shutdown_at_once(guard);
+        shutdown_at_once(&guard);
         json!(null)
     });
     let metrics = free_address().unwrap();
@@ -403,7 +403,7 @@ fn quantiles_of_native_histograms_are_within_five_percent_and_lead_to_traces() {
     let child = in_child!(|| {
         let guard = start();
         settle_for(&std::env::var("PROMETHEUS").unwrap());
-        shutdown_at_once(guard);
+        shutdown_at_once(&guard);
         json!(null)
     });
     let metrics = free_address().unwrap();

@@ -45,7 +45,7 @@ fn tracing_spans_and_operations_nest_in_any_order_and_neighbours_stay_apart() {
             outer_swap().instrument(tracing::info_span!("tracing_outer")).await;
             neighbour.await.unwrap().unwrap();
         });
-        json!({ "lost": shutdown(guard) })
+        json!({ "lost": shutdown(&guard) })
     });
     let receiver = Receiver::start().unwrap();
     let report = child.exporting_to(&receiver).run();
@@ -95,7 +95,7 @@ fn called_without_sampling() -> Value {
     let caller = opentelemetry::Context::new().with_remote_span_context(caller);
     multi_thread().block_on(send_transaction().with_context(caller)).unwrap();
     let page = telemetry::scrape::render();
-    json!({ "page": page, "lost": shutdown(guard) })
+    json!({ "page": page, "lost": shutdown(&guard) })
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn every_ending() -> Value {
     let at_zero = telemetry::scrape::render();
     multi_thread().block_on(pay_with_every_ending());
     let page = telemetry::scrape::render();
-    json!({ "at_zero": at_zero, "page": page, "lost": shutdown(guard) })
+    json!({ "at_zero": at_zero, "page": page, "lost": shutdown(&guard) })
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn lines_logged_while_a_cancelled_operation_is_dropped_carry_its_ids() {
             let cancelled = tokio::time::timeout(Duration::from_millis(10), hold_wallet());
             assert!(cancelled.await.is_err());
         });
-        json!({ "lost": shutdown(guard) })
+        json!({ "lost": shutdown(&guard) })
     });
     let receiver = Receiver::start().unwrap();
     let report = child.exporting_to(&receiver).run();
@@ -241,7 +241,7 @@ fn a_site_that_was_called_before_init_records_after_it() {
         let guard = telemetry::init().unwrap();
         create_wallet();
         let page = telemetry::scrape::render();
-        json!({ "page": page, "lost": shutdown(guard) })
+        json!({ "page": page, "lost": shutdown(&guard) })
     });
     let receiver = Receiver::start().unwrap();
     let report = child.exporting_to(&receiver).run();

@@ -253,7 +253,7 @@ fn page_after(record: impl FnOnce()) -> Value {
     let guard = start();
     record();
     let page = telemetry::scrape::render();
-    shutdown_at_once(guard);
+    shutdown_at_once(&guard);
     serde_json::json!({ "page": page })
 }
 

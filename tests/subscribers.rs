@@ -75,7 +75,7 @@ fn sentry_gets_the_errors_and_the_trace_stays_whole() {
         let guard = telemetry::init_with(Config::new("tests").layer(sentry_tracing::layer())).unwrap();
         create_wallet();
         let messages: Vec<_> = transport.fetch_and_clear_events().into_iter().map(|event| event.message).collect();
-        json!({ "lost": shutdown(guard), "messages": messages })
+        json!({ "lost": shutdown(&guard), "messages": messages })
     });
     let receiver = Receiver::start().unwrap();
     let report = child.exporting_to(&receiver).run();
@@ -92,7 +92,7 @@ fn a_span_trace_of_tracing_error_names_the_operation() {
         }
         let guard = telemetry::init_with(Config::new("tests").layer(ErrorLayer::default())).unwrap();
         let (inner, directly) = (create_wallet().to_string(), rename_wallet().to_string());
-        json!({ "lost": shutdown(guard), "inner": inner, "directly": directly })
+        json!({ "lost": shutdown(&guard), "inner": inner, "directly": directly })
     });
     let report = child.env("OTEL_TRACES_SAMPLER", "always_off").run();
     let inner = report.result["inner"].as_str().unwrap();
@@ -114,7 +114,7 @@ fn formats_of_the_service_get_its_events_by_their_own_filters() {
         let guard = telemetry::init_with(config).unwrap();
         create_wallet();
         tracing::info!("below their filters");
-        json!({ "lost": shutdown(guard), "first": first.text(), "second": second.text() })
+        json!({ "lost": shutdown(&guard), "first": first.text(), "second": second.text() })
     });
     let receiver = Receiver::start().unwrap();
     let report = child.exporting_to(&receiver).run();
@@ -134,7 +134,7 @@ fn a_subscriber_of_the_service_gets_ours_on_top() {
             .with(fmt::layer().with_ansi(false).with_writer(kept.clone()).with_filter(LevelFilter::ERROR));
         let guard = telemetry::init_on(subscriber, Config::new("tests")).unwrap();
         create_wallet();
-        json!({ "lost": shutdown(guard), "text": kept.text() })
+        json!({ "lost": shutdown(&guard), "text": kept.text() })
     });
     let receiver = Receiver::start().unwrap();
     let report = child.exporting_to(&receiver).run();
@@ -148,7 +148,7 @@ fn the_service_s_own_layers_work_where_telemetry_is_off() {
         let kept = Kept::default();
         let guard = telemetry::init_with(Config::new("tests").layer(kept.layer())).unwrap();
         create_wallet();
-        json!({ "lost": shutdown(guard), "text": kept.text() })
+        json!({ "lost": shutdown(&guard), "text": kept.text() })
     });
     let report = child.env("OTEL_SDK_DISABLED", "true").run();
     assert!(report.result["text"].as_str().unwrap().contains("the signer is locked"));
@@ -170,7 +170,7 @@ fn a_layer_is_told_of_its_dispatcher() {
         let config = Config::new("tests").layer(Asks(Arc::clone(&told))).layer(ErrorLayer::default());
         let guard = telemetry::init_with(config).unwrap();
         let told = *told.lock().unwrap();
-        support::shutdown_at_once(guard);
+        support::shutdown_at_once(&guard);
         json!({ "told": told })
     });
     assert_eq!(child.run().result["told"], json!(true));

@@ -114,7 +114,7 @@ fn every_idiom() -> Value {
             run(idiom).instrument(tracing::info_span!("outer")).await;
         }
     });
-    json!({ "lost": shutdown(guard) })
+    json!({ "lost": shutdown(&guard) })
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn what_a_request_handler_spawns_is_in_the_trace_of_the_request() {
             let router = Router::new().route("/spawns", get(handler)).layer(HttpTelemetryLayer::new());
             router.oneshot(Request::get("/spawns").body(Body::empty()).unwrap()).await.unwrap();
         });
-        json!({ "lost": shutdown(guard) })
+        json!({ "lost": shutdown(&guard) })
     });
     let receiver = Receiver::start().unwrap();
     let report = child.exporting_to(&receiver).run();
@@ -265,7 +265,7 @@ fn an_error_marks_the_tracing_span_it_is_logged_in_and_not_the_operation() {
     let child = in_child!(|| {
         let guard = start();
         handle_payment();
-        json!({ "lost": shutdown(guard) })
+        json!({ "lost": shutdown(&guard) })
     });
     let receiver = Receiver::start().unwrap();
     let _ = child.exporting_to(&receiver).run();
@@ -381,7 +381,7 @@ fn the_fields_of_spans_are_bounded_and_can_be_left_out_of_lines() {
     let child = in_child!(|| {
         let guard = telemetry::init_with(Config::new("tests").log_span_fields(false)).unwrap();
         tracing::info_span!("outer", user = 7).in_scope(|| tracing::info!("line"));
-        support::shutdown_at_once(guard);
+        support::shutdown_at_once(&guard);
         Value::Null
     });
     let line = child.run().log().into_iter().find(|line| line["message"] == "line").unwrap();
@@ -409,7 +409,7 @@ fn records_of_the_log_crate_keep_their_key_values() {
         let guard = start();
         let _around = tracing::info_span!("around", amount = 6, around = true).entered();
         log::info!(amount = 7, refused = true, asset = "eth", level = "forged", list:? = ["a"]; "by the log crate");
-        support::shutdown_at_once(guard);
+        support::shutdown_at_once(&guard);
         Value::Null
     });
     let report = child.run();
@@ -435,7 +435,7 @@ fn a_filter_for_one_crate_does_not_silence_operations_and_requests() {
         let router = Router::new().layer(HttpTelemetryLayer::new());
         let answered = router.oneshot(Request::get("/").body(Body::empty()).unwrap());
         multi_thread().block_on(answered).unwrap();
-        support::shutdown_at_once(guard);
+        support::shutdown_at_once(&guard);
         Value::Null
     });
     let targets = |filter: &str| {
@@ -462,7 +462,7 @@ fn a_panic_is_one_error_line_with_its_place_and_trace_and_an_exception_of_the_sp
         let guard = start();
         let old_hook_was_called =
             std::thread::Builder::new().name("miner".to_owned()).spawn(break_wallet).unwrap().join().is_err();
-        json!({ "lost": shutdown(guard), "panicked": old_hook_was_called })
+        json!({ "lost": shutdown(&guard), "panicked": old_hook_was_called })
     });
     let receiver = Receiver::start().unwrap();
     let report = child.exporting_to(&receiver).run();
@@ -484,7 +484,7 @@ fn the_panic_hook_can_be_left_as_it_is() {
     let child = in_child!(|| {
         let guard = telemetry::init_with(Config::new("tests").panic_hook(false)).unwrap();
         assert!(std::panic::catch_unwind(|| panic!("quietly")).is_err());
-        support::shutdown_at_once(guard);
+        support::shutdown_at_once(&guard);
         Value::Null
     });
     assert!(child.run().log().iter().all(|line| line["target"] != "panic"));
@@ -508,7 +508,7 @@ fn the_filter_of_the_trace_alone_decides_about_spans_of_the_trace() {
     let child = in_child!(|| {
         let guard = start();
         tracing::info_span!("kept").in_scope(|| tracing::debug_span!("refused").in_scope(|| ()));
-        json!({ "lost": shutdown(guard) })
+        json!({ "lost": shutdown(&guard) })
     });
     for (variable, value) in
         [("RUST_LOG", "off"), ("RUST_LOG", "warn"), ("RUST_LOG", "trace"), ("OTEL_LOGS_EXPORTER", "none")]
@@ -583,7 +583,7 @@ fn asking_for_the_current_span_in_a_field_leaves_the_filters_as_they_decided() {
         let verbose = tracing_subscriber::fmt::layer().with_writer(std::io::sink);
         let guard = telemetry::init_with(Config::new("tests").layer(verbose)).unwrap();
         ask_wallet();
-        json!({ "lost": shutdown(guard) })
+        json!({ "lost": shutdown(&guard) })
     });
     let receiver = Receiver::start().unwrap();
     let report = child.exporting_to(&receiver).run();
@@ -611,7 +611,7 @@ fn a_span_that_the_trace_refuses_keeps_its_fields_and_carries_the_operation() {
     let child = in_child!(|| {
         let guard = start();
         multi_thread().block_on(query_wallet());
-        json!({ "lost": shutdown(guard) })
+        json!({ "lost": shutdown(&guard) })
     });
     let receiver = Receiver::start().unwrap();
     let report = child.exporting_to(&receiver).env("RUST_LOG", "debug,hyper=off,h2=off,tonic=off,tower=off").run();
@@ -670,7 +670,7 @@ fn a_value_that_panics_when_it_is_formatted_costs_no_more_than_itself() {
     let child = in_child!(|| {
         let guard = start();
         tracing::warn!(broken = ?Broken, after = 7, "a line");
-        support::shutdown_at_once(guard);
+        support::shutdown_at_once(&guard);
         Value::Null
     });
     let line = child.run().log().into_iter().find(|line| line["message"] == "a line").unwrap();

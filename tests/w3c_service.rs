@@ -53,8 +53,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             let _ = tokio::signal::ctrl_c().await;
         })
         .await?;
-    if let Err(lost) = guard.shutdown(Duration::from_secs(5)) {
-        eprintln!("{lost}");
+    let report = guard.shutdown(Duration::from_secs(5));
+    if !report.is_complete() {
+        eprintln!("{report}");
     }
     Ok(())
 }

@@ -14,7 +14,10 @@
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let guard = telemetry::init()?;
 //!     create_wallet("alice").await?;
-//!     guard.shutdown(Duration::from_secs(5))?;
+//!     let report = guard.shutdown(Duration::from_secs(5));
+//!     if !report.is_complete() {
+//!         eprintln!("{report}");
+//!     }
 //!     Ok(())
 //! }
 //! ```
@@ -122,13 +125,13 @@ pub use config::{Config, Protocol, Sampling};
 #[cfg(any(feature = "http", feature = "grpc"))]
 pub use error::InvalidPattern;
 pub use error::InitError;
-pub use report::{Ledger, Report};
 pub use guard::TelemetryGuard;
 pub use init::{init, init_on, init_with};
 /// The version of OpenTelemetry's API that this library works with. An instrument or a span that is made by another
 /// version goes to that version's providers, which nobody has set, and is lost without a word.
 pub use opentelemetry;
 pub use redact::Secret;
+pub use report::{Ledger, Report};
 #[cfg(any(feature = "http", feature = "grpc"))]
 pub use server::boundary::Boundary;
 #[cfg(feature = "grpc")]

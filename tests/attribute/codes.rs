@@ -159,7 +159,7 @@ fn codes_of_the_error_type_stand_at_zero_before_the_first_call() {
         zero_labelled(Side::Sell).unwrap();
         zero_short_alias().unwrap_err();
         let page = telemetry::scrape::render();
-        shutdown_at_once(guard);
+        shutdown_at_once(&guard);
         json!({ "before": before, "page": page })
     });
     let report = child.run();

@@ -145,7 +145,7 @@ fn the_counters_of_declared_routes_and_methods_stand_at_zero_from_the_start() {
         let calls = GrpcTelemetryLayer::new().methods(["tests.Zero/Call"]).unwrap();
         let page = telemetry::scrape::render();
         drop((early, late, calls));
-        shutdown_at_once(guard);
+        shutdown_at_once(&guard);
         json!({ "page": page })
     });
     let report = child.run();
@@ -175,7 +175,7 @@ fn the_first_failure_of_a_declared_route_is_counted_on_top_of_its_zero() {
             app.oneshot(request).await.unwrap().into_body().collect().await.unwrap();
         });
         let page = telemetry::scrape::render();
-        shutdown_at_once(guard);
+        shutdown_at_once(&guard);
         json!({ "page": page })
     });
     let report = child.run();

@@ -168,7 +168,7 @@ impl Config {
     /// let page = telemetry::scrape::render();
     /// assert!(page.contains("telemetry_queued"));
     /// # drop(internal);
-    /// guard.shutdown(Duration::from_secs(5))?;
+    /// let _ = guard.shutdown(Duration::from_secs(5));
     /// # Ok(())
     /// # }
     /// ```

@@ -23,9 +23,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         // Before the shutdown, which still delivers the line and what led to it.
         tracing::error!(error = %error, "the service stopped");
     }
-    if let Err(lost) = guard.shutdown(Duration::from_secs(5)) {
-        // Lost telemetry is not a failure of the service.
-        eprintln!("{lost}");
+    let report = guard.shutdown(Duration::from_secs(5));
+    if !report.is_complete() {
+        eprintln!("{report}");
     }
     served
 }

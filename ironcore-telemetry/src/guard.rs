@@ -43,8 +43,8 @@ enum Stage {
 }
 
 impl TelemetryGuard {
-    pub(crate) fn new(pipeline: Pipeline) -> Self {
-        Self(Some(Arc::new(pipeline)))
+    pub(crate) const fn new(pipeline: Arc<Pipeline>) -> Self {
+        Self(Some(pipeline))
     }
 
     pub(crate) const fn disabled() -> Self {
@@ -101,15 +101,8 @@ impl TelemetryGuard {
 
 impl Drop for TelemetryGuard {
     fn drop(&mut self) {
-        let Some(pipeline) = self.0.take() else {
-            return;
-        };
-        if matches!(*pipeline.stage(), Stage::ShutDown(_)) {
-            return;
-        }
-        let report = pipeline.shut_down(DROP_LIMIT);
-        if !report.is_complete() {
-            log_loss(&report);
+        if let Some(pipeline) = self.0.take() {
+            pipeline.end(DROP_LIMIT);
         }
     }
 }
@@ -139,7 +132,7 @@ impl Pipeline {
         Self { worker, spans, push, stage: Mutex::new(Stage::Running), ended: Condvar::new() }
     }
 
-    fn flush(&self, timeout: Duration) -> Report {
+    pub(crate) fn flush(&self, timeout: Duration) -> Report {
         let deadline = deadline(timeout);
         if let Some(queue) = self.spans.clone() {
             // What is left is in the report.
@@ -169,6 +162,17 @@ impl Pipeline {
         *self.stage() = Stage::ShutDown(report.clone());
         self.ended.notify_all();
         report
+    }
+
+    /// Shuts down where nobody has, and logs what was lost.
+    pub(crate) fn end(&self, timeout: Duration) {
+        if matches!(*self.stage(), Stage::ShutDown(_)) {
+            return;
+        }
+        let report = self.shut_down(timeout);
+        if !report.is_complete() {
+            log_loss(&report);
+        }
     }
 
     /// Whether the caller is the one who shuts down. Any other one waits for it until his deadline.
@@ -220,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_pipeline_without_signals_stops_its_thread() {
-        let guard = TelemetryGuard::new(Pipeline::new(Worker::start().unwrap(), None, None));
+        let guard = TelemetryGuard::new(Arc::new(Pipeline::new(Worker::start().unwrap(), None, None)));
         assert!(guard.shutdown(Duration::MAX).is_complete());
         assert!(guard.shutdown(Duration::MAX).is_complete());
     }

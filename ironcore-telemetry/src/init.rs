@@ -12,6 +12,8 @@ use crate::panic_hook;
 use crate::propagation::{B3Propagator, BaggagePropagator, JaegerPropagator, TraceContextPropagator};
 use crate::recorder;
 use crate::resource;
+#[cfg(all(unix, feature = "signals"))]
+use crate::terminate::Termination;
 use crate::traces::{self, BoxedLayer, Stack, TelemetrySubscriber};
 use crate::worker::Worker;
 use opentelemetry::global;
@@ -110,12 +112,19 @@ where
     if *initialized {
         return Err(InitError::AlreadyInitialized);
     }
-    let guard = Parts::build(&settings)?.install(&settings, subscriber)?;
+    let parts = Parts::build(&settings)?;
+    #[cfg(all(unix, feature = "signals"))]
+    let signals = config.ends_on_signals().map(Termination::prepare).transpose()?;
+    let pipeline = parts.install(&settings, subscriber)?;
     *initialized = true;
     if config.installs_panic_hook() {
-        panic_hook::install();
+        panic_hook::install(Arc::clone(&pipeline));
     }
-    Ok(guard)
+    #[cfg(all(unix, feature = "signals"))]
+    if let Some(signals) = signals {
+        signals.begin(Arc::clone(&pipeline));
+    }
+    Ok(TelemetryGuard::new(pipeline))
 }
 
 /// A variable of the environment. Bytes that are not UTF-8 become replacement characters, which no setting accepts.
@@ -166,7 +175,7 @@ impl Parts {
     }
 
     /// Sets the globals. The subscriber is the only one that can be refused, so it comes first.
-    fn install<S>(self, settings: &Settings, subscriber: S) -> Result<TelemetryGuard, InitError>
+    fn install<S>(self, settings: &Settings, subscriber: S) -> Result<Arc<Pipeline>, InitError>
     where
         S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
     {
@@ -200,7 +209,7 @@ impl Parts {
             self.worker.keep_running(move || Arc::clone(&queue).pump(Arc::clone(&client)));
             spans
         });
-        Ok(TelemetryGuard::new(Pipeline::new(self.worker, spans, self.push)))
+        Ok(Arc::new(Pipeline::new(self.worker, spans, self.push)))
     }
 }
 

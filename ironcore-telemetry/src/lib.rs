@@ -40,6 +40,7 @@
 //! | `grpc` | yes | [`GrpcTelemetryLayer`] and [`GrpcClientTelemetryLayer`] for tonic, [`Outcome`](trait@Outcome) of `tonic::Status`; without it an `Err(Status)` is `failed` with the code `error` |
 //! | `config-file` | | declarative configuration in YAML (`OTEL_CONFIG_FILE`) |
 //! | `reqwest` | | [`HttpClientTelemetryLayer::reqwest`]: the layer around a client of `reqwest` 0.13 |
+//! | `signals` | | `Config::on_terminate`: SIGTERM and SIGINT deliver telemetry before they end the process (Unix) |
 //! | `testing` | | [`testing::Capture`], for the tests of your service |
 //!
 //! Features add; none changes a default. If the configuration needs a feature that is not compiled in, [`init`] returns
@@ -107,6 +108,8 @@ mod trace_ids;
 mod guard;
 mod init;
 mod panic_hook;
+#[cfg(all(unix, feature = "signals"))]
+mod terminate;
 // Doors.
 #[doc(hidden)]
 #[path = "private.rs"]
@@ -122,9 +125,9 @@ pub use client::grpc::GrpcClientTelemetryLayer;
 #[cfg(feature = "http")]
 pub use client::http::HttpClientTelemetryLayer;
 pub use config::{Config, Protocol, Sampling};
+pub use error::InitError;
 #[cfg(any(feature = "http", feature = "grpc"))]
 pub use error::InvalidPattern;
-pub use error::InitError;
 pub use guard::TelemetryGuard;
 pub use init::{init, init_on, init_with};
 /// The version of OpenTelemetry's API that this library works with. An instrument or a span that is made by another

@@ -1,16 +1,27 @@
 //! The hook that logs panics.
 
+use crate::guard::Pipeline;
 use crate::names::PANIC_TARGET;
 use std::any::Any;
 use std::panic::{self, PanicHookInfo};
+use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
-/// Logs each panic as one `ERROR` line with the ids of its trace, and then calls the hook that was set before.
-pub(crate) fn install() {
+/// How long a process that is about to abort tries to deliver what led to it.
+const ABORT_LIMIT: Duration = Duration::from_secs(1);
+
+/// Logs each panic as one `ERROR` line with the ids of its trace, and then calls the hook that was set before. Where a panic
+/// aborts the process (`panic = "abort"`), it also delivers what is queued.
+pub(crate) fn install(pipeline: Arc<Pipeline>) {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
         log(panic);
         before(panic);
+        if cfg!(panic = "abort") {
+            // Nobody is left to read it.
+            let _ = pipeline.flush(ABORT_LIMIT);
+        }
     }));
 }
 

@@ -60,6 +60,8 @@ pub struct Config {
     trace_filter: Option<String>,
     log_span_fields: Option<bool>,
     keeps_panic_hook: bool,
+    #[cfg(all(unix, feature = "signals"))]
+    on_terminate: Option<Duration>,
     layers: Layers,
     strict: bool,
 }
@@ -204,6 +206,22 @@ impl Config {
         self
     }
 
+    /// Delivers telemetry for at most `limit` when the process gets SIGTERM or SIGINT, then lets the signal end it as it
+    /// would have: for a program that handles neither. One that does, and ends by itself, calls
+    /// [`shutdown`](crate::TelemetryGuard::shutdown) instead. A second signal ends the process at once.
+    ///
+    /// ```
+    /// use ironcore_telemetry::Config;
+    /// use std::time::Duration;
+    ///
+    /// let config = Config::new("nightly-report").on_terminate(Duration::from_secs(5));
+    /// ```
+    #[cfg(all(unix, feature = "signals"))]
+    pub const fn on_terminate(mut self, limit: Duration) -> Self {
+        self.on_terminate = Some(limit);
+        self
+    }
+
     /// One more layer of the `tracing` subscriber that [`init_with`](crate::init_with) installs: Sentry, tokio-console,
     /// `tracing-error`, or a format of your own. Give it a filter of its own (`with_filter`) where it should not see
     /// everything; a filter that is itself a layer would filter this library's layers too. Leave a
@@ -235,6 +253,12 @@ impl Config {
     pub(crate) const fn installs_panic_hook(&self) -> bool {
         !self.keeps_panic_hook
     }
+
+    #[cfg(all(unix, feature = "signals"))]
+    pub(crate) const fn ends_on_signals(&self) -> Option<Duration> {
+        self.on_terminate
+    }
+
     /// Refuses what the environment has wrong, instead of warning of it (`IRONCORE_STRICT=true`): a variable that cannot
     /// be used, and a port for `/metrics` that cannot be bound, are then each an [`InitError`](crate::InitError). For
     /// tests of a deployment's environment; a service in production starts without it, and says what it has ignored.

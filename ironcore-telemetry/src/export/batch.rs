@@ -132,11 +132,6 @@ impl Open {
         self.count
     }
 
-    /// The bytes of the items.
-    pub(super) const fn len(&self) -> usize {
-        self.len
-    }
-
     pub(super) const fn since(&self) -> Option<Instant> {
         self.since
     }
@@ -145,9 +140,7 @@ impl Open {
     pub(super) fn fits(&self, scope: &InstrumentationScope, length: usize, most: (usize, usize)) -> bool {
         let (most_items, most_bytes) = most;
         let is_new = || self.part_of(scope).is_none();
-        self.count < most_items
-            && self.len + length <= most_bytes
-            && (self.parts.len() < MOST_SCOPES || !is_new())
+        self.count < most_items && self.len + length <= most_bytes && (self.parts.len() < MOST_SCOPES || !is_new())
     }
 
     /// Appends an encoded item.

@@ -24,9 +24,10 @@ impl Record for SpanData {
             Status::Error { description } => description.len(),
             Status::Unset | Status::Ok => 0,
         };
-        let links = self.links.iter().map(|link| {
-            size_of::<Link>() + link.attributes.iter().map(size_of_attribute).sum::<usize>()
-        });
+        let links = self
+            .links
+            .iter()
+            .map(|link| size_of::<Link>() + link.attributes.iter().map(size_of_attribute).sum::<usize>());
         let attributes = self.attributes.iter().map(size_of_attribute).sum::<usize>();
         size_of::<Self>() + self.name.len() + status + attributes + events.sum::<usize>() + links.sum::<usize>()
     }

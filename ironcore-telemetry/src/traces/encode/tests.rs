@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::export::Queue;
-use opentelemetry::trace::{SpanContext, TraceFlags, TraceState};
 use opentelemetry::KeyValue;
+use opentelemetry::trace::{SpanContext, TraceFlags, TraceState};
 use opentelemetry_proto::tonic::trace::v1::{ScopeSpans, Span, Status as ProtoStatus};
 use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
 use proptest::collection::vec;

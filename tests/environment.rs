@@ -119,8 +119,8 @@ const ENVIRONMENTS: &[Row] = &[
     (&[("OTEL_EXPORTER_OTLP_TIMEOUT", "10s")], "export_timeout_ms=10000(default)", &["OTEL_EXPORTER_OTLP_TIMEOUT"]),
     (&[("OTEL_EXPORTER_OTLP_TIMEOUT", "-1")], "export_timeout_ms=10000(default)", &["OTEL_EXPORTER_OTLP_TIMEOUT"]),
     (&[("OTEL_EXPORTER_OTLP_TIMEOUT", " 2500 ")], "export_timeout_ms=2500(OTEL_EXPORTER_OTLP_TIMEOUT)", &[]),
-    (&[("OTEL_BSP_MAX_QUEUE_SIZE", "0")], "queue_size=16384(default)", &["OTEL_BSP_MAX_QUEUE_SIZE"]),
-    (&[("OTEL_BSP_MAX_QUEUE_SIZE", "1e6")], "queue_size=16384(default)", &["OTEL_BSP_MAX_QUEUE_SIZE"]),
+    (&[("OTEL_BSP_MAX_QUEUE_SIZE", "0")], "queue_size=65536(default)", &["OTEL_BSP_MAX_QUEUE_SIZE"]),
+    (&[("OTEL_BSP_MAX_QUEUE_SIZE", "1e6")], "queue_size=65536(default)", &["OTEL_BSP_MAX_QUEUE_SIZE"]),
     (
         &[("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "184467440737095516150")],
         "batch_size=512(default)",

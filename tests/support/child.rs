@@ -1,6 +1,7 @@
 //! Scenarios that need telemetry of their own, which is global to a process: the test runs itself again in a child.
 
 use crate::Receiver;
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::env;
@@ -117,6 +118,22 @@ impl Child {
         drop(stdout);
         let output = child.wait_with_output().expect("the child ends");
         self.report(output.status, Vec::new(), &output.stderr)
+    }
+
+    /// Starts the scenario, sends it a signal once it has printed a line that ends in `ready`, and returns how it ended.
+    ///
+    /// # Panics
+    /// When the child cannot be started, or ends before it is ready.
+    #[must_use]
+    pub fn run_until_signal(&self, signal: Signal) -> ExitStatus {
+        let mut child = self.spawn();
+        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let is_ready = lines.any(|line| line.expect("a line").ends_with("ready"));
+        assert!(is_ready, "the child ended before: {:?}", child.wait());
+        rustix::process::kill_process(Pid::from_child(&child), signal).expect("it runs");
+        // Its log lines are read, so that it never waits for that.
+        lines.for_each(drop);
+        child.wait().expect("it ends")
     }
 
     fn spawn(&self) -> std::process::Child {

@@ -53,7 +53,7 @@ fn code_wins_over_the_environment_and_the_environment_over_the_default() {
     let settings = resolve(&Config::new("by_code"), &env).unwrap();
     assert_eq!(settings.service.name, "by_code");
     assert_eq!(settings.log_lines.unwrap().filter.directives, "debug");
-    for known in ["service.name=by_code(code)", "log_filter=debug(RUST_LOG)", "queue_size=16384(default)"] {
+    for known in ["service.name=by_code(code)", "log_filter=debug(RUST_LOG)", "queue_size=65536(default)"] {
         assert!(settings.report.contains(known), "{known} in {}", settings.report);
     }
 }
@@ -79,7 +79,9 @@ fn the_report_lists_every_setting_in_force_with_its_origin() {
         &otlp("http://h:1(OTEL_EXPORTER_OTLP_METRICS_ENDPOINT)"),
         "metric_interval_ms=60000(default) metrics_listener=127.0.0.1:1(code) sampler=Ratio(0.5)(code) \
          span_attributes=64(default) span_events=64(default) span_links=32(default) event_attributes=32(default) \
-         link_attributes=32(default) queue_size=16384(default) batch_size=512(default) queue_delay_ms=1000(default) \
+         link_attributes=32(default) queue_size=65536(default) \
+         queue_bytes=67108864(default) batch_size=512(default) batch_bytes=3670016(default) \
+         queue_delay_ms=1000(default) export_concurrency=16(default) \
          propagators=tracecontext(default) log_filter=info,opentelemetry=warn(default) log_span_fields=true(default) trace_filter=info(default) \
          strict=false(default)",
     ];
@@ -105,8 +107,9 @@ fn the_report_shows_the_values_of_the_environment_as_a_variable_would_set_them()
                     metrics_port=9464(default) sampler=traceidratio(OTEL_TRACES_SAMPLER) \
                     sampler_ratio=0.25(OTEL_TRACES_SAMPLER_ARG) \
                     span_attributes=64(default) span_events=7(OTEL_SPAN_EVENT_COUNT_LIMIT) span_links=32(default) \
-                    event_attributes=32(default) link_attributes=32(default) queue_size=16384(default) batch_size=512(default) \
-                    queue_delay_ms=5(OTEL_BSP_SCHEDULE_DELAY) propagators=tracecontext,b3(OTEL_PROPAGATORS) \
+                    event_attributes=32(default) link_attributes=32(default) queue_size=65536(default) \
+                    queue_bytes=67108864(default) batch_size=512(default) batch_bytes=3670016(default) \
+                    queue_delay_ms=5(OTEL_BSP_SCHEDULE_DELAY) export_concurrency=16(default) propagators=tracecontext,b3(OTEL_PROPAGATORS) \
                     log_filter=info,opentelemetry=warn(default) log_span_fields=true(default) trace_filter=info(default) \
                     strict=false(default)";
     assert_eq!(report, expected);

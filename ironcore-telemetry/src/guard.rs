@@ -139,6 +139,7 @@ impl Pipeline {
             let _ = self.worker.run(left(deadline), async move { queue.flushed().await });
         }
         let metrics = self.push_metrics(deadline);
+        flush_lines(deadline);
         self.report(metrics)
     }
 
@@ -158,6 +159,7 @@ impl Pipeline {
         }
         let metrics = self.push_metrics(deadline);
         self.worker.stop(STOP_LIMIT.min(left(deadline)));
+        flush_lines(deadline);
         let report = self.report(metrics);
         *self.stage() = Stage::ShutDown(report.clone());
         self.ended.notify_all();
@@ -202,6 +204,15 @@ impl Pipeline {
     fn stage(&self) -> MutexGuard<'_, Stage> {
         self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Waits until the log lines are written.
+fn flush_lines(deadline: Instant) {
+    #[cfg(feature = "json-logs")]
+    // Those that are left are written as soon as somebody reads them.
+    let _ = crate::logs::flush_stdout(left(deadline));
+    #[cfg(not(feature = "json-logs"))]
+    let _ = deadline;
 }
 
 fn deadline(timeout: Duration) -> Instant {

@@ -276,7 +276,7 @@ where
     let layers = {
         let mut layers = layers;
         if let Some(lines) = &settings.log_lines {
-            layers.push(Box::new(crate::logs::layer(lines, &settings.service.name, write_to_stdout)?));
+            layers.push(Box::new(crate::logs::layer(lines, &settings.service.name, crate::logs::write_to_stdout)?));
         }
         layers
     };
@@ -295,12 +295,6 @@ fn set_global<S: Subscriber + Send + Sync>(subscriber: S) -> Result<(), InitErro
         return Ok(());
     }
     tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::ForeignSubscriber)
-}
-
-/// One write per line, so that the lines of different threads never mix.
-#[cfg(feature = "json-logs")]
-fn write_to_stdout(line: &[u8]) -> std::io::Result<()> {
-    std::io::Write::write_all(&mut std::io::stdout(), line)
 }
 
 fn set_propagator(propagators: &[Propagator]) {

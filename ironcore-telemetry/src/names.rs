@@ -388,7 +388,7 @@ pub(crate) fn is_own_attribute(key: &str) -> bool {
 
 /// Keys of a log line that belong to the library; an event's field of the same name is written as `field.<key>`.
 pub(crate) const RESERVED_LOG_KEYS: &[&str] =
-    &["timestamp", "level", "target", "message", "trace_id", "span_id", "sampled", "service", "operation"];
+    &["timestamp", "level", "target", "message", "trace_id", "span_id", "sampled", "service", "operation", "truncated"];
 
 /// The targets of the lines that operations and requests log at their end.
 pub(crate) const CLOSING_LINES: &[&str] = &["business", "http_access", "grpc_access"];

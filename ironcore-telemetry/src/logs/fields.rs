@@ -1,9 +1,8 @@
-//! The fields of events and spans, as members of a line.
+//! The fields of events and spans, as members of a line. No key stands twice in a line.
 
-use super::json::{self, Object};
+use super::json::{Object, Value};
 use crate::causes::Causes;
 use crate::names::{self, RESERVED_LOG_KEYS};
-use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use tracing::Event;
@@ -15,120 +14,108 @@ const MOST_INHERITED: usize = 64;
 /// The most bytes of them.
 const MOST_INHERITED_BYTES: usize = 16 * 1024;
 
-/// Takes fields, each as a JSON value.
-trait Take {
-    /// A value that is text.
-    fn text(&mut self, key: &'static str, value: &dyn fmt::Display);
+const MESSAGE: &str = "message";
+/// Stands before a field's name that is one of the library's own keys.
+const PREFIX: &str = "field.";
 
-    /// A number or a boolean.
-    fn plain(&mut self, key: &'static str, value: &dyn fmt::Display);
-}
+/// Takes the fields that are shown, with their types.
+struct Fields<T>(T);
 
-/// Passes on every field but the message, with its type.
-struct Fields<'taker, T>(&'taker mut T);
-
-impl<T: Take> Fields<'_, T> {
-    fn text(&mut self, field: &Field, value: &dyn fmt::Display) {
-        if is_shown(field) {
-            self.0.text(field.name(), value);
-        }
-    }
-
-    fn plain(&mut self, field: &Field, value: &dyn fmt::Display) {
-        if is_shown(field) {
-            self.0.plain(field.name(), value);
+impl<T: FnMut(&Field, Value<'_>)> Fields<T> {
+    fn take(&mut self, field: &Field, value: Value<'_>) {
+        if !names::is_origin_of_log_record(field.name()) {
+            (self.0)(field, value);
         }
     }
 }
 
-fn is_shown(field: &Field) -> bool {
-    field.name() != "message" && !names::is_origin_of_log_record(field.name())
-}
-
-impl<T: Take> Visit for Fields<'_, T> {
+impl<T: FnMut(&Field, Value<'_>)> Visit for Fields<T> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.text(field, &format_args!("{value:?}"));
+        self.take(field, Value::Text(&format_args!("{value:?}")));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.text(field, &value);
+        self.take(field, Value::Str(value));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.plain(field, &value);
+        self.take(field, Value::Bool(value));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.plain(field, &value);
+        self.take(field, Value::I64(value));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.plain(field, &value);
+        self.take(field, Value::U64(value));
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        // JSON cannot express NaN and infinity.
-        if value.is_finite() {
-            self.plain(field, &value);
-        } else {
-            self.text(field, &value);
-        }
+        self.take(field, Value::F64(value));
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        self.text(field, &Causes(value));
+        self.take(field, Value::Text(&Causes(value)));
     }
 }
 
-impl Take for Object<'_> {
-    fn text(&mut self, key: &'static str, value: &dyn fmt::Display) {
-        unreserved(key, |key| Object::text(self, key, value));
+/// Writes a member under a key that is none of the library's own: such a field becomes `field.<key>`. Two names never
+/// become the same key.
+pub(super) fn write_unreserved(object: &mut Object<'_>, key: &str, value: Value<'_>) {
+    let mut bare = key;
+    while let Some(rest) = bare.strip_prefix(PREFIX) {
+        bare = rest;
     }
-
-    fn plain(&mut self, key: &'static str, value: &dyn fmt::Display) {
-        unreserved(key, |key| Object::plain(self, key, value));
+    if RESERVED_LOG_KEYS.contains(&bare) {
+        object.member(&format!("{PREFIX}{key}"), value);
+    } else {
+        object.member(key, value);
     }
 }
 
-/// A key of the library's own is not overwritten: the field becomes `field.<key>`.
-pub(super) fn unreserved<R>(key: &str, write: impl FnOnce(&str) -> R) -> R {
-    if RESERVED_LOG_KEYS.contains(&key) { write(&format!("field.{key}")) } else { write(key) }
-}
-
-/// Writes the fields of an event.
-pub(super) fn write_event(object: &mut Object<'_>, event: &Event<'_>) {
-    event.record(&mut Fields(object));
-}
-
-/// Writes the message of an event.
-pub(super) fn write_message(object: &mut Object<'_>, event: &Event<'_>) {
-    event.record(&mut Message(object));
-}
-
-struct Message<'object, 'buffer>(&'object mut Object<'buffer>);
-
-impl Visit for Message<'_, '_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if field.name() == "message" {
-            self.0.text("message", &format_args!("{value:?}"));
+/// Writes the message of an event, then `middle`, then its other fields. Of several fields with one name the first one
+/// counts.
+pub(super) fn write_event(object: &mut Object<'_>, event: &Event<'_>, middle: impl FnOnce(&mut Object<'_>)) {
+    let mut middle = Some(middle);
+    let mut written = 0_u64;
+    event.record(&mut Fields(|field: &Field, value: Value<'_>| {
+        let is_written = |earlier: usize| written >> earlier & 1 == 1;
+        let mut earlier = event.metadata().fields().iter().take(field.index());
+        if earlier.any(|earlier| earlier.name() == field.name() && is_written(earlier.index())) {
+            return;
         }
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "message" {
-            self.0.text("message", &value);
+        written |= 1_u64.checked_shl(u32::try_from(field.index()).unwrap_or(u32::MAX)).unwrap_or(0);
+        let is_message = field.name() == MESSAGE;
+        if is_message {
+            object.member(MESSAGE, value);
         }
+        // The message comes first where there is one.
+        if let Some(middle) = middle.take() {
+            middle(object);
+        }
+        if !is_message {
+            write_unreserved(object, field.name(), value);
+        }
+    }));
+    if let Some(middle) = middle {
+        middle(object);
     }
 }
 
 /// The fields of a span, as JSON values, for the lines inside of it.
 #[derive(Default)]
-pub(super) struct SpanFields(Vec<(&'static str, String)>);
+pub(super) struct SpanFields(Vec<(&'static str, Vec<u8>)>);
 
 impl SpanFields {
     /// Adds the fields that `record` shows to a visitor; of one that is there already it replaces the value.
     pub(super) fn add(&mut self, record: impl FnOnce(&mut dyn Visit)) {
-        record(&mut Fields(self));
+        record(&mut Fields(|field: &Field, value: Value<'_>| {
+            if field.name() != MESSAGE {
+                let mut json = Vec::new();
+                value.write(&mut json);
+                self.set(field.name(), json);
+            }
+        }));
     }
 
     pub(super) const fn is_empty(&self) -> bool {
@@ -142,7 +129,7 @@ impl SpanFields {
         }
     }
 
-    fn set(&mut self, key: &'static str, value: String) {
+    fn set(&mut self, key: &'static str, value: Vec<u8>) {
         match self.0.iter_mut().find(|(known, _)| *known == key) {
             Some((_, known)) => *known = value,
             None => self.0.push((key, value)),
@@ -150,27 +137,15 @@ impl SpanFields {
     }
 }
 
-impl Take for SpanFields {
-    fn text(&mut self, key: &'static str, value: &dyn fmt::Display) {
-        let mut text = String::new();
-        json::write_text(&mut text, value);
-        self.set(key, text);
-    }
-
-    fn plain(&mut self, key: &'static str, value: &dyn fmt::Display) {
-        self.set(key, value.to_string());
-    }
-}
-
-/// Writes the fields of the spans around an event, from the innermost outwards, but for keys that are written already.
+/// Writes the fields of the spans around an event, from the innermost outwards, but for keys that `is_written` knows.
 pub(super) fn write_spans<'registry, R>(
     object: &mut Object<'_>,
-    written: &mut Vec<Cow<'static, str>>,
+    is_written: impl Fn(&str) -> bool,
     spans: Scope<'registry, R>,
 ) where
     R: LookupSpan<'registry>,
 {
-    let of_event = written.len();
+    let mut inherited: Vec<&'static str> = Vec::new();
     let mut bytes = 0;
     for span in spans {
         let extensions = span.extensions();
@@ -178,15 +153,15 @@ pub(super) fn write_spans<'registry, R>(
             continue;
         };
         for (key, value) in fields {
-            if written.iter().any(|written| written == key) {
+            if inherited.contains(key) || is_written(key) {
                 continue;
             }
             bytes += key.len() + value.len();
-            if written.len() - of_event == MOST_INHERITED || bytes > MOST_INHERITED_BYTES {
+            if inherited.len() == MOST_INHERITED || bytes > MOST_INHERITED_BYTES {
                 return;
             }
-            written.push(Cow::Borrowed(*key));
-            unreserved(key, |key| object.json(key, value));
+            inherited.push(key);
+            write_unreserved(object, key, Value::Json(value));
         }
     }
 }

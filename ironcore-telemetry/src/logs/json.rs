@@ -1,130 +1,323 @@
-//! One JSON object, written key by key into a buffer.
+//! One JSON object a line, written key by key into a buffer. Text is copied in runs; only what must be escaped is looked
+//! at character by character.
 
 use crate::caught::caught;
 use crate::redact::{PANICKED, VALUE_LIMIT, truncate};
-use std::fmt::{self, Write};
+use std::fmt::{self, Write as _};
+
+/// A line that has this many bytes takes no further fields.
+const LINE_LIMIT: usize = 64 * 1024 - VALUE_LIMIT;
+
+/// A value of a member.
+#[derive(Clone, Copy)]
+pub(super) enum Value<'value> {
+    Str(&'value str),
+    Text(&'value dyn fmt::Display),
+    U64(u64),
+    I64(i64),
+    F64(f64),
+    Bool(bool),
+    /// JSON already.
+    Json(&'value [u8]),
+}
+
+impl Value<'_> {
+    /// Appends the value.
+    pub(super) fn write(self, to: &mut Vec<u8>) {
+        match self {
+            Self::Str(text) => {
+                to.push(b'"');
+                escape(to, truncate(text, VALUE_LIMIT));
+                to.push(b'"');
+            }
+            Self::Text(value) => write_text(to, value),
+            Self::U64(value) => to.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
+            Self::I64(value) => to.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
+            // JSON cannot express NaN and infinity.
+            Self::F64(value) if !value.is_finite() => write_text(to, &value),
+            Self::F64(value) => {
+                let _ = write!(Plain(to), "{value}");
+            }
+            Self::Bool(value) => to.extend_from_slice(if value { b"true" } else { b"false" }),
+            Self::Json(json) => to.extend_from_slice(json),
+        }
+    }
+}
 
 /// Writes the members of one object.
 pub(super) struct Object<'buffer> {
-    buffer: &'buffer mut String,
+    buffer: &'buffer mut Vec<u8>,
+    is_cut: bool,
 }
 
 impl<'buffer> Object<'buffer> {
     /// Opens an object in an empty buffer.
-    pub(super) fn open(buffer: &'buffer mut String) -> Self {
-        buffer.push('{');
-        Self { buffer }
+    pub(super) fn open(buffer: &'buffer mut Vec<u8>) -> Self {
+        buffer.push(b'{');
+        Self { buffer, is_cut: false }
     }
 
     /// Closes the object and the line.
-    pub(super) fn close(self) {
-        self.buffer.push_str("}\n");
+    pub(super) fn close(mut self) {
+        if self.is_cut {
+            self.key("truncated");
+            self.buffer.extend_from_slice(b"true");
+        }
+        self.buffer.extend_from_slice(b"}\n");
     }
 
-    /// A member whose value is text.
-    pub(super) fn text(&mut self, key: &str, value: &dyn fmt::Display) {
+    pub(super) fn member(&mut self, key: &str, value: Value<'_>) {
+        if self.buffer.len() > LINE_LIMIT {
+            self.is_cut = true;
+            return;
+        }
         self.key(key);
-        write_text(self.buffer, value);
+        value.write(self.buffer);
     }
 
-    /// A member whose value is JSON already.
-    pub(super) fn json(&mut self, key: &str, value: &str) {
-        self.key(key);
-        self.buffer.push_str(value);
+    /// A member whose text needs no escapes.
+    pub(super) fn clean(&mut self, key: &'static str, write: impl FnOnce(&mut Vec<u8>)) {
+        self.separate();
+        self.buffer.push(b'"');
+        self.buffer.extend_from_slice(key.as_bytes());
+        self.buffer.extend_from_slice(b"\":\"");
+        write(self.buffer);
+        self.buffer.push(b'"');
     }
 
-    /// A member whose value is a number or a boolean.
-    pub(super) fn plain(&mut self, key: &str, value: &dyn fmt::Display) {
-        self.key(key);
-        let _ = write!(self.buffer, "{value}");
+    /// Members that are JSON already, with their keys.
+    pub(super) fn members(&mut self, json: &[u8]) {
+        self.separate();
+        self.buffer.extend_from_slice(json);
     }
 
     fn key(&mut self, key: &str) {
-        if !self.buffer.ends_with('{') {
-            self.buffer.push(',');
+        self.separate();
+        self.buffer.push(b'"');
+        escape(self.buffer, truncate(key, VALUE_LIMIT));
+        self.buffer.extend_from_slice(b"\":");
+    }
+
+    fn separate(&mut self) {
+        if self.buffer.len() > 1 {
+            self.buffer.push(b',');
         }
-        self.buffer.push('"');
-        let _ = Escaped { buffer: self.buffer, left: VALUE_LIMIT }.write_str(key);
-        self.buffer.push_str("\":");
+    }
+}
+
+/// Appends bytes as hexadecimal digits.
+pub(super) fn hex(to: &mut Vec<u8>, bytes: &[u8]) {
+    let digit = |half: u8| half + if half < 10 { b'0' } else { b'a' - 10 };
+    for byte in bytes {
+        to.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
     }
 }
 
 /// Writes a value as a JSON string.
-pub(super) fn write_text(buffer: &mut String, value: &dyn fmt::Display) {
-    buffer.push('"');
-    let mut escaped = Escaped { buffer, left: VALUE_LIMIT };
+fn write_text(to: &mut Vec<u8>, value: &dyn fmt::Display) {
+    to.push(b'"');
+    let mut escaped = Escaped { buffer: to, left: VALUE_LIMIT };
     // The value's `Display` may fail or panic half-way; the text written until then stays.
     if caught(|| write!(escaped, "{value}").is_ok()).is_none() {
-        buffer.push_str(PANICKED);
+        to.extend_from_slice(PANICKED.as_bytes());
     }
-    buffer.push('"');
+    to.push(b'"');
 }
 
-/// Escapes characters that would end the string or the line, and those that would change how a terminal or a person
-/// reads the line (control characters, line separators, bidirectional controls).
-struct Escaped<'buffer> {
-    buffer: &'buffer mut String,
-    left: usize,
-}
+/// Text that needs no escapes.
+struct Plain<'buffer>(&'buffer mut Vec<u8>);
 
-impl Write for Escaped<'_> {
+impl fmt::Write for Plain<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let kept = truncate(text, self.left);
-        self.left = if kept.len() < text.len() { 0 } else { self.left - kept.len() };
-        for character in kept.chars() {
-            match character {
-                '"' => self.buffer.push_str("\\\""),
-                '\\' => self.buffer.push_str("\\\\"),
-                '\n' => self.buffer.push_str("\\n"),
-                '\r' => self.buffer.push_str("\\r"),
-                '\t' => self.buffer.push_str("\\t"),
-                hidden if is_hidden(hidden) => write!(self.buffer, "\\u{:04x}", u32::from(hidden))?,
-                visible => self.buffer.push(visible),
-            }
-        }
+        self.0.extend_from_slice(text.as_bytes());
         Ok(())
     }
 }
 
-/// Control characters (C0, DEL, C1), line and paragraph separator, and the bidirectional controls.
+/// Text in parts, up to a limit.
+struct Escaped<'buffer> {
+    buffer: &'buffer mut Vec<u8>,
+    left: usize,
+}
+
+impl fmt::Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let kept = truncate(text, self.left);
+        escape(self.buffer, kept);
+        if kept.len() < text.len() {
+            self.left = 0;
+            // Stops the formatting: a value of several megabytes must not take its time.
+            return Err(fmt::Error);
+        }
+        self.left -= kept.len();
+        Ok(())
+    }
+}
+
+/// Appends text with escapes for characters that would end the string or the line, and for those that would change how a
+/// terminal or a person reads the line.
+fn escape(to: &mut Vec<u8>, text: &str) {
+    let mut rest = text;
+    loop {
+        let (clean, careful) = rest.split_at_checked(clean_prefix(rest.as_bytes())).unwrap_or((rest, ""));
+        to.extend_from_slice(clean.as_bytes());
+        let mut characters = careful.chars();
+        let Some(character) = characters.next() else {
+            return;
+        };
+        escape_character(to, character);
+        rest = characters.as_str();
+    }
+}
+
+fn escape_character(to: &mut Vec<u8>, character: char) {
+    match character {
+        '"' => to.extend_from_slice(b"\\\""),
+        '\\' => to.extend_from_slice(b"\\\\"),
+        '\n' => to.extend_from_slice(b"\\n"),
+        '\r' => to.extend_from_slice(b"\\r"),
+        '\t' => to.extend_from_slice(b"\\t"),
+        hidden if is_hidden(hidden) => {
+            for unit in hidden.encode_utf16(&mut [0; 2]) {
+                to.extend_from_slice(b"\\u");
+                hex(to, &unit.to_be_bytes());
+            }
+        }
+        visible => to.extend_from_slice(visible.encode_utf8(&mut [0; 4]).as_bytes()),
+    }
+}
+
+/// The length of the prefix that can be copied. Whatever follows it begins a character.
+fn clean_prefix(bytes: &[u8]) -> usize {
+    const WORD: usize = 8;
+    let words = bytes.chunks_exact(WORD);
+    // Most text is ASCII: eight bytes at a time.
+    let clean = words.take_while(|word| word.first_chunk::<WORD>().is_some_and(|word| is_clean_ascii(*word))).count();
+    let clean = clean * WORD;
+    let rest = bytes.get(clean..).unwrap_or_default();
+    clean + rest.iter().position(|byte| needs_care(*byte)).unwrap_or(rest.len())
+}
+
+/// Whether eight bytes are all visible ASCII, without quote and backslash.
+fn is_clean_ascii(word: [u8; 8]) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES << 7;
+    let word = u64::from_le_bytes(word);
+    let has_zero = |word: u64| word.wrapping_sub(ONES) & !word;
+    let control = word.wrapping_sub(ONES * 0x20) & !word;
+    let special = has_zero(word ^ (ONES * 0x22)) | has_zero(word ^ (ONES * 0x5c)) | has_zero(word ^ (ONES * 0x7f));
+    (word | control | special) & HIGH == 0
+}
+
+/// Whether a byte is a character that is escaped, or the first byte of some that are.
+const fn needs_care(byte: u8) -> bool {
+    matches!(byte, 0..=0x1f | b'"' | b'\\' | 0x7f | 0xc2 | 0xd8 | 0xe2 | 0xef | 0xf3)
+}
+
+/// Control characters (C0, DEL, C1), line and paragraph separator, the bidirectional controls, and characters that are
+/// not seen.
 fn is_hidden(character: char) -> bool {
     character.is_control()
-        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(character,
+            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2064}' |
+            '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn object(write: impl FnOnce(&mut Object<'_>)) -> String {
-        let mut buffer = String::new();
+        let mut buffer = Vec::new();
         let mut object = Object::open(&mut buffer);
         write(&mut object);
         object.close();
-        buffer
+        String::from_utf8(buffer).unwrap()
+    }
+
+    fn string(text: &str) -> String {
+        object(|object| object.member("a", Value::Str(text)))
     }
 
     #[test]
     fn members_are_separated_by_commas_and_the_line_is_closed() {
         let line = object(|object| {
-            object.text("a", &"x");
-            object.plain("b", &7);
+            object.member("a", Value::Str("x"));
+            object.member("b", Value::U64(7));
+            object.clean("c", |to| hex(to, &[0, 0x9f, 0xfa]));
+            object.member("d", Value::I64(-7));
+            object.member("e", Value::F64(0.5));
+            object.member("f", Value::F64(f64::NAN));
+            object.member("g", Value::Bool(true));
+            object.members(b"\"h\":1");
         });
-        assert_eq!(line, "{\"a\":\"x\",\"b\":7}\n");
+        assert_eq!(
+            line,
+            "{\"a\":\"x\",\"b\":7,\"c\":\"009ffa\",\"d\":-7,\"e\":0.5,\"f\":\"NaN\",\"g\":true,\"h\":1}\n"
+        );
     }
 
     #[test]
     fn no_value_can_forge_a_line_or_control_a_terminal() {
-        let line = object(|object| object.text("a", &"\"}\n{\r\u{1b}[31m\u{2028}\u{202e}\u{7f}\u{9b}"));
-        assert_eq!(line, "{\"a\":\"\\\"}\\n{\\r\\u001b[31m\\u2028\\u202e\\u007f\\u009b\"}\n");
+        let text = "\"}\n{\r\u{1b}[31m\u{2028}\u{202e}\u{7f}\u{9b}";
+        let expected = "{\"a\":\"\\\"}\\n{\\r\\u001b[31m\\u2028\\u202e\\u007f\\u009b\"}\n";
+        assert_eq!(string(text), expected);
+        assert_eq!(object(|object| object.member("a", Value::Text(&text))), expected);
+    }
+
+    #[test]
+    fn characters_that_are_not_seen_are_escaped() {
+        let hidden = "\u{200b}\u{200f}\u{2060}\u{2064}\u{feff}\u{e0001}\u{e007f}\u{61c}";
+        let escaped = "\\u200b\\u200f\\u2060\\u2064\\ufeff\\udb40\\udc01\\udb40\\udc7f\\u061c";
+        assert_eq!(string(hidden), format!("{{\"a\":\"{escaped}\"}}\n"));
     }
 
     #[test]
     fn a_long_value_is_truncated_at_a_character_boundary() {
-        let line = object(|object| object.text("a", &"é".repeat(VALUE_LIMIT)));
-        assert_eq!(line.matches('é').count(), VALUE_LIMIT / 2);
-        let line = object(|object| object.text("a", &format_args!("a{}z", "é".repeat(VALUE_LIMIT))));
-        assert_eq!(line.matches('é').count(), (VALUE_LIMIT - 1) / 2);
-        assert!(!line.contains('z'), "nothing follows the truncated text");
+        for long in ["é".repeat(VALUE_LIMIT), format!("a{}z", "é".repeat(VALUE_LIMIT))] {
+            let fit = (VALUE_LIMIT - usize::from(long.starts_with('a'))) / 2;
+            for line in [string(&long), object(|object| object.member("a", Value::Text(&long)))] {
+                assert_eq!(line.matches('é').count(), fit);
+                assert!(!line.contains('z'), "nothing follows the truncated text");
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_is_not_formatted_beyond_its_limit() {
+        struct Endless;
+        impl fmt::Display for Endless {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                loop {
+                    formatter.write_str("0123456789")?;
+                }
+            }
+        }
+        let line = object(|object| object.member("a", Value::Text(&Endless)));
+        assert_eq!(line.len(), VALUE_LIMIT + "{\"a\":\"\"}\n".len());
+    }
+
+    #[test]
+    fn a_line_is_bounded_and_says_so() {
+        let long = "x".repeat(VALUE_LIMIT);
+        let line = object(|object| (0..100).for_each(|_| object.member("a", Value::Str(&long))));
+        assert!(line.len() < 64 * 1024 && line.ends_with(",\"truncated\":true}\n"), "{}", line.len());
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_is_read_back_and_nothing_hidden_is_in_the_line(text in "(?s).{0,40}", parts in any::<bool>()) {
+            let line = if parts {
+                let (first, second) = text.split_at(text.char_indices().nth(7).map_or(0, |(at, _)| at));
+                object(|object| object.member(&text, Value::Text(&format_args!("{first}{second}"))))
+            } else {
+                object(|object| object.member(&text, Value::Str(&text)))
+            };
+            let body = line.strip_suffix('\n').unwrap();
+            prop_assert!(!body.chars().any(is_hidden), "{line:?}");
+            let read: serde_json::Value = serde_json::from_str(body).unwrap();
+            prop_assert_eq!(read[&text].as_str(), Some(text.as_str()));
+        }
     }
 }

@@ -2,21 +2,17 @@
 
 use super::directives::own_lines;
 use super::fields::{self, SpanFields};
-use super::json::Object;
+use super::json::{self, Object, Value};
 use super::log_crate::write_key_values;
-use super::timestamp::Timestamp;
+use super::timestamp;
 use crate::config::LogLines;
 use crate::current::{self, TakenIn};
 use crate::error::InitError;
 use crate::filter as filters;
-use crate::names;
-use crate::series::{self, Counter};
 use crate::worker;
 use opentelemetry::trace::TraceContextExt;
 use opentelemetry::{Context, SpanId, TraceId};
-use std::borrow::Cow;
 use std::cell::Cell;
-use std::io;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 use tracing::span::{Attributes, Id, Record};
@@ -36,40 +32,35 @@ const OWN_TARGET: &str = "ironcore_telemetry";
 /// A buffer that grew beyond this size for one long line is freed.
 const KEPT_BUFFER: usize = 64 * 1024;
 
-/// The layer; it calls `write` once per line.
+/// The layer; it calls `write` once per line, with the line's level. The writer counts what it loses.
 ///
 /// # Errors
 /// The filter's directives cannot be parsed.
 pub(crate) fn layer<S, W>(lines: &LogLines, service: &str, write: W) -> Result<impl Layer<S> + use<S, W>, InitError>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
-    W: Fn(&[u8]) -> io::Result<()> + Send + Sync + 'static,
+    W: Fn(&[u8], Level) + Send + Sync + 'static,
 {
     let directives = filters::directives(&lines.filter)?;
-    let lost = series::counter(&names::TELEMETRY_DROPPED, &["logs", "io_error"]);
-    let layer = JsonLines {
-        service: service.to_owned(),
-        span_fields: lines.span_fields,
-        write,
-        lost,
-        dispatch: OnceLock::new(),
-    };
+    let mut member = b"\"service\":".to_vec();
+    Value::Str(service).write(&mut member);
+    let layer = JsonLines { service: member, span_fields: lines.span_fields, write, dispatch: OnceLock::new() };
     let own_lines = own_lines(&lines.filter.directives);
     Ok(layer.with_filter(filters::context_spans().or(own_lines).or(directives)))
 }
 
 struct JsonLines<W> {
-    service: String,
+    /// The member that names the service.
+    service: Vec<u8>,
     span_fields: bool,
     write: W,
-    lost: Counter,
     dispatch: OnceLock<WeakDispatch>,
 }
 
 impl<S, W> Layer<S> for JsonLines<W>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
-    W: Fn(&[u8]) -> io::Result<()> + 'static,
+    W: Fn(&[u8], Level) + 'static,
 {
     fn on_register_dispatch(&self, dispatch: &Dispatch) {
         let _ = self.dispatch.set(dispatch.downgrade());
@@ -108,9 +99,7 @@ where
         }
         with_buffer(|line| {
             self.write_line(line, event, metadata, &context);
-            if (self.write)(line.as_bytes()).is_err() {
-                self.lost.add(1);
-            }
+            (self.write)(line, *metadata.level());
         });
     }
 }
@@ -118,7 +107,7 @@ where
 impl<W> JsonLines<W> {
     fn write_line<S>(
         &self,
-        line: &mut String,
+        line: &mut Vec<u8>,
         event: &Event<'_>,
         metadata: &Metadata<'_>,
         context: &LayerContext<'_, S>,
@@ -126,27 +115,27 @@ impl<W> JsonLines<W> {
         S: Subscriber + for<'span> LookupSpan<'span>,
     {
         let mut object = Object::open(line);
-        object.text("timestamp", &Timestamp(SystemTime::now()));
-        object.text("level", metadata.level());
-        object.text("target", &metadata.target());
-        fields::write_message(&mut object, event);
+        object.clean("timestamp", |to| timestamp::write(to, SystemTime::now()));
+        object.members(level_member(*metadata.level()));
+        object.member("target", Value::Str(metadata.target()));
         let span = self.span_of(event, context);
-        if let Some(SpanOfLine { trace_id, span_id, is_sampled }) = &span {
-            object.text("trace_id", trace_id);
-            object.text("span_id", span_id);
-            object.plain("sampled", is_sampled);
-        }
-        object.text("service", &self.service);
-        fields::write_event(&mut object, event);
-        let mut written: Vec<Cow<'static, str>> = event.fields().map(|field| field.name().into()).collect();
-        if event.metadata().target() == LOG_CRATE {
-            written.extend(write_key_values(&mut object).into_iter().map(Cow::Owned));
-        }
+        fields::write_event(&mut object, event, |object| {
+            if let Some(SpanOfLine { trace_id, span_id, is_sampled }) = &span {
+                object.clean("trace_id", |to| json::hex(to, &trace_id.to_bytes()));
+                object.clean("span_id", |to| json::hex(to, &span_id.to_bytes()));
+                object.members(if *is_sampled { b"\"sampled\":true" } else { b"\"sampled\":false" });
+            }
+            object.members(&self.service);
+        });
+        let of_record = if event.metadata().target() == LOG_CRATE { write_key_values(&mut object) } else { Vec::new() };
         if let Some(spans) = context.event_scope(event).filter(|_| self.span_fields) {
-            fields::write_spans(&mut object, &mut written, spans);
+            let is_written = |key: &str| {
+                event.fields().any(|field| field.name() == key) || of_record.iter().any(|written| written == key)
+            };
+            fields::write_spans(&mut object, is_written, spans);
         }
         if let Some(operation) = operation(event, context, span.as_ref()) {
-            object.text("operation", &operation);
+            object.member("operation", Value::Str(operation));
         }
         object.close();
     }
@@ -169,6 +158,17 @@ impl<W> JsonLines<W> {
         }
         let dispatch = self.dispatch.get()?.upgrade()?;
         get_otel_context(parent, &dispatch).as_ref().and_then(SpanOfLine::of)
+    }
+}
+
+/// The member that names a level.
+const fn level_member(level: Level) -> &'static [u8] {
+    match level {
+        Level::ERROR => br#""level":"ERROR""#,
+        Level::WARN => br#""level":"WARN""#,
+        Level::INFO => br#""level":"INFO""#,
+        Level::DEBUG => br#""level":"DEBUG""#,
+        Level::TRACE => br#""level":"TRACE""#,
     }
 }
 
@@ -220,9 +220,9 @@ impl SpanOfLine {
 }
 
 /// Lends the thread's buffer. When a value's `Debug` logs in turn, that inner line gets a new buffer.
-fn with_buffer(work: impl FnOnce(&mut String)) {
+fn with_buffer(work: impl FnOnce(&mut Vec<u8>)) {
     thread_local! {
-        static BUFFER: Cell<String> = const { Cell::new(String::new()) };
+        static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     }
     let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
     work(&mut buffer);

@@ -1,6 +1,6 @@
 //! Records of the `log` crate as events, with their key-values.
 
-use super::fields::unreserved;
+use super::fields::write_unreserved;
 use super::json::{self, Object};
 use log::kv::{self, Key, Value, VisitSource, VisitValue};
 use log::{LevelFilter, Log, Metadata, Record};
@@ -9,8 +9,11 @@ use tracing_log::LogTracer;
 
 thread_local! {
     /// The key-values of the record that becomes an event now, each value as JSON: an event has no place for them.
-    static KEY_VALUES: RefCell<Vec<(String, String)>> = const { RefCell::new(Vec::new()) };
+    static KEY_VALUES: RefCell<Vec<KeyValue>> = const { RefCell::new(Vec::new()) };
 }
+
+/// A key with its value as JSON.
+type KeyValue = (String, Vec<u8>);
 
 /// The most key-values of a record that are kept.
 const MOST: usize = 64;
@@ -46,7 +49,7 @@ impl Log for Forward {
 }
 
 /// Puts the key-values of the record around this one back.
-struct Restore(Vec<(String, String)>);
+struct Restore(Vec<KeyValue>);
 
 impl Drop for Restore {
     fn drop(&mut self) {
@@ -56,19 +59,19 @@ impl Drop for Restore {
 
 /// Writes the key-values of the record that has become this event, and returns their keys.
 pub(super) fn write_key_values(object: &mut Object<'_>) -> Vec<String> {
-    let write = |(key, value): (String, String)| {
-        unreserved(&key, |key| object.json(key, &value));
+    let write = |(key, value): KeyValue| {
+        write_unreserved(object, &key, json::Value::Json(&value));
         key
     };
     KEY_VALUES.take().into_iter().map(write).collect()
 }
 
-struct Collect(Vec<(String, String)>);
+struct Collect(Vec<KeyValue>);
 
 impl<'record> VisitSource<'record> for Collect {
     fn visit_pair(&mut self, key: Key<'record>, value: Value<'record>) -> Result<(), kv::Error> {
         if self.0.len() < MOST && !self.0.iter().any(|(known, _)| known == key.as_str()) {
-            let mut json = String::new();
+            let mut json = Vec::new();
             value.visit(Json(&mut json))?;
             self.0.push((key.as_str().to_owned(), json));
         }
@@ -76,41 +79,37 @@ impl<'record> VisitSource<'record> for Collect {
     }
 }
 
-struct Json<'text>(&'text mut String);
+struct Json<'text>(&'text mut Vec<u8>);
+
+impl Json<'_> {
+    fn write(&mut self, value: json::Value<'_>) -> Result<(), kv::Error> {
+        value.write(self.0);
+        Ok(())
+    }
+}
 
 impl VisitValue<'_> for Json<'_> {
     fn visit_any(&mut self, value: Value<'_>) -> Result<(), kv::Error> {
-        json::write_text(self.0, &value);
-        Ok(())
+        self.write(json::Value::Text(&value))
     }
 
     fn visit_null(&mut self) -> Result<(), kv::Error> {
-        self.0.push_str("null");
-        Ok(())
+        self.write(json::Value::Json(b"null"))
     }
 
     fn visit_bool(&mut self, value: bool) -> Result<(), kv::Error> {
-        self.0.push_str(&value.to_string());
-        Ok(())
+        self.write(json::Value::Bool(value))
     }
 
     fn visit_u64(&mut self, value: u64) -> Result<(), kv::Error> {
-        self.0.push_str(&value.to_string());
-        Ok(())
+        self.write(json::Value::U64(value))
     }
 
     fn visit_i64(&mut self, value: i64) -> Result<(), kv::Error> {
-        self.0.push_str(&value.to_string());
-        Ok(())
+        self.write(json::Value::I64(value))
     }
 
     fn visit_f64(&mut self, value: f64) -> Result<(), kv::Error> {
-        // JSON cannot express NaN and infinity.
-        if value.is_finite() {
-            self.0.push_str(&value.to_string());
-            Ok(())
-        } else {
-            self.visit_any(Value::from_display(&value))
-        }
+        self.write(json::Value::F64(value))
     }
 }

@@ -7,6 +7,8 @@ mod json;
 mod layer;
 mod log_crate;
 mod timestamp;
+mod writer;
 
 pub(crate) use layer::layer;
 pub(crate) use log_crate::forward_log_crate;
+pub(crate) use writer::{flush_stdout, write_to_stdout};

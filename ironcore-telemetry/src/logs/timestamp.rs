@@ -1,19 +1,49 @@
 //! Timestamps of log lines.
 
-use std::fmt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::cell::Cell;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A moment as RFC 3339 in UTC, to the microsecond.
-pub(super) struct Timestamp(pub(super) SystemTime);
+/// A moment as RFC 3339 in UTC, up to the second: what changes once a second.
+type Second = [u8; 19];
 
-impl fmt::Display for Timestamp {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let since: Duration = self.0.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-        let (year, month, day) = civil(days);
-        let (hour, minute, second, micros) = (second / 3600, second / 60 % 60, second % 60, since.subsec_micros());
-        write!(formatter, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
+thread_local! {
+    static LAST: Cell<(u64, Second)> = const { Cell::new((u64::MAX, [0; 19])) };
+}
+
+/// Appends a moment as RFC 3339 in UTC, to the microsecond.
+pub(super) fn write(to: &mut Vec<u8>, at: SystemTime) {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (known, text) = LAST.get();
+    let text = if known == since.as_secs() { text } else { second(since.as_secs()) };
+    LAST.set((since.as_secs(), text));
+    to.extend_from_slice(&text);
+    to.push(b'.');
+    let micros = since.subsec_micros();
+    for place in [100_000, 10_000, 1_000, 100, 10, 1] {
+        to.push(digit((micros / place).into()));
     }
+    to.push(b'Z');
+}
+
+fn second(seconds: u64) -> Second {
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = civil(days);
+    let [c, d] = pair(year / 100);
+    let [y, z] = pair(year);
+    let ([m, n], [e, f]) = (pair(month), pair(day));
+    let ([h, i], [j, k], [s, t]) = (pair(second / 3600), pair(second / 60 % 60), pair(second % 60));
+    [c, d, y, z, b'-', m, n, b'-', e, f, b'T', h, i, b':', j, k, b':', s, t]
+}
+
+/// The last two digits.
+fn pair(number: u64) -> [u8; 2] {
+    [digit(number / 10), digit(number)]
+}
+
+/// The last digit.
+fn digit(number: u64) -> u8 {
+    let [low, ..] = (number % 10).to_le_bytes();
+    b'0' + low
 }
 
 /// The Gregorian date of a day counted from 1970-01-01, by counting in eras of 400 years that begin on 1 March
@@ -32,12 +62,18 @@ fn civil(days: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn timestamps_are_utc_to_the_microsecond() {
-        let at = |seconds, nanos| Timestamp(UNIX_EPOCH + Duration::new(seconds, nanos)).to_string();
+        let at = |seconds, nanos| {
+            let mut text = Vec::new();
+            write(&mut text, UNIX_EPOCH + Duration::new(seconds, nanos));
+            String::from_utf8(text).unwrap()
+        };
         assert_eq!(at(0, 0), "1970-01-01T00:00:00.000000Z");
         assert_eq!(at(951_827_696, 123_456_789), "2000-02-29T12:34:56.123456Z");
+        assert_eq!(at(951_827_696, 999_999_999), "2000-02-29T12:34:56.999999Z");
         assert_eq!(at(1_795_429_231, 999), "2026-11-23T10:20:31.000000Z");
         assert_eq!(at(4_107_542_400, 0), "2100-03-01T00:00:00.000000Z");
     }

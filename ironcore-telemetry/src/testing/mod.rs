@@ -108,10 +108,7 @@ impl Capture {
         let provider = traces::provider_with(sampler, resource, KeepSpans(Arc::clone(&spans)));
         let all = Filter { origin: "Capture", directives: "trace".to_owned() };
         let kept = Arc::clone(&lines);
-        let keep = move |line: &[u8]| {
-            locked(&kept).push(String::from_utf8_lossy(line).trim_end().to_owned());
-            Ok(())
-        };
+        let keep = move |line: &[u8], _| locked(&kept).push(String::from_utf8_lossy(line).trim_end().to_owned());
         let lines_of =
             LogLines { filter: Filter { origin: "Capture", directives: "trace".to_owned() }, span_fields: true };
         // They cannot fail: `trace` is a valid filter.

@@ -50,7 +50,19 @@ const CASES: &[Case] = &[
     case("sampled, one field", Some((3_500.0, 4.0)), |n| {
         under_parent(n, TraceFlags::SAMPLED, || call(rename_wallet(black_box(7))));
     }),
+    case("bare event", None, |n| repeat(n, event)),
+    // On a parent, so that it has ids.
+    case("a line with two fields", Some((5_000.0, 0.0)), |n| {
+        let _guard = start_with_lines();
+        let ids = SpanContext::new(1_u128.into(), 1_u64.into(), TraceFlags::NOT_SAMPLED, true, TraceState::NONE);
+        let _current = opentelemetry::Context::new().with_remote_span_context(ids).attach();
+        repeat(n, event);
+    }),
     case("bare request", None, |n| requests(n, &bare_router())),
+    case("request with its line, unsampled", Some((11_000.0, 6.0)), |n| {
+        let _guard = start_with_lines();
+        requests(n, &bare_router().layer(HttpTelemetryLayer::new()));
+    }),
     case("request, unsampled", Some((5_000.0, 6.0)), |n| {
         let _guard = start(Sampling::Never);
         requests(n, &bare_router().layer(HttpTelemetryLayer::new()));
@@ -138,6 +150,16 @@ async fn create_wallet(id: u64) -> Result<u64, String> {
 #[telemetry::instrument_business(fields(id = id))]
 async fn rename_wallet(id: u64) -> Result<u64, String> {
     if id == 0 { Err("none".to_owned()) } else { Ok(id) }
+}
+
+fn event() {
+    tracing::info!(amount = black_box(7_u64), asset = black_box("btc"), "a transfer was accepted");
+}
+
+/// Telemetry with log lines, as it is by default; no trace is sampled.
+fn start_with_lines() -> telemetry::TelemetryGuard {
+    let config = Config::new("bench").endpoint("http://127.0.0.1:9").metrics_listener(None);
+    telemetry::init_with(config.sampling(Sampling::Never)).expect("telemetry starts")
 }
 
 fn post(body: Body) -> Request<Body> {

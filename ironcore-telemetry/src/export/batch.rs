@@ -143,8 +143,8 @@ impl Open {
         self.count < most_items && self.len + length <= most_bytes && (self.parts.len() < MOST_SCOPES || !is_new())
     }
 
-    /// Appends an encoded item.
-    pub(super) fn push(&mut self, scope: &InstrumentationScope, item: &[u8]) {
+    /// Appends an encoded item, which has waited since then.
+    pub(super) fn push(&mut self, scope: &InstrumentationScope, item: &[u8], since: Option<Instant>) {
         let at = self.part_of(scope).unwrap_or_else(|| {
             self.parts.push(OpenPart {
                 scope: scope.clone(),
@@ -159,7 +159,7 @@ impl Open {
             part.ends.push(part.items.len());
             self.count += 1;
             self.len += item.len();
-            self.since.get_or_insert_with(Instant::now);
+            self.since = self.since.or(since);
         }
     }
 

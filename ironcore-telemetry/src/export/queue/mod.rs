@@ -59,6 +59,8 @@ pub(crate) struct Queue<R> {
 /// What has ended and is not encoded.
 struct Inbox<R> {
     items: Vec<R>,
+    /// When the first of them arrived.
+    since: Option<Instant>,
     /// Their size.
     size: usize,
     /// The number and the bytes of all that the queue holds.
@@ -73,7 +75,7 @@ impl<R: Record> Queue<R> {
         let bounds = Bounds { batch: bounds.batch.min(bounds.capacity), ..bounds };
         let account = Account::new(signal.name());
         account.note_capacity(bounds.capacity, bounds.bytes);
-        let inbox = Inbox { items: room(&bounds), size: 0, held: 0, held_bytes: 0, closed: false };
+        let inbox = Inbox { items: room(&bounds), since: None, size: 0, held: 0, held_bytes: 0, closed: false };
         Arc::new(Self {
             outbox: Mutex::new(Outbox::new(bounds, signal, resource.len())),
             bounds,
@@ -106,6 +108,7 @@ impl<R: Record> Queue<R> {
             return self.account.dropped(1, reason);
         }
         inbox.items.push(item);
+        inbox.since.get_or_insert_with(Instant::now);
         let before = inbox.size;
         inbox.size += size;
         inbox.held += 1;
@@ -156,6 +159,7 @@ impl<R: Record> Queue<R> {
             }
             let items = std::mem::replace(&mut inbox.items, room(&self.bounds));
             inbox.size = 0;
+            outbox.taken_since = inbox.since.take();
             drop(inbox);
             outbox.taken = items.into_iter();
         }

@@ -40,6 +40,8 @@ pub(super) struct Outbox<R> {
     bounds: Bounds,
     /// Items that were taken out of the inbox and are not encoded.
     pub(super) taken: std::vec::IntoIter<R>,
+    /// When the first of them arrived.
+    pub(super) taken_since: Option<Instant>,
     open: Open,
     ready: VecDeque<Batch>,
     in_flight: Vec<(AttemptId, Batch)>,
@@ -61,6 +63,7 @@ impl<R> Outbox<R> {
         Self {
             bounds,
             taken: Vec::new().into_iter(),
+            taken_since: None,
             open: Open::default(),
             ready: VecDeque::new(),
             in_flight: Vec::new(),
@@ -84,7 +87,7 @@ impl<R> Outbox<R> {
         if !self.open.fits(scope, item.len(), (self.bounds.batch, self.most_bytes)) {
             self.cut();
         }
-        self.open.push(scope, item);
+        self.open.push(scope, item, self.taken_since);
         if self.open.count() >= self.bounds.batch {
             self.cut();
         }

@@ -15,6 +15,8 @@ const DROP_LIMIT: Duration = Duration::from_secs(2);
 const LOG_LIMIT: Duration = Duration::from_millis(500);
 /// Replaces limits that an `Instant` cannot hold, such as `Duration::MAX`.
 const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+/// The most of the time that is kept for the last push of metrics.
+const METRICS_SHARE: Duration = Duration::from_secs(1);
 /// How long the thread may take to end once everything is delivered: it only closes its sockets.
 const STOP_LIMIT: Duration = Duration::from_millis(100);
 
@@ -56,7 +58,8 @@ impl TelemetryGuard {
     /// are not accepted; they are counted as dropped (`after_shutdown`). If no collector was ever reached, it gives up
     /// after half a second.
     ///
-    /// A second call, also from another thread, waits for the first one and returns the same report.
+    /// A second call, also from another thread, waits for the first one, for at most its own `timeout`, and returns the same
+    /// report.
     pub fn shutdown(&self, timeout: Duration) -> Report {
         self.0.as_ref().map_or_else(Report::default, |pipeline| pipeline.shut_down(timeout))
     }
@@ -94,7 +97,7 @@ impl TelemetryGuard {
             let _ = done.send(work(&pipeline));
         };
         // Dropped with `done` where no thread can be started.
-        let _ = std::thread::Builder::new().name("ironcore-telemetry-end".to_owned()).spawn(body);
+        let _ = std::thread::Builder::new().name("ironcore-telemetry-flush".to_owned()).spawn(body);
         report.await.unwrap_or_else(|_| self.ledger())
     }
 }
@@ -132,15 +135,27 @@ impl Pipeline {
         Self { worker, spans, push, stage: Mutex::new(Stage::Running), ended: Condvar::new() }
     }
 
-    pub(crate) fn flush(&self, timeout: Duration) -> Report {
+    fn flush(&self, timeout: Duration) -> Report {
+        let metrics = self.deliver(timeout);
+        self.report(metrics)
+    }
+
+    /// Delivers what is there. Returns why the metrics were not.
+    pub(crate) fn deliver(&self, timeout: Duration) -> Option<String> {
         let deadline = deadline(timeout);
         if let Some(queue) = self.spans.clone() {
             // What is left is in the report.
-            let _ = self.worker.run(left(deadline), async move { queue.flushed().await });
+            let _ = self.worker.run(self.left_for_spans(deadline), async move { queue.flushed().await });
         }
         let metrics = self.push_metrics(deadline);
         flush_lines(deadline);
-        self.report(metrics)
+        metrics
+    }
+
+    /// The time for spans: where metrics are pushed, not all of it.
+    fn left_for_spans(&self, deadline: Instant) -> Duration {
+        let left = left(deadline);
+        if self.push.is_some() { left - (left / 4).min(METRICS_SHARE) } else { left }
     }
 
     fn shut_down(&self, timeout: Duration) -> Report {
@@ -153,7 +168,8 @@ impl Pipeline {
         }
         if let Some(queue) = self.spans.clone() {
             let draining = Arc::clone(&queue);
-            let _ = self.worker.run(left(deadline), async move { draining.drained().await });
+            let limit = self.left_for_spans(deadline);
+            let _ = self.worker.run(limit, async move { draining.drained().await });
             // What is left is counted here, also when the thread does not answer any more.
             queue.abandon();
         }

@@ -35,7 +35,8 @@ static INITIALIZED: Mutex<bool> = Mutex::new(false);
 ///
 /// ```no_run
 /// use ironcore_telemetry as telemetry;
-/// ///
+/// use std::time::Duration;
+///
 /// fn main() -> Result<(), Box<dyn std::error::Error>> {
 ///     let guard = telemetry::init()?;
 ///     // … the service …
@@ -205,6 +206,7 @@ impl Parts {
             self.worker.keep_running(move || Arc::clone(&push).pump());
         }
         let spans = self.traces.export.map(|(queue, client)| {
+            queue.announce();
             let spans = Arc::clone(&queue);
             self.worker.keep_running(move || Arc::clone(&queue).pump(Arc::clone(&client)));
             spans

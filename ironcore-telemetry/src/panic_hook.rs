@@ -2,6 +2,7 @@
 
 use crate::guard::Pipeline;
 use crate::names::PANIC_TARGET;
+use crate::worker;
 use std::any::Any;
 use std::panic::{self, PanicHookInfo};
 use std::sync::Arc;
@@ -18,9 +19,9 @@ pub(crate) fn install(pipeline: Arc<Pipeline>) {
     panic::set_hook(Box::new(move |panic| {
         log(panic);
         before(panic);
-        if cfg!(panic = "abort") {
-            // Nobody is left to read it.
-            let _ = pipeline.flush(ABORT_LIMIT);
+        // The telemetry thread cannot wait for itself.
+        if cfg!(panic = "abort") && !worker::is_own_thread() {
+            pipeline.deliver(ABORT_LIMIT);
         }
     }));
 }

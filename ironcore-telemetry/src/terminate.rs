@@ -55,13 +55,15 @@ impl Termination {
 }
 
 fn watch() -> io::Result<Signals> {
+    // First: where this fails, nothing is registered, and the signals end the process as before.
+    let signals = Signals::new([SIGTERM, SIGINT])?;
     let seen = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT] {
         // In this order: the first signal finds the flag down, the second one ends the process at once.
         flag::register_conditional_default(signal, Arc::clone(&seen))?;
         flag::register(signal, Arc::clone(&seen))?;
     }
-    Signals::new([SIGTERM, SIGINT])
+    Ok(signals)
 }
 
 /// On the first signal delivers telemetry, then lets the signal do what it does by default: the exit status stays.

@@ -19,9 +19,9 @@ mod tests;
 use layers::Layers;
 pub(crate) use otlp::Otlp;
 pub(crate) use service::Service;
-#[cfg(feature = "json-logs")]
-pub(crate) use settings::LogLines;
 pub(crate) use settings::{Environment, Filter, Queue, Settings, SpanLimits};
+#[cfg(feature = "json-logs")]
+pub(crate) use settings::{LogFormat, LogLines};
 pub(crate) use table::{Detector, Propagator, Sampler, Signal};
 
 use crate::redact::Secret;

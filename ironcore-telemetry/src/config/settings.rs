@@ -6,9 +6,10 @@ use super::otlp::{Otlp, otlp};
 use super::resolver::{Given, Origin, Resolver};
 use super::service::{Service, service};
 use super::setting::Setting;
-use super::table::{self, Detector, Exporter, Propagator, Sampler, Signal};
+use super::table::{self, Detector, Exporter, FormatChoice, Propagator, Sampler, Signal};
 use super::{Config, MetricsListener, Sampling, parse};
 use crate::error::InitError;
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -90,8 +91,21 @@ pub(crate) struct Queue {
 #[derive(Debug)]
 pub(crate) struct LogLines {
     pub(crate) filter: Filter,
+    pub(crate) format: LogFormat,
     /// Whether a line has the fields of the `tracing` spans around it.
     pub(crate) span_fields: bool,
+}
+
+/// The form of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Json,
+    /// `key=value` pairs.
+    Logfmt,
+    /// For a person at a terminal.
+    Pretty {
+        colour: bool,
+    },
 }
 
 /// Directives in the syntax of `RUST_LOG`; the layer that filters by them parses them.
@@ -226,7 +240,24 @@ fn log_lines(
     let filter = filter(resolver, &table::LOG_FILTER, in_code, check_directive)?;
     let shown = config.log_span_fields.map(|shown| Given::Value("Config::log_span_fields", shown, Ok(())));
     let (span_fields, _) = resolver.read_with_origin(&table::LOG_SPAN_FIELDS, shown)?;
-    Ok(LogLines { filter, span_fields })
+    let format = log_format(resolver.read(&table::LOG_FORMAT)?, resolver);
+    Ok(LogLines { filter, format, span_fields })
+}
+
+/// The form of lines, which follows the terminal where it is not set.
+fn log_format(chosen: FormatChoice, resolver: &Resolver<'_>) -> LogFormat {
+    let is_set = |name| resolver.variable(name).is_some_and(|value| !value.is_empty());
+    let is_terminal = || std::io::stdout().is_terminal();
+    // The conventions of no-color.org and bixense.com/clicolors.
+    let colour = || {
+        !is_set("NO_COLOR") && (is_terminal() || resolver.variable("CLICOLOR_FORCE").is_some_and(|value| value != "0"))
+    };
+    match chosen {
+        FormatChoice::Json => LogFormat::Json,
+        FormatChoice::Logfmt => LogFormat::Logfmt,
+        FormatChoice::Auto if !is_terminal() => LogFormat::Json,
+        FormatChoice::Auto | FormatChoice::Pretty => LogFormat::Pretty { colour: colour() },
+    }
 }
 
 /// The exporters of one signal. None of them means that the signal is not exported.

@@ -418,6 +418,31 @@ pub(super) const LOG_FILTER: Setting<String> = Setting {
     show: Show::Plain(String::clone),
 };
 
+/// Which form log lines have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FormatChoice {
+    /// For a person at a terminal, else JSON.
+    Auto,
+    Json,
+    Logfmt,
+    Pretty,
+}
+
+const FORMATS: &[(&str, FormatChoice)] = &[
+    ("auto", FormatChoice::Auto),
+    ("json", FormatChoice::Json),
+    ("logfmt", FormatChoice::Logfmt),
+    ("pretty", FormatChoice::Pretty),
+];
+
+pub(super) const LOG_FORMAT: Setting<FormatChoice> = Setting {
+    key: "log_format",
+    variables: &["IRONCORE_LOG_FORMAT"],
+    default: || FormatChoice::Auto,
+    parse: |text| parse::one_of(FORMATS, text),
+    show: Show::Plain(|format| parse::name_of(FORMATS, format).to_owned()),
+};
+
 /// Whether a log line has the fields of the `tracing` spans around it.
 pub(super) const LOG_SPAN_FIELDS: Setting<bool> = Setting {
     key: "log_span_fields",
@@ -473,6 +498,7 @@ pub(super) fn defaults() -> std::collections::BTreeMap<&'static str, String> {
         .chain(switches.iter().flat_map(add))
         .chain(limits.iter().flat_map(add))
         .chain(add(&DETECTORS))
+        .chain(add(&LOG_FORMAT))
         .chain(add(&RESOURCE_ATTRIBUTES))
         .chain(add(&METRICS_HOST))
         .chain(add(&METRICS_PORT))

@@ -33,7 +33,7 @@ struct Part {
     items: Bytes,
     /// Where each item ends.
     ends: Arc<[usize]>,
-    /// The part of `ends` that is meant, and the offset of its first item: a batch is split without a copy.
+    /// The items that are meant, by their numbers: a batch is split without a copy.
     from: usize,
     to: usize,
 }
@@ -115,6 +115,7 @@ impl Batch {
 pub(super) struct Open {
     parts: Vec<OpenPart>,
     count: usize,
+    /// The bytes of the items and of the heads of their scopes.
     len: usize,
     /// When its first item arrived.
     since: Option<Instant>,
@@ -146,12 +147,9 @@ impl Open {
     /// Appends an encoded item, which has waited since then.
     pub(super) fn push(&mut self, scope: &InstrumentationScope, item: &[u8], since: Option<Instant>) {
         let at = self.part_of(scope).unwrap_or_else(|| {
-            self.parts.push(OpenPart {
-                scope: scope.clone(),
-                head: scope_head(scope),
-                items: Vec::new(),
-                ends: Vec::new(),
-            });
+            let head = scope_head(scope);
+            self.len += head.len();
+            self.parts.push(OpenPart { scope: scope.clone(), head, items: Vec::new(), ends: Vec::new() });
             self.parts.len() - 1
         });
         if let Some(part) = self.parts.get_mut(at) {
@@ -170,7 +168,7 @@ impl Open {
             from: 0,
             to: part.ends.len(),
             head: part.head,
-            items: Bytes::from(part.items),
+            items: shared(part.items),
             ends: part.ends.into(),
         });
         Batch { id, parts: parts.collect(), failing_since: None }
@@ -179,6 +177,12 @@ impl Open {
     fn part_of(&self, scope: &InstrumentationScope) -> Option<usize> {
         self.parts.iter().position(|part| part.scope == *scope)
     }
+}
+
+/// The bytes without spare room: they may wait for long.
+fn shared(mut bytes: Vec<u8>) -> Bytes {
+    bytes.shrink_to_fit();
+    Bytes::from(bytes)
 }
 
 /// The fields of a scope before its items.

@@ -17,6 +17,7 @@ use bytes::Bytes;
 
 impl Transport for Client {
     fn send(&self, parts: Vec<Bytes>) -> impl Future<Output = Answer> + Send {
-        Self::send(self, parts)
+        // The method of its own, which has precedence.
+        Client::send(self, parts)
     }
 }

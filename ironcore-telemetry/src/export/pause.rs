@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 /// The longest first pause; it doubles with each further failure.
 const FIRST: Duration = Duration::from_millis(250);
-/// The longest pause that the collector did not ask for. Short: a collector that has returned must find the queue as it was
-/// before, and one small request in a second or two is no load.
+/// The longest pause that the collector did not ask for. Short: one request in a second or two is no load, and a collector that
+/// has returned is found before the queue is full.
 const LONGEST: Duration = Duration::from_secs(2);
 /// The longest pause that the collector can ask for.
 const LONGEST_HINT: Duration = Duration::from_secs(30);
@@ -19,8 +19,8 @@ pub(super) struct Pause {
     failures: u32,
     began: Option<Instant>,
     until: Option<Instant>,
-    /// Whether the collector asked for it.
-    is_asked_for: bool,
+    /// Until when the collector asked to wait.
+    asked_until: Option<Instant>,
 }
 
 impl Pause {
@@ -36,20 +36,21 @@ impl Pause {
         // Spread over a little more than what was asked for, so that not all services come back at once.
         let asked = hint.map(|hint| hint + jittered.min(hint / 8));
         self.began = Some(now);
-        self.until = Some(now + asked.map_or(jittered, |asked| asked.max(jittered)));
-        self.is_asked_for = asked.is_some();
+        self.asked_until = self.asked_until.max(asked.map(|asked| now + asked));
+        self.until = self.asked_until.max(Some(now + jittered));
     }
 
-    /// An attempt has succeeded.
-    pub(super) fn end(&mut self) {
-        *self = Self::default();
-    }
-
-    /// Ends a pause that the collector did not ask for: somebody waits.
-    pub(super) fn cut_short(&mut self) {
-        if !self.is_asked_for {
-            self.end();
+    /// An attempt has succeeded. One that began before the pause says nothing about it.
+    pub(super) fn succeeded(&mut self, attempt_began: Instant) {
+        if self.began.is_none_or(|began| attempt_began >= began) {
+            *self = Self::default();
         }
+    }
+
+    /// Ends a pause, but for what the collector asked for: somebody waits.
+    pub(super) fn cut_short(&mut self) {
+        self.failures = 0;
+        self.until = self.asked_until;
     }
 
     /// How long the pause still takes; zero without one.
@@ -92,8 +93,23 @@ mod tests {
             let left = pause.left(now);
             assert!(left >= Duration::from_secs(least) && left <= Duration::from_secs(35), "{asked}: {left:?}");
             pause.cut_short();
-            assert_eq!(pause.left(now), left, "{asked}");
+            assert_eq!(pause.left(now) >= Duration::from_secs(1), asked > 0, "{asked}");
         }
+    }
+
+    #[test]
+    fn what_the_collector_asked_for_outlives_answers_to_attempts_that_began_before() {
+        let (before, now) = (Instant::now(), Instant::now() + Duration::from_millis(5));
+        let mut pause = Pause::default();
+        pause.failed(&failure(Cause::Busy, Some(20)), before, now);
+        let asked = pause.left(now);
+        pause.succeeded(before);
+        assert_eq!(pause.left(now), asked);
+        pause.failed(&failure(Cause::Broken, None), before, now);
+        pause.cut_short();
+        assert_eq!(pause.left(now), asked);
+        pause.succeeded(now);
+        assert_eq!(pause.left(now), Duration::ZERO);
     }
 
     #[test]

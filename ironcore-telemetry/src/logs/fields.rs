@@ -1,6 +1,6 @@
 //! The fields of events and spans, as members of a line. No key stands twice in a line.
 
-use super::json::{Object, Value};
+use super::line::{Line, Value};
 use crate::causes::Causes;
 use crate::names::{self, RESERVED_LOG_KEYS};
 use std::error::Error;
@@ -61,21 +61,21 @@ impl<T: FnMut(&Field, Value<'_>)> Visit for Fields<T> {
 
 /// Writes a member under a key that is none of the library's own: such a field becomes `field.<key>`. Two names never
 /// become the same key.
-pub(super) fn write_unreserved(object: &mut Object<'_>, key: &str, value: Value<'_>) {
+pub(super) fn write_unreserved(line: &mut Line<'_>, key: &str, value: Value<'_>) {
     let mut bare = key;
     while let Some(rest) = bare.strip_prefix(PREFIX) {
         bare = rest;
     }
     if RESERVED_LOG_KEYS.contains(&bare) {
-        object.member(&format!("{PREFIX}{key}"), value);
+        line.member(&format!("{PREFIX}{key}"), value);
     } else {
-        object.member(key, value);
+        line.member(key, value);
     }
 }
 
 /// Writes the message of an event, then `middle`, then its other fields. Of several fields with one name the first one
 /// counts.
-pub(super) fn write_event(object: &mut Object<'_>, event: &Event<'_>, middle: impl FnOnce(&mut Object<'_>)) {
+pub(super) fn write_event(line: &mut Line<'_>, event: &Event<'_>, middle: impl FnOnce(&mut Line<'_>)) {
     let mut middle = Some(middle);
     let mut written = 0_u64;
     event.record(&mut Fields(|field: &Field, value: Value<'_>| {
@@ -87,18 +87,18 @@ pub(super) fn write_event(object: &mut Object<'_>, event: &Event<'_>, middle: im
         written |= 1_u64.checked_shl(u32::try_from(field.index()).unwrap_or(u32::MAX)).unwrap_or(0);
         let is_message = field.name() == MESSAGE;
         if is_message {
-            object.member(MESSAGE, value);
+            line.message(value);
         }
         // The message comes first where there is one.
         if let Some(middle) = middle.take() {
-            middle(object);
+            middle(line);
         }
         if !is_message {
-            write_unreserved(object, field.name(), value);
+            write_unreserved(line, field.name(), value);
         }
     }));
     if let Some(middle) = middle {
-        middle(object);
+        middle(line);
     }
 }
 
@@ -139,7 +139,7 @@ impl SpanFields {
 
 /// Writes the fields of the spans around an event, from the innermost outwards, but for keys that `is_written` knows.
 pub(super) fn write_spans<'registry, R>(
-    object: &mut Object<'_>,
+    line: &mut Line<'_>,
     is_written: impl Fn(&str) -> bool,
     spans: Scope<'registry, R>,
 ) where
@@ -161,7 +161,7 @@ pub(super) fn write_spans<'registry, R>(
                 return;
             }
             inherited.push(key);
-            write_unreserved(object, key, Value::Json(value));
+            write_unreserved(line, key, Value::Json(value));
         }
     }
 }

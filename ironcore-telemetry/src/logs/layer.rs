@@ -2,10 +2,10 @@
 
 use super::directives::own_lines;
 use super::fields::{self, SpanFields};
-use super::json::{self, Object, Value};
+use super::line::{self, Line, Value};
 use super::log_crate::write_key_values;
 use super::timestamp;
-use crate::config::LogLines;
+use crate::config::{LogFormat, LogLines};
 use crate::current::{self, TakenIn};
 use crate::error::InitError;
 use crate::filter as filters;
@@ -42,22 +42,28 @@ where
     W: Fn(&[u8], Level) + Send + Sync + 'static,
 {
     let directives = filters::directives(&lines.filter)?;
-    let mut member = b"\"service\":".to_vec();
-    Value::Str(service).write(&mut member);
-    let layer = JsonLines { service: member, span_fields: lines.span_fields, write, dispatch: OnceLock::new() };
+    let format = lines.format;
+    let mut member = Vec::new();
+    Line::begin(&mut member, format).member("service", Value::Str(service));
+    if format == LogFormat::Json {
+        // The brace that begins an object.
+        member.remove(0);
+    }
+    let layer = Lines { service: member, format, span_fields: lines.span_fields, write, dispatch: OnceLock::new() };
     let own_lines = own_lines(&lines.filter.directives);
     Ok(layer.with_filter(filters::context_spans().or(own_lines).or(directives)))
 }
 
-struct JsonLines<W> {
+struct Lines<W> {
     /// The member that names the service.
     service: Vec<u8>,
+    format: LogFormat,
     span_fields: bool,
     write: W,
     dispatch: OnceLock<WeakDispatch>,
 }
 
-impl<S, W> Layer<S> for JsonLines<W>
+impl<S, W> Layer<S> for Lines<W>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
     W: Fn(&[u8], Level) + 'static,
@@ -104,40 +110,63 @@ where
     }
 }
 
-impl<W> JsonLines<W> {
+impl<W> Lines<W> {
     fn write_line<S>(
         &self,
-        line: &mut Vec<u8>,
+        buffer: &mut Vec<u8>,
         event: &Event<'_>,
         metadata: &Metadata<'_>,
         context: &LayerContext<'_, S>,
     ) where
         S: Subscriber + for<'span> LookupSpan<'span>,
     {
-        let mut object = Object::open(line);
-        object.clean("timestamp", |to| timestamp::write(to, SystemTime::now()));
-        object.members(level_member(*metadata.level()));
-        object.member("target", Value::Str(metadata.target()));
+        let mut line = Line::begin(buffer, self.format);
+        let level = *metadata.level();
+        if let LogFormat::Pretty { .. } = self.format {
+            let mut time = Vec::with_capacity(32);
+            timestamp::write(&mut time, SystemTime::now());
+            // Hours to milliseconds.
+            line.dim(time.get(11..23).unwrap_or_default());
+            line.shown(level_colour(level), level_text(level));
+        } else {
+            line.clean("timestamp", |to| timestamp::write(to, SystemTime::now()));
+            line.clean("level", |to| to.extend_from_slice(level.as_str().as_bytes()));
+            line.member("target", Value::Str(metadata.target()));
+        }
         let span = self.span_of(event, context);
-        fields::write_event(&mut object, event, |object| {
-            if let Some(SpanOfLine { trace_id, span_id, is_sampled }) = &span {
-                object.clean("trace_id", |to| json::hex(to, &trace_id.to_bytes()));
-                object.clean("span_id", |to| json::hex(to, &span_id.to_bytes()));
-                object.members(if *is_sampled { b"\"sampled\":true" } else { b"\"sampled\":false" });
-            }
-            object.members(&self.service);
-        });
-        let of_record = if event.metadata().target() == LOG_CRATE { write_key_values(&mut object) } else { Vec::new() };
+        fields::write_event(&mut line, event, |line| self.write_context(line, span.as_ref()));
+        let of_record = if event.metadata().target() == LOG_CRATE { write_key_values(&mut line) } else { Vec::new() };
         if let Some(spans) = context.event_scope(event).filter(|_| self.span_fields) {
             let is_written = |key: &str| {
                 event.fields().any(|field| field.name() == key) || of_record.iter().any(|written| written == key)
             };
-            fields::write_spans(&mut object, is_written, spans);
+            fields::write_spans(&mut line, is_written, spans);
         }
-        if let Some(operation) = operation(event, context, span.as_ref()) {
-            object.member("operation", Value::Str(operation));
+        let operation = operation(event, context, span.as_ref());
+        if let LogFormat::Pretty { .. } = self.format {
+            line.dim(operation.unwrap_or_else(|| metadata.target()).as_bytes());
+            if let Some(SpanOfLine { trace_id, .. }) = &span {
+                let mut id = Vec::with_capacity(8);
+                line::hex(&mut id, trace_id.to_bytes().get(..4).unwrap_or_default());
+                line.dim(&id);
+            }
+        } else if let Some(operation) = operation {
+            line.member("operation", Value::Str(operation));
         }
-        object.close();
+        line.end();
+    }
+
+    /// The ids and the service, which stand behind the message.
+    fn write_context(&self, line: &mut Line<'_>, span: Option<&SpanOfLine>) {
+        if let LogFormat::Pretty { .. } = self.format {
+            return;
+        }
+        if let Some(SpanOfLine { trace_id, span_id, is_sampled }) = span {
+            line.clean("trace_id", |to| line::hex(to, &trace_id.to_bytes()));
+            line.clean("span_id", |to| line::hex(to, &span_id.to_bytes()));
+            line.member("sampled", Value::Bool(*is_sampled));
+        }
+        line.members(&self.service);
     }
 
     /// The span that the line belongs to.
@@ -161,14 +190,25 @@ impl<W> JsonLines<W> {
     }
 }
 
-/// The member that names a level.
-const fn level_member(level: Level) -> &'static [u8] {
+/// A level, as wide as all others.
+const fn level_text(level: Level) -> &'static [u8] {
     match level {
-        Level::ERROR => br#""level":"ERROR""#,
-        Level::WARN => br#""level":"WARN""#,
-        Level::INFO => br#""level":"INFO""#,
-        Level::DEBUG => br#""level":"DEBUG""#,
-        Level::TRACE => br#""level":"TRACE""#,
+        Level::ERROR => b"ERROR",
+        Level::WARN => b" WARN",
+        Level::INFO => b" INFO",
+        Level::DEBUG => b"DEBUG",
+        Level::TRACE => b"TRACE",
+    }
+}
+
+/// The colour of a level (ECMA-48, SGR).
+const fn level_colour(level: Level) -> &'static [u8] {
+    match level {
+        Level::ERROR => b"\x1b[1;31m",
+        Level::WARN => b"\x1b[33m",
+        Level::INFO => b"\x1b[32m",
+        Level::DEBUG => b"\x1b[34m",
+        Level::TRACE => b"\x1b[35m",
     }
 }
 

@@ -1,7 +1,7 @@
 //! Records of the `log` crate as events, with their key-values.
 
 use super::fields::write_unreserved;
-use super::json::{self, Object};
+use super::line::{self, Line};
 use log::kv::{self, Key, Value, VisitSource, VisitValue};
 use log::{LevelFilter, Log, Metadata, Record};
 use std::cell::RefCell;
@@ -58,9 +58,9 @@ impl Drop for Restore {
 }
 
 /// Writes the key-values of the record that has become this event, and returns their keys.
-pub(super) fn write_key_values(object: &mut Object<'_>) -> Vec<String> {
+pub(super) fn write_key_values(line: &mut Line<'_>) -> Vec<String> {
     let write = |(key, value): KeyValue| {
-        write_unreserved(object, &key, json::Value::Json(&value));
+        write_unreserved(line, &key, line::Value::Json(&value));
         key
     };
     KEY_VALUES.take().into_iter().map(write).collect()
@@ -82,7 +82,7 @@ impl<'record> VisitSource<'record> for Collect {
 struct Json<'text>(&'text mut Vec<u8>);
 
 impl Json<'_> {
-    fn write(&mut self, value: json::Value<'_>) -> Result<(), kv::Error> {
+    fn write(&mut self, value: line::Value<'_>) -> Result<(), kv::Error> {
         value.write(self.0);
         Ok(())
     }
@@ -90,26 +90,26 @@ impl Json<'_> {
 
 impl VisitValue<'_> for Json<'_> {
     fn visit_any(&mut self, value: Value<'_>) -> Result<(), kv::Error> {
-        self.write(json::Value::Text(&value))
+        self.write(line::Value::Text(&value))
     }
 
     fn visit_null(&mut self) -> Result<(), kv::Error> {
-        self.write(json::Value::Json(b"null"))
+        self.write(line::Value::Json(b"null"))
     }
 
     fn visit_bool(&mut self, value: bool) -> Result<(), kv::Error> {
-        self.write(json::Value::Bool(value))
+        self.write(line::Value::Bool(value))
     }
 
     fn visit_u64(&mut self, value: u64) -> Result<(), kv::Error> {
-        self.write(json::Value::U64(value))
+        self.write(line::Value::U64(value))
     }
 
     fn visit_i64(&mut self, value: i64) -> Result<(), kv::Error> {
-        self.write(json::Value::I64(value))
+        self.write(line::Value::I64(value))
     }
 
     fn visit_f64(&mut self, value: f64) -> Result<(), kv::Error> {
-        self.write(json::Value::F64(value))
+        self.write(line::Value::F64(value))
     }
 }

@@ -1,10 +1,10 @@
-//! Logs: one JSON object per line on stdout, with the ids of the current span, the name of the business operation and
+//! Logs: one line per event on stdout, as JSON, logfmt or text for a person, with the ids of the current span, the name of the business operation and
 //! the fields of the `tracing` spans around it.
 
 mod directives;
 mod fields;
-mod json;
 mod layer;
+mod line;
 mod log_crate;
 mod timestamp;
 mod writer;

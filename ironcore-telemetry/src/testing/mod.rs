@@ -20,7 +20,7 @@ mod secrets;
 mod tree;
 
 use crate::business;
-use crate::config::{Filter, LogLines, Sampler, Sampling};
+use crate::config::{Filter, LogFormat, LogLines, Sampler, Sampling};
 use crate::current;
 use crate::logs;
 use crate::names;
@@ -109,8 +109,8 @@ impl Capture {
         let all = Filter { origin: "Capture", directives: "trace".to_owned() };
         let kept = Arc::clone(&lines);
         let keep = move |line: &[u8], _| locked(&kept).push(String::from_utf8_lossy(line).trim_end().to_owned());
-        let lines_of =
-            LogLines { filter: Filter { origin: "Capture", directives: "trace".to_owned() }, span_fields: true };
+        let filter = Filter { origin: "Capture", directives: "trace".to_owned() };
+        let lines_of = LogLines { filter, format: LogFormat::Json, span_fields: true };
         // They cannot fail: `trace` is a valid filter.
         let layers: [Option<BoxedLayer<Subscriber>>; 3] = [
             traces::layer(&all, &provider).ok().map(|layer| Box::new(layer) as _),

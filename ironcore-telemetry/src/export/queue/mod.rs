@@ -21,8 +21,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-/// How many items are encoded before other tasks of the telemetry thread have their turn.
+/// How many items, and how many bytes, are encoded before other tasks of the telemetry thread have their turn.
 const TURN: usize = 1024;
+const TURN_BYTES: usize = 1024 * 1024;
+/// Items wait in chunks of this many, so that the inbox grows without a copy of what is there.
+const CHUNK: usize = 64;
 /// How long a shutdown tries to reach a collector that has never been there.
 const NEVER_REACHED: Duration = Duration::from_millis(500);
 
@@ -58,11 +61,14 @@ pub(crate) struct Queue<R> {
 
 /// What has ended and is not encoded.
 struct Inbox<R> {
-    items: Vec<R>,
+    chunks: Vec<Vec<R>>,
+    count: usize,
     /// When the first of them arrived.
     since: Option<Instant>,
     /// Their size.
     size: usize,
+    /// With how many of them a batch is full.
+    due_at: usize,
     /// The number and the bytes of all that the queue holds.
     held: usize,
     held_bytes: usize,
@@ -74,8 +80,8 @@ impl<R: Record> Queue<R> {
     pub(crate) fn new(bounds: Bounds, signal: Signal, resource: Bytes) -> Arc<Self> {
         let bounds = Bounds { batch: bounds.batch.min(bounds.capacity), ..bounds };
         let account = Account::new(signal.name());
-        account.note_capacity(bounds.capacity, bounds.bytes);
-        let inbox = Inbox { items: room(&bounds), since: None, size: 0, held: 0, held_bytes: 0, closed: false };
+        let chunks = Vec::with_capacity(bounds.capacity.div_ceil(CHUNK));
+        let inbox = Inbox { chunks, count: 0, since: None, size: 0, due_at: bounds.batch, held: 0, held_bytes: 0, closed: false };
         Arc::new(Self {
             outbox: Mutex::new(Outbox::new(bounds, signal, resource.len())),
             bounds,
@@ -87,11 +93,15 @@ impl<R: Record> Queue<R> {
         })
     }
 
-    /// Takes an item that has ended, or drops and counts it.
+    /// Puts its bounds on `/metrics`.
+    pub(crate) fn announce(&self) {
+        self.account.note_capacity(self.bounds.capacity, self.bounds.bytes);
+    }
+
+    /// Takes an item of this [size](Record::size) that has ended, or drops and counts it.
     #[inline]
-    pub(crate) fn push(&self, item: R) {
+    pub(crate) fn push(&self, item: R, size: usize) {
         let shard = Shard::here();
-        let size = item.size();
         self.account.ended(shard);
         let mut inbox = self.inbox();
         let refusal = if inbox.closed {
@@ -107,13 +117,21 @@ impl<R: Record> Queue<R> {
             drop(inbox);
             return self.account.dropped(1, reason);
         }
-        inbox.items.push(item);
+        match inbox.chunks.last_mut() {
+            Some(chunk) if chunk.len() < CHUNK => chunk.push(item),
+            _ => {
+                let mut chunk = Vec::with_capacity(CHUNK);
+                chunk.push(item);
+                inbox.chunks.push(chunk);
+            }
+        }
+        inbox.count += 1;
         inbox.since.get_or_insert_with(Instant::now);
         let before = inbox.size;
         inbox.size += size;
         inbox.held += 1;
         inbox.held_bytes += size;
-        let is_due = inbox.items.len() == self.bounds.batch
+        let is_due = inbox.count == inbox.due_at
             || (before < self.bounds.batch_bytes && inbox.size >= self.bounds.batch_bytes);
         // Counted under the lock: the item must not leave before it has come.
         self.account.queued(shard, size);
@@ -126,7 +144,7 @@ impl<R: Record> Queue<R> {
     /// Encodes and exports; never returns. Restarted after a panic, it goes on with what is there.
     pub(crate) async fn pump(self: Arc<Self>, transport: Arc<impl Transport>) {
         loop {
-            let collected = self.collect();
+            self.collect();
             loop {
                 let Some((id, batch)) = self.outbox().next(Instant::now()) else {
                     break;
@@ -134,13 +152,13 @@ impl<R: Record> Queue<R> {
                 tokio::spawn(Arc::clone(&self).attempt(id, batch, Arc::clone(&transport)));
             }
             self.outbox().notes.say_losses(&self.account);
-            let idle = self.outbox().idle_for(Instant::now());
-            if collected == TURN {
-                tokio::task::yield_now().await;
-            } else {
+            if !self.has_full_batch() {
+                let idle = self.outbox().idle_for(Instant::now());
                 // Either is a reason to look again.
                 let _ = tokio::time::timeout(idle, self.work.notified()).await;
             }
+            // Waiting can be over at once, again and again.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -149,31 +167,40 @@ impl<R: Record> Queue<R> {
         attempt.answer = Some(transport.send(batch.request(&self.resource)).await);
     }
 
+    /// Whether what is not encoded fills a batch.
+    fn has_full_batch(&self) -> bool {
+        let taken = self.outbox().taken_count;
+        let inbox = self.inbox();
+        taken + inbox.count >= inbox.due_at
+    }
+
     /// Encodes some of what has ended, and groups it to batches. Returns how many items it took.
     fn collect(&self) -> usize {
         let mut outbox = self.outbox();
-        if outbox.taken.len() == 0 {
+        if outbox.taken_count == 0 {
+            let room = Vec::with_capacity(self.bounds.capacity.div_ceil(CHUNK));
             let mut inbox = self.inbox();
-            if inbox.items.is_empty() {
-                return 0;
-            }
-            let items = std::mem::replace(&mut inbox.items, room(&self.bounds));
+            let chunks = std::mem::replace(&mut inbox.chunks, room);
             inbox.size = 0;
             outbox.taken_since = inbox.since.take();
+            outbox.taken_count = std::mem::take(&mut inbox.count);
             drop(inbox);
-            outbox.taken = items.into_iter();
+            outbox.taken = chunks.into_iter().flatten();
         }
         let (mut sizes, mut lengths) = (0, 0);
         let mut lost = Settled::default();
         let mut encoded = Vec::with_capacity(1024);
         let mut collected = 0;
-        while let Some(item) = (collected < TURN).then(|| outbox.taken.next()).flatten() {
+        while collected < TURN && lengths < TURN_BYTES {
+            let Some(item) = outbox.take() else {
+                break;
+            };
             collected += 1;
             let size = item.size();
             encoded.clear();
             let dropped = if caught(|| item.encode(&mut encoded)).is_none() {
                 Some(Reason::Internal)
-            } else if encoded.len() > outbox.largest_item() {
+            } else if encoded.len() > outbox.largest_item {
                 Some(Reason::TooLarge)
             } else {
                 None
@@ -188,12 +215,14 @@ impl<R: Record> Queue<R> {
             lengths += encoded.len();
             outbox.add(item.scope(), &encoded);
         }
-        drop(outbox);
         let mut inbox = self.inbox();
         inbox.held_bytes = (inbox.held_bytes + lengths).saturating_sub(sizes);
+        inbox.due_at = outbox.missing_in_batch();
         drop(inbox);
         self.account.resized(sizes, lengths);
         self.leave(lost);
+        // Until here: what is abandoned meanwhile must not be counted twice.
+        drop(outbox);
         collected
     }
 
@@ -202,8 +231,11 @@ impl<R: Record> Queue<R> {
         if !matches!(answer, Answer::Accepted { .. }) {
             self.account.failed();
         }
-        let settled = self.outbox().settle(id, began, answer, &self.account);
+        let mut outbox = self.outbox();
+        let settled = outbox.settle(id, began, answer, &self.account);
         self.leave(settled);
+        // As in `collect`.
+        drop(outbox);
         self.work.notify_one();
     }
 
@@ -222,7 +254,8 @@ impl<R: Record> Queue<R> {
 
     /// Waits until everything that has ended so far is delivered or dropped. On the telemetry thread.
     pub(crate) async fn flushed(&self) {
-        let mut left = self.outbox().taken.len() + self.inbox().items.len();
+        let taken = self.outbox().taken_count;
+        let mut left = taken + self.inbox().count;
         while left > 0 {
             // Not more: spans may end faster than they are encoded.
             left = left.saturating_sub(self.collect().max(1));
@@ -265,13 +298,14 @@ impl<R: Record> Queue<R> {
         let mut inbox = self.inbox();
         inbox.closed = true;
         let left = Settled { items: inbox.held, bytes: inbox.held_bytes };
-        let items = std::mem::take(&mut inbox.items);
+        let chunks = std::mem::take(&mut inbox.chunks);
+        inbox.count = 0;
         drop(inbox);
         let taken = outbox.clear();
-        drop(outbox);
         self.account.dropped(left.items, Reason::Deadline);
         self.leave(left);
-        drop((items, taken));
+        drop(outbox);
+        drop((chunks, taken));
     }
 
     /// What became of everything so far.
@@ -288,11 +322,6 @@ impl<R: Record> Queue<R> {
     fn outbox(&self) -> MutexGuard<'_, Outbox<R>> {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// An empty inbox, large enough that it need not grow while spans end, which would copy them all.
-fn room<R>(bounds: &Bounds) -> Vec<R> {
-    Vec::with_capacity(bounds.batch.saturating_mul(2).min(bounds.capacity))
 }
 
 /// One attempt to send a batch. Dropped without an answer, because the transport panicked or its runtime has ended, it

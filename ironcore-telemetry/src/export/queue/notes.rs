@@ -1,4 +1,4 @@
-//! What is said of the state of the exports: once per outage, and of losses at most once a minute for each reason.
+//! What is said of the state of the exports: of outages, and of losses for each reason, at most once a minute.
 
 use super::super::account::{Account, Reason};
 use crate::config::Signal;
@@ -12,6 +12,8 @@ pub(super) struct Notes {
     signal: &'static str,
     /// Why the last attempt failed; `None` after one that succeeded.
     last_failure: Option<String>,
+    /// When an outage was last said to have begun, and whether its end is to be said.
+    outage: Option<(Instant, bool)>,
     losses: [Loss; Reason::ALL.len()],
 }
 
@@ -25,25 +27,39 @@ struct Loss {
 
 impl Notes {
     pub(super) fn new(signal: Signal) -> Self {
-        Self { signal: signal.name(), last_failure: None, losses: Default::default() }
+        Self { signal: signal.name(), last_failure: None, outage: None, losses: Default::default() }
     }
 
     pub(super) fn last_failure(&self) -> Option<String> {
         self.last_failure.clone()
     }
 
+    pub(super) const fn has_failed(&self) -> bool {
+        self.last_failure.is_some()
+    }
+
+    /// An attempt has failed that is repeated.
     pub(super) fn failed(&mut self, error: &str) {
         let (signal, error) = (self.signal, error.to_owned());
-        if self.last_failure.replace(error.clone()).is_none() {
+        let is_first = self.last_failure.replace(error.clone()).is_none();
+        if is_first && self.outage.is_none_or(|(said, _)| said.elapsed() >= BETWEEN) {
+            self.outage = Some((Instant::now(), true));
             worker::log(move || {
                 tracing::warn!(target: "ironcore_telemetry", signal, error, "telemetry cannot be delivered");
             });
         }
     }
 
+    /// The collector has refused a request: the loss is said.
+    pub(super) fn refused(&mut self, error: &str) {
+        self.last_failure = Some(error.to_owned());
+    }
+
     pub(super) fn succeeded(&mut self) {
+        self.last_failure = None;
         let signal = self.signal;
-        if self.last_failure.take().is_some() {
+        if let Some((_, is_open @ true)) = &mut self.outage {
+            *is_open = false;
             worker::log(move || tracing::info!(target: "ironcore_telemetry", signal, "telemetry is delivered again"));
         }
     }

@@ -9,15 +9,19 @@ use super::notes::Notes;
 use crate::config::{Queue as Bounds, Signal};
 use opentelemetry::InstrumentationScope;
 use std::collections::VecDeque;
+use std::iter::Flatten;
 use std::time::{Duration, Instant};
+use std::vec;
 
 /// A batch that reached the collector and could not be delivered for this long is dropped, so that one that always fails
 /// does not occupy the others' place.
 const MAX_AGE: Duration = Duration::from_secs(600);
-/// Requests are not made smaller than this, however little a collector takes.
-const LEAST_BYTES: usize = 64 * 1024;
-/// Room for the heads of the resource and the scopes in a request.
-const HEADS: usize = 4 * 1024;
+/// A request of this size that is too large is not split further.
+const LEAST_BYTES: usize = 16 * 1024;
+/// Room for what frames the items in a request, besides the heads of the resource and the scopes.
+const FRAME: usize = 1024;
+/// After a request was too large, each one that is taken lets the next ones be larger by this part.
+const REGROWTH: usize = 64;
 
 /// Each attempt to send a batch has its own.
 pub(super) type AttemptId = u64;
@@ -39,7 +43,8 @@ impl Settled {
 pub(super) struct Outbox<R> {
     bounds: Bounds,
     /// Items that were taken out of the inbox and are not encoded.
-    pub(super) taken: std::vec::IntoIter<R>,
+    pub(super) taken: Flatten<vec::IntoIter<Vec<R>>>,
+    pub(super) taken_count: usize,
     /// When the first of them arrived.
     pub(super) taken_since: Option<Instant>,
     open: Open,
@@ -48,7 +53,9 @@ pub(super) struct Outbox<R> {
     /// The id of the open batch.
     next_id: u64,
     attempts: AttemptId,
-    /// The most bytes of a batch's items: of the settings, or fewer when the collector takes fewer.
+    /// The most bytes of one item.
+    pub(super) largest_item: usize,
+    /// The most bytes of a batch: fewer while the collector takes fewer.
     most_bytes: usize,
     /// How many requests may be on their way: one after a failure, more with each success while batches wait.
     window: usize,
@@ -60,16 +67,19 @@ pub(super) struct Outbox<R> {
 
 impl<R> Outbox<R> {
     pub(super) fn new(bounds: Bounds, signal: Signal, resource: usize) -> Self {
+        let most_bytes = bounds.batch_bytes.saturating_sub(resource + FRAME).max(LEAST_BYTES);
         Self {
             bounds,
-            taken: Vec::new().into_iter(),
+            taken: Vec::new().into_iter().flatten(),
+            taken_count: 0,
             taken_since: None,
             open: Open::default(),
             ready: VecDeque::new(),
             in_flight: Vec::new(),
             next_id: 1,
             attempts: 0,
-            most_bytes: bounds.batch_bytes.saturating_sub(resource + HEADS).max(1),
+            largest_item: most_bytes,
+            most_bytes,
             window: 1,
             pause: Pause::default(),
             was_reached: false,
@@ -77,9 +87,16 @@ impl<R> Outbox<R> {
         }
     }
 
-    /// The most bytes that one item can have.
-    pub(super) const fn largest_item(&self) -> usize {
-        self.most_bytes
+    /// How many more items fill the open batch.
+    pub(super) fn missing_in_batch(&self) -> usize {
+        self.bounds.batch.saturating_sub(self.open.count()).max(1)
+    }
+
+    /// The next item that is to be encoded.
+    pub(super) fn take(&mut self) -> Option<R> {
+        let item = self.taken.next()?;
+        self.taken_count -= 1;
+        Some(item)
     }
 
     /// Adds an encoded item.
@@ -145,9 +162,9 @@ impl<R> Outbox<R> {
         self.ready.iter().chain(in_flight).all(|batch| batch.id >= ticket)
     }
 
-    /// Whether no attempt ever came to a collector, and one was made.
+    /// Whether no attempt ever came to a collector, the last one has failed, and none is on its way.
     pub(super) fn was_never_reached(&self) -> bool {
-        !self.was_reached && self.notes.last_failure().is_some()
+        !self.was_reached && self.in_flight.is_empty() && self.notes.has_failed()
     }
 
     /// Notes the answer to a batch. Returns what has left the queue.
@@ -166,13 +183,13 @@ impl<R> Outbox<R> {
                 if let Some(message) = message.filter(|_| rejected > 0) {
                     self.notes.because(Reason::Rejected, message);
                 }
-                self.succeeded();
+                self.succeeded(began);
                 settled
             }
             Answer::TooLarge(text) => self.too_large(batch, text, account),
             Answer::Refused(text) => {
                 self.was_reached = true;
-                self.notes.failed(&text);
+                self.notes.refused(&text);
                 account.dropped(settled.items, Reason::Refused);
                 self.notes.because(Reason::Refused, text);
                 settled
@@ -181,17 +198,19 @@ impl<R> Outbox<R> {
                 let now = Instant::now();
                 self.window = 1;
                 self.pause.failed(&failure, began, now);
-                self.notes.failed(&failure.text);
                 self.was_reached |= failure.cause != Cause::Unreachable;
-                self.again(batch, failure.cause, now, account)
+                let settled = self.again(batch, failure.cause, now, account);
+                self.notes.failed(&failure.text);
+                settled
             }
         }
     }
 
-    fn succeeded(&mut self) {
+    fn succeeded(&mut self, began: Instant) {
         self.was_reached = true;
-        self.pause.end();
+        self.pause.succeeded(began);
         self.notes.succeeded();
+        self.most_bytes = (self.most_bytes + self.most_bytes / REGROWTH).min(self.largest_item);
         if !self.ready.is_empty() {
             self.window = (self.window * 2).min(self.bounds.concurrency);
         }
@@ -201,9 +220,10 @@ impl<R> Outbox<R> {
     fn too_large(&mut self, batch: Batch, text: String, account: &Account) -> Settled {
         self.was_reached = true;
         let settled = Settled::all(&batch);
-        match batch.split() {
+        let halves = if settled.bytes > LEAST_BYTES { batch.split() } else { None };
+        match halves {
             Some((first, second)) => {
-                self.most_bytes = self.most_bytes.min(settled.bytes / 2).max(LEAST_BYTES.min(self.most_bytes));
+                self.most_bytes = self.most_bytes.min(settled.bytes / 2).max(LEAST_BYTES);
                 self.ready.push_front(second);
                 self.ready.push_front(first);
                 Settled::default()
@@ -219,7 +239,11 @@ impl<R> Outbox<R> {
     /// Keeps a batch for another attempt.
     fn again(&mut self, batch: Batch, cause: Cause, now: Instant, account: &Account) -> Settled {
         match cause {
-            Cause::Unreachable => self.ready.push_front(batch),
+            Cause::Unreachable => {
+                let mut batch = batch;
+                batch.failing_since = None;
+                self.ready.push_front(batch);
+            }
             // The batch may be what the connection breaks of: the others go first.
             Cause::Broken | Cause::Busy => {
                 let mut batch = batch;
@@ -236,10 +260,11 @@ impl<R> Outbox<R> {
     }
 
     /// Drops everything. Returns what is not encoded, to be dropped without a lock.
-    pub(super) fn clear(&mut self) -> std::vec::IntoIter<R> {
+    pub(super) fn clear(&mut self) -> Flatten<vec::IntoIter<Vec<R>>> {
         self.open = Open::default();
         self.ready.clear();
         self.in_flight.clear();
-        std::mem::replace(&mut self.taken, Vec::new().into_iter())
+        self.taken_count = 0;
+        std::mem::replace(&mut self.taken, Vec::new().into_iter().flatten())
     }
 }

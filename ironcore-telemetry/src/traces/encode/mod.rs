@@ -131,10 +131,11 @@ fn unix_nanos(at: SystemTime) -> u64 {
 /// A span above this size is cut before it is queued; any other one when it is encoded.
 const LARGE: usize = 64 * 1024;
 
-/// Cuts what is above its limit, so that the queue does not hold what is not sent.
-pub(super) fn cut_large(span: &mut SpanData) {
-    if span.size() < LARGE {
-        return;
+/// Cuts what is above its limit, so that the queue does not hold what is not sent. Returns the size that is left.
+pub(super) fn cut_large(span: &mut SpanData) -> usize {
+    let size = span.size();
+    if size < LARGE {
+        return size;
     }
     cut_text(&mut span.name, values::NAME_LIMIT);
     span.events.events.iter_mut().for_each(|event| cut_text(&mut event.name, values::NAME_LIMIT));
@@ -144,6 +145,7 @@ pub(super) fn cut_large(span: &mut SpanData) {
     if let Status::Error { description } = &mut span.status {
         cut_text(description, VALUE_LIMIT);
     }
+    span.size()
 }
 
 fn cut_text(text: &mut Cow<'static, str>, limit: usize) {
@@ -162,18 +164,25 @@ fn cut(pair: &mut KeyValue) {
         }
         Value::Array(Array::String(texts)) => {
             let mut left = VALUE_LIMIT;
-            texts.retain(|text| {
-                let fits = text.as_str().len() <= left;
-                left = if fits { left - text.as_str().len() } else { 0 };
-                fits
+            let fit = texts.iter().take_while(|text| {
+                let fits = left.checked_sub(text.as_str().len() + 1);
+                left = fits.unwrap_or(0);
+                fits.is_some()
             });
-            texts.shrink_to_fit();
+            let fit = fit.count();
+            cut_array(texts, fit);
         }
-        Value::Array(Array::Bool(values)) => values.truncate(VALUE_LIMIT),
-        Value::Array(Array::I64(values)) => values.truncate(VALUE_LIMIT),
-        Value::Array(Array::F64(values)) => values.truncate(VALUE_LIMIT),
+        Value::Array(Array::Bool(values)) => cut_array(values, VALUE_LIMIT),
+        Value::Array(Array::I64(values)) => cut_array(values, VALUE_LIMIT),
+        Value::Array(Array::F64(values)) => cut_array(values, VALUE_LIMIT),
         _ => {}
     }
+}
+
+/// Shortens an array, and gives its memory back.
+fn cut_array<T>(values: &mut Vec<T>, most: usize) {
+    values.truncate(most);
+    values.shrink_to_fit();
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Our encoding of a span against the official messages and their conversion from the SDK's span.
 
 use super::*;
-use crate::export::Queue;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanContext, TraceFlags, TraceState};
 use opentelemetry_proto::tonic::trace::v1::{ScopeSpans, Span, Status as ProtoStatus};
@@ -126,9 +125,24 @@ proptest! {
     }
 
     #[test]
-    fn the_size_of_a_span_is_at_least_that_of_its_texts(span in span()) {
-        let texts: usize = span.attributes.iter().map(|pair| pair.value.as_str().len().min(8)).sum();
-        prop_assert!(span.size() >= texts + span.name.len());
+    fn the_size_of_a_span_grows_with_each_of_its_texts(span in span(), more in 1..5000_usize) {
+        let size = span.size();
+        let long = || "x".repeat(more);
+        let with_pair = |pairs: &[KeyValue]| {
+            let mut pairs = pairs.to_vec();
+            pairs.push(KeyValue::new(long(), long()));
+            pairs
+        };
+        let named = SpanData { name: format!("{}{}", span.name, long()).into(), ..span.clone() };
+        prop_assert_eq!(named.size(), size + more);
+        let described = SpanData { attributes: with_pair(&span.attributes), ..span.clone() };
+        prop_assert!(described.size() >= size + 2 * more);
+        let mut eventful = span.clone();
+        eventful.events.events.push(Event::new(long(), UNIX_EPOCH, with_pair(&[]), 0));
+        prop_assert!(eventful.size() >= size + 3 * more);
+        let mut linked = span;
+        linked.links.links.push(Link::new(plain().span_context, with_pair(&[]), 0));
+        prop_assert!(linked.size() >= size + 2 * more);
     }
 }
 
@@ -186,34 +200,21 @@ fn everything_of_any_length_is_cut_at_its_limit_before_it_is_queued_and_when_it_
     span.encode(&mut encoded);
     assert!(encoded.len() < most, "{}", encoded.len());
     assert!(span.size() > 50 << 20, "{}", span.size());
-    cut_large(&mut span);
-    assert!(span.size() < most * 8, "{}", span.size());
+    let size = cut_large(&mut span);
+    assert_eq!(size, span.size());
+    assert!(size < most * 8, "{size}");
+    for pair in &span.attributes {
+        let capacity = match &pair.value {
+            Value::Array(Array::String(texts)) => texts.capacity(),
+            Value::Array(Array::I64(numbers)) => numbers.capacity(),
+            _ => 0,
+        };
+        assert!(capacity <= VALUE_LIMIT, "{capacity}");
+    }
     let cut = decoded(&span);
     assert_eq!(cut, decoded_bytes(&encoded));
 }
 
 fn decoded_bytes(bytes: &[u8]) -> Span {
     ScopeSpans::decode(bytes).unwrap().spans.remove(0)
-}
-
-#[test]
-fn a_span_that_is_not_sampled_is_not_queued() {
-    use opentelemetry_sdk::trace::SpanProcessor;
-    let bounds = crate::config::Queue {
-        capacity: 1,
-        bytes: 1 << 20,
-        batch: 1,
-        batch_bytes: 1 << 20,
-        delay: Duration::from_secs(1),
-        concurrency: 1,
-    };
-    let queue = Queue::new(bounds, crate::config::Signal::Metrics, bytes::Bytes::new());
-    let ended = || queue.ledger().ended();
-    let before = ended();
-    let processor = crate::traces::processor::Processor::new(std::sync::Arc::clone(&queue));
-    let with = |flags| SpanContext::new(1.into(), 1.into(), flags, false, TraceState::NONE);
-    processor.on_end(SpanData { span_context: with(TraceFlags::NOT_SAMPLED), ..plain() });
-    assert_eq!(ended(), before);
-    processor.on_end(SpanData { span_context: with(TraceFlags::SAMPLED), ..plain() });
-    assert_eq!(ended(), before + 1);
 }

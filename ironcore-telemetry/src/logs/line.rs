@@ -1,12 +1,21 @@
-//! One JSON object a line, written key by key into a buffer. Text is copied in runs; only what must be escaped is looked
-//! at character by character.
+//! One line, written key by key into a buffer: a JSON object, logfmt, or text for a person. Text is copied in runs; only
+//! what must be escaped is looked at character by character.
 
 use crate::caught::caught;
+use crate::config::LogFormat;
 use crate::redact::{PANICKED, VALUE_LIMIT, truncate};
 use std::fmt::{self, Write as _};
 
 /// A line that has this many bytes takes no further fields.
 const LINE_LIMIT: usize = 64 * 1024 - VALUE_LIMIT;
+
+/// The columns of a message that stands before fields in text for a person.
+const MESSAGE_WIDTH: usize = 32;
+
+/// Colours of a terminal (ECMA-48, SGR).
+const DIM: &[u8] = b"\x1b[2m";
+const BOLD: &[u8] = b"\x1b[1m";
+const RESET: &[u8] = b"\x1b[0m";
 
 /// A value of a member.
 #[derive(Clone, Copy)]
@@ -22,7 +31,7 @@ pub(super) enum Value<'value> {
 }
 
 impl Value<'_> {
-    /// Appends the value.
+    /// Appends the value as JSON.
     pub(super) fn write(self, to: &mut Vec<u8>) {
         match self {
             Self::Str(text) => {
@@ -42,28 +51,43 @@ impl Value<'_> {
             Self::Json(json) => to.extend_from_slice(json),
         }
     }
+
+    /// Appends the value as JSON, a text without its quotes where `is_clear` says that it is clear without them.
+    fn write_bare(self, to: &mut Vec<u8>, is_clear: impl Fn(&[u8]) -> bool) {
+        let start = to.len();
+        self.write(to);
+        let text = to.get(start..).unwrap_or_default();
+        let inner = text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\""));
+        if inner.is_some_and(is_clear) {
+            to.pop();
+            to.remove(start);
+        }
+    }
 }
 
-/// Writes the members of one object.
-pub(super) struct Object<'buffer> {
+/// Writes the members of one line.
+pub(super) struct Line<'buffer> {
     buffer: &'buffer mut Vec<u8>,
+    format: LogFormat,
     is_cut: bool,
 }
 
-impl<'buffer> Object<'buffer> {
-    /// Opens an object in an empty buffer.
-    pub(super) fn open(buffer: &'buffer mut Vec<u8>) -> Self {
-        buffer.push(b'{');
-        Self { buffer, is_cut: false }
+impl<'buffer> Line<'buffer> {
+    /// Begins a line in an empty buffer.
+    pub(super) fn begin(buffer: &'buffer mut Vec<u8>, format: LogFormat) -> Self {
+        if format == LogFormat::Json {
+            buffer.push(b'{');
+        }
+        Self { buffer, format, is_cut: false }
     }
 
-    /// Closes the object and the line.
-    pub(super) fn close(mut self) {
+    /// Ends the line.
+    pub(super) fn end(mut self) {
         if self.is_cut {
             self.key("truncated");
             self.buffer.extend_from_slice(b"true");
         }
-        self.buffer.extend_from_slice(b"}\n");
+        self.buffer.extend_from_slice(if self.format == LogFormat::Json { b"}\n" } else { b"\n" });
     }
 
     pub(super) fn member(&mut self, key: &str, value: Value<'_>) {
@@ -72,37 +96,93 @@ impl<'buffer> Object<'buffer> {
             return;
         }
         self.key(key);
-        value.write(self.buffer);
+        match self.format {
+            LogFormat::Json => value.write(self.buffer),
+            LogFormat::Logfmt | LogFormat::Pretty { .. } => value.write_bare(self.buffer, is_one_word),
+        }
+    }
+
+    /// The message, which text for a person has without a key and in a column of its own.
+    pub(super) fn message(&mut self, value: Value<'_>) {
+        let LogFormat::Pretty { colour } = self.format else {
+            return self.member("message", value);
+        };
+        self.separate();
+        let start = self.buffer.len();
+        value.write_bare(self.buffer, |_| true);
+        let text = self.buffer.get(start..).unwrap_or_default();
+        let columns = String::from_utf8_lossy(text).chars().count();
+        if colour {
+            self.buffer.splice(start..start, BOLD.iter().copied());
+            self.buffer.extend_from_slice(RESET);
+        }
+        self.buffer.extend(std::iter::repeat_n(b' ', MESSAGE_WIDTH.saturating_sub(columns)));
     }
 
     /// A member whose text needs no escapes.
     pub(super) fn clean(&mut self, key: &'static str, write: impl FnOnce(&mut Vec<u8>)) {
-        self.separate();
-        self.buffer.push(b'"');
-        self.buffer.extend_from_slice(key.as_bytes());
-        self.buffer.extend_from_slice(b"\":\"");
+        self.key(key);
+        let quote: &[u8] = if self.format == LogFormat::Json { b"\"" } else { b"" };
+        self.buffer.extend_from_slice(quote);
         write(self.buffer);
-        self.buffer.push(b'"');
+        self.buffer.extend_from_slice(quote);
     }
 
-    /// Members that are JSON already, with their keys.
-    pub(super) fn members(&mut self, json: &[u8]) {
+    /// Members that are ready, with their keys.
+    pub(super) fn members(&mut self, ready: &[u8]) {
         self.separate();
-        self.buffer.extend_from_slice(json);
+        self.buffer.extend_from_slice(ready);
+    }
+
+    /// Text for a person, with a colour.
+    pub(super) fn shown(&mut self, colour: &[u8], text: &[u8]) {
+        self.separate();
+        match self.format {
+            LogFormat::Pretty { colour: true } => {
+                self.buffer.extend_from_slice(colour);
+                self.buffer.extend_from_slice(text);
+                self.buffer.extend_from_slice(RESET);
+            }
+            _ => self.buffer.extend_from_slice(text),
+        }
+    }
+
+    /// Text for a person that matters less.
+    pub(super) fn dim(&mut self, text: &[u8]) {
+        self.shown(DIM, text);
     }
 
     fn key(&mut self, key: &str) {
         self.separate();
-        self.buffer.push(b'"');
-        escape(self.buffer, truncate(key, VALUE_LIMIT));
-        self.buffer.extend_from_slice(b"\":");
+        let key = truncate(key, VALUE_LIMIT);
+        match self.format {
+            LogFormat::Json => {
+                self.buffer.push(b'"');
+                escape(self.buffer, key);
+                self.buffer.extend_from_slice(b"\":");
+            }
+            LogFormat::Logfmt | LogFormat::Pretty { .. } => {
+                let is_dim = self.format == LogFormat::Pretty { colour: true };
+                self.buffer.extend_from_slice(if is_dim { DIM } else { b"" });
+                let plain = |byte: &u8| if is_one_word(&[*byte]) { *byte } else { b'_' };
+                self.buffer.extend(key.as_bytes().iter().map(plain));
+                self.buffer.push(b'=');
+                self.buffer.extend_from_slice(if is_dim { RESET } else { b"" });
+            }
+        }
     }
 
     fn separate(&mut self) {
-        if self.buffer.len() > 1 {
-            self.buffer.push(b',');
+        let (least, separator) = if self.format == LogFormat::Json { (1, b',') } else { (0, b' ') };
+        if self.buffer.len() > least {
+            self.buffer.push(separator);
         }
     }
+}
+
+/// Whether an escaped text is clear without quotes.
+fn is_one_word(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'=' | b'"' | b'\\'))
 }
 
 /// Appends bytes as hexadecimal digits.
@@ -228,12 +308,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn object(write: impl FnOnce(&mut Object<'_>)) -> String {
+    fn line_in(format: LogFormat, write: impl FnOnce(&mut Line<'_>)) -> String {
         let mut buffer = Vec::new();
-        let mut object = Object::open(&mut buffer);
-        write(&mut object);
-        object.close();
+        let mut line = Line::begin(&mut buffer, format);
+        write(&mut line);
+        line.end();
         String::from_utf8(buffer).unwrap()
+    }
+
+    fn object(write: impl FnOnce(&mut Line<'_>)) -> String {
+        line_in(LogFormat::Json, write)
     }
 
     fn string(text: &str) -> String {
@@ -303,6 +387,36 @@ mod tests {
         let long = "x".repeat(VALUE_LIMIT);
         let line = object(|object| (0..100).for_each(|_| object.member("a", Value::Str(&long))));
         assert!(line.len() < 64 * 1024 && line.ends_with(",\"truncated\":true}\n"), "{}", line.len());
+    }
+
+    fn with_everything(line: &mut Line<'_>) {
+        line.message(Value::Text(&"said \"no\"\n\u{1b}[2J"));
+        line.member("asset", Value::Str("btc"));
+        line.member("note", Value::Str("two words"));
+        line.member("odd key=", Value::Str("a=b"));
+        line.member("empty", Value::Str(""));
+        line.member("amount", Value::U64(7));
+    }
+
+    #[test]
+    fn logfmt_has_quotes_where_a_reader_needs_them() {
+        let line = line_in(LogFormat::Logfmt, with_everything);
+        let expected =
+            r#"message="said \"no\"\n\u001b[2J" asset=btc note="two words" odd_key_="a=b" empty="" amount=7"#;
+        assert_eq!(line, format!("{expected}\n"));
+    }
+
+    #[test]
+    fn a_line_for_a_person_begins_with_its_message_and_has_no_foreign_control_character() {
+        let plain = line_in(LogFormat::Pretty { colour: false }, with_everything);
+        let expected =
+            r#"said \"no\"\n\u001b[2J           asset=btc note="two words" odd_key_="a=b" empty="" amount=7"#;
+        assert_eq!(plain, format!("{expected}\n"));
+        let coloured = line_in(LogFormat::Pretty { colour: true }, with_everything);
+        let without_ours = [DIM, BOLD, RESET]
+            .iter()
+            .fold(coloured, |line, colour| line.replace(std::str::from_utf8(colour).unwrap(), ""));
+        assert_eq!(without_ours, plain);
     }
 
     proptest! {

@@ -1,6 +1,10 @@
 //! The OTLP transports.
 
 mod answer;
+#[cfg(any(feature = "otlp-grpc", feature = "otlp-http"))]
+mod client;
+#[cfg(not(any(feature = "otlp-grpc", feature = "otlp-http")))]
+#[path = "no_client.rs"]
 mod client;
 mod otlp;
 

@@ -1,8 +1,8 @@
 //! How each signal reaches the collector.
 
 use super::resolver::{Given, Origin, Resolver};
-use super::table::{self, Compression, Signal};
 use super::setting::Setting;
+use super::table::{self, Compression, Signal};
 use super::{Config, Protocol, parse};
 use crate::error::InitError;
 use crate::redact::Secret;
@@ -207,7 +207,9 @@ fn is_loopback(rest: &str) -> bool {
         None => authority.split(':').next().unwrap_or_default(),
     };
     let name = host.to_ascii_lowercase();
-    name == "localhost" || name.ends_with(".localhost") || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+    name == "localhost"
+        || name.ends_with(".localhost")
+        || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 /// A file that is read when it is needed. One that cannot be used now is warned of: it may come later.

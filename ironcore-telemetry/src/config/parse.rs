@@ -142,7 +142,8 @@ fn endpoint(text: &str, allowed: &'static str) -> Parsed<String> {
     if authority.contains('@') {
         return Err("put no user name or password in it; use OTEL_EXPORTER_OTLP_HEADERS for credentials".into());
     }
-    let is_usable = matches!(scheme.as_str(), "http" | "https") && is_authority(authority) && path.bytes().all(is_of_path);
+    let is_usable =
+        matches!(scheme.as_str(), "http" | "https") && is_authority(authority) && path.bytes().all(is_of_path);
     is_usable.then(|| format!("{scheme}://{}", rest.trim_end_matches('/'))).ok_or_else(|| allowed.into())
 }
 

@@ -150,7 +150,10 @@ fn a_bad_value_in_code_is_an_error_that_names_the_method() {
     use std::time::Duration;
     for (config, start) in [
         (Config::new(""), r#"Config::new="" is not usable: give a name"#),
-        (Config::default().endpoint("ftp://h:1"), r#"Config::endpoint="ftp://h:1" is not usable: use http://host:port"#),
+        (
+            Config::default().endpoint("ftp://h:1"),
+            r#"Config::endpoint="ftp://h:1" is not usable: use http://host:port"#,
+        ),
         (Config::default().export_timeout(Duration::ZERO), r#"Config::export_timeout="0" is not usable: use a whole"#),
         (Config::default().export_timeout(Duration::MAX), "Config::export_timeout="),
         (Config::default().sampling(Sampling::Ratio(1.5)), r#"Config::sampling="1.5" is not usable: use a number"#),

@@ -109,7 +109,13 @@ mod tests {
             ("https://h/v1/traces", Protocol::HttpProtobuf, tcp("h", 443), true, "https://h/v1/traces".to_owned()),
             ("http://h:1/mine", Protocol::HttpProtobuf, tcp("h", 1), false, "http://h:1/mine".to_owned()),
             #[cfg(unix)]
-            ("unix:/run/o.sock", Protocol::Grpc, Place::Unix("/run/o.sock".into()), false, format!("http://localhost{TRACES}")),
+            (
+                "unix:/run/o.sock",
+                Protocol::Grpc,
+                Place::Unix("/run/o.sock".into()),
+                false,
+                format!("http://localhost{TRACES}"),
+            ),
             #[cfg(unix)]
             (
                 "unix:///run/o.sock",

@@ -98,7 +98,9 @@ pub(super) fn judge(response: &Response) -> Reply {
         Meaning::Unauthenticated => Reply::Unauthenticated(text),
         Meaning::Refused => Reply::Answer(Answer::Refused(text)),
         // Who says when to try again does not speak of the request itself.
-        Meaning::Limit if retry_info.is_none() && hints::is_about_size(&message) => Reply::Answer(Answer::TooLarge(text)),
+        Meaning::Limit if retry_info.is_none() && hints::is_about_size(&message) => {
+            Reply::Answer(Answer::TooLarge(text))
+        }
         Meaning::Limit | Meaning::Busy => {
             Reply::Answer(Answer::Failed(Failure { cause: Cause::Busy, text, retry_after: retry_info.flatten() }))
         }
@@ -153,7 +155,12 @@ mod tests {
         list.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())).collect()
     }
 
-    fn response(status: u16, headers: &[(&'static str, &str)], bytes: &[u8], trailers: &[(&'static str, &str)]) -> Response {
+    fn response(
+        status: u16,
+        headers: &[(&'static str, &str)],
+        bytes: &[u8],
+        trailers: &[(&'static str, &str)],
+    ) -> Response {
         let received = Received { bytes: Bytes::copy_from_slice(bytes), trailers: fields(trailers) };
         let mut response = Response::new(received);
         *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
@@ -268,7 +275,9 @@ mod tests {
             assert!(text(&reply).contains(part), "{reply:?}");
         }
         let html = ("content-type", "text/html");
-        for (status, headers) in [(200, vec![GRPC]), (200, vec![html]), (301, vec![html, ("location", "http://s3cr3t")])] {
+        for (status, headers) in
+            [(200, vec![GRPC]), (200, vec![html]), (301, vec![html, ("location", "http://s3cr3t")])]
+        {
             let reply = judge(&response(status, &headers, b"<html>", &[]));
             assert!(text(&reply).starts_with(&format!("no grpc-status: HTTP status {status}")), "{reply:?}");
             assert!(!text(&reply).contains("s3cr3t"));
@@ -298,7 +307,10 @@ mod tests {
         let request = request(&endpoint, headers, &Encoded::new(parts(), false), deadline);
         let header = |name: &str| request.headers()[name].to_str().unwrap();
         assert_eq!((request.method(), request.uri().path()), (&Method::POST, Signal::Traces.service()));
-        assert_eq!((header("te"), header("content-type"), header("user-agent")), ("trailers", "application/grpc", "mine"));
+        assert_eq!(
+            (header("te"), header("content-type"), header("user-agent")),
+            ("trailers", "application/grpc", "mine")
+        );
         assert_eq!(header("authorization"), "Bearer x");
         let timeout: u64 = header("grpc-timeout").strip_suffix('m').unwrap().parse().unwrap();
         assert!((1..=10_000).contains(&timeout), "{timeout}");

@@ -128,7 +128,8 @@ mod tests {
 
     #[test]
     fn headers_are_sensitive_and_those_of_the_transport_are_left_out() {
-        let list = [("Authorization", "Bearer hunter2"), ("Content-Length", "5"), ("Host", "x"), ("grpc-timeout", "1S")];
+        let list =
+            [("Authorization", "Bearer hunter2"), ("Content-Length", "5"), ("Host", "x"), ("grpc-timeout", "1S")];
         let current = headers(&list, None).current();
         assert_eq!(current.len(), 1);
         assert!(current["authorization"].is_sensitive());

@@ -4,9 +4,9 @@ use super::messages::{ExportResponse, RetryInfo, Status};
 use crate::export::answer::Answer;
 use crate::redact::truncate;
 use prost::Message as _;
+use std::time::Duration;
 #[cfg(feature = "otlp-http")]
 use std::time::SystemTime;
-use std::time::Duration;
 
 /// The longest wait that a collector can ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -30,7 +30,8 @@ pub(super) fn shown(text: &str) -> String {
 
 /// Whether a refusal is about the size of the request. There is no code for it: servers say it in these words.
 pub(super) fn is_about_size(message: &str) -> bool {
-    const WORDS: &[&str] = &["larger than max", "too large", "message size", "exceeds maximum size", "exceeds the maximum"];
+    const WORDS: &[&str] =
+        &["larger than max", "too large", "message size", "exceeds maximum size", "exceeds the maximum"];
     let message = message.to_ascii_lowercase();
     WORDS.iter().any(|words| message.contains(words))
 }
@@ -160,7 +161,8 @@ mod tests {
             let info = RetryInfo { retry_delay: Some(Delay { seconds, nanos }) };
             let other = Any { type_url: "type.googleapis.com/google.rpc.DebugInfo".to_owned(), value: vec![1, 2] };
             let type_url = "type.googleapis.com/google.rpc.RetryInfo".to_owned();
-            let status = Status { details: vec![other, Any { type_url, value: info.encode_to_vec() }], ..Status::default() };
+            let status =
+                Status { details: vec![other, Any { type_url, value: info.encode_to_vec() }], ..Status::default() };
             retry_info(&status)
         };
         assert_eq!(info(2, 500_000_000), Some(Some(Duration::from_millis(2_500))));
@@ -178,9 +180,15 @@ mod tests {
     #[test]
     #[cfg(feature = "otlp-grpc")]
     fn details_are_base64_with_or_without_padding() {
-        for (text, bytes) in
-            [("", ""), ("Zg", "f"), ("Zg==", "f"), ("Zm8=", "fo"), ("Zm9v", "foo"), ("Zm9vYmE", "fooba"), ("+/+/", "\u{fb}")]
-        {
+        for (text, bytes) in [
+            ("", ""),
+            ("Zg", "f"),
+            ("Zg==", "f"),
+            ("Zm8=", "fo"),
+            ("Zm9v", "foo"),
+            ("Zm9vYmE", "fooba"),
+            ("+/+/", "\u{fb}"),
+        ] {
             let decoded = from_base64(text.as_bytes()).unwrap();
             if bytes == "\u{fb}" {
                 assert_eq!(decoded, [0xfb, 0xff, 0xbf]);

@@ -41,7 +41,8 @@ pub(super) fn judge(response: &Response) -> Reply {
     }
     let message = message(response);
     let number = status.as_u16();
-    let text = if message.is_empty() { format!("HTTP status {number}") } else { format!("HTTP status {number}: {message}") };
+    let text =
+        if message.is_empty() { format!("HTTP status {number}") } else { format!("HTTP status {number}: {message}") };
     Reply::Answer(match number {
         401 | 403 => return Reply::Unauthenticated(text),
         413 => Answer::TooLarge(text),
@@ -128,8 +129,7 @@ mod tests {
     fn response(status: u16, headers: &[(HeaderName, &str)], bytes: &[u8]) -> Response {
         let mut response = Response::new(Received { bytes: Bytes::copy_from_slice(bytes), trailers: HeaderMap::new() });
         *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
-        *response.headers_mut() =
-            headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
+        *response.headers_mut() = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
         response
     }
 

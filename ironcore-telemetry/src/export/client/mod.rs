@@ -25,9 +25,9 @@ mod tls;
 mod transport;
 
 use super::answer::{Answer, Failure};
-use ::http::HeaderMap;
 use crate::config::{Otlp, Protocol, Signal};
 use crate::error::InitError;
+use ::http::HeaderMap;
 use body::Encoded;
 use bytes::Bytes;
 use connect::Connector;

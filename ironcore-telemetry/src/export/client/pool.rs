@@ -33,12 +33,7 @@ struct Shared {
 
 impl Pool {
     pub(super) fn new(connector: Connector) -> Self {
-        Self {
-            connector,
-            shared: tokio::sync::Mutex::default(),
-            failures: AtomicU64::new(0),
-            idle: Mutex::default(),
-        }
+        Self { connector, shared: tokio::sync::Mutex::default(), failures: AtomicU64::new(0), idle: Mutex::default() }
     }
 
     /// Sends a request on a connection that is open, else on a new one. If the open one was closed before anything of the

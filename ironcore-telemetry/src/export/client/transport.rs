@@ -60,9 +60,9 @@ fn other_protocol(first: &[u8], protocol: Protocol) -> Option<&'static str> {
     match (first, protocol) {
         // An alert: what we sent is no handshake.
         ([0x15, 0x03, ..], _) => Some("the server speaks TLS at this port: use https://"),
-        ([b'H', b'T', b'T', b'P', b'/', ..], Protocol::Grpc) => {
-            Some("the server speaks HTTP/1, not gRPC, at this port: use its port for gRPC (4317), or the protocol http/protobuf")
-        }
+        ([b'H', b'T', b'T', b'P', b'/', ..], Protocol::Grpc) => Some(
+            "the server speaks HTTP/1, not gRPC, at this port: use its port for gRPC (4317), or the protocol http/protobuf",
+        ),
         // The settings of HTTP/2.
         ([0, 0, _, 4, ..], Protocol::HttpProtobuf) => {
             Some("the server speaks gRPC, not HTTP/1, at this port: use its port for HTTP (4318), or the protocol grpc")
@@ -91,11 +91,7 @@ impl AsyncRead for Transport {
 }
 
 impl AsyncWrite for Transport {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut TaskContext<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let result = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
         Poll::Ready(self.noted(result))
     }

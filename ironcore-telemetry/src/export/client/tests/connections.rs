@@ -337,7 +337,10 @@ async fn credentials_that_stay_refused_are_not_sent_twice_and_are_in_no_text() {
         otlp.headers_file = Some(file.path().to_owned());
         let answer = client(&otlp).send(message()).await;
         let Answer::Refused(text) = &answer else { panic!("{answer:?}") };
-        assert!(text.contains("bad credentials [REDACTED]; look at the credentials in OTEL_EXPORTER_OTLP_HEADERS"), "{text}");
+        assert!(
+            text.contains("bad credentials [REDACTED]; look at the credentials in OTEL_EXPORTER_OTLP_HEADERS"),
+            "{text}"
+        );
         assert!(!text.contains("hunter2"), "{text}");
     }
 }
@@ -392,7 +395,8 @@ async fn a_response_that_is_cut_off_is_broken() {
         b"",
     ] {
         let (address, _server) = raw(bytes).await;
-        let failure = failure(client(&otlp(&format!("http://{address}"), Protocol::HttpProtobuf)).send(message()).await);
+        let failure =
+            failure(client(&otlp(&format!("http://{address}"), Protocol::HttpProtobuf)).send(message()).await);
         assert_eq!(failure.cause, Cause::Broken, "{bytes:?}: {failure:?}");
     }
 }
@@ -415,5 +419,8 @@ async fn a_socket_of_this_machine_is_an_endpoint() {
     let client = client(&otlp(&format!("unix:{}", file.path().display()), Protocol::HttpProtobuf));
     let (answer, request) = tokio::join!(client.send(message()), serve);
     assert_eq!(answer, WHOLE);
-    assert!(request.starts_with("POST /v1/traces HTTP/1.1\r\n") && request.contains("host: localhost\r\n"), "{request}");
+    assert!(
+        request.starts_with("POST /v1/traces HTTP/1.1\r\n") && request.contains("host: localhost\r\n"),
+        "{request}"
+    );
 }

@@ -77,7 +77,7 @@ impl Connection {
             #[cfg(feature = "otlp-http")]
             Protocol::HttpProtobuf => {
                 http1::handshake(TokioIo::new(transport)).await.map(|(sender, connection)| {
-                    tasks.execute(async {
+                    tasks.execute(async move {
                         // How it ended is told to the request that was waiting.
                         let _ = connection.await;
                     });
@@ -93,7 +93,7 @@ impl Connection {
                     .keep_alive_timeout(PING_LIMIT)
                     .max_header_list_size(HEADERS_LIMIT);
                 builder.handshake(TokioIo::new(transport)).await.map(|(sender, connection)| {
-                    tasks.execute(async {
+                    tasks.execute(async move {
                         let _ = connection.await;
                     });
                     Sender::Http2(sender)

@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_an_error() {
-        for text in ["", "h", "h:1", "ftp://h", "http://", "http://h:99999", "/path"] {
+        for text in ["", "h", "h:1", "ftp://h", "http://", "/path"] {
             assert!(Endpoint::new(&otlp(text, Protocol::Grpc), Signal::Traces).is_err(), "{text}");
         }
     }

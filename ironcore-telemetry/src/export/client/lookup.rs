@@ -107,8 +107,9 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 
 /// IPv6 and IPv4 in turn, so that a family that does not work costs one attempt.
 fn taking_turns(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
-    let is_first = |address: &&SocketAddr| addresses.first().is_some_and(|first| first.is_ipv6() == address.is_ipv6());
-    let (first, second): (Vec<_>, Vec<_>) = addresses.iter().partition(is_first);
+    let is_first = |address: &SocketAddr| addresses.first().is_some_and(|first| first.is_ipv6() == address.is_ipv6());
+    let (first, second): (Vec<SocketAddr>, Vec<SocketAddr>) =
+        addresses.iter().copied().partition(|address| is_first(address));
     let (mut first, mut second) = (first.into_iter(), second.into_iter());
     let mut turns = Vec::with_capacity(addresses.len());
     loop {
@@ -171,11 +172,11 @@ mod tests {
             let error = lookup.addresses(limit).await.unwrap_err();
             assert_eq!(error, "no address of collector: the look-up takes longer than 2s");
         }
-        assert_eq!(runs.load(Ordering::SeqCst), 1);
         release.send(1).unwrap();
         // The paused clock would run out before the thread is done.
         tokio::time::resume();
         assert_eq!(lookup.addresses(LONG).await.unwrap(), [address(1)]);
+        assert_eq!(runs.load(Ordering::SeqCst), 1);
         tokio::time::pause();
         assert_eq!(lookup.addresses(limit).await.unwrap(), [address(1)], "hangs again");
         drop(release);

@@ -139,7 +139,7 @@ fn init_from_environment() -> Value {
 fn in_strict_mode_a_bad_variable_is_an_error_that_lists_the_allowed_values() {
     let child = in_child!(init_from_environment).env("IRONCORE_STRICT", "true");
     for (name, value, allowed) in [
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4317", "http://host:port"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost", "http://host:port"),
         ("OTEL_TRACES_SAMPLER", "sometimes", "parentbased_traceidratio"),
         ("RUST_LOG", "info,,=x=", "directives"),
         ("IRONCORE_TRACE_FILTER", "my_crate=loud", "directives"),

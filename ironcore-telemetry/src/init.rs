@@ -238,6 +238,13 @@ fn log_start(settings: &Settings) {
     if let Some(variables) = notices.not_acted_on_names() {
         tracing::warn!(target: "ironcore_telemetry", variables, "these variables are set, and telemetry does not act on them");
     }
+    if !notices.unencrypted.is_empty() {
+        tracing::warn!(
+            target: "ironcore_telemetry",
+            endpoints = notices.unencrypted.join(","),
+            "telemetry is sent to another host without TLS; use https://, or OTEL_EXPORTER_OTLP_INSECURE=true if this is meant"
+        );
+    }
 }
 
 impl Traces {

@@ -34,6 +34,7 @@
 //! |---|---|---|
 //! | `otlp-grpc` | yes | OTLP over gRPC, the default protocol |
 //! | `otlp-http` | | OTLP over HTTP with protobuf bodies (`OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf`) |
+//! | `tls` | yes | OTLP over TLS: `https://` endpoints, with rustls and the authorities of the system |
 //! | `prometheus` | yes | the `/metrics` listener, and the OpenTelemetry instruments of libraries on the page |
 //! | `json-logs` | yes | JSON log lines on stdout |
 //! | `http` | yes | [`HttpTelemetryLayer`] and [`HttpClientTelemetryLayer`] for axum and tower, [`scrape::router`], [`Outcome`](trait@Outcome) of `http::StatusCode`, `http::Response` and `(StatusCode, …)`; without it these are `ok` as a returned value, and `failed` with the code `error` as an `Err` |

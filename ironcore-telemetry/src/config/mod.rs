@@ -17,7 +17,7 @@ mod table;
 mod tests;
 
 use layers::Layers;
-pub(crate) use otlp::Otlp;
+pub(crate) use otlp::{Otlp, TlsFiles, read_headers};
 pub(crate) use service::Service;
 pub(crate) use settings::{Environment, Filter, Queue, Settings, SpanLimits};
 #[cfg(feature = "json-logs")]
@@ -124,7 +124,8 @@ impl Config {
         self
     }
 
-    /// The collector, such as `http://127.0.0.1:4317` (`OTEL_EXPORTER_OTLP_ENDPOINT`).
+    /// The collector, such as `http://127.0.0.1:4317`, `https://collector:4317` (feature `tls`) or
+    /// `unix:/run/collector.sock` (`OTEL_EXPORTER_OTLP_ENDPOINT`).
     pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
         self.endpoint = Some(Secret::new(endpoint.into()));
         self

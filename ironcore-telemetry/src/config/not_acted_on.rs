@@ -33,21 +33,9 @@ const VARIABLES: &[(&str, Check)] = &[
     ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", number),
     ("OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", number),
     ("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", number),
-    ("OTEL_EXPORTER_OTLP_INSECURE", insecure),
-    ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", insecure),
-    ("OTEL_EXPORTER_OTLP_METRICS_INSECURE", insecure),
-    ("OTEL_EXPORTER_OTLP_LOGS_INSECURE", insecure),
-    ("OTEL_EXPORTER_OTLP_CERTIFICATE", text),
-    ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", text),
-    ("OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE", text),
+    ("OTEL_EXPORTER_OTLP_LOGS_INSECURE", boolean),
     ("OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE", text),
-    ("OTEL_EXPORTER_OTLP_CLIENT_KEY", text),
-    ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", text),
-    ("OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY", text),
     ("OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY", text),
-    ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", text),
-    ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", text),
-    ("OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE", text),
     ("OTEL_EXPORTER_OTLP_LOGS_CLIENT_CERTIFICATE", text),
     ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", text),
     ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", text),
@@ -96,11 +84,9 @@ fn number(text: &str) -> Parsed<Effect> {
     }
 }
 
-/// Telemetry is sent without TLS.
-fn insecure(text: &str) -> Parsed<Effect> {
+fn boolean(text: &str) -> Parsed<Effect> {
     match parse::boolean(text) {
-        Ok(true) => Ok(AsIs),
-        Ok(false) => Ok(NotActedOn),
+        Ok(_) => Ok(NotActedOn),
         Err(refused) => Err(refused.allowed.into()),
     }
 }

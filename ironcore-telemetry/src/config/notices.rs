@@ -7,6 +7,8 @@ pub(crate) struct Notices {
     pub(crate) ignored: Vec<Ignored>,
     /// Variables with usable values that telemetry does not act on.
     pub(crate) not_acted_on: Vec<&'static str>,
+    /// Endpoints on other hosts that are sent to without TLS, where nobody has said that this is meant.
+    pub(crate) unencrypted: Vec<String>,
 }
 
 /// A value of the environment that cannot be used, and is ignored.
@@ -40,6 +42,12 @@ impl Notices {
     pub(super) fn not_acted_on(&mut self, variable: &'static str) {
         if !self.not_acted_on.contains(&variable) {
             self.not_acted_on.push(variable);
+        }
+    }
+
+    pub(super) fn unencrypted(&mut self, endpoint: &str) {
+        if !self.unencrypted.iter().any(|known| known == endpoint) {
+            self.unencrypted.push(endpoint.to_owned());
         }
     }
 

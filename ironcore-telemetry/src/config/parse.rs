@@ -111,22 +111,45 @@ pub(super) fn check_ratio(ratio: f64) -> Result<(), String> {
     (0.0..=1.0).contains(&ratio).then_some(()).ok_or_else(|| "use a number from 0.0 to 1.0".to_owned())
 }
 
-/// An OTLP endpoint, with its scheme in lower case and without a slash at its end. What is accepted here is accepted by
-/// the transports too.
-pub(super) fn endpoint(text: &str) -> Parsed<String> {
-    let is_plain = |scheme: &str| scheme.eq_ignore_ascii_case("http");
-    let (_, rest) = text.split_once("://").filter(|(scheme, _)| is_plain(scheme)).ok_or(
-        "use http://host:port; TLS (https://) is not supported yet: send to a collector on this host that forwards \
-         over TLS",
-    )?;
+/// An OTLP endpoint for gRPC: as for HTTP, or a host and a port without a scheme.
+pub(super) fn grpc_endpoint(text: &str) -> Parsed<String> {
+    const ALLOWED: &str = "use http://host:port, https://host:port, unix:/path, or host:port for TLS (without TLS if \
+                           OTEL_EXPORTER_OTLP_INSECURE=true), as in http://127.0.0.1:4317";
+    let bare = text.trim_end_matches('/');
+    // A name alone is rather a mistake than a host.
+    if bare.contains(':') && !bare.contains('/') && is_authority(bare) && !is_socket(text) {
+        return Ok(bare.to_owned());
+    }
+    endpoint(text, ALLOWED)
+}
+
+/// An OTLP endpoint for HTTP.
+pub(super) fn http_endpoint(text: &str) -> Parsed<String> {
+    endpoint(text, "use http://host:port, https://host:port or unix:/path, as in http://127.0.0.1:4318")
+}
+
+/// An endpoint with its scheme in lower case and without a slash at its end. What is accepted here is accepted by the
+/// transports too.
+fn endpoint(text: &str, allowed: &'static str) -> Parsed<String> {
+    if is_socket(text) {
+        let (_, path) = text.split_once(':').unwrap_or_default();
+        let is_absolute = path.strip_prefix("//").unwrap_or(path).starts_with('/');
+        return if is_absolute { Ok(format!("unix:{path}")) } else { Err(allowed.into()) };
+    }
+    let (scheme, rest) = text.split_once("://").ok_or(allowed)?;
+    let scheme = scheme.to_ascii_lowercase();
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     if authority.contains('@') {
         return Err("put no user name or password in it; use OTEL_EXPORTER_OTLP_HEADERS for credentials".into());
     }
-    let is_usable = is_authority(authority) && path.bytes().all(is_of_path);
-    is_usable
-        .then(|| format!("http://{}", rest.trim_end_matches('/')))
-        .ok_or_else(|| "use http://host:port, as in http://127.0.0.1:4317".into())
+    let is_usable =
+        matches!(scheme.as_str(), "http" | "https") && is_authority(authority) && path.bytes().all(is_of_path);
+    is_usable.then(|| format!("{scheme}://{}", rest.trim_end_matches('/'))).ok_or_else(|| allowed.into())
+}
+
+/// Whether a text is the path of a socket of this machine.
+fn is_socket(text: &str) -> bool {
+    cfg!(unix) && text.split_once(':').is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("unix"))
 }
 
 /// Whether a text is a host, a host and a port, or an IPv6 address in brackets with or without a port.

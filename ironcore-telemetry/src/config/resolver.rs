@@ -284,6 +284,11 @@ impl<'env> Resolver<'env> {
         self.notices.not_acted_on(variable);
     }
 
+    /// Records an endpoint on another host that is sent to without TLS.
+    pub(super) fn unencrypted(&mut self, endpoint: &str) {
+        self.notices.unencrypted(endpoint);
+    }
+
     /// Records one value for the start-up line.
     pub(super) fn note(&mut self, key: &str, shown: &str, origin: Origin) {
         self.report.push(format!("{key}={shown}({origin})"));

@@ -19,6 +19,8 @@ const COMPILED: &[&str] = &[
     "otlp-grpc",
     #[cfg(feature = "otlp-http")]
     "otlp-http",
+    #[cfg(feature = "tls")]
+    "tls",
     #[cfg(feature = "prometheus")]
     "prometheus",
     #[cfg(feature = "json-logs")]

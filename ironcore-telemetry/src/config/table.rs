@@ -6,6 +6,7 @@ use super::{Protocol, Sampling};
 use crate::redact::Secret;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// An hour in milliseconds; nothing in telemetry takes longer.
@@ -158,7 +159,7 @@ pub(super) const fn protocol(signal: Signal) -> Setting<Protocol> {
     }
 }
 
-/// What the environment asks for; nothing is compressed yet.
+/// How requests are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Compression {
     None,
@@ -191,7 +192,10 @@ pub(super) const fn endpoint(signal: Signal, protocol: Protocol) -> Setting<Stri
             Protocol::Grpc => || "http://localhost:4317".to_owned(),
             Protocol::HttpProtobuf => || "http://localhost:4318".to_owned(),
         },
-        parse: parse::endpoint,
+        parse: match protocol {
+            Protocol::Grpc => parse::grpc_endpoint,
+            Protocol::HttpProtobuf => parse::http_endpoint,
+        },
         show: Show::Plain(String::clone),
     }
 }
@@ -206,6 +210,57 @@ pub(super) const fn headers(signal: Signal) -> Setting<Vec<(String, Secret<Strin
         default: Vec::new,
         parse: parse::headers,
         show: Show::Secret,
+    }
+}
+
+/// More headers, which may change.
+pub(super) const HEADERS_FILE: Setting<Option<PathBuf>> = file("headers_file", &["IRONCORE_OTLP_HEADERS_FILE"]);
+
+/// Whether an endpoint without a scheme is one without TLS, and whether that is meant.
+pub(super) const fn insecure(signal: Signal) -> Setting<bool> {
+    Setting {
+        key: "insecure",
+        variables: signal.either(
+            &["OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE"],
+            &["OTEL_EXPORTER_OTLP_METRICS_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE"],
+        ),
+        default: || false,
+        parse: parse::boolean,
+        show: Show::Plain(ToString::to_string),
+    }
+}
+
+pub(super) const fn certificate(signal: Signal) -> Setting<Option<PathBuf>> {
+    let variables = signal.either(
+        &["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"],
+        &["OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"],
+    );
+    file("certificate", variables)
+}
+
+pub(super) const fn client_certificate(signal: Signal) -> Setting<Option<PathBuf>> {
+    let variables = signal.either(
+        &["OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"],
+        &["OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"],
+    );
+    file("client_certificate", variables)
+}
+
+pub(super) const fn client_key(signal: Signal) -> Setting<Option<PathBuf>> {
+    let variables = signal.either(
+        &["OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY"],
+        &["OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY"],
+    );
+    file("client_key", variables)
+}
+
+const fn file(key: &'static str, variables: &'static [&'static str]) -> Setting<Option<PathBuf>> {
+    Setting {
+        key,
+        variables,
+        default: || None,
+        parse: |text| Ok(Some(PathBuf::from(text))),
+        show: Show::Plain(|path| path.as_ref().map_or_else(|| "none".to_owned(), |path| path.display().to_string())),
     }
 }
 
@@ -482,6 +537,10 @@ pub(super) fn defaults() -> std::collections::BTreeMap<&'static str, String> {
             .chain(add(&compression(signal)))
             .chain(add(&endpoint(signal, Protocol::Grpc)))
             .chain(add(&headers(signal)))
+            .chain(add(&insecure(signal)))
+            .chain(add(&certificate(signal)))
+            .chain(add(&client_certificate(signal)))
+            .chain(add(&client_key(signal)))
             .chain(add(&export_timeout(signal)))
     });
     let exporters = [TRACES_EXPORTER, METRICS_EXPORTER, LOGS_EXPORTER];
@@ -497,6 +556,7 @@ pub(super) fn defaults() -> std::collections::BTreeMap<&'static str, String> {
         .chain(texts.iter().flat_map(add))
         .chain(switches.iter().flat_map(add))
         .chain(limits.iter().flat_map(add))
+        .chain(add(&HEADERS_FILE))
         .chain(add(&DETECTORS))
         .chain(add(&LOG_FORMAT))
         .chain(add(&RESOURCE_ATTRIBUTES))

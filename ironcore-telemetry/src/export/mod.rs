@@ -3,6 +3,10 @@
 mod account;
 mod answer;
 mod batch;
+#[cfg(any(feature = "otlp-grpc", feature = "otlp-http"))]
+mod client;
+#[cfg(not(any(feature = "otlp-grpc", feature = "otlp-http")))]
+#[path = "no_client.rs"]
 mod client;
 mod pause;
 mod queue;

@@ -12,6 +12,10 @@ struct Signal {
     endpoint: &'static str,
     headers: &'static str,
     timeout: &'static str,
+    compression: &'static str,
+    insecure: &'static str,
+    /// Each key of `tls` with its variable.
+    tls_files: [(&'static str, &'static str); 3],
     path: &'static str,
 }
 
@@ -21,6 +25,13 @@ const TRACES: Signal = Signal {
     endpoint: "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
     headers: "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
     timeout: "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
+    compression: "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
+    insecure: "OTEL_EXPORTER_OTLP_TRACES_INSECURE",
+    tls_files: [
+        ("ca_file", "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE"),
+        ("cert_file", "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE"),
+        ("key_file", "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY"),
+    ],
     path: "/v1/traces",
 };
 
@@ -30,6 +41,13 @@ const METRICS: Signal = Signal {
     endpoint: "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
     headers: "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
     timeout: "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT",
+    compression: "OTEL_EXPORTER_OTLP_METRICS_COMPRESSION",
+    insecure: "OTEL_EXPORTER_OTLP_METRICS_INSECURE",
+    tls_files: [
+        ("ca_file", "OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE"),
+        ("cert_file", "OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE"),
+        ("key_file", "OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY"),
+    ],
     path: "/v1/metrics",
 };
 
@@ -170,19 +188,16 @@ fn otlp(
         Some(given) => values.set(signal.endpoint, given.text()?, given.line()),
         None => values.set(signal.endpoint, endpoint, line),
     }
-    if let Some(tls) = section.take("tls") {
-        let mut tls = tls.section()?;
-        for key in ["ca_file", "key_file", "cert_file"] {
-            tls.refuse(key, "TLS is not supported yet: send to a collector on this host that forwards over TLS")?;
-        }
-        if protocol == "grpc" {
-            // Says nothing beside an endpoint with its scheme.
-            tls.take("insecure").map_or(Ok(true), |insecure| insecure.boolean())?;
-        }
-        tls.finish()?;
+    if let Some(section) = section.take("tls") {
+        tls(&section, signal, protocol, values)?;
     }
     headers(&mut section, signal, line, values)?;
-    section.take("compression").map_or(Ok(()), |compression| compression.require("none"))?;
+    if let Some(compression) = section.take("compression") {
+        match compression.text()? {
+            name @ ("none" | "gzip") => values.set(signal.compression, name, compression.line()),
+            _ => return Err(compression.fault("use none or gzip")),
+        }
+    }
     if protocol == "http/protobuf" {
         section.take("encoding").map_or(Ok(()), |encoding| encoding.require("protobuf"))?;
     }
@@ -194,6 +209,21 @@ fn otlp(
     let milliseconds = own.into_iter().chain(limit).min().unwrap_or(*TIMES.end());
     values.set(signal.timeout, milliseconds.to_string(), timeout.as_ref().map_or(line, Entry::line));
     more(&mut section)?;
+    section.finish()
+}
+
+fn tls(entry: &Entry<'_>, signal: &Signal, protocol: &str, values: &mut Values) -> Result<(), Fault> {
+    let mut section = entry.section()?;
+    for (key, variable) in signal.tls_files {
+        if let Some(file) = section.take(key) {
+            values.set(variable, file.text()?, file.line());
+        }
+    }
+    if protocol == "grpc"
+        && let Some(insecure) = section.take("insecure")
+    {
+        values.set(signal.insecure, insecure.boolean()?.to_string(), insecure.line());
+    }
     section.finish()
 }
 

@@ -7,7 +7,7 @@ use crate::error::InitError;
 use std::path::PathBuf;
 use std::time::Duration;
 
-const FEATURES: &[&str] = &["otlp-grpc", "otlp-http", "prometheus", "json-logs"];
+const FEATURES: &[&str] = &["otlp-grpc", "otlp-http", "tls", "prometheus", "json-logs"];
 
 /// A file for one test, gone with it.
 struct File(PathBuf);
@@ -206,6 +206,16 @@ fn what_is_left_out_is_as_the_schema_has_it_and_the_environment_is_ignored() {
 }
 
 #[test]
+fn tls_and_compression_are_settings_of_an_exporter() {
+    let text = "file_format: \"1.1\"\ntracer_provider:\n  processors: [{ batch: { exporter: { otlp_grpc: { \
+                endpoint: 'collector:4317', compression: gzip, \
+                tls: { ca_file: ca.pem, cert_file: me.pem, key_file: me.key, insecure: true } } } } }]\n";
+    let traces = by_file(text).traces.unwrap();
+    assert_eq!((traces.endpoint.as_str(), traces.compressed), ("http://collector:4317", true));
+    assert!(traces.tls.all().map(|path| path.to_str().unwrap()).eq(["ca.pem", "me.pem", "me.key"]));
+}
+
+#[test]
 fn a_time_limit_of_zero_is_none() {
     for (whole, own, milliseconds) in [
         ("0", "0", 3_600_000),
@@ -267,14 +277,14 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("tracer_provider: { processors: [{ batch: {} }] }", "2:42", "an exporter is missing"),
     ("tracer_provider: { processors: [{ batch: { exporter: { console: } } }] }", "2:54", "console is not supported"),
     (
-        "tracer_provider: { processors: [{ batch: { exporter: { otlp_grpc: { tls: { ca_file: x } } } } }] }",
-        "2:85",
-        "TLS",
+        "tracer_provider: { processors: [{ batch: { exporter: { otlp_http: { tls: { insecure: true } } } } }] }",
+        "2:77",
+        "use one of ca_file, cert_file, key_file",
     ),
     (
-        "tracer_provider: { processors: [{ batch: { exporter: { otlp_http: { compression: gzip } } } }] }",
+        "tracer_provider: { processors: [{ batch: { exporter: { otlp_http: { compression: zstd } } } }] }",
         "2:82",
-        "only none",
+        "none or gzip",
     ),
     (
         "tracer_provider: { processors: [{ batch: { exporter: { otlp_http: { encoding: json } } } }] }",

@@ -19,6 +19,24 @@ fn values_of_platforms_are_accepted_as_the_specification_writes_them() {
         ("OTEL_TRACES_SAMPLER", "Always_On", "sampler=always_on(OTEL_TRACES_SAMPLER)"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "HTTP/protobuf", "protocol=http/protobuf(OTEL_EXPORTER_OTLP_PROTOCOL)"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "NONE", "compression=none(OTEL_EXPORTER_OTLP_COMPRESSION)"),
+        ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "GZIP", "compression=gzip(OTEL_EXPORTER_OTLP_TRACES_COMPRESSION)"),
+        ("OTEL_EXPORTER_OTLP_INSECURE", "True", "insecure=true(OTEL_EXPORTER_OTLP_INSECURE)"),
+        (
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "HTTPS://collector:4317/",
+            "endpoint=https://collector:4317(OTEL_EXPORTER_OTLP_ENDPOINT)",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "collector:4317",
+            "endpoint=https://collector:4317(OTEL_EXPORTER_OTLP_ENDPOINT)",
+        ),
+        #[cfg(unix)]
+        (
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "unix:///run/otel.sock",
+            "endpoint=unix:///run/otel.sock(OTEL_EXPORTER_OTLP_ENDPOINT)",
+        ),
         ("OTEL_PROPAGATORS", "tracecontext,", "propagators=tracecontext(OTEL_PROPAGATORS)"),
         ("OTEL_PROPAGATORS", "TraceContext,,b3 , B3", "propagators=tracecontext,b3(OTEL_PROPAGATORS)"),
         (
@@ -63,8 +81,10 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
     ("OTEL_METRICS_EXPORTER", "console", "prometheus, otlp or none", "prometheus (default)"),
     ("OTEL_METRICS_EXPORTER", "none,otlp", "prometheus, otlp or none", "otlp (OTEL_METRICS_EXPORTER)"),
     ("OTEL_LOGS_EXPORTER", "file", "console, otlp or none", "console (default)"),
-    ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4317", "http://host:port", "http://localhost:4317 (default)"),
-    ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4317", "TLS", "http://localhost:4317 (default)"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost", "http://host:port", "http://localhost:4317 (default)"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "tcp://collector:4317", "http://host:port", "http://localhost:4317 (default)"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://", "https://host:port", "http://localhost:4317 (default)"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "unix:run/otel.sock", "unix:/path", "http://localhost:4317 (default)"),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:99999", "http://host:port", "http://localhost:4317 (default)"),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://::1:4317", "http://host:port", "http://localhost:4317 (default)"),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://[::1:4317", "http://host:port", "http://localhost:4317 (default)"),
@@ -99,7 +119,10 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
     ("RUST_LOG", "info,!", "directives", "info (RUST_LOG)"),
     ("RUST_LOG", "!", "directives", "info,opentelemetry=warn (default)"),
     ("IRONCORE_TRACE_FILTER", "!", "directives", "info (default)"),
-    ("OTEL_EXPORTER_OTLP_INSECURE", "maybe", "true or false", "nothing (default)"),
+    ("OTEL_EXPORTER_OTLP_INSECURE", "maybe", "true or false", "false (default)"),
+    ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/does/not/exist", "can be read", "the file, once it can be used"),
+    ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "/does/not/exist", "can be read", "the file, once it can be used"),
+    ("IRONCORE_OTLP_HEADERS_FILE", "/does/not/exist", "can be read", "the file, once it can be used"),
     ("OTEL_BLRP_SCHEDULE_DELAY", "soon", "whole number", "nothing (default)"),
     ("OTEL_METRICS_EXEMPLAR_FILTER", "all", "trace_based", "nothing (default)"),
     ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "gauge", "cumulative, delta, lowmemory", "nothing (default)"),
@@ -212,8 +235,6 @@ fn values_of_settings_that_are_accepted_and_not_acted_on_are_named() {
     for (variable, value, shown) in [
         ("OTEL_LOGS_EXPORTER", "otlp", "logs=console(OTEL_LOGS_EXPORTER)"),
         ("OTEL_LOGS_EXPORTER", "console,otlp", "logs=console(OTEL_LOGS_EXPORTER)"),
-        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip", "compression=none(default)"),
-        ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "GZIP", "compression=none(default)"),
         ("OTEL_TRACES_SAMPLER_ARG", "0.1", "sampler=parentbased_always_on(default)"),
     ] {
         let settings = resolve(&Config::default().strict(), &[(variable, value)]).unwrap();
@@ -234,6 +255,49 @@ fn values_that_say_what_is_done_anyway_are_not_named() {
         let notices = by_env(&[(variable, value)]).notices;
         assert!(notices.not_acted_on.is_empty() && notices.ignored.is_empty(), "{variable}: {notices:?}");
     }
+}
+
+#[test]
+fn plain_text_to_another_host_is_named_unless_it_is_meant() {
+    const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+    let named = |env: &[(&str, &str)]| by_env(env).notices.unencrypted;
+    for near in ["http://localhost:1", "http://x.localhost", "http://127.8.0.1:1/p", "http://[::1]:1", "https://h:1"] {
+        assert!(named(&[(ENDPOINT, near)]).is_empty(), "{near}");
+    }
+    for far in ["http://collector:4317", "http://10.0.0.1:1", "http://[::2]:1", "http://127.example.org/localhost"] {
+        assert_eq!(named(&[(ENDPOINT, far), ("OTEL_METRICS_EXPORTER", "otlp")]), [far]);
+        assert!(named(&[(ENDPOINT, far), ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", "true")]).is_empty(), "{far}");
+    }
+}
+
+#[test]
+fn an_endpoint_without_a_scheme_is_one_with_tls_unless_it_is_said_otherwise() {
+    let endpoint = |env: &[(&str, &str)]| by_env(env).traces.unwrap().endpoint;
+    let bare = ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317");
+    assert_eq!(endpoint(&[bare]), "https://collector:4317");
+    assert_eq!(endpoint(&[bare, ("OTEL_EXPORTER_OTLP_INSECURE", "true")]), "http://collector:4317");
+    let own = ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", "false");
+    assert_eq!(endpoint(&[bare, ("OTEL_EXPORTER_OTLP_INSECURE", "true"), own]), "https://collector:4317");
+    // HTTP needs its scheme.
+    let http = by_env(&[bare, ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")]);
+    assert_eq!(http.notices.ignored[0].value, "collector:4317");
+}
+
+#[test]
+fn the_headers_of_a_file_are_read_and_nothing_of_them_is_shown() {
+    let path = std::env::temp_dir().join(format!("ironcore-headers-{:x}", rand::random::<u64>()));
+    std::fs::write(&path, "authorization=Bearer%20hunter2\r\n tenant=a,b=c\n").unwrap();
+    let settings = by_env(&[("IRONCORE_OTLP_HEADERS_FILE", path.to_str().unwrap())]);
+    assert!(settings.notices.ignored.is_empty(), "{:?}", settings.notices);
+    let headers = crate::config::read_headers(&path).unwrap();
+    let shown: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.expose().as_str())).collect();
+    assert_eq!(shown, [("authorization", "Bearer hunter2"), ("tenant", "a"), ("b", "c")]);
+    std::fs::write(&path, "hunter2").unwrap();
+    let error = crate::config::read_headers(&path).unwrap_err();
+    assert!(error.contains("name=value") && !error.contains("hunter2"), "{error}");
+    std::fs::write(&path, "a=b,".repeat(20_000)).unwrap();
+    assert!(crate::config::read_headers(&path).unwrap_err().contains("64 KiB"));
+    std::fs::remove_file(&path).unwrap();
 }
 
 #[test]

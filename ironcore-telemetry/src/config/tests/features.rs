@@ -47,6 +47,18 @@ fn a_protocol_without_its_feature_names_the_other_one() {
 }
 
 #[test]
+fn an_endpoint_with_tls_needs_its_feature() {
+    let endpoint = |value| [("OTEL_EXPORTER_OTLP_ENDPOINT", value)];
+    let parts = [r#"OTEL_EXPORTER_OTLP_ENDPOINT="https://h:1" needs"#, "`tls`", "http://"];
+    for value in ["https://h:1", "h:1"] {
+        refused_without(&["tls"], &Config::default(), &endpoint(value), &parts);
+        // Not ignored without strict mode either: what is meant to be encrypted is not sent elsewhere.
+        let features: Vec<_> = ALL_FEATURES.iter().copied().filter(|feature| *feature != "tls").collect();
+        assert!(resolve_for(&features, &Config::default(), &endpoint(value)).is_err());
+    }
+}
+
+#[test]
 fn metrics_over_otlp_need_the_feature_of_their_protocol() {
     let env = [("OTEL_TRACES_EXPORTER", "none"), ("OTEL_METRICS_EXPORTER", "otlp")];
     let parts = ["`otlp-grpc`", "`otlp-http`", "OTEL_METRICS_EXPORTER=prometheus or none"];
@@ -94,7 +106,7 @@ fn without_any_feature_the_ways_out_lead_to_working_settings() {
 
 #[test]
 fn each_default_works_with_the_default_features() {
-    assert!(resolve_for(&["otlp-grpc", "prometheus", "json-logs"], &Config::default(), &[]).is_ok());
+    assert!(resolve_for(&["otlp-grpc", "tls", "prometheus", "json-logs"], &Config::default(), &[]).is_ok());
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::error::InitError;
 use std::net::SocketAddr;
 
 /// Every feature that a setting can need.
-const ALL_FEATURES: &[&str] = &["otlp-grpc", "otlp-http", "prometheus", "json-logs"];
+const ALL_FEATURES: &[&str] = &["otlp-grpc", "otlp-http", "tls", "prometheus", "json-logs"];
 
 /// The settings in a build with all features, so that these tests hold whichever are compiled in.
 fn resolve(config: &Config, env: &[(&str, &str)]) -> Result<Settings, InitError> {
@@ -153,7 +153,10 @@ fn a_bad_value_in_code_is_an_error_that_names_the_method() {
     use std::time::Duration;
     for (config, start) in [
         (Config::new(""), r#"Config::new="" is not usable: give a name"#),
-        (Config::default().endpoint("h:1"), r#"Config::endpoint="h:1" is not usable: use http://host:port"#),
+        (
+            Config::default().endpoint("ftp://h:1"),
+            r#"Config::endpoint="ftp://h:1" is not usable: use http://host:port"#,
+        ),
         (Config::default().export_timeout(Duration::ZERO), r#"Config::export_timeout="0" is not usable: use a whole"#),
         (Config::default().export_timeout(Duration::MAX), "Config::export_timeout="),
         (Config::default().sampling(Sampling::Ratio(1.5)), r#"Config::sampling="1.5" is not usable: use a number"#),

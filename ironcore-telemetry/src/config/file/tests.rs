@@ -278,7 +278,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("tracer_provider: { processors: [{ batch: { exporter: { console: } } }] }", "2:54", "console is not supported"),
     (
         "tracer_provider: { processors: [{ batch: { exporter: { otlp_http: { tls: { insecure: true } } } } }] }",
-        "2:77",
+        "2:76",
         "use one of ca_file, cert_file, key_file",
     ),
     (

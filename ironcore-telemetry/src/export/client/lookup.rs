@@ -172,10 +172,11 @@ mod tests {
             let error = lookup.addresses(limit).await.unwrap_err();
             assert_eq!(error, "no address of collector: the look-up takes longer than 2s");
         }
-        release.send(1).unwrap();
         // The paused clock would run out before the thread is done.
         tokio::time::resume();
-        assert_eq!(lookup.addresses(LONG).await.unwrap(), [address(1)]);
+        // It is joined before it ends.
+        let (found, ()) = tokio::join!(lookup.addresses(LONG), async { release.send(1).unwrap() });
+        assert_eq!(found.unwrap(), [address(1)]);
         assert_eq!(runs.load(Ordering::SeqCst), 1);
         tokio::time::pause();
         assert_eq!(lookup.addresses(limit).await.unwrap(), [address(1)], "hangs again");

@@ -174,7 +174,8 @@ impl Meaning {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 format!("the certificate of the server is not valid for the host {host}: {error}")
             }
-            CertificateError::UnknownIssuer => format!(
+            // A signature of another authority of the same name is none of the one that is trusted.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => format!(
                 "the issuer of the certificate of {host} is not known: name its authority in OTEL_EXPORTER_OTLP_CERTIFICATE"
             ),
             other => format!("the certificate of {host} cannot be used: {other}"),

@@ -9,7 +9,6 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::convert::Infallible;
-use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -21,8 +20,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
-pub(super) type BoxError = Box<dyn Error + Send + Sync>;
-pub(super) type Answered = Result<Response<UnsyncBoxBody<Bytes, BoxError>>, BoxError>;
+/// A response, or the code with which the stream is reset.
+pub(super) type Answered = Result<Response<UnsyncBoxBody<Bytes, Infallible>>, h2::Error>;
 type Handling = Pin<Box<dyn Future<Output = Answered> + Send>>;
 
 pub(super) struct Server {
@@ -151,8 +150,10 @@ impl State {
             let state = Arc::clone(&state);
             async move {
                 let (head, body) = request.into_parts();
-                let bytes = body.collect().await?.to_bytes();
-                (state.handle)(Request::from_parts(head, bytes)).await
+                let Ok(body) = body.collect().await else {
+                    return Err(h2::Reason::INTERNAL_ERROR.into());
+                };
+                (state.handle)(Request::from_parts(head, body.to_bytes())).await
             }
         });
         // How a connection ends is the client's matter.
@@ -241,6 +242,6 @@ pub(super) fn grpc(trailers: &[(&'static str, &str)]) -> Answered {
     Ok(Response::builder().header("content-type", "application/grpc").body(body).unwrap())
 }
 
-pub(super) fn body(bytes: Bytes) -> UnsyncBoxBody<Bytes, BoxError> {
-    Full::new(bytes).map_err(|never: Infallible| match never {}).boxed_unsync()
+pub(super) fn body(bytes: Bytes) -> UnsyncBoxBody<Bytes, Infallible> {
+    Full::new(bytes).boxed_unsync()
 }

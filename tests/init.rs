@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::convert::Infallible;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use support::{
     Child, Receiver, assert_sample, current_thread, in_child, multi_thread, shutdown, shutdown_at_once,
     shutdown_within, start, wait_for,
@@ -435,9 +435,10 @@ fn a_batch_that_the_collector_refuses_is_dropped_at_once_and_logged_once() {
         .env("OTEL_BSP_SCHEDULE_DELAY", "1")
         .run();
     assert!(report.lost().unwrap().contains("0 exported, 1 dropped (refused 1)"), "{report:?}");
-    let warnings: Vec<_> = report.log().into_iter().filter(|line| line["level"] == "WARN").collect();
-    assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(warnings[0]["error"].as_str().unwrap().contains("404"), "{warnings:?}");
+    let errors: Vec<_> = report.log().into_iter().filter(|line| line["level"] == "ERROR").collect();
+    let [error] = errors.as_slice() else { panic!("{errors:?}") };
+    assert_eq!((error["reason"].as_str(), error["dropped"].as_u64()), (Some("refused"), Some(1)));
+    assert!(error["error"].as_str().unwrap().contains("404"), "{error}");
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn every_event_is_one_line_of_json_with_the_standard_keys() {
 #[test]
 fn the_first_line_lists_the_settings_in_force_and_their_sources() {
     let child = in_child!(|| {
-        shutdown_at_once(telemetry::init().unwrap());
+        shutdown_at_once(&telemetry::init().unwrap());
         Value::Null
     });
     let first = child.run().log().remove(0);

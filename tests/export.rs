@@ -7,6 +7,8 @@
 mod faults;
 #[path = "export/limits.rs"]
 mod limits;
+#[path = "export/network.rs"]
+mod network;
 #[path = "export/schedules.rs"]
 mod schedules;
 #[path = "export/shutdown.rs"]

@@ -13,5 +13,7 @@ mod network;
 mod schedules;
 #[path = "export/shutdown.rs"]
 mod shutdown;
+#[path = "export/soak.rs"]
+mod soak;
 #[path = "export/traffic.rs"]
 mod traffic;

@@ -44,7 +44,7 @@ pub(crate) struct Numbers {
 
 /// One span of ours; returns its id.
 #[telemetry::instrument_business]
-fn create_wallet() -> SpanId {
+pub(crate) fn create_wallet() -> SpanId {
     Context::current().span().span_context().span_id().to_bytes()
 }
 

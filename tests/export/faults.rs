@@ -1,6 +1,6 @@
 //! Each fault of a collector: what arrives in the end, and for which reason the rest is dropped.
 
-use crate::traffic::{Traffic, hasty, is_grpc, over_both};
+use crate::traffic::{Numbers, Traffic, hasty, is_grpc, over_both};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 use support::{FaultCollector, Hint, Mode, Request, in_child, wait_for};
@@ -238,7 +238,7 @@ fn a_pause_that_is_asked_for_is_limited_and_shutdown_does_not_wait_for_it() {
         let report = traffic.guard.shutdown(Duration::from_secs(1));
         assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
         let numbers = traffic.assert_exact("a long pause");
-        assert_eq!(numbers.dropped_since(&Default::default(), "deadline"), 10, "{report}");
+        assert_eq!(numbers.dropped_since(&Numbers::default(), "deadline"), 10, "{report}");
         Value::Null
     });
     std::thread::scope(|scope| {

@@ -55,14 +55,6 @@ pub enum Mode {
     AnswerLost,
 }
 
-impl Mode {
-    /// Whether what is taken may be unknown to the client: the ledger can then say less than the collector has.
-    #[must_use]
-    pub fn loses_answers(&self) -> bool {
-        matches!(self, Self::AnswerLost)
-    }
-}
-
 /// When the client should try again, as a refusal says it: `RetryInfo` over gRPC, `Retry-After` over HTTP.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Hint {

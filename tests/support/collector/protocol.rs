@@ -6,7 +6,6 @@ use super::{Shared, reply};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
-use std::convert::Infallible;
 use std::future::{pending, poll_fn};
 use std::io;
 use std::sync::Arc;
@@ -102,13 +101,10 @@ impl Body {
     pub(super) async fn chunk(&mut self) -> Option<Result<Bytes, reply::Broken>> {
         match self {
             Self::Http1(body) => loop {
-                match body.frame().await? {
-                    // Trailers mean nothing to OTLP.
-                    Ok(frame) => match frame.into_data() {
-                        Ok(data) => return Some(Ok(data)),
-                        Err(_) => continue,
-                    },
-                    Err(_) => return Some(Err(reply::Broken)),
+                let Ok(frame) = body.frame().await? else { return Some(Err(reply::Broken)) };
+                // Trailers mean nothing to OTLP.
+                if let Ok(data) = frame.into_data() {
+                    return Some(Ok(data));
                 }
             },
             Self::Http2(body) => {

@@ -6,7 +6,7 @@ use super::{Request, Shared, SpanId};
 use bytes::Bytes;
 use flate2::read::GzDecoder;
 use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, LOCATION, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
@@ -272,27 +272,30 @@ fn message(bytes: &[u8]) -> Reply {
     let mut framed = vec![0];
     framed.extend_from_slice(&u32::try_from(bytes.len()).expect("a message").to_be_bytes());
     framed.extend_from_slice(bytes);
-    let Reply::Answer(mut answer) = body(framed.into(), "application/grpc") else { unreachable!("an answer") };
-    answer.trailers = Some(HeaderMap::from_iter([(Status::GRPC_STATUS, HeaderValue::from_static("0"))]));
-    Reply::Answer(answer)
+    let ok = (HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"));
+    let trailers = Some(HeaderMap::from_iter([ok]));
+    Reply::Answer(Answer { head: found("application/grpc"), body: framed.into(), trailers })
 }
 
 /// 200 with a body.
 fn body(body: Bytes, content_type: &'static str) -> Reply {
+    Reply::Answer(Answer { head: found(content_type), body, trailers: None })
+}
+
+fn found(content_type: &'static str) -> Response<()> {
     let mut head = Response::new(());
     head.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    Reply::Answer(Answer { head, body, trailers: None })
+    head
 }
 
 /// An HTTP status alone, with a text as proxies send it.
 fn plain(status: StatusCode) -> Reply {
-    let mut head = Response::new(());
+    let mut head = found("text/plain");
     *head.status_mut() = status;
-    head.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     Reply::Answer(Answer { head, body: Bytes::from_static(b"as asked for\n"), trailers: None })
 }
 
-fn with_header(mut reply: Reply, name: http::HeaderName, value: &str) -> Reply {
+fn with_header(mut reply: Reply, name: HeaderName, value: &str) -> Reply {
     if let Reply::Answer(answer) = &mut reply {
         answer.head.headers_mut().insert(name, HeaderValue::from_str(value).expect("a header"));
     }

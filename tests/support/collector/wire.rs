@@ -90,7 +90,7 @@ async fn serve(mut socket: TcpStream, shared: Arc<Shared>) {
         tokio::spawn(protocol::serve(http2, inner, Arc::clone(&wire), Arc::clone(&shared)));
         let (from_client, to_client) = socket.split();
         let (from_server, to_server) = tokio::io::split(outer);
-        tokio::try_join!(copy(from_client, to_server, &wire, Some(&shared)), copy(from_server, to_client, &wire, None))
+        tokio::try_join!(copy(from_client, to_server, &wire, Some(&*shared)), copy(from_server, to_client, &wire, None))
             .map(drop)
     };
     let cut = tokio::select! {

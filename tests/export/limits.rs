@@ -59,6 +59,24 @@ fn a_span_that_no_collector_takes_is_dropped_alone_and_nothing_waits_behind_it()
     over_both(&with_many_attributes(child));
 }
 
+#[test]
+fn a_collector_that_once_took_less_does_not_make_larger_spans_too_large() {
+    over_both(
+        &in_child!(|| {
+            let traffic = Traffic::start_in(Mode::Limit(16));
+            traffic.record(100, 2);
+            traffic.wait_until_empty();
+            traffic.collector.set(Mode::Limit(USUAL_LIMIT));
+            // Half a megabyte: what the library's own limits allow.
+            traffic.record_large(60);
+            let numbers = traffic.recover("a limit that is gone");
+            assert_eq!((numbers.exported, numbers.lost()), (1, 100), "{numbers:?}");
+            Value::Null
+        })
+        .env("OTEL_BSP_SCHEDULE_DELAY", "10"),
+    );
+}
+
 /// The memory of this process in bytes, now and at most, by the kernel.
 fn memory(key: &str) -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");

@@ -3,7 +3,7 @@
 use crate::traffic::{GRPC, HTTP, Numbers, Traffic, hasty, over_both, timed};
 use ironcore_telemetry as telemetry;
 use serde_json::Value;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::{Child, Hint, Mode, current_thread, in_child};
 
 /// The limit of a shutdown here.
@@ -15,7 +15,7 @@ const SPANS: u64 = 50;
 /// What the collector does during the shutdown, by name.
 const FAULTS: [&str; 6] = ["absent", "blackhole", "silent", "refuses", "slow", "flaky"];
 /// Where the shutdown is called.
-const PLACES: [&str; 6] = ["plain", "current_thread", "one_worker", "four_workers", "drop", "eight_callers"];
+const PLACES: [&str; 7] = ["plain", "current_thread", "one_worker", "four_workers", "async", "drop", "eight_callers"];
 
 fn fault(name: &str) -> Mode {
     match name {
@@ -39,6 +39,10 @@ fn shut_down_in(place: &str, traffic: &Traffic) -> (telemetry::Report, Duration)
         "current_thread" => current_thread().block_on(async { shut_down() }),
         "one_worker" => workers(1).block_on(async { shut_down() }),
         "four_workers" => workers(4).block_on(async { shut_down() }),
+        "async" => {
+            let begin = Instant::now();
+            (current_thread().block_on(traffic.guard.shutdown_async(LIMIT)), begin.elapsed())
+        }
         "drop" => {
             struct AtTheEnd<F: FnMut()>(F);
             impl<F: FnMut()> Drop for AtTheEnd<F> {

@@ -23,19 +23,19 @@ pub fn start() -> TelemetryGuard {
 /// Shuts down with a limit that no test reaches, so that a shutdown which waits for its limit never ends; see
 /// [`shutdown_within`].
 #[must_use]
-pub fn shutdown(&guard: &TelemetryGuard) -> Value {
-    shutdown_within(&guard, Duration::from_hours(1))
+pub fn shutdown(guard: &TelemetryGuard) -> Value {
+    shutdown_within(guard, Duration::from_hours(1))
 }
 
 /// Shuts down; `null` when everything was delivered, else the report.
 #[must_use]
-pub fn shutdown_within(&guard: &TelemetryGuard, limit: Duration) -> Value {
+pub fn shutdown_within(guard: &TelemetryGuard, limit: Duration) -> Value {
     let report = guard.shutdown(limit);
     json!((!report.is_complete()).then(|| report.to_string()))
 }
 
 /// Shuts down without waiting for a collector: for scenarios whose spans are not looked at.
-pub fn shutdown_at_once(&guard: &TelemetryGuard) {
+pub fn shutdown_at_once(guard: &TelemetryGuard) {
     // What is lost is lost on purpose.
     let _ = guard.shutdown(Duration::from_millis(1));
 }

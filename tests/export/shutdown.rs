@@ -58,7 +58,7 @@ fn shut_down_in(place: &str, traffic: &Traffic) -> (telemetry::Report, Duration)
             let callers: Vec<_> = (0..8).map(|_| scope.spawn(shut_down)).collect();
             let results: Vec<_> = callers.into_iter().map(|caller| caller.join().unwrap()).collect();
             let numbers: Vec<_> = results.iter().map(|(report, _)| Numbers::of(report)).collect();
-            assert!(numbers.iter().all(|numbers| *numbers == numbers[0]), "{numbers:?}");
+            assert!(numbers.iter().all(|each| *each == numbers[0]), "{numbers:?}");
             let texts: Vec<_> = results.iter().map(|(report, _)| report.to_string()).collect();
             assert!(texts.iter().all(|text| *text == texts[0]), "{texts:?}");
             results.into_iter().max_by_key(|(_, elapsed)| *elapsed).unwrap()

@@ -43,6 +43,7 @@ pub struct Child {
     test: String,
     scenario: &'static str,
     variables: BTreeMap<String, String>,
+    own_network: bool,
 }
 
 /// The outcome of a scenario that ran to its end.
@@ -69,7 +70,7 @@ impl Child {
         }
         // `crate::module::test::{{closure}}::here` is `module::test` to libtest.
         let path: Vec<_> = here.split("::").skip(1).filter(|part| !matches!(*part, "{{closure}}" | "here")).collect();
-        let child = Self { test: path.join("::"), scenario, variables: BTreeMap::new() };
+        let child = Self { test: path.join("::"), scenario, variables: BTreeMap::new(), own_network: false };
         // Nothing listens on port 9 (discard) of today's machines.
         child.env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9").env("OTEL_EXPORTER_PROMETHEUS_PORT", "0")
     }
@@ -85,6 +86,14 @@ impl Child {
     #[must_use]
     pub fn exporting_to(self, receiver: &Receiver) -> Self {
         self.env("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.grpc_url())
+    }
+
+    /// Runs it in a network namespace of its own, which it may change: it begins without interfaces but `lo`, which is
+    /// down. Needs `unshare` of util-linux, and a kernel that allows it.
+    #[must_use]
+    pub fn in_own_network(mut self) -> Self {
+        self.own_network = true;
+        self
     }
 
     /// Runs the scenario to its end.
@@ -138,7 +147,15 @@ impl Child {
 
     fn spawn(&self) -> std::process::Child {
         assert!(env::var_os(SCENARIO).is_none(), "{}: a scenario stands behind a `run`", self.test);
-        Command::new(env::current_exe().expect("this test binary"))
+        let program = env::current_exe().expect("this test binary");
+        let mut command = if self.own_network {
+            let mut unshare = Command::new("unshare");
+            unshare.args(["--map-root-user", "--net", "--"]).arg(program);
+            unshare
+        } else {
+            Command::new(program)
+        };
+        command
             .args([self.test.as_str(), "--exact", "--nocapture", "--quiet", "--test-threads=1"])
             .env_clear()
             .envs(&self.variables)

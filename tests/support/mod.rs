@@ -1,12 +1,14 @@
 //! Shared by the behaviour tests: scenarios in child processes, an OTLP receiver in this one, `/metrics` pages.
 
 mod child;
+mod collector;
 mod exposition;
 mod instruments;
 mod page;
 mod scene;
 
 pub use child::{Child, Report};
+pub use collector::{FaultCollector, Hint, Mode, Request, SpanId};
 pub use exposition::{Exposition, Family, Sample};
 pub use instruments::record_instruments;
 pub use page::{assert_golden, assert_sample, is, sample};

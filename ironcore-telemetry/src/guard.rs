@@ -201,7 +201,8 @@ impl Pipeline {
             return true;
         }
         let is_running = |stage: &mut Stage| matches!(stage, Stage::ShuttingDown);
-        drop(self.ended.wait_timeout_while(stage, left(deadline), is_running));
+        // A little longer: with the same limit, the one who shuts down ends at the same moment.
+        drop(self.ended.wait_timeout_while(stage, left(deadline) + STOP_LIMIT, is_running));
         false
     }
 

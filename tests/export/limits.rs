@@ -20,7 +20,7 @@ fn spans_with_a_long_value_each_arrive_in_requests_below_the_usual_limit() {
         for _ in 0..2_000 {
             traffic.record_large(1);
         }
-        traffic.guard.flush(PATIENCE);
+        let _ = traffic.guard.flush(PATIENCE);
         let numbers = traffic.assert_exact("long values");
         assert_eq!((numbers.exported, numbers.lost()), (2_000, 0), "{numbers:?}");
         assert!(traffic.collector.requests().iter().all(|request| request.taken), "a request was above the limit");
@@ -35,7 +35,7 @@ fn a_batch_above_the_limit_of_a_collector_is_split_until_it_passes() {
         for _ in 0..300 {
             traffic.record_large(1);
         }
-        traffic.guard.flush(PATIENCE);
+        let _ = traffic.guard.flush(PATIENCE);
         let numbers = traffic.assert_exact("a small limit");
         assert_eq!((numbers.exported, numbers.lost()), (300, 0), "{numbers:?}");
         assert!(traffic.collector.requests().iter().any(|request| !request.taken), "no request was above the limit");
@@ -50,7 +50,7 @@ fn a_span_that_no_collector_takes_is_dropped_alone_and_nothing_waits_behind_it()
         traffic.record(1_000, 2);
         traffic.record_large(640);
         traffic.record(999, 2);
-        traffic.guard.flush(PATIENCE);
+        let _ = traffic.guard.flush(PATIENCE);
         let numbers = traffic.assert_exact("a span of 5 MB");
         assert_eq!((numbers.exported, numbers.lost()), (1_999, 1), "{numbers:?}");
         assert_eq!(numbers.dropped_since(&Numbers::default(), "too_large"), 1, "{numbers:?}");
@@ -130,7 +130,7 @@ fn a_full_queue_is_counted_and_what_it_holds_arrives() {
 fn throughput(batches: usize) -> Value {
     let traffic = Traffic::start_in(Mode::SlowReply(Duration::from_millis(100)));
     traffic.record(batches * BATCH, 2);
-    traffic.guard.flush(PATIENCE);
+    let _ = traffic.guard.flush(PATIENCE);
     let numbers = traffic.assert_exact("a slow collector");
     assert_eq!(numbers.lost(), 0, "{numbers:?}");
     let requests = traffic.collector.requests();
@@ -171,7 +171,7 @@ fn ending_a_span_never_waits_for_the_collector() {
         let ((), elapsed) = timed(|| traffic.record(100_000, 2));
         assert!(elapsed < Duration::from_secs(60), "{elapsed:?}");
         let begin = Instant::now();
-        traffic.guard.shutdown(Duration::ZERO);
+        let _ = traffic.guard.shutdown(Duration::ZERO);
         assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
         traffic.assert_exact("a black hole");
         Value::Null

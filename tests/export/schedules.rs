@@ -46,7 +46,7 @@ fn schedules() -> Value {
     let what = format!("the shutdown in {mode:?}, {SEED}={}", random.0);
     traffic.collector.set(mode);
     traffic.record(100, 2);
-    traffic.guard.shutdown(Duration::from_millis(random.below(300)));
+    let _ = traffic.guard.shutdown(Duration::from_millis(random.below(300)));
     assert_eq!(traffic.assert_no_more_than_received(&what).queued, 0, "{what}");
     Value::Null
 }

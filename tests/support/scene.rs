@@ -24,7 +24,7 @@ pub fn start() -> TelemetryGuard {
 /// [`shutdown_within`].
 #[must_use]
 pub fn shutdown(guard: &TelemetryGuard) -> Value {
-    shutdown_within(&guard, Duration::from_hours(1))
+    shutdown_within(guard, Duration::from_hours(1))
 }
 
 /// Shuts down; `null` when everything was delivered, else the report.

@@ -35,7 +35,7 @@ pub enum Mode {
     Html,
     /// 200 with a body of the right type that is no protobuf message.
     Garbage,
-    /// 200 with a JSON object.
+    /// 200 with a JSON object that is no answer of OTLP.
     Json,
     /// 200 with a body of the right type of 100 MiB.
     HugeReply,

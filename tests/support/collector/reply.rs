@@ -155,7 +155,7 @@ fn decide(mode: &Mode, grpc: bool, request: Request, spans: &[SpanId], shared: &
             }
         }
         Mode::Html => body(Bytes::from_static(b"<!doctype html><title>Welcome</title>"), "text/html; charset=utf-8"),
-        Mode::Json => body(Bytes::from_static(br#"{"partialSuccess":{}}"#), "application/json"),
+        Mode::Json => body(Bytes::from_static(br#"{"status":"ok"}"#), "application/json"),
         Mode::Garbage if grpc => message(&[0xff; 16]),
         Mode::Garbage => body(Bytes::from_static(&[0xff; 16]), "application/x-protobuf"),
         Mode::HugeReply if grpc => message(&vec![0; HUGE]),

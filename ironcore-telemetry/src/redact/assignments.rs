@@ -1,0 +1,204 @@
+//! Names beside values within a text: `password=…`, `"pin": "…"`, `?access_token=…`, and addresses with a user.
+
+use super::bytes::{at, before, end_of, find, start_near};
+use super::keys::{KeyClass, Names};
+use super::kind::Kind;
+use std::ops::Range;
+
+/// Names of credentials in the query of an address only.
+const QUERY: &[&str] = &[
+    "awsaccesskeyid", "sig", "signature", "x-amz-credential", "x-amz-signature", "x-goog-credential", "x-goog-signature",
+];
+
+/// The same, if the value is as long as a key.
+const QUERY_LONG: &[&str] = &["auth", "code", "key", "state", "ticket"];
+
+/// The longest name.
+const LONGEST_NAME: usize = 64;
+
+/// The shortest value of [`QUERY_LONG`].
+const LONG: usize = 16;
+
+/// Values that give nothing away.
+const NOTHING: &[&[u8]] = &[b"", b"null", b"none", b"nil", b"true", b"false", b"undefined", b"some", b"redacted", b"hidden"];
+
+/// How a masked value starts.
+const MASKED: &[u8] = b"[REDACTED";
+
+/// The name before the `=` or `:` at `sign`, without quotes.
+fn name(text: &[u8], sign: usize) -> Range<usize> {
+    let spaces = start_near(text, sign, 2, |byte| byte == b' ');
+    let end = start_near(text, spaces, 6, |byte| matches!(byte, b'"' | b'\'' | b'\\' | b'`' | b']'));
+    let start = start_near(text, end, LONGEST_NAME, is_name);
+    start..end
+}
+
+const fn is_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
+}
+
+/// What the name before `sign` says about the value behind it.
+pub(super) fn class_before(text: &[u8], sign: usize, names: &Names) -> KeyClass {
+    let name = text.get(name(text, sign)).and_then(|name| std::str::from_utf8(name).ok()).unwrap_or_default();
+    if name.is_empty() { KeyClass::Plain } else { names.class_of(name) }
+}
+
+/// The secret behind the sign at `sign`.
+pub(super) fn named(text: &[u8], sign: usize, names: &Names) -> Option<(Range<usize>, Kind)> {
+    let place = name(text, sign);
+    let name = text.get(place.clone())?;
+    if !may_be_secret(name) && names.secret.is_empty() {
+        return None;
+    }
+    let key = std::str::from_utf8(name).ok()?;
+    let class = names.class_of(key);
+    if class == KeyClass::Keystore {
+        // `"mac": "…"` of 32 bytes; a MAC of a network card is shorter.
+        let value = value(text, sign, key)?;
+        return (value.len() >= 64).then_some((value, Kind::Keystore));
+    }
+    let is_query = at(text, sign) == b'=' && matches!(before(text, place.start), b'?' | b'&' | b';' | b'#');
+    let in_list = |list: &[&str]| list.iter().any(|listed| key.eq_ignore_ascii_case(listed));
+    if class != KeyClass::Secret && !(is_query && (in_list(QUERY) || in_list(QUERY_LONG))) {
+        return None;
+    }
+    let value = value(text, sign, key)?;
+    let is_short = is_query && class != KeyClass::Secret && in_list(QUERY_LONG) && value.len() < LONG;
+    (!is_short).then_some((value, Kind::Named))
+}
+
+/// By the last letter, which most names fail: those of the lists in `keys.rs` and here.
+fn may_be_secret(name: &[u8]) -> bool {
+    let last = name.iter().rev().find(|byte| byte.is_ascii_alphabetic());
+    last.is_some_and(|byte| !matches!(byte.to_ascii_lowercase(), b'a' | b'i' | b'j' | b'k' | b'o' | b'q' | b'u' | b'x' | b'z'))
+}
+
+/// Where the value behind `sign` is, without its quotes; nothing if it says nothing.
+fn value(text: &[u8], sign: usize, key: &str) -> Option<Range<usize>> {
+    // `==`, `=>`, `::`
+    if matches!(at(text, sign + 1), b'=' | b'>' | b':') || before(text, sign) == b':' {
+        return None;
+    }
+    let start = end_of(text, sign + 1, |byte| matches!(byte, b' ' | b'\t'));
+    let is_tight = start == sign + 1 && before(text, sign) != b' ';
+    let start = if text.get(start..)?.starts_with(b"Some(") { start + 5 } else { start };
+    let first = at(text, start);
+    let range = match first {
+        b'"' | b'\'' | b'`' => start + 1..closing_quote(text, start + 1, first),
+        b'\\' => {
+            let quote = end_of(text, start, |byte| byte == b'\\');
+            let closing = text.get(start..=quote)?;
+            quote + 1..find(text, quote + 1, closing).unwrap_or(text.len())
+        }
+        b'[' | b'{' if !text.get(start..)?.starts_with(MASKED) => start..closing_bracket(text, start),
+        _ if is_line(key) && at(text, sign) == b':' => {
+            let is_line = |byte| !matches!(byte, b'\n' | b'\r' | b'"' | b'\'' | b'\\' | b'`');
+            start..end_of(text, start, is_line)
+        }
+        _ => {
+            let end = end_of(text, start, is_bare);
+            let value = text.get(start..end)?;
+            if !is_tight && is_a_word(value) || is_placeholder(value) {
+                return None;
+            }
+            start..end
+        }
+    };
+    let value = text.get(range.clone())?;
+    (!says_nothing(value)).then_some(range)
+}
+
+/// Whether a value gives nothing away: no value, a flag, a mask.
+pub(super) fn says_nothing(value: &[u8]) -> bool {
+    let is_mask = || match find(value, 0, MASKED) {
+        Some(mask) => {
+            let end = closing_bracket(value, mask);
+            // `Bearer [REDACTED:bearer]`, `Secret([REDACTED])`
+            let around = value.iter().take(mask).chain(value.iter().skip(end));
+            around.clone().count() <= LONG && around.into_iter().all(|byte| !byte.is_ascii_digit() && *byte != b'=')
+        }
+        None => false,
+    };
+    NOTHING.iter().any(|word| value.eq_ignore_ascii_case(word))
+        || value.iter().all(|byte| matches!(byte, b'*' | b'.' | b'-' | b'x' | b'X' | b'?' | b'_' | b' '))
+        || is_mask()
+}
+
+/// Headers whose value is the rest of the line.
+fn is_line(key: &str) -> bool {
+    ["authorization", "cookie"].iter().any(|name| {
+        key.len().checked_sub(name.len()).and_then(|start| key.get(start..)).is_some_and(|end| end.eq_ignore_ascii_case(name))
+    })
+}
+
+const fn is_bare(byte: u8) -> bool {
+    !byte.is_ascii_whitespace()
+        && !matches!(byte, b'&' | b',' | b';' | b'"' | b'\'' | b'`' | b')' | b']' | b'}' | b'<' | b'>' | b'\\' | b'|')
+}
+
+/// Whether it could be the next word of a sentence: `token: expected`, `password = get_password`.
+fn is_a_word(value: &[u8]) -> bool {
+    let value = value.strip_suffix(b".").or_else(|| value.strip_suffix(b":")).unwrap_or(value);
+    let letters = value.get(1..).unwrap_or_default();
+    let is_identifier = |byte: &u8| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'-' | b'(' | b'.' | b':' | b'/');
+    value.first().is_some_and(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'&' | b'(' | b'*' | b'#' | b'@'))
+        && letters.iter().all(is_identifier)
+}
+
+/// `$1`, `?`, `:token`, `%s`, `{token}`, `${TOKEN}`
+fn is_placeholder(value: &[u8]) -> bool {
+    let Some((first, rest)) = value.split_first() else { return true };
+    match first {
+        b'$' => rest.iter().all(u8::is_ascii_digit) || rest.starts_with(b"{"),
+        b'?' | b'{' => true,
+        b':' => rest.iter().all(|byte| byte.is_ascii_alphabetic() || *byte == b'_'),
+        b'%' => rest.len() == 1,
+        _ => false,
+    }
+}
+
+/// Where the quote closes, or the text ends.
+fn closing_quote(text: &[u8], start: usize, quote: u8) -> usize {
+    let mut place = start;
+    while place < text.len() {
+        match at(text, place) {
+            b'\\' => place += 1,
+            byte if byte == quote => return place,
+            _ => {}
+        }
+        place += 1;
+    }
+    text.len()
+}
+
+/// Behind the bracket that closes the one at `start`, or the end of the text.
+fn closing_bracket(text: &[u8], start: usize) -> usize {
+    let mut depth = 0_usize;
+    for (place, byte) in text.iter().enumerate().skip(start) {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return place + 1;
+        }
+    }
+    text.len()
+}
+
+/// The address whose `://` is at `colon`: its user, if it has one, and where it ends.
+pub(super) fn user_of_address(text: &[u8], colon: usize) -> (Option<Range<usize>>, usize) {
+    let start = colon + 3;
+    let in_address = |byte: u8| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'`' | b'<' | b'>');
+    let end = end_of(text, start, in_address);
+    let authority = end_of(text, start, |byte| in_address(byte) && !matches!(byte, b'/' | b'?' | b'#'));
+    let inside = text.get(start..authority).unwrap_or_default();
+    let port = inside.iter().position(|byte| *byte == b':').and_then(|colon| inside.get(colon + 1..));
+    // What stands behind the first `:` and is no port is a password, which may contain anything.
+    let has_password = at(text, start) != b'[' && port.is_some_and(|port| !port.iter().all(u8::is_ascii_digit));
+    let searched = if has_password { end } else { authority };
+    let user = text.get(start..searched).unwrap_or_default().iter().rposition(|byte| *byte == b'@');
+    let user = user.map(|length| start..start + length).filter(|user| !user.is_empty());
+    (user.filter(|user| text.get(user.clone()) != Some(Kind::UrlCredentials.mask().as_bytes())), end)
+}

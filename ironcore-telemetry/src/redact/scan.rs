@@ -1,0 +1,293 @@
+//! One pass over a text that finds where secrets may be. Most of a text is passed in steps of several bytes: every kind
+//! of secret has a property that shows in any eight bytes within it, or a sign before it.
+//!
+//! - A token of at least twelve bytes has eight without white space, quotes or brackets.
+//! - A number in groups has eight without a lower-case letter, and so has the label of a PEM block.
+//! - A value is behind `=` or `:`.
+//! - A recovery phrase has nine words of the list in a row, on at least 35 bytes: one word in every 30 bytes is looked up.
+
+use super::assignments::{class_before, named, user_of_address};
+use super::bytes::{HIGH, at, before, eight, end_of, repeat, start_near, start_of};
+use super::keys::{KeyClass, Names};
+use super::kind::Kind;
+use super::numbers::{REACH, is_group, list, number};
+use super::tokens::{Token, aws_secret, is_run, letters_and_digits, pem};
+use super::words;
+use std::ops::Range;
+
+/// A text shorter than this holds no secret: `pin=123`.
+pub(super) const SHORTEST: usize = 7;
+
+/// Bytes that one step decides on. Windows of eight bytes begin every five bytes (tokens) and every eight or six
+/// (groups).
+const STEP: usize = 30;
+
+/// Bytes that one step looks at.
+const BLOCK: usize = 40;
+
+/// Bytes below it separate tokens: white space, quotes, `(`, `)`, `&`, `*`. Bytes that begin a character outside of
+/// ASCII count as separators too.
+const FIRST_OF_TOKENS: u8 = b'+';
+
+/// The shortest token that is looked at.
+const TOKEN: usize = 12;
+
+/// Where a secret is.
+pub(super) struct Found {
+    pub(super) place: Range<usize>,
+    pub(super) kind: Kind,
+}
+
+/// The secrets of a text, in their order, apart from each other.
+pub(super) fn secrets(text: &[u8], class: KeyClass, names: &Names) -> Vec<Found> {
+    let mut scan = Scan { text, class, names, found: Vec::new(), token: 0, group: 0, list: 0, phrase: 0, address: 0 };
+    scan.run();
+    scan.found.sort_by_key(|found| (found.place.start, usize::MAX - found.place.end));
+    scan.found.dedup_by(|next, kept| {
+        let overlaps = next.place.start < kept.place.end;
+        if overlaps {
+            kept.place.end = kept.place.end.max(next.place.end);
+            // What it is says more than how it is named, and what it is part of more than how it looks.
+            if kept.kind == Kind::Named || next.kind == Kind::Keystore {
+                kept.kind = next.kind;
+            }
+        }
+        overlaps
+    });
+    scan.found
+}
+
+struct Scan<'text> {
+    text: &'text [u8],
+    class: KeyClass,
+    names: &'text Names,
+    found: Vec<Found>,
+    /// Up to where tokens, groups, lists of numbers, phrases and addresses have been looked at.
+    token: usize,
+    group: usize,
+    list: usize,
+    phrase: usize,
+    address: usize,
+}
+
+impl Scan<'_> {
+    fn run(&mut self) {
+        let mut place = 0;
+        let text = self.text;
+        while let Some(block) = text.get(place..).and_then(|rest| rest.first_chunk()) {
+            self.block(block, place);
+            place += STEP;
+        }
+        while place < text.len() {
+            // What is filled in is neither a token nor a group.
+            let mut block = *b"a a a a a a a a a a a a a a a a a a a a ";
+            let rest = text.get(place..).unwrap_or_default();
+            block.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+            self.block(&block, place);
+            place += STEP;
+        }
+    }
+
+    #[inline]
+    fn block(&mut self, block: &[u8; BLOCK], place: usize) {
+        let first = separators(eight(block, 0));
+        if first == 0 {
+            self.window(place);
+            self.words(place);
+        } else {
+            // Behind the separator a word begins.
+            let behind = (first.trailing_zeros() / 8 + 1) as usize;
+            let word = eight(block, behind);
+            if words::begins_with_word(word) || words::begins_elsewhere(word) {
+                self.words(place + behind);
+            }
+        }
+        if separators(eight(block, 5)) == 0 {
+            self.window(place + 5);
+        }
+        if separators(eight(block, 10)) == 0 {
+            self.window(place + 10);
+        }
+        if separators(eight(block, 15)) == 0 {
+            self.window(place + 15);
+        }
+        if separators(eight(block, 20)) == 0 {
+            self.window(place + 20);
+        }
+        if separators(eight(block, 25)) == 0 {
+            self.window(place + 25);
+        }
+        if lower_case(eight(block, 0)) == 0 {
+            self.groups(place);
+        }
+        if lower_case(eight(block, 8)) == 0 {
+            self.groups(place + 8);
+        }
+        if lower_case(eight(block, 16)) == 0 {
+            self.groups(place + 16);
+        }
+        if lower_case(eight(block, 24)) == 0 {
+            self.groups(place + 24);
+        }
+        // The compiler makes this one comparison of 16 bytes each.
+        let signs = block.first_chunk::<32>().map_or(0, |block| block.iter().fold(0, |any, byte| any | is_sign(*byte)));
+        if signs != 0 {
+            self.signs(block, place);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn signs(&mut self, block: &[u8; BLOCK], place: usize) {
+        for (offset, byte) in block.iter().enumerate().take(STEP) {
+            if is_sign(*byte) != 0 {
+                self.sign(place + offset);
+            }
+        }
+    }
+
+    /// A `:` or `=`.
+    fn sign(&mut self, sign: usize) {
+        if sign >= self.address && self.text.get(sign..).is_some_and(|rest| rest.starts_with(b"://")) {
+            let (user, end) = user_of_address(self.text, sign);
+            self.address = end;
+            if let Some(user) = user {
+                self.add(user, Kind::UrlCredentials);
+            }
+        } else if !self.found.last().is_some_and(|found| found.place.contains(&sign))
+            && let Some((value, kind)) = named(self.text, sign, self.names)
+        {
+            self.add(value, kind);
+        }
+    }
+
+    /// Eight bytes within one token.
+    #[cold]
+    #[inline(never)]
+    fn window(&mut self, place: usize) {
+        if place < self.token {
+            return;
+        }
+        let from = start_of(self.text, place + 1, is_run).min(place);
+        let run = from..end_of(self.text, place, is_run);
+        self.token = run.end.max(place + 1);
+        if run.len() < TOKEN {
+            return;
+        }
+        let mut place = run.start;
+        while place < run.end {
+            let token = letters_and_digits(self.text, place);
+            let mut next = token.end.max(place + 1);
+            if token.start < token.end
+                && let Some((secret, kind)) = self.token(&token)
+            {
+                next = secret.end.max(next);
+                self.add(secret, kind);
+            }
+            place = next;
+        }
+        if let Some((secret, kind)) = aws_secret(self.text, &run) {
+            self.add(secret, kind);
+        }
+        // A phrase whose words no white space separates.
+        let mut place = run.start;
+        while run.len() >= STEP && place < run.end {
+            self.words(place);
+            place += STEP;
+        }
+    }
+
+    fn token(&self, token: &Range<usize>) -> Option<(Range<usize>, Kind)> {
+        let is_hash = self.class == KeyClass::Hash || self.class_of(token.start) == KeyClass::Hash;
+        let token = Token { text: self.text, start: token.start, end: token.end, is_hash };
+        if at(self.text, token.start).is_ascii_digit() || at(self.text, token.start).is_ascii_uppercase() {
+            let is_amount = self.is_amount(token.start);
+            let number = number(self.text, token.start, is_amount);
+            if number.is_some() {
+                return number;
+            }
+        }
+        token.secret()
+    }
+
+    /// Eight bytes without a lower-case letter: cards, accounts, labels of PEM, lists of numbers.
+    #[cold]
+    #[inline(never)]
+    fn groups(&mut self, place: usize) {
+        if self.text.get(place..place + 8).is_some_and(|window| window.contains(&b',')) && place >= self.list {
+            let (list, is_key) = list(self.text, place);
+            self.list = list.end;
+            if is_key && self.class != KeyClass::Hash && self.class_of(list.start) != KeyClass::Hash {
+                self.add(list, Kind::PrivateKey);
+            }
+        }
+        if place + 8 <= self.group {
+            return;
+        }
+        let start = start_near(self.text, place, REACH, is_group);
+        let end = end_of(self.text, place, is_group).min(place + REACH);
+        self.group = end;
+        let mut place = start;
+        while place < end {
+            let token = letters_and_digits(self.text, place);
+            let is_amount = self.is_amount(token.start);
+            match number(self.text, token.start, is_amount).filter(|_| !token.is_empty()) {
+                Some((secret, kind)) => {
+                    place = secret.end;
+                    self.add(secret, kind);
+                }
+                None => place = token.end.max(place + 1),
+            }
+        }
+        if end - start >= 20
+            && let Some((secret, kind)) = pem(self.text, &(start..end))
+        {
+            self.add(secret, kind);
+        }
+    }
+
+    /// The word at `place` may belong to a phrase.
+    #[cold]
+    #[inline(never)]
+    fn words(&mut self, place: usize) {
+        if place >= self.phrase
+            && let Some(phrase) = words::phrase(self.text, place)
+        {
+            self.phrase = phrase.end;
+            self.add(phrase, Kind::Mnemonic);
+        }
+    }
+
+    fn is_amount(&self, place: usize) -> bool {
+        self.class == KeyClass::Amount || self.class_of(place) == KeyClass::Amount
+    }
+
+    /// What the name directly before a value says: `tx_hash=0x…`, `"tx_hash": "0x…"`, `sha256:…`, `/tx/…`.
+    fn class_of(&self, value: usize) -> KeyClass {
+        let is_opening = |byte| matches!(byte, b'"' | b'\'' | b'`' | b'\\' | b'(' | b'[');
+        let quotes = start_near(self.text, value, 4, is_opening);
+        let sign = start_near(self.text, quotes, 2, |byte| byte == b' ');
+        match before(self.text, sign) {
+            b'=' | b':' | b'/' => class_before(self.text, sign - 1, self.names),
+            _ => KeyClass::Plain,
+        }
+    }
+
+    fn add(&mut self, place: Range<usize>, kind: Kind) {
+        self.found.push(Found { place, kind });
+    }
+}
+
+const fn is_sign(byte: u8) -> u8 {
+    (byte == b':') as u8 | (byte == b'=') as u8
+}
+
+/// Not zero if one of the bytes separates tokens. Only the lowest mark is exact.
+const fn separators(bytes: u64) -> u64 {
+    bytes.wrapping_sub(repeat(FIRST_OF_TOKENS)) & HIGH
+}
+
+/// Not zero if one of the bytes is a lower-case letter (or `{`, `|`, `}`, `~`).
+const fn lower_case(bytes: u64) -> u64 {
+    bytes.wrapping_add(repeat(0x80 - b'a')) & HIGH
+}

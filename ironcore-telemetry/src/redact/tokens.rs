@@ -1,0 +1,286 @@
+//! Secrets that are one token: keys of chains and of providers, web tokens, credentials of HTTP.
+
+use super::base64;
+use super::bytes::{at, before, end_of, find, has, start_of};
+use super::kind::Kind;
+use std::ops::Range;
+
+/// A key of a provider: how it begins, how many characters follow at least, and which.
+struct Provider {
+    prefix: &'static [u8],
+    least: usize,
+    most: usize,
+    body: fn(u8) -> bool,
+}
+
+const fn provider(prefix: &'static str, least: usize, most: usize, body: fn(u8) -> bool) -> Provider {
+    Provider { prefix: prefix.as_bytes(), least, most, body }
+}
+
+const ANY: usize = usize::MAX;
+
+/// In the form that each provider documents.
+const PROVIDERS: &[Provider] = &[
+    provider("AKIA", 16, 16, is_upper_or_digit),         // AWS
+    provider("ASIA", 16, 16, is_upper_or_digit),         // AWS, temporary
+    provider("ABIA", 16, 16, is_upper_or_digit),         // AWS, bearer
+    provider("AIza", 35, 35, is_base64url),              // Google
+    provider("GOCSPX-", 20, ANY, is_base64url),          // Google, client secret
+    provider("ya29.", 20, ANY, is_base64url),            // Google, access token
+    provider("ghp_", 36, ANY, is_alphanumeric),          // GitHub
+    provider("gho_", 36, ANY, is_alphanumeric),          // GitHub, OAuth
+    provider("ghu_", 36, ANY, is_alphanumeric),          // GitHub, user to server
+    provider("ghs_", 36, ANY, is_base64url_or_dot),      // GitHub, server to server
+    provider("ghr_", 36, ANY, is_alphanumeric),          // GitHub, refresh
+    provider("github_pat_", 22, ANY, is_base64url),      // GitHub, fine grained
+    provider("glpat-", 20, ANY, is_base64url_or_dot),    // GitLab
+    provider("gldt-", 20, ANY, is_base64url),            // GitLab, deployment
+    provider("glrt-", 20, ANY, is_base64url),            // GitLab, runner
+    provider("xoxb-", 20, ANY, is_base64url),            // Slack, bot
+    provider("xoxp-", 20, ANY, is_base64url),            // Slack, user
+    provider("xoxa-", 20, ANY, is_base64url),            // Slack, workspace
+    provider("xoxr-", 20, ANY, is_base64url),            // Slack, refresh
+    provider("xoxs-", 20, ANY, is_base64url),            // Slack, session
+    provider("xoxo-", 20, ANY, is_base64url),            // Slack, old
+    provider("xoxe.", 20, ANY, is_base64url_or_dot),     // Slack, rotated
+    provider("xapp-", 20, ANY, is_base64url),            // Slack, application
+    provider("sk_live_", 16, ANY, is_alphanumeric),      // Stripe
+    provider("rk_live_", 16, ANY, is_alphanumeric),      // Stripe, restricted
+    provider("sk_test_", 16, ANY, is_alphanumeric),      // Stripe, test
+    provider("rk_test_", 16, ANY, is_alphanumeric),      // Stripe, test, restricted
+    provider("whsec_", 16, ANY, is_base64),              // Stripe, webhook
+    provider("npm_", 36, ANY, is_alphanumeric),          // npm
+    provider("pypi-", 50, ANY, is_base64url),            // PyPI
+    provider("SG.", 60, ANY, is_base64url_or_dot),       // SendGrid
+    provider("SK", 32, 32, is_lower_hex),                // Twilio
+    provider("hf_", 30, ANY, is_alphanumeric),           // Hugging Face
+    provider("hvs.", 24, ANY, is_base64url),             // Vault
+    provider("hvb.", 24, ANY, is_base64url),             // Vault, batch
+    provider("dop_v1_", 64, 64, is_lower_hex),           // DigitalOcean
+    provider("shpat_", 32, 32, is_hex),                  // Shopify
+    provider("shpss_", 32, 32, is_hex),                  // Shopify, shared secret
+    provider("dckr_pat_", 20, ANY, is_base64url),        // Docker
+    provider("lin_api_", 32, ANY, is_alphanumeric),      // Linear
+    provider("AGE-SECRET-KEY-1", 50, ANY, is_upper_or_digit), // age
+];
+
+/// A word of letters and digits, with what it needs to know of its surroundings.
+pub(super) struct Token<'text> {
+    pub(super) text: &'text [u8],
+    /// The first byte of the token; what stands before it is no letter and no digit, or an escape.
+    pub(super) start: usize,
+    /// Behind its letters and digits.
+    pub(super) end: usize,
+    /// Whether its name says that it is a hash.
+    pub(super) is_hash: bool,
+}
+
+impl Token<'_> {
+    /// The secret that begins with this token.
+    pub(super) fn secret(&self) -> Option<(Range<usize>, Kind)> {
+        let len = self.end - self.start;
+        // Sorted by cost: most tokens are too short for all of it.
+        if len >= 50 {
+            if let Some(kind) = self.key_of_a_chain() {
+                return Some((self.start..self.end, kind));
+            }
+        }
+        if matches!(len, 64 | 66 | 43 | 44 | 87 | 88 | 128 | 130) && self.is_raw_key() {
+            return Some((self.start..self.end, Kind::PrivateKey));
+        }
+        self.provider_key().or_else(|| self.web_token()).or_else(|| self.credentials())
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.text.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// The prefixes follow from the version bytes; the check sum is not asked, as a key with a typing error in it is
+    /// nearly a key.
+    fn key_of_a_chain(&self) -> Option<Kind> {
+        let token = self.bytes();
+        let (first, second) = (at(token, 0), at(token, 1));
+        let is_wif = match token.len() {
+            51 => (first == b'5' && matches!(second, b'H' | b'J' | b'K')) || first == b'9',
+            52 => matches!(first, b'K' | b'L' | b'c' | b'T' | b'Q'),
+            _ => false,
+        };
+        let is_extended = token.len() >= 107
+            && (token.get(1..4) == Some(b"prv") && b"xyztuvYZUV".contains(&first)
+                || [b"Ltpv", b"Mtpv", b"dgpv", b"Ltpv"].into_iter().any(|prefix| token.starts_with(prefix)));
+        let kind = if is_wif { Kind::Wif } else { Kind::ExtendedKey };
+        ((is_wif || is_extended) && token.iter().all(|byte| is_base58(*byte))).then_some(kind)
+    }
+
+    /// 32 bytes in hexadecimal are masked unless a name says that they are a hash. What looks like an address, a
+    /// signature or a longer text in base 58 or hexadecimal is masked beside a name that says that it is a key.
+    fn is_raw_key(&self) -> bool {
+        let token = self.bytes();
+        let digits = token.strip_prefix(b"0x").or_else(|| token.strip_prefix(b"0X")).unwrap_or(token);
+        if digits.iter().all(u8::is_ascii_hexdigit) {
+            return match digits.len() {
+                64 => !self.is_hash,
+                128 => !self.is_hash && self.is_beside_key(),
+                _ => false,
+            };
+        }
+        matches!(token.len(), 43 | 44 | 87 | 88)
+            && token.iter().all(|byte| is_base58(*byte))
+            && !self.is_hash
+            && self.is_beside_key()
+    }
+
+    fn is_beside_key(&self) -> bool {
+        is_beside_key(self.text, self.start)
+    }
+
+    fn provider_key(&self) -> Option<(Range<usize>, Kind)> {
+        let rest = self.text.get(self.start..)?;
+        let first = at(rest, 0);
+        if first == b's' && rest.starts_with(b"sk-") {
+            // OpenAI and Anthropic. `sk-` also begins names of packages.
+            let end = end_of(self.text, self.start, is_base64url);
+            let body = self.text.get(self.start + 3..end)?;
+            let is_random = body.iter().any(u8::is_ascii_digit) && body.iter().any(u8::is_ascii_uppercase);
+            return (body.len() >= 20 && is_random).then_some((self.start..end, Kind::ApiKey));
+        }
+        if first.is_ascii_digit() && at(self.text, self.end) == b':' {
+            // Telegram: the number of the bot, then 35 characters.
+            let body = end_of(self.text, self.end + 1, is_base64url);
+            let number = self.bytes();
+            let is_bot = matches!(number.len(), 8..=12) && number.iter().all(u8::is_ascii_digit);
+            return (is_bot && body - self.end - 1 == 35).then_some((self.start..body, Kind::ApiKey));
+        }
+        if first == b'b' && rest.starts_with(b"bot") && at(rest, 3).is_ascii_digit() {
+            let number = Token { start: self.start + 3, ..*self };
+            return number.provider_key();
+        }
+        let provider = PROVIDERS.iter().find(|provider| at(provider.prefix, 0) == first && rest.starts_with(provider.prefix))?;
+        let body = self.start + provider.prefix.len();
+        let end = end_of(self.text, body, provider.body);
+        (provider.least..=provider.most).contains(&(end - body)).then_some((self.start..end, Kind::ApiKey))
+    }
+
+    /// RFC 7519: base 64 of a JSON object with `alg`, then a payload. A signature that was cut off changes nothing.
+    fn web_token(&self) -> Option<(Range<usize>, Kind)> {
+        let rest = self.text.get(self.start..)?;
+        if !rest.starts_with(b"ey") && !rest.starts_with(b"ew") {
+            return None;
+        }
+        let header = end_of(self.text, self.start, is_base64url);
+        let payload = end_of(self.text, header + 1, is_base64url);
+        if at(self.text, header) != b'.' || payload == header + 1 {
+            return None;
+        }
+        let decoded = base64::decode(self.text.get(self.start..header)?);
+        let end = end_of(self.text, self.start, is_base64url_or_dot);
+        (decoded.starts_with(b"{") && has(&decoded, b"\"alg\"")).then_some((self.start..end, Kind::Jwt))
+    }
+
+    /// What stands behind `Bearer` or `Basic`.
+    fn credentials(&self) -> Option<(Range<usize>, Kind)> {
+        let space = start_of(self.text, self.start, |byte| byte == b' ');
+        let scheme = self.text.get(start_of(self.text, space, |byte| byte.is_ascii_alphabetic()).max(space.saturating_sub(8))..space)?;
+        if space == self.start {
+            return None;
+        }
+        let end = end_of(self.text, self.start, is_token68);
+        let token = self.text.get(self.start..end)?;
+        if scheme.eq_ignore_ascii_case(b"bearer") {
+            // No word of a sentence about bearers.
+            let is_random = token.iter().skip(1).any(|byte| !byte.is_ascii_lowercase() && !b".-".contains(byte));
+            return (is_random && token.len() >= 12).then_some((self.start..end, Kind::Bearer));
+        }
+        let is_basic = scheme.eq_ignore_ascii_case(b"basic") && base64::decode(token).contains(&b':');
+        is_basic.then_some((self.start..end, Kind::Basic))
+    }
+}
+
+/// An AWS secret access key: 40 characters of base 64 beside a name that says what it is.
+pub(super) fn aws_secret(text: &[u8], run: &Range<usize>) -> Option<(Range<usize>, Kind)> {
+    let start = run.start + text.get(run.clone())?.iter().position(|byte| is_base64(*byte))?;
+    let candidates = [start, text.get(run.clone())?.iter().rposition(|byte| b"=:".contains(byte)).map_or(start, |place| run.start + place + 1)];
+    candidates.into_iter().find_map(|start| {
+        let end = end_of(text, start, is_base64);
+        let token = text.get(start..end)?;
+        let is_mixed = token.iter().any(u8::is_ascii_digit)
+            && token.iter().any(u8::is_ascii_uppercase)
+            && token.iter().any(u8::is_ascii_lowercase);
+        (token.len() == 40 && is_mixed && is_beside_key(text, start)).then_some((start..end, Kind::ApiKey))
+    })
+}
+
+/// Whether a name of a key stands shortly before: `private key is …`, `aws_secret_access_key …`.
+pub(super) fn is_beside_key(text: &[u8], start: usize) -> bool {
+    const REACH: usize = 40;
+    let from = start_of(text, start, |byte| byte != b']' && byte != b'\n').max(start.saturating_sub(REACH));
+    let near = text.get(from..start).unwrap_or_default();
+    [&b"priv"[..], b"secret", b"seed", b"keypair", b"signing", b"key pair"].into_iter().any(|name| has(near, name))
+}
+
+/// The JSON object of a `-----BEGIN … PRIVATE KEY-----`: the whole block, to its end or to the end of the text.
+pub(super) fn pem(text: &[u8], header: &Range<usize>) -> Option<(Range<usize>, Kind)> {
+    let label = text.get(header.clone())?;
+    let begin = find(label, 0, b"BEGIN")?;
+    find(label, begin, b"PRIVATE KEY")?;
+    let start = start_of(text, header.start + begin, |byte| byte == b'-' || byte == b' ');
+    let start = start_of(text, header.start + begin, |byte| byte == b'-').max(start);
+    let end = find(text, header.end, b"-END ").or_else(|| find(text, header.end, b"- END ")).map_or(text.len(), |end| {
+        let label = end_of(text, end + 1, |byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ');
+        end_of(text, label, |byte| byte == b'-')
+    });
+    Some((start..end, Kind::Pem))
+}
+
+/// Bytes of a token as URLs, headers and configurations write it.
+pub(super) const fn is_run(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.' | b'/' | b':' | b'=' | b'?' | b'@' | b'_' | b'~')
+}
+
+const fn is_alphanumeric(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+}
+
+const fn is_upper_or_digit(byte: u8) -> bool {
+    byte.is_ascii_uppercase() || byte.is_ascii_digit()
+}
+
+const fn is_hex(byte: u8) -> bool {
+    byte.is_ascii_hexdigit()
+}
+
+const fn is_lower_hex(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
+}
+
+const fn is_base58(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() && !matches!(byte, b'0' | b'O' | b'I' | b'l')
+}
+
+const fn is_base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')
+}
+
+const fn is_base64url(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+}
+
+const fn is_base64url_or_dot(byte: u8) -> bool {
+    is_base64url(byte) || byte == b'.'
+}
+
+/// RFC 9110, `token68`.
+const fn is_token68(byte: u8) -> bool {
+    is_base64url_or_dot(byte) || matches!(byte, b'~' | b'+' | b'/' | b'=')
+}
+
+/// The letters and digits from `start` on, without those of an escape before them (`\\n`, `%22`).
+pub(super) fn letters_and_digits(text: &[u8], start: usize) -> Range<usize> {
+    let end = end_of(text, start, |byte| byte.is_ascii_alphanumeric());
+    let escaped = match (before(text, start), at(text, start)) {
+        (b'\\', b'n' | b'r' | b't') => 1,
+        (b'%', byte) if byte.is_ascii_hexdigit() => 2,
+        _ => 0,
+    };
+    (start + escaped).min(end)..end
+}

@@ -1,0 +1,171 @@
+//! The words of BIP-39. Nine of them in a row are a recovery phrase: in a million words of English technical prose the
+//! longest row has six. The check sum is not asked: a phrase with one wrong word gives away as much.
+
+use super::bytes::{HIGH, at, before, repeat};
+use std::ops::Range;
+
+/// The smallest number of words in a row that is masked.
+pub(super) const PHRASE: usize = 9;
+
+/// The official English list, one word a line.
+const ENGLISH: &[u8] = include_bytes!("words/english.txt");
+
+const WORDS: usize = 2048;
+
+/// Spreads the words over [`TABLE`] so that no bucket has more than four; found by trying.
+const SPREAD: u64 = 0x6ad4_ee04_1691_6a2b;
+
+/// A word is its letters, from the low byte up: none has more than eight. Its product with [`SPREAD`] says which
+/// bucket it is in (the high 11 bits) and what stands for it there (the next 16 bits), so that a test is one load. A
+/// word outside of the list passes in one of 16,000 cases, nine in a row do not.
+static TABLE: [u64; WORDS] = table();
+
+/// Between two words of a phrase at most so many bytes that are no letters: ` 12. `, `", "`, `\r\n  - `.
+const GAP: usize = 24;
+
+/// The longest word.
+const LONGEST: usize = 8;
+
+/// Letters are not counted further than this.
+const LONG: usize = 64;
+
+const fn table() -> [u64; WORDS] {
+    let mut table = [0; WORDS];
+    let mut words = 0;
+    let mut word = 0_u64;
+    let mut letters = 0;
+    let mut list = ENGLISH;
+    while let Some((byte, rest)) = list.split_first() {
+        list = rest;
+        if *byte == b'\n' {
+            let product = word.wrapping_mul(SPREAD);
+            let (_, from_bucket) = table.split_at_mut(bucket(product));
+            let Some(bucket) = from_bucket.first_mut() else { panic!("a bucket is 11 bits") };
+            assert!(*bucket >> 48 == 0 && mark(product) != 0 && letters <= LONGEST, "a bucket has four places");
+            *bucket = *bucket << 16 | mark(product);
+            (word, letters, words) = (0, 0, words + 1);
+        } else {
+            word |= (*byte as u64) << (8 * letters);
+            letters += 1;
+        }
+    }
+    assert!(words == WORDS, "the list is complete");
+    table
+}
+
+const fn bucket(product: u64) -> usize {
+    (product >> 53) as usize
+}
+
+const fn mark(product: u64) -> u64 {
+    product >> 37 & 0xffff
+}
+
+/// Whether the eight bytes begin with a word of the list that ends there (or is eight letters long).
+#[inline]
+pub(super) fn begins_with_word(bytes: u64) -> bool {
+    const LANES: u64 = 0x0001_0001_0001_0001;
+    let other = no_letters(bytes);
+    let kept = if other == 0 { u64::MAX } else { (other ^ (other - 1)) >> 8 };
+    let product = (fold(bytes) & kept).wrapping_mul(SPREAD);
+    // Zero in a lane says that the lane is the mark.
+    let lanes = TABLE.get(bucket(product)).map_or(u64::MAX, |bucket| bucket ^ (mark(product) * LANES));
+    (lanes.wrapping_sub(LANES) & !lanes & (LANES << 15)) != 0
+}
+
+/// Whether the first of the eight bytes is no letter.
+#[inline]
+pub(super) fn begins_elsewhere(bytes: u64) -> bool {
+    no_letters(bytes) & 0x80 != 0
+}
+
+const fn fold(bytes: u64) -> u64 {
+    bytes | repeat(0x20)
+}
+
+/// The high bit of each byte that is no ASCII letter.
+const fn no_letters(bytes: u64) -> u64 {
+    let folded = fold(bytes);
+    let low = folded & !HIGH;
+    let letters = (low + repeat(0x80 - b'a')) & !(low + repeat(0x80 - b'z' - 1)) & !folded;
+    !letters & HIGH
+}
+
+/// The phrase in `text` that the first word at or behind `start` belongs to.
+pub(super) fn phrase(text: &[u8], start: usize) -> Option<Range<usize>> {
+    let from = if before(text, start).is_ascii_alphabetic() { run(text, start).end } else { start };
+    let middle = next(text, from)?;
+    if !is_listed(text, &middle) {
+        return None;
+    }
+    let (mut phrase, mut number) = (middle, 1);
+    while let Some(word) = previous(text, phrase.start).filter(|word| is_listed(text, word)) {
+        (phrase.start, number) = (word.start, number + 1);
+    }
+    while let Some(word) = next(text, phrase.end).filter(|word| is_listed(text, word)) {
+        (phrase.end, number) = (word.end, number + 1);
+    }
+    (number >= PHRASE).then_some(phrase)
+}
+
+/// The words of the list that `text` begins with and ends with, and whether it has nothing else.
+pub(super) fn at_the_ends(text: &[u8]) -> (usize, usize, bool) {
+    let (mut leading, mut trailing) = (0, 0);
+    let (mut from, mut to) = (0, text.len());
+    while let Some(word) = next(text, from).filter(|word| is_listed(text, word)) {
+        (from, leading) = (word.end, leading + 1);
+    }
+    let is_whole = next(text, from).is_none() && leading > 0;
+    while let Some(word) = previous(text, to).filter(|word| is_listed(text, word)) {
+        (to, trailing) = (word.start, trailing + 1);
+    }
+    (leading, trailing, is_whole)
+}
+
+fn is_listed(text: &[u8], word: &Range<usize>) -> bool {
+    let letters = text.get(word.clone()).unwrap_or_default();
+    letters.len() <= LONGEST
+        && begins_with_word(letters.iter().rev().fold(0, |packed, letter| packed << 8 | u64::from(*letter)))
+}
+
+/// The first word at or behind `from`, if no more than a gap stands before it.
+fn next(text: &[u8], from: usize) -> Option<Range<usize>> {
+    let mut start = from;
+    while start <= from + GAP && start < text.len() {
+        let word = run(text, start);
+        if !word.is_empty() {
+            return Some(word);
+        }
+        start = word.end.max(start + 1);
+    }
+    None
+}
+
+/// The last word that ends at or before `to`, if no more than a gap stands behind it.
+fn previous(text: &[u8], to: usize) -> Option<Range<usize>> {
+    let mut end = to;
+    while end > 0 && end + GAP >= to {
+        let before = text.get(..end)?.iter().rev().take(LONG);
+        let letters = before.take_while(|byte| byte.is_ascii_alphabetic()).count();
+        let word = run(text, end - letters).start..end;
+        if letters > 0 && !word.is_empty() {
+            return Some(word);
+        }
+        end -= letters.max(1);
+    }
+    None
+}
+
+/// The letters from `start` on, without those that belong to an escape before them (`\n`, `%2C`).
+fn run(text: &[u8], start: usize) -> Range<usize> {
+    let rest = text.get(start..).unwrap_or_default().iter().take(LONG);
+    let letters = rest.take_while(|byte| byte.is_ascii_alphabetic()).count();
+    let back = |distance| start.checked_sub(distance).map_or(0, |place| at(text, place));
+    let escaped = match (back(2), back(1), at(text, start)) {
+        (_, b'\\', b'n' | b'r' | b't') => 1,
+        (b'%', digit, letter) if digit.is_ascii_digit() && letter.is_ascii_hexdigit() => 1,
+        (_, b'%', letter) if letter.is_ascii_hexdigit() => 2,
+        _ => 0,
+    };
+    start + escaped.min(letters)..start + letters
+}

@@ -1,9 +1,9 @@
 //! Keeps secrets and overlong values from leaving the process.
 
 mod assignments;
-mod base64;
 mod bytes;
 mod emails;
+mod encodings;
 mod keys;
 mod kind;
 mod numbers;

@@ -57,7 +57,7 @@ fn card(text: &[u8], start: usize, is_amount: bool) -> Option<usize> {
             number += 1;
         } else {
             let found = digits.get(..number).zip(groups.get(..=group));
-            if !byte.is_ascii_alphanumeric() && found.is_some_and(|(digits, groups)| is_card(digits, groups, is_amount)) {
+            if !byte.is_ascii_alphanumeric() && found.is_some_and(|(digits, groups)| is_card(digits, groups, is_amount || has_unit(text, place))) {
                 end = Some(place);
             }
             if !matches!(byte, b' ' | b'-' | b'.') || !at(text, place + 1).is_ascii_digit() {
@@ -68,6 +68,14 @@ fn card(text: &[u8], start: usize, is_amount: bool) -> Option<usize> {
         place += 1;
     }
     end
+}
+
+/// Whether a unit stands behind a number.
+fn has_unit(text: &[u8], end: usize) -> bool {
+    const UNITS: &[&[u8]] = &[b"bytes", b"gwei", b"lamports", b"ms", b"msat", b"msats", b"ns", b"sat", b"satoshis", b"sats", b"us", b"wei"];
+    let start = end_of(text, end, |byte| byte == b' ');
+    let word = text.get(start..end_of(text, start, |byte| byte.is_ascii_alphabetic())).unwrap_or_default();
+    UNITS.iter().any(|unit| word.eq_ignore_ascii_case(unit))
 }
 
 fn is_card(digits: &[u8], groups: &[usize], is_amount: bool) -> bool {

@@ -1,7 +1,7 @@
 //! Secrets that are one token: keys of chains and of providers, web tokens, credentials of HTTP.
 
-use super::base64;
-use super::bytes::{at, before, end_of, find, has, start_of};
+use super::bytes::{at, before, end_of, find, has, start_near, start_of};
+use super::encodings::{base58, base64};
 use super::kind::Kind;
 use std::ops::Range;
 
@@ -102,12 +102,15 @@ impl Token<'_> {
         let (first, second) = (at(token, 0), at(token, 1));
         let is_wif = match token.len() {
             51 => (first == b'5' && matches!(second, b'H' | b'J' | b'K')) || first == b'9',
-            52 => matches!(first, b'K' | b'L' | b'c' | b'T' | b'Q'),
+            // Version, key, the mark of a compressed public key, check sum.
+            52 if b"KLcTQ".contains(&first) => base58::<38>(token).is_some_and(|bytes| at(&bytes, 33) == 1),
             _ => false,
         };
+        // A picture in base 64 has such words between its signs.
+        let is_wif = is_wif && before(self.text, self.start) != b'+' && at(self.text, self.end) != b'+';
         let is_extended = token.len() >= 107
             && (token.get(1..4) == Some(b"prv") && b"xyztuvYZUV".contains(&first)
-                || [b"Ltpv", b"Mtpv", b"dgpv", b"Ltpv"].into_iter().any(|prefix| token.starts_with(prefix)));
+                || [b"Ltpv", b"Mtpv", b"dgpv"].into_iter().any(|prefix| token.starts_with(prefix)));
         let kind = if is_wif { Kind::Wif } else { Kind::ExtendedKey };
         ((is_wif || is_extended) && token.iter().all(|byte| is_base58(*byte))).then_some(kind)
     }
@@ -172,27 +175,29 @@ impl Token<'_> {
         if at(self.text, header) != b'.' || payload == header + 1 {
             return None;
         }
-        let decoded = base64::decode(self.text.get(self.start..header)?);
+        let decoded = base64(self.text.get(self.start..header)?);
         let end = end_of(self.text, self.start, is_base64url_or_dot);
         (decoded.starts_with(b"{") && has(&decoded, b"\"alg\"")).then_some((self.start..end, Kind::Jwt))
     }
 
     /// What stands behind `Bearer` or `Basic`.
     fn credentials(&self) -> Option<(Range<usize>, Kind)> {
-        let space = start_of(self.text, self.start, |byte| byte == b' ');
-        let scheme = self.text.get(start_of(self.text, space, |byte| byte.is_ascii_alphabetic()).max(space.saturating_sub(8))..space)?;
-        if space == self.start {
+        // The token itself may begin with `-` or `_`.
+        let start = start_near(self.text, self.start, 4, |byte| is_token68(byte) && !byte.is_ascii_alphanumeric());
+        let space = start_near(self.text, start, 2, |byte| byte == b' ');
+        let scheme = self.text.get(start_near(self.text, space, 7, |byte| byte.is_ascii_alphabetic())..space)?;
+        if space == start {
             return None;
         }
-        let end = end_of(self.text, self.start, is_token68);
-        let token = self.text.get(self.start..end)?;
+        let end = end_of(self.text, start, is_token68);
+        let token = self.text.get(start..end)?;
         if scheme.eq_ignore_ascii_case(b"bearer") {
             // No word of a sentence about bearers.
             let is_random = token.iter().skip(1).any(|byte| !byte.is_ascii_lowercase() && !b".-".contains(byte));
-            return (is_random && token.len() >= 12).then_some((self.start..end, Kind::Bearer));
+            return (is_random && token.len() >= 12).then_some((start..end, Kind::Bearer));
         }
-        let is_basic = scheme.eq_ignore_ascii_case(b"basic") && base64::decode(token).contains(&b':');
-        is_basic.then_some((self.start..end, Kind::Basic))
+        let is_basic = scheme.eq_ignore_ascii_case(b"basic") && base64(token).contains(&b':');
+        is_basic.then_some((start..end, Kind::Basic))
     }
 }
 

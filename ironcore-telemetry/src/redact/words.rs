@@ -1,14 +1,14 @@
 //! The words of BIP-39. Nine of them in a row are a recovery phrase: in a million words of English technical prose the
 //! longest row has six. The check sum is not asked: a phrase with one wrong word gives away as much.
 
-use super::bytes::{HIGH, at, before, repeat};
+use super::bytes::{HIGH, at, before, repeat, start_near};
 use std::ops::Range;
 
 /// The smallest number of words in a row that is masked.
 pub(super) const PHRASE: usize = 9;
 
 /// The official English list, one word a line.
-const ENGLISH: &[u8] = include_bytes!("words/english.txt");
+pub(super) const ENGLISH: &[u8] = include_bytes!("words/english.txt");
 
 const WORDS: usize = 2048;
 
@@ -156,16 +156,28 @@ fn previous(text: &[u8], to: usize) -> Option<Range<usize>> {
     None
 }
 
-/// The letters from `start` on, without those that belong to an escape before them (`\n`, `%2C`).
+/// The letters from `start` on, without those that belong to an escape.
 fn run(text: &[u8], start: usize) -> Range<usize> {
     let rest = text.get(start..).unwrap_or_default().iter().take(LONG);
     let letters = rest.take_while(|byte| byte.is_ascii_alphabetic()).count();
-    let back = |distance| start.checked_sub(distance).map_or(0, |place| at(text, place));
-    let escaped = match (back(2), back(1), at(text, start)) {
-        (_, b'\\', b'n' | b'r' | b't') => 1,
-        (b'%', digit, letter) if digit.is_ascii_digit() && letter.is_ascii_hexdigit() => 1,
-        (_, b'%', letter) if letter.is_ascii_hexdigit() => 2,
+    let escaped = if letters == 0 { 0 } else { escaped(text, start).min(letters) };
+    start + escaped..start + letters
+}
+
+/// How many of the bytes from `start` on belong to an escape: `\n`, `%2C`, `\u200b`, `\u{200b}`.
+fn escaped(text: &[u8], start: usize) -> usize {
+    let hex = start_near(text, start, 5, |byte| byte.is_ascii_hexdigit());
+    let digits = start - hex;
+    let is_unicode = |open: &[u8]| text.get(..hex).is_some_and(|before| before.ends_with(open));
+    match (before(text, start), at(text, start)) {
+        (b'\\', b'n' | b'r' | b't') => 1,
+        (b'\\', b'u') if at(text, start + 1) == b'{' => 1,
+        (b'\\', b'u') => 5,
+        (b'%', letter) if letter.is_ascii_hexdigit() => 2,
+        (_, letter) if !letter.is_ascii_hexdigit() => 0,
+        _ if is_unicode(b"%") && digits == 1 => 1,
+        _ if is_unicode(b"\\u{") => LONG,
+        _ if is_unicode(b"\\u") => 4_usize.saturating_sub(digits),
         _ => 0,
-    };
-    start + escaped.min(letters)..start + letters
+    }
 }

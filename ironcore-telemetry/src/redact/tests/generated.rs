@@ -1,6 +1,6 @@
 //! Secrets, ordinary lines and technical prose, generated from a seed.
 
-use super::super::words::tests_only_words;
+use crate::redact::words::ENGLISH;
 
 /// Numbers from a seed (`SplitMix64`).
 pub(super) struct Random(pub(super) u64);
@@ -42,6 +42,18 @@ impl Random {
         self.of(HEX, length)
     }
 
+    pub(super) fn base64(&mut self, length: usize) -> String {
+        self.of(BASE64, length)
+    }
+
+    pub(super) fn base58(&mut self, length: usize) -> String {
+        self.of(BASE58, length)
+    }
+
+    pub(super) fn bech32(&mut self, length: usize) -> String {
+        self.of(BECH32, length)
+    }
+
     fn digits(&mut self, length: usize) -> String {
         self.of(b"0123456789", length)
     }
@@ -53,13 +65,11 @@ pub(super) struct Secret {
     pub(super) parts: Vec<String>,
     /// Whether it is the same secret in upper case.
     pub(super) any_case: bool,
-    /// Whether quotes and line breaks within it are its own.
-    pub(super) has_quotes: bool,
 }
 
 fn secret(text: String) -> Secret {
     let parts = vec![text.clone()];
-    Secret { text, parts, any_case: false, has_quotes: false }
+    Secret { text, parts, any_case: false }
 }
 
 /// The 18 kinds: name, and how one is made.
@@ -85,7 +95,7 @@ pub(super) const KINDS: [(&str, fn(&mut Random) -> Secret); 18] = [
 ];
 
 fn words(random: &mut Random) -> Vec<&'static str> {
-    let list = tests_only_words();
+    let list: Vec<_> = std::str::from_utf8(ENGLISH).unwrap().lines().collect();
     let length = [9, 12, 15, 18, 24][random.below(5)];
     (0..length).map(|_| list[random.below(list.len())]).collect()
 }
@@ -93,7 +103,7 @@ fn words(random: &mut Random) -> Vec<&'static str> {
 fn mnemonic(random: &mut Random) -> Secret {
     let words = words(random);
     let between = random.one(&[" ", "  ", ", ", "-", ",", "\t", " | ", "\u{3000}", "+", "%20", "_", ". ", "/"]);
-    Secret { any_case: true, parts: pairs(&words), ..secret(words.join(between)) }
+    Secret { any_case: true, parts: four(&words), ..secret(words.join(between)) }
 }
 
 fn numbered_mnemonic(random: &mut Random) -> Secret {
@@ -102,11 +112,11 @@ fn numbered_mnemonic(random: &mut Random) -> Secret {
     let numbered = |(place, word): (usize, &&str)| format!("{before}{}{after}{word}", place + 1);
     let end = if after.ends_with('"') { "\", " } else { " " };
     let text = words.iter().enumerate().map(numbered).collect::<Vec<_>>().join(end);
-    Secret { any_case: true, has_quotes: end.starts_with('"'), parts: vec![text.clone()], ..secret(text) }
+    Secret { any_case: true, parts: four(&words), ..secret(text) }
 }
 
-/// Two words of a phrase that stand beside each other, as they would be written with a space.
-fn pairs(words: &[&str]) -> Vec<String> {
+/// Four words of the phrase in a row: fewer are no secret.
+fn four(words: &[&str]) -> Vec<String> {
     words.windows(4).map(|four| four.join(" ")).collect()
 }
 
@@ -185,7 +195,7 @@ fn keystore(random: &mut Random) -> Secret {
     let json = format!(
         r#"{{"crypto":{{"cipher":"aes-128-ctr","cipherparams":{{"iv":"{iv}"}},"ciphertext":"{text}","kdf":"scrypt","kdfparams":{{"dklen":32,"salt":"{salt}"}},"mac":"{mac}"}},"version":3}}"#
     );
-    Secret { parts: vec![text, mac, salt], has_quotes: true, ..secret(json) }
+    Secret { parts: vec![text, mac, salt], ..secret(json) }
 }
 
 fn pem(random: &mut Random) -> Secret {
@@ -288,7 +298,7 @@ fn luhn(digits: &str) -> bool {
 
 fn iban(random: &mut Random) -> Secret {
     let (country, shape) = [
-        ("DE", "nnnnnnnnnnnnnnnnnn"), ("GB", "aaaannnnnnnnnnnnnn"), ("FR", "nnnnnnnnnnccccccccccccccc"[..23].into()),
+        ("DE", "nnnnnnnnnnnnnnnnnn"), ("GB", "aaaannnnnnnnnnnnnn"), ("FR", "nnnnnnnnnnccccccccccccc"),
         ("NO", "nnnnnnnnnnn"), ("MT", "aaaannnnncccccccccccccccccc"), ("KZ", "nnnccccccccccccc"),
         ("NL", "aaaannnnnnnnnn"), ("CH", "nnnnncccccccccccc"), ("ES", "nnnnnnnnnnnnnnnnnnnn"),
     ][random.below(9)];
@@ -363,7 +373,7 @@ fn named(random: &mut Random) -> Secret {
     let (before, after) = [("=", ""), ("=\"", "\""), (": \"", "\""), ("\": \"", "\""), ("\":\"", "\""), (": ", "")][random.below(6)];
     let quote = if before.starts_with('"') { "\"" } else { "" };
     let text = format!("{quote}{name}{before}{value}{after}");
-    Secret { parts: vec![value], has_quotes: before.contains('"'), ..secret(text) }
+    Secret { parts: vec![value], ..secret(text) }
 }
 
 /// The secret in a surrounding in which people log.

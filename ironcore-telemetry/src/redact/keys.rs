@@ -26,67 +26,117 @@ pub(crate) struct Names {
     pub(crate) hash: Vec<String>,
 }
 
-/// Words that make a name secret, as a word or as the end of one (`dbpassword`).
+/// The roles of a word in a name.
+type Roles = u16;
+
+/// Makes a name secret.
+const SECRET: Roles = 1;
+/// `key`
+const KEY: Roles = 1 << 1;
+/// Before `key` it makes a name secret: a cache key is none.
+const BEFORE_KEY: Roles = 1 << 2;
+/// Before `key` it makes a name public.
+const PUBLIC: Roles = 1 << 3;
+/// As the last word it says that the value is about a secret: `token_count`, `secret_version`.
+const ABOUT: Roles = 1 << 4;
+/// Before `token` it names a place in a list or a stop signal, which gives access to nothing: `next_page_token`.
+const HARMLESS: Roles = 1 << 5;
+/// As the last word it says that the value is a hash, an id or public.
+const HASH: Roles = 1 << 6;
+/// As the last word it says that the value is a number of something.
+const AMOUNT: Roles = 1 << 7;
+/// A member of a keystore (Web3 Secret Storage) that holds the key.
+const KEYSTORE: Roles = 1 << 8;
+
+/// Each word that has a role, in alphabetical order.
+#[rustfmt::skip]
+const WORDS: &[(&str, Roles)] = &[
+    ("access", BEFORE_KEY), ("accesskey", SECRET), ("accesstoken", SECRET), ("account", BEFORE_KEY),
+    ("address", ABOUT | HASH), ("aes", BEFORE_KEY), ("age", ABOUT), ("alg", ABOUT), ("algorithm", ABOUT),
+    ("amount", ABOUT | AMOUNT), ("api", BEFORE_KEY), ("apikey", SECRET), ("apisecret", SECRET), ("app", BEFORE_KEY),
+    ("attempts", ABOUT), ("audience", ABOUT), ("auth", BEFORE_KEY), ("authorization", SECRET), ("authtoken", SECRET),
+    ("balance", ABOUT | AMOUNT), ("bearer", SECRET), ("blake2b", HASH), ("blake3", HASH), ("blob", HASH),
+    ("block", HASH), ("blockhash", HASH), ("bytes", ABOUT | AMOUNT), ("cancel", HARMLESS), ("cancellation", HARMLESS),
+    ("checksum", HASH), ("cid", HASH), ("ciphertext", KEYSTORE), ("commit", HASH), ("commitment", HASH),
+    ("continuation", HARMLESS), ("contract", ABOUT), ("cookie", SECRET), ("cookies", SECRET), ("count", ABOUT),
+    ("counter", ABOUT), ("counts", ABOUT), ("created", ABOUT), ("credential", SECRET), ("credentials", SECRET),
+    ("creds", SECRET), ("csc", SECRET), ("cursor", HARMLESS), ("cvc", SECRET), ("cvv", SECRET), ("decimals", ABOUT),
+    ("decryption", BEFORE_KEY), ("deploy", BEFORE_KEY), ("digest", HASH), ("duration", AMOUNT),
+    ("ed25519", BEFORE_KEY), ("enabled", ABOUT), ("encryption", BEFORE_KEY), ("endpoint", ABOUT), ("error", ABOUT),
+    ("errors", ABOUT), ("etag", HASH), ("exists", ABOUT), ("expired", ABOUT), ("expires", ABOUT), ("expiry", ABOUT),
+    ("extended", BEFORE_KEY), ("failures", ABOUT), ("fee", AMOUNT), ("fees", AMOUNT), ("file", ABOUT),
+    ("fingerprint", HASH), ("format", ABOUT), ("gas", AMOUNT), ("gwei", AMOUNT), ("hash", HASH), ("hashes", HASH),
+    ("hashlock", HASH), ("height", AMOUNT), ("hmac", BEFORE_KEY), ("id", ABOUT | HASH), ("ids", ABOUT | HASH),
+    ("image", HASH), ("in", ABOUT), ("index", ABOUT), ("issued", ABOUT), ("issuer", ABOUT), ("jsessionid", SECRET),
+    ("jwt", SECRET), ("keccak", HASH), ("keccak256", HASH), ("key", KEY), ("keys", KEY), ("kind", ABOUT),
+    ("lamports", AMOUNT), ("latency", ABOUT), ("len", ABOUT), ("length", ABOUT), ("license", BEFORE_KEY),
+    ("limit", ABOUT | AMOUNT), ("mac", KEYSTORE), ("manager", ABOUT), ("master", BEFORE_KEY), ("max", ABOUT),
+    ("merkle", HASH), ("micros", AMOUNT), ("millis", AMOUNT), ("min", ABOUT), ("mnemonic", SECRET),
+    ("mnemonics", SECRET), ("mode", ABOUT), ("ms", ABOUT | AMOUNT), ("name", ABOUT), ("names", ABOUT),
+    ("nanos", AMOUNT), ("next", HARMLESS), ("node", ABOUT), ("nodes", ABOUT), ("ns", AMOUNT), ("offset", AMOUNT),
+    ("otp", SECRET), ("page", HARMLESS), ("pagination", HARMLESS), ("pan", SECRET), ("passcode", SECRET),
+    ("passphrase", SECRET), ("passwd", SECRET), ("password", SECRET), ("passwords", SECRET), ("path", ABOUT),
+    ("peers", ABOUT), ("phpsessid", SECRET), ("pin", SECRET), ("policy", ABOUT), ("prefix", ABOUT),
+    ("present", ABOUT), ("price", ABOUT | AMOUNT), ("priv", BEFORE_KEY), ("private", BEFORE_KEY),
+    ("privatekey", SECRET), ("privkey", SECRET), ("provider", ABOUT), ("pub", PUBLIC), ("pubkey", HASH),
+    ("public", PUBLIC), ("publickey", HASH), ("pw", SECRET), ("pwd", SECRET), ("qty", AMOUNT), ("quantity", AMOUNT),
+    ("reason", ABOUT), ("recovery", BEFORE_KEY), ("remaining", ABOUT), ("required", ABOUT), ("reset", ABOUT),
+    ("result", ABOUT), ("retries", ABOUT), ("rev", HASH), ("revision", HASH), ("root", HASH), ("roots", HASH),
+    ("rotated", ABOUT), ("rotation", ABOUT), ("rsa", BEFORE_KEY), ("satoshis", AMOUNT), ("sats", AMOUNT),
+    ("scope", ABOUT), ("scopes", ABOUT), ("seconds", ABOUT), ("secp256k1", BEFORE_KEY),
+    ("secret", SECRET | BEFORE_KEY), ("secretkey", SECRET), ("secrets", SECRET), ("secs", ABOUT), ("seed", SECRET),
+    ("seedphrase", SECRET), ("seeds", SECRET), ("session", BEFORE_KEY), ("sessiontoken", SECRET), ("sha", HASH),
+    ("sha256", HASH), ("sha3", HASH), ("shared", BEFORE_KEY), ("signer", BEFORE_KEY), ("signing", BEFORE_KEY),
+    ("size", ABOUT | AMOUNT), ("source", ABOUT), ("spend", BEFORE_KEY), ("ssh", BEFORE_KEY), ("standard", ABOUT),
+    ("state", ABOUT), ("status", ABOUT), ("store", ABOUT), ("strength", ABOUT), ("subscription", BEFORE_KEY),
+    ("supply", ABOUT | AMOUNT), ("supported", ABOUT), ("symbol", ABOUT), ("sync", HARMLESS), ("time", ABOUT | AMOUNT),
+    ("timestamp", AMOUNT), ("token", SECRET), ("topic", HASH), ("topic0", HASH), ("topics", HASH),
+    ("total", ABOUT | AMOUNT), ("totp", SECRET), ("tpriv", SECRET), ("traceparent", HASH), ("transaction", HASH),
+    ("ts", AMOUNT), ("ttl", ABOUT), ("tx", HASH), ("txhash", HASH), ("txid", HASH), ("txids", HASH), ("txn", HASH),
+    ("txs", HASH), ("type", ABOUT), ("types", ABOUT), ("uri", ABOUT), ("url", ABOUT), ("us", AMOUNT),
+    ("usage", ABOUT), ("used", ABOUT), ("valid", ABOUT), ("version", ABOUT), ("versions", ABOUT),
+    ("view", BEFORE_KEY), ("wallet", BEFORE_KEY), ("webhook", BEFORE_KEY), ("wei", AMOUNT), ("wif", SECRET),
+    ("xprv", SECRET), ("yprv", SECRET), ("zprv", SECRET),
+];
+
+/// Where the words of [`WORDS`] begin whose first letter is this one.
+static FIRST: [usize; 27] = {
+    let mut first = [0; 27];
+    let mut letter = 0;
+    let mut words = WORDS;
+    while letter < 26 {
+        while let Some(((word, _), rest)) = words.split_first()
+            && matches!(word.as_bytes().first(), Some(byte) if *byte < b'a' + letter)
+        {
+            words = rest;
+        }
+        let (_, from_letter) = first.split_at_mut(letter as usize);
+        if let Some(place) = from_letter.first_mut() {
+            *place = WORDS.len() - words.len();
+        }
+        letter += 1;
+    }
+    let [.., last] = &mut first;
+    *last = WORDS.len();
+    first
+};
+
+/// Ends of words that make a name secret: `dbpassword`.
 const SECRET_ENDS: &[&str] = &[
-    "accesskey", "accesstoken", "apikey", "apisecret", "authtoken", "cookie", "cookies", "mnemonic", "mnemonics",
-    "passcode", "passphrase", "passwd", "password", "passwords", "privatekey", "privkey", "pwd", "secret", "secretkey",
-    "secrets", "seedphrase", "sessiontoken", "xprv",
-];
-
-/// Words that make a name secret as a word only.
-const SECRET_WORDS: &[&str] = &[
-    "authorization", "bearer", "creds", "credential", "credentials", "csc", "cvc", "cvv", "jsessionid", "jwt", "otp",
-    "pan", "phpsessid", "pin", "pw", "seed", "seeds", "token", "totp", "tpriv", "wif", "yprv", "zprv",
-];
-
-/// Before `key` they make a name secret: a cache key is none.
-const SECRET_KEYS: &[&str] = &[
-    "access", "account", "aes", "api", "app", "auth", "decryption", "deploy", "ed25519", "encryption", "extended",
-    "hmac", "license", "master", "priv", "private", "recovery", "rsa", "secp256k1", "secret", "session",
-    "shared", "signer", "signing", "spend", "ssh", "subscription", "view", "wallet", "webhook",
+    "apikey", "apisecret", "mnemonic", "passphrase", "passwd", "password", "privatekey", "privkey", "secret",
+    "secretkey", "seedphrase", "token",
 ];
 
 /// Two words that make a name secret.
+#[rustfmt::skip]
 const SECRET_PAIRS: &[(&str, &str)] = &[
     ("authorization", "code"), ("backup", "phrase"), ("card", "number"), ("db", "pass"), ("recovery", "phrase"),
     ("redis", "pass"), ("security", "code"), ("smtp", "pass"), ("user", "pass"),
 ];
 
-/// As the last word of a name they say that the value is about a secret: `token_count`, `secret_version`.
-const ABOUT: &[&str] = &[
-    "address", "age", "algorithm", "alg", "amount", "attempts", "audience", "balance", "bytes", "contract", "count",
-    "counter", "counts", "created", "decimals", "enabled", "endpoint", "error", "errors", "exists", "expired", "expires",
-    "expiry", "failures", "file", "format", "id", "ids", "in", "index", "issuer", "issued", "kind", "latency", "len",
-    "length", "limit", "manager", "max", "min", "mode", "ms", "name", "names", "node", "nodes", "path", "peers", "policy",
-    "prefix", "present", "price", "provider", "reason", "remaining", "required", "reset", "result", "retries", "rotated",
-    "rotation", "scope", "scopes", "seconds", "secs", "size", "source", "standard", "state", "status", "store", "strength",
-    "supply", "supported", "symbol", "time", "total", "ttl", "type", "types", "uri", "url", "usage", "used", "valid",
-    "version", "versions",
-];
-
-/// Before `token` they name a place in a list or a stop signal, which gives access to nothing.
-const HARMLESS_TOKENS: &[&str] = &["cancel", "cancellation", "continuation", "cursor", "next", "page", "pagination", "sync"];
-
-/// As the last word of a name they say that the value is a hash, an id or public.
-const HASHES: &[&str] = &[
-    "address", "blob", "block", "checksum", "cid", "commit", "commitment", "digest", "etag", "fingerprint", "hash",
-    "hashes", "id", "ids", "image", "keccak", "keccak256", "merkle", "pubkey", "publickey", "rev", "revision", "root",
-    "roots", "sha", "sha256", "sha3", "topic", "topic0", "topics", "traceparent", "tx", "txhash", "txid", "txids", "txn",
-    "txs", "blake2b", "blake3", "blockhash", "transaction", "hashlock",
-];
-
-/// As the last word of a name they say that the value is a number of something.
-const AMOUNTS: &[&str] = &[
-    "amount", "balance", "bytes", "duration", "fee", "fees", "gas", "gwei", "height", "lamports", "limit", "micros",
-    "millis", "ms", "nanos", "ns", "offset", "price", "qty", "quantity", "sats", "satoshis", "size", "supply", "time",
-    "timestamp", "total", "ts", "us", "wei",
-];
-
-/// The members of a keystore (Web3 Secret Storage) that hold the key.
-const KEYSTORE: &[&str] = &["ciphertext", "mac"];
-
 impl Names {
-    /// What the name says. Upper-case letters, digits behind letters, `_`, `-`, `.` and spaces separate its words.
+    /// What the name says. Upper-case letters behind others, `_`, `-`, `.` and spaces separate its words; digits behind a
+    /// word do not count.
     pub(crate) fn class_of(&self, key: &str) -> KeyClass {
         let words = Words::of(key);
         let words = words.as_slice();
@@ -97,59 +147,76 @@ impl Names {
             return KeyClass::Hash;
         }
         let Some((last, before)) = words.split_last() else { return KeyClass::Plain };
-        if !is_one(last, ABOUT) && is_secret(words) {
-            return KeyClass::Secret;
+        if last.roles & ABOUT == 0 && is_secret(words) {
+            KeyClass::Secret
+        } else if last.roles & HASH != 0 || (last.roles & KEY != 0 && before.last().is_some_and(Word::is_public)) {
+            KeyClass::Hash
+        } else if last.roles & AMOUNT != 0 {
+            KeyClass::Amount
+        } else if last.roles & KEYSTORE != 0 {
+            KeyClass::Keystore
+        } else {
+            KeyClass::Plain
         }
-        if is_one(last, HASHES) || (last.eq_ignore_ascii_case("key") && before.last().is_some_and(is_public)) {
-            return KeyClass::Hash;
-        }
-        if is_one(last, AMOUNTS) {
-            return KeyClass::Amount;
-        }
-        if is_one(last, KEYSTORE) { KeyClass::Keystore } else { KeyClass::Plain }
     }
 }
 
-fn is_public(word: &&str) -> bool {
-    word.eq_ignore_ascii_case("public") || word.eq_ignore_ascii_case("pub")
-}
-
-fn is_secret(words: &[&str]) -> bool {
-    let pairs = words.windows(2).filter_map(|pair| pair.first().copied().zip(pair.last().copied()));
-    let is_pair = |(first, second): (&str, &str)| {
-        let is_key = second.eq_ignore_ascii_case("key") || second.eq_ignore_ascii_case("keys");
-        (is_key && is_one(first, SECRET_KEYS))
-            || SECRET_PAIRS.iter().any(|pair| first.eq_ignore_ascii_case(pair.0) && second.eq_ignore_ascii_case(pair.1))
-    };
-    let is_harmless = |place: usize| {
-        let before = place.checked_sub(1).and_then(|before| words.get(before));
-        before.is_some_and(|before| is_one(before, HARMLESS_TOKENS))
-    };
-    let is_word = |(place, word): (usize, &&str)| {
-        if word.eq_ignore_ascii_case("token") {
-            return !is_harmless(place);
-        }
-        is_one(word, SECRET_WORDS) || SECRET_ENDS.iter().any(|end| ends_with(word, end))
-    };
-    words.iter().enumerate().any(is_word) || pairs.into_iter().any(is_pair)
-}
-
-fn is_one(word: &str, list: &[&str]) -> bool {
-    list.iter().any(|listed| word.eq_ignore_ascii_case(listed))
-}
-
-fn ends_with(word: &str, end: &str) -> bool {
-    word.len().checked_sub(end.len()).and_then(|start| word.get(start..)).is_some_and(|tail| tail.eq_ignore_ascii_case(end))
+fn is_secret(words: &[Word<'_>]) -> bool {
+    let mut before = Word::default();
+    words.iter().any(|word| {
+        let one = std::mem::replace(&mut before, *word);
+        let is_harmless = one.roles & HARMLESS != 0 && word.is("token");
+        (word.roles & SECRET != 0 && !is_harmless)
+            || (word.roles & KEY != 0 && one.roles & BEFORE_KEY != 0)
+            || (word.roles == 0 && SECRET_ENDS.iter().any(|end| word.ends_with(end)))
+            || (!one.text.is_empty() && SECRET_PAIRS.iter().any(|pair| word.is(pair.1) && one.is(pair.0)))
+    })
 }
 
 /// Whether a name of the list stands in the words.
-fn has_any(names: &[String], words: &[&str]) -> bool {
+fn has_any(names: &[String], words: &[Word<'_>]) -> bool {
     names.iter().any(|name| {
         let name = Words::of(name);
         let name = name.as_slice();
-        !name.is_empty()
-            && words.windows(name.len()).any(|part| part.iter().zip(name).all(|(a, b)| a.eq_ignore_ascii_case(b)))
+        let is_here = |part: &[Word<'_>]| part.iter().zip(name).all(|(word, listed)| word.is(listed.text));
+        !name.is_empty() && words.windows(name.len()).any(is_here)
     })
+}
+
+/// A word of a name, and its roles.
+#[derive(Clone, Copy, Default)]
+struct Word<'key> {
+    text: &'key str,
+    roles: Roles,
+}
+
+impl<'key> Word<'key> {
+    fn of(text: &'key str) -> Self {
+        let whole = roles(text);
+        // `password2` is a password, `keccak256` has its own place.
+        let text = if whole == 0 { text.trim_end_matches(|c: char| c.is_ascii_digit()) } else { text };
+        Self { text, roles: if whole == 0 { roles(text) } else { whole } }
+    }
+
+    fn is(&self, other: &str) -> bool {
+        self.text.eq_ignore_ascii_case(other)
+    }
+
+    fn ends_with(&self, end: &str) -> bool {
+        let start = self.text.len().checked_sub(end.len());
+        start.and_then(|start| self.text.get(start..)).is_some_and(|tail| tail.eq_ignore_ascii_case(end))
+    }
+
+    fn is_public(&self) -> bool {
+        self.roles & PUBLIC != 0
+    }
+}
+
+fn roles(word: &str) -> Roles {
+    let letter = word.as_bytes().first().map_or(0, |byte| usize::from(byte.to_ascii_lowercase().wrapping_sub(b'a')));
+    let (Some(from), Some(to)) = (FIRST.get(letter), FIRST.get(letter + 1)) else { return 0 };
+    let words = WORDS.get(*from..*to).unwrap_or_default();
+    words.iter().find(|(listed, _)| word.eq_ignore_ascii_case(listed)).map_or(0, |(_, roles)| *roles)
 }
 
 /// Words of a name that are looked at.
@@ -157,13 +224,13 @@ const MOST: usize = 12;
 
 /// The words of a name; of a long name the last ones.
 struct Words<'key> {
-    words: [&'key str; MOST],
+    words: [Word<'key>; MOST],
     number: usize,
 }
 
 impl<'key> Words<'key> {
     fn of(key: &'key str) -> Self {
-        let mut found = Self { words: [""; MOST], number: 0 };
+        let mut found = Self { words: [Word::default(); MOST], number: 0 };
         for part in key.split(|c: char| !c.is_ascii_alphanumeric()) {
             let bytes = part.as_bytes();
             let mut start = 0;
@@ -171,9 +238,7 @@ impl<'key> Words<'key> {
                 let [one, two] = pair else { continue };
                 // `apiKey` is api, Key; `APIKey` is API, Key.
                 let next_is_lower = bytes.get(place + 2).is_some_and(u8::is_ascii_lowercase);
-                let hump = (!one.is_ascii_uppercase() && two.is_ascii_uppercase())
-                    || (one.is_ascii_uppercase() && two.is_ascii_uppercase() && next_is_lower);
-                if hump {
+                if two.is_ascii_uppercase() && (!one.is_ascii_uppercase() || next_is_lower) {
                     found.push(part.get(start..=place).unwrap_or_default());
                     start = place + 1;
                 }
@@ -183,12 +248,10 @@ impl<'key> Words<'key> {
         found
     }
 
-    /// `password2` is a password; a number alone is no word.
     fn push(&mut self, word: &'key str) {
-        let without = word.trim_end_matches(|c: char| c.is_ascii_digit());
-        let keeps_digits = is_one(word, HASHES) || is_one(word, SECRET_KEYS);
-        let word = if keeps_digits { word } else { without };
-        if word.is_empty() {
+        let word = Word::of(word);
+        // A number alone is no word.
+        if word.text.is_empty() {
             return;
         }
         if self.number == MOST {
@@ -201,7 +264,7 @@ impl<'key> Words<'key> {
         }
     }
 
-    fn as_slice(&self) -> &[&'key str] {
+    fn as_slice(&self) -> &[Word<'key>] {
         self.words.get(..self.number).unwrap_or_default()
     }
 }

@@ -27,19 +27,20 @@ pub(super) const fn is_group(byte: u8) -> bool {
 }
 
 /// The card or the account whose first character is at `start`, where a group begins.
-pub(super) fn number(text: &[u8], start: usize, is_amount: bool) -> Option<(Range<usize>, Kind)> {
-    if !is_boundary(text, start) {
+pub(super) fn number(text: &[u8], start: usize) -> Option<(Range<usize>, Kind)> {
+    let first = at(text, start);
+    if !(first.is_ascii_digit() || first.is_ascii_uppercase()) || !is_boundary(text, start) {
         return None;
     }
-    if at(text, start).is_ascii_digit() {
-        return card(text, start, is_amount).map(|end| (start..end, Kind::Card));
+    if first.is_ascii_digit() {
+        return card(text, start).map(|end| (start..end, Kind::Card));
     }
     iban(text, start).map(|end| (start..end, Kind::Iban))
 }
 
 /// The end of a card number: ranges of the issuers, check digit (Luhn, ISO/IEC 7812-1), groups as they are printed. A
 /// number without groups has 14 to 16 digits: longer ones are ids, times and amounts in the smallest unit.
-fn card(text: &[u8], start: usize, is_amount: bool) -> Option<usize> {
+fn card(text: &[u8], start: usize) -> Option<usize> {
     // Behind a point it is a fraction.
     if before(text, start) == b'.' && start.checked_sub(2).is_some_and(|place| at(text, place).is_ascii_digit()) {
         return None;
@@ -57,7 +58,7 @@ fn card(text: &[u8], start: usize, is_amount: bool) -> Option<usize> {
             number += 1;
         } else {
             let found = digits.get(..number).zip(groups.get(..=group));
-            if !byte.is_ascii_alphanumeric() && found.is_some_and(|(digits, groups)| is_card(digits, groups, is_amount || has_unit(text, place))) {
+            if !byte.is_ascii_alphanumeric() && found.is_some_and(|(digits, groups)| is_card(digits, groups) && !(group == 0 && has_unit(text, place))) {
                 end = Some(place);
             }
             if !matches!(byte, b' ' | b'-' | b'.') || !at(text, place + 1).is_ascii_digit() {
@@ -78,10 +79,10 @@ fn has_unit(text: &[u8], end: usize) -> bool {
     UNITS.iter().any(|unit| word.eq_ignore_ascii_case(unit))
 }
 
-fn is_card(digits: &[u8], groups: &[usize], is_amount: bool) -> bool {
+fn is_card(digits: &[u8], groups: &[usize]) -> bool {
     let are_fours = |last: &usize, first: &[usize]| *last <= 4 && first.iter().all(|group| *group == 4);
     let is_printed = match groups {
-        [_] => digits.len() <= 16 && !is_amount,
+        [_] => digits.len() <= 16,
         [4, 6, 4 | 5] | [6, 13] => true,
         _ => groups.split_last().is_some_and(|(last, first)| are_fours(last, first)),
     };

@@ -179,7 +179,7 @@ impl Scan<'_> {
             let token = letters_and_digits(self.text, place);
             let mut next = token.end.max(place + 1);
             if token.start < token.end
-                && let Some((secret, kind)) = self.token(&token)
+                && let Some((secret, kind)) = self.token(&token, run.end)
             {
                 next = secret.end.max(next);
                 self.add(secret, kind);
@@ -197,17 +197,20 @@ impl Scan<'_> {
         }
     }
 
-    fn token(&self, token: &Range<usize>) -> Option<(Range<usize>, Kind)> {
-        let is_hash = self.class == KeyClass::Hash || self.class_of(token.start) == KeyClass::Hash;
-        let token = Token { text: self.text, start: token.start, end: token.end, is_hash };
-        if at(self.text, token.start).is_ascii_digit() || at(self.text, token.start).is_ascii_uppercase() {
-            let is_amount = self.is_amount(token.start);
-            let number = number(self.text, token.start, is_amount);
-            if number.is_some() {
-                return number;
-            }
-        }
-        token.secret()
+    fn token(&self, token: &Range<usize>, run: usize) -> Option<(Range<usize>, Kind)> {
+        let token = Token { text: self.text, start: token.start, end: token.end, run };
+        let (secret, kind) = self.number(token.start).or_else(|| token.secret())?;
+        // The name is asked last: it costs most.
+        let is_hash = || self.class == KeyClass::Hash || self.class_of(token.start) == KeyClass::Hash;
+        (kind != Kind::PrivateKey || !is_hash()).then_some((secret, kind))
+    }
+
+    /// The card or the account that begins at `start`.
+    fn number(&self, start: usize) -> Option<(Range<usize>, Kind)> {
+        let (number, kind) = number(self.text, start)?;
+        let has_groups = || self.text.get(number.clone()).is_some_and(|number| !number.iter().all(u8::is_ascii_digit));
+        let is_amount = || self.class == KeyClass::Amount || self.class_of(start) == KeyClass::Amount;
+        (kind != Kind::Card || has_groups() || !is_amount()).then_some((number, kind))
     }
 
     /// Eight bytes without a lower-case letter: cards, accounts, labels of PEM, lists of numbers.
@@ -230,13 +233,12 @@ impl Scan<'_> {
         let mut place = start;
         while place < end {
             let token = letters_and_digits(self.text, place);
-            let is_amount = self.is_amount(token.start);
-            match number(self.text, token.start, is_amount).filter(|_| !token.is_empty()) {
-                Some((secret, kind)) => {
-                    place = secret.end;
-                    self.add(secret, kind);
-                }
-                None => place = token.end.max(place + 1),
+            place = token.end.max(place + 1);
+            if !token.is_empty()
+                && let Some((secret, kind)) = self.number(token.start)
+            {
+                place = secret.end;
+                self.add(secret, kind);
             }
         }
         if end - start >= 20
@@ -256,10 +258,6 @@ impl Scan<'_> {
             self.phrase = phrase.end;
             self.add(phrase, Kind::Mnemonic);
         }
-    }
-
-    fn is_amount(&self, place: usize) -> bool {
-        self.class == KeyClass::Amount || self.class_of(place) == KeyClass::Amount
     }
 
     /// What the name directly before a value says: `tx_hash=0x…`, `"tx_hash": "0x…"`, `sha256:…`, `/tx/…`.

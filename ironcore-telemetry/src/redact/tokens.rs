@@ -64,6 +64,25 @@ const PROVIDERS: &[Provider] = &[
     provider("AGE-SECRET-KEY-1", 50, ANY, is_upper_or_digit), // age
 ];
 
+/// The shortest of them, and of the web tokens.
+const SHORTEST_KEY: usize = 20;
+
+/// Whether one of them begins so.
+static FIRST: [bool; 256] = {
+    let mut first = [false; 256];
+    let mut providers = PROVIDERS;
+    while let Some((provider, rest)) = providers.split_first() {
+        if let Some(byte) = provider.prefix.first() {
+            let (_, from_byte) = first.split_at_mut(*byte as usize);
+            if let Some(place) = from_byte.first_mut() {
+                *place = true;
+            }
+        }
+        providers = rest;
+    }
+    first
+};
+
 /// A word of letters and digits, with what it needs to know of its surroundings.
 pub(super) struct Token<'text> {
     pub(super) text: &'text [u8],
@@ -71,8 +90,8 @@ pub(super) struct Token<'text> {
     pub(super) start: usize,
     /// Behind its letters and digits.
     pub(super) end: usize,
-    /// Whether its name says that it is a hash.
-    pub(super) is_hash: bool,
+    /// Behind the run of token characters that it stands in.
+    pub(super) run: usize,
 }
 
 impl Token<'_> {
@@ -87,6 +106,9 @@ impl Token<'_> {
         }
         if matches!(len, 64 | 66 | 43 | 44 | 87 | 88 | 128 | 130) && self.is_raw_key() {
             return Some((self.start..self.end, Kind::PrivateKey));
+        }
+        if self.run - self.start < SHORTEST_KEY {
+            return self.credentials();
         }
         self.provider_key().or_else(|| self.web_token()).or_else(|| self.credentials())
     }
@@ -115,21 +137,20 @@ impl Token<'_> {
         ((is_wif || is_extended) && token.iter().all(|byte| is_base58(*byte))).then_some(kind)
     }
 
-    /// 32 bytes in hexadecimal are masked unless a name says that they are a hash. What looks like an address, a
-    /// signature or a longer text in base 58 or hexadecimal is masked beside a name that says that it is a key.
+    /// 32 bytes in hexadecimal (a name may still say that they are a hash). What looks like an address, a
+    /// signature or a longer text in base 58 or hexadecimal is one beside a name that says that it is a key.
     fn is_raw_key(&self) -> bool {
         let token = self.bytes();
         let digits = token.strip_prefix(b"0x").or_else(|| token.strip_prefix(b"0X")).unwrap_or(token);
         if digits.iter().all(u8::is_ascii_hexdigit) {
             return match digits.len() {
-                64 => !self.is_hash,
-                128 => !self.is_hash && self.is_beside_key(),
+                64 => true,
+                128 => self.is_beside_key(),
                 _ => false,
             };
         }
         matches!(token.len(), 43 | 44 | 87 | 88)
             && token.iter().all(|byte| is_base58(*byte))
-            && !self.is_hash
             && self.is_beside_key()
     }
 
@@ -157,6 +178,9 @@ impl Token<'_> {
         if first == b'b' && rest.starts_with(b"bot") && at(rest, 3).is_ascii_digit() {
             let number = Token { start: self.start + 3, ..*self };
             return number.provider_key();
+        }
+        if !FIRST.get(usize::from(first)).is_some_and(|is_first| *is_first) {
+            return None;
         }
         let provider = PROVIDERS.iter().find(|provider| at(provider.prefix, 0) == first && rest.starts_with(provider.prefix))?;
         let body = self.start + provider.prefix.len();

@@ -67,10 +67,29 @@ pub(super) fn named(text: &[u8], sign: usize, names: &Names) -> Option<(Range<us
     (!is_short).then_some((value, Kind::Named))
 }
 
-/// By the last letter, which most names fail: those of the lists in `keys.rs` and here.
+/// Letters of which a secret name has all of one row: most names have not.
+const LETTERS: [u32; 24] = [
+    letters("pas"), letters("pw"), letters("secrt"), letters("token"), letters("key"), letters("coki"), letters("mnoic"),
+    letters("sed"), letters("auth"), letters("cred"), letters("bear"), letters("pin"), letters("pan"), letters("cv"),
+    letters("csc"), letters("otp"), letters("jwt"), letters("wif"), letters("prv"), letters("priv"), letters("mac"),
+    letters("sig"), letters("code"), letters("cardnume"),
+];
+
+/// A bit for each letter.
+const fn letters(name: &str) -> u32 {
+    let mut set = 0;
+    let mut bytes = name.as_bytes();
+    while let Some((byte, rest)) = bytes.split_first() {
+        set |= 1 << (*byte & 31);
+        bytes = rest;
+    }
+    set
+}
+
+/// Whether it has the letters of a secret name.
 fn may_be_secret(name: &[u8]) -> bool {
-    let last = name.iter().rev().find(|byte| byte.is_ascii_alphabetic());
-    last.is_some_and(|byte| !matches!(byte.to_ascii_lowercase(), b'a' | b'i' | b'j' | b'k' | b'o' | b'q' | b'u' | b'x' | b'z'))
+    let letters = name.iter().filter(|byte| byte.is_ascii_alphabetic()).fold(0, |set, byte| set | 1_u32 << (byte & 31));
+    LETTERS.iter().any(|needed| letters & needed == *needed)
 }
 
 /// Where the value behind `sign` is, without its quotes; nothing if it says nothing.

@@ -25,6 +25,16 @@ pub(super) fn eight<const N: usize>(text: &[u8; N], place: usize) -> u64 {
     text.get(place..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
+/// The same of a text of any length, which zeros follow.
+#[inline]
+pub(super) fn eight_of(text: &[u8], place: usize) -> u64 {
+    let rest = text.get(place..).unwrap_or_default();
+    match rest.first_chunk() {
+        Some(bytes) => u64::from_le_bytes(*bytes),
+        None => rest.iter().rev().fold(0, |bytes, byte| bytes << 8 | u64::from(*byte)),
+    }
+}
+
 /// Where the bytes from `start` on end that `belongs` accepts.
 pub(super) fn end_of(text: &[u8], start: usize, belongs: impl Fn(u8) -> bool) -> usize {
     start + text.get(start..).unwrap_or_default().iter().take_while(|byte| belongs(**byte)).count()

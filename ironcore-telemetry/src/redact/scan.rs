@@ -11,7 +11,7 @@ use super::bytes::{HIGH, at, before, eight, end_of, repeat, start_near, start_of
 use super::keys::{KeyClass, Names};
 use super::kind::Kind;
 use super::numbers::{REACH, is_group, list, number};
-use super::tokens::{Token, aws_secret, is_run, letters_and_digits, pem};
+use super::tokens::{Token, aws_secret, credentials, is_run, letters_and_digits, pem};
 use super::words;
 use std::ops::Range;
 
@@ -82,7 +82,9 @@ impl Scan<'_> {
             // What is filled in is neither a token nor a group.
             let mut block = *b"a a a a a a a a a a a a a a a a a a a a ";
             let rest = text.get(place..).unwrap_or_default();
-            block.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+            if let Some(filled) = block.get_mut(..rest.len()) {
+                filled.copy_from_slice(rest);
+            }
             self.block(&block, place);
             place += STEP;
         }
@@ -138,10 +140,17 @@ impl Scan<'_> {
 
     #[cold]
     #[inline(never)]
-    fn signs(&mut self, block: &[u8; BLOCK], place: usize) {
-        for (offset, byte) in block.iter().enumerate().take(STEP) {
-            if is_sign(*byte) != 0 {
-                self.sign(place + offset);
+    fn signs(&mut self, block: &[u8; BLOCK], start: usize) {
+        for offset in [0, 8, 16, 24] {
+            let bytes = eight(block, offset);
+            let mut marks = zeros(bytes ^ repeat(b':')) | zeros(bytes ^ repeat(b'='));
+            while marks != 0 {
+                let place = offset + (marks.trailing_zeros() / 8) as usize;
+                // Only the lowest mark is exact; the last two bytes are the next block's.
+                if block.get(place).is_some_and(|byte| is_sign(*byte) != 0) && place < STEP {
+                    self.sign(start + place);
+                }
+                marks &= marks - 1;
             }
         }
     }
@@ -177,16 +186,15 @@ impl Scan<'_> {
         let mut place = run.start;
         while place < run.end {
             let token = letters_and_digits(self.text, place);
-            let mut next = token.end.max(place + 1);
+            place = token.end.max(place + 1);
             if token.start < token.end
                 && let Some((secret, kind)) = self.token(&token, run.end)
             {
-                next = secret.end.max(next);
+                place = secret.end.max(place);
                 self.add(secret, kind);
             }
-            place = next;
         }
-        if let Some((secret, kind)) = aws_secret(self.text, &run) {
+        if let Some((secret, kind)) = credentials(self.text, &run).or_else(|| aws_secret(self.text, &run)) {
             self.add(secret, kind);
         }
         // A phrase whose words no white space separates.
@@ -278,6 +286,11 @@ impl Scan<'_> {
 
 const fn is_sign(byte: u8) -> u8 {
     (byte == b':') as u8 | (byte == b'=') as u8
+}
+
+/// Not zero if one of the bytes is zero. Only the lowest mark is exact.
+const fn zeros(bytes: u64) -> u64 {
+    bytes.wrapping_sub(repeat(1)) & !bytes & HIGH
 }
 
 /// Not zero if one of the bytes separates tokens. Only the lowest mark is exact.

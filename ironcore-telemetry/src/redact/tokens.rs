@@ -108,9 +108,9 @@ impl Token<'_> {
             return Some((self.start..self.end, Kind::PrivateKey));
         }
         if self.run - self.start < SHORTEST_KEY {
-            return self.credentials();
+            return None;
         }
-        self.provider_key().or_else(|| self.web_token()).or_else(|| self.credentials())
+        self.provider_key().or_else(|| self.web_token())
     }
 
     fn bytes(&self) -> &[u8] {
@@ -203,30 +203,35 @@ impl Token<'_> {
         let end = end_of(self.text, self.start, is_base64url_or_dot);
         (decoded.starts_with(b"{") && has(&decoded, b"\"alg\"")).then_some((self.start..end, Kind::Jwt))
     }
+}
 
-    /// What stands behind `Bearer` or `Basic`.
-    fn credentials(&self) -> Option<(Range<usize>, Kind)> {
-        // The token itself may begin with `-` or `_`.
-        let start = start_near(self.text, self.start, 4, |byte| is_token68(byte) && !byte.is_ascii_alphanumeric());
-        let space = start_near(self.text, start, 2, |byte| byte == b' ');
-        let scheme = self.text.get(start_near(self.text, space, 7, |byte| byte.is_ascii_alphabetic())..space)?;
-        if space == start {
-            return None;
-        }
-        let end = end_of(self.text, start, is_token68);
-        let token = self.text.get(start..end)?;
-        if scheme.eq_ignore_ascii_case(b"bearer") {
-            // No word of a sentence about bearers.
-            let is_random = token.iter().skip(1).any(|byte| !byte.is_ascii_lowercase() && !b".-".contains(byte));
-            return (is_random && token.len() >= 12).then_some((start..end, Kind::Bearer));
-        }
-        let is_basic = scheme.eq_ignore_ascii_case(b"basic") && base64(token).contains(&b':');
-        is_basic.then_some((start..end, Kind::Basic))
+/// What stands behind `Bearer` or `Basic`.
+pub(super) fn credentials(text: &[u8], run: &Range<usize>) -> Option<(Range<usize>, Kind)> {
+    if before(text, run.start) != b' ' {
+        return None;
     }
+    let space = start_near(text, run.start, 2, |byte| byte == b' ');
+    let scheme = text.get(start_near(text, space, 7, |byte| byte.is_ascii_alphabetic())..space)?;
+    let is_bearer = scheme.eq_ignore_ascii_case(b"bearer");
+    if !is_bearer && !scheme.eq_ignore_ascii_case(b"basic") {
+        return None;
+    }
+    let end = end_of(text, run.start, is_token68);
+    let token = text.get(run.start..end)?;
+    if is_bearer {
+        // No word of a sentence about bearers.
+        let is_random = token.iter().skip(1).any(|byte| !byte.is_ascii_lowercase() && !b".-".contains(byte));
+        return (is_random && token.len() >= 12).then_some((run.start..end, Kind::Bearer));
+    }
+    base64(token).contains(&b':').then_some((run.start..end, Kind::Basic))
 }
 
 /// An AWS secret access key: 40 characters of base 64 beside a name that says what it is.
 pub(super) fn aws_secret(text: &[u8], run: &Range<usize>) -> Option<(Range<usize>, Kind)> {
+    const LENGTH: usize = 40;
+    if run.len() < LENGTH {
+        return None;
+    }
     let start = run.start + text.get(run.clone())?.iter().position(|byte| is_base64(*byte))?;
     let candidates = [start, text.get(run.clone())?.iter().rposition(|byte| b"=:".contains(byte)).map_or(start, |place| run.start + place + 1)];
     candidates.into_iter().find_map(|start| {
@@ -235,7 +240,7 @@ pub(super) fn aws_secret(text: &[u8], run: &Range<usize>) -> Option<(Range<usize
         let is_mixed = token.iter().any(u8::is_ascii_digit)
             && token.iter().any(u8::is_ascii_uppercase)
             && token.iter().any(u8::is_ascii_lowercase);
-        (token.len() == 40 && is_mixed && is_beside_key(text, start)).then_some((start..end, Kind::ApiKey))
+        (token.len() == LENGTH && is_mixed && is_beside_key(text, start)).then_some((start..end, Kind::ApiKey))
     })
 }
 

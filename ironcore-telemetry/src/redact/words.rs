@@ -1,7 +1,7 @@
 //! The words of BIP-39. Nine of them in a row are a recovery phrase: in a million words of English technical prose the
 //! longest row has six. The check sum is not asked: a phrase with one wrong word gives away as much.
 
-use super::bytes::{HIGH, at, before, repeat, start_near};
+use super::bytes::{HIGH, at, before, eight_of, repeat, start_near};
 use std::ops::Range;
 
 /// The smallest number of words in a row that is masked.
@@ -93,17 +93,14 @@ const fn no_letters(bytes: u64) -> u64 {
 
 /// The phrase in `text` that the first word at or behind `start` belongs to.
 pub(super) fn phrase(text: &[u8], start: usize) -> Option<Range<usize>> {
-    let from = if before(text, start).is_ascii_alphabetic() { run(text, start).end } else { start };
-    let middle = next(text, from)?;
-    if !is_listed(text, &middle) {
-        return None;
-    }
-    let (mut phrase, mut number) = (middle, 1);
-    while let Some(word) = previous(text, phrase.start).filter(|word| is_listed(text, word)) {
-        (phrase.start, number) = (word.start, number + 1);
-    }
-    while let Some(word) = next(text, phrase.end).filter(|word| is_listed(text, word)) {
+    let from = if before(text, start).is_ascii_alphabetic() { Word::at(text, start).end } else { start };
+    let middle = Word::next(text, from).filter(|word| word.is_listed)?;
+    let (mut phrase, mut number) = (middle.start..middle.end, 1);
+    while let Some(word) = Word::next(text, phrase.end).filter(|word| word.is_listed) {
         (phrase.end, number) = (word.end, number + 1);
+    }
+    while let Some(word) = Word::previous(text, phrase.start).filter(|word| word.is_listed) {
+        (phrase.start, number) = (word.start, number + 1);
     }
     (number >= PHRASE).then_some(phrase)
 }
@@ -112,72 +109,107 @@ pub(super) fn phrase(text: &[u8], start: usize) -> Option<Range<usize>> {
 pub(super) fn at_the_ends(text: &[u8]) -> (usize, usize, bool) {
     let (mut leading, mut trailing) = (0, 0);
     let (mut from, mut to) = (0, text.len());
-    while let Some(word) = next(text, from).filter(|word| is_listed(text, word)) {
+    while let Some(word) = Word::next(text, from).filter(|word| word.is_listed) {
         (from, leading) = (word.end, leading + 1);
     }
-    let is_whole = next(text, from).is_none() && leading > 0;
-    while let Some(word) = previous(text, to).filter(|word| is_listed(text, word)) {
+    let is_whole = leading > 0 && Word::next(text, from).is_none();
+    while let Some(word) = Word::previous(text, to).filter(|word| word.is_listed) {
         (to, trailing) = (word.start, trailing + 1);
     }
     (leading, trailing, is_whole)
 }
 
-fn is_listed(text: &[u8], word: &Range<usize>) -> bool {
-    let letters = text.get(word.clone()).unwrap_or_default();
-    letters.len() <= LONGEST
-        && begins_with_word(letters.iter().rev().fold(0, |packed, letter| packed << 8 | u64::from(*letter)))
+/// Letters in a row, without those that belong to an escape.
+struct Word {
+    start: usize,
+    end: usize,
+    is_listed: bool,
 }
 
-/// The first word at or behind `from`, if no more than a gap stands before it.
-fn next(text: &[u8], from: usize) -> Option<Range<usize>> {
-    let mut start = from;
-    while start <= from + GAP && start < text.len() {
-        let word = run(text, start);
-        if !word.is_empty() {
-            return Some(word);
+impl Word {
+    /// The letters from `start` on; none if something else stands there.
+    fn at(text: &[u8], start: usize) -> Self {
+        let bytes = eight_of(text, start);
+        let other = no_letters(bytes);
+        if other == 0 {
+            return Self::long(text, start);
         }
-        start = word.end.max(start + 1);
+        let letters = (other.trailing_zeros() / 8) as usize;
+        let escaped = escaped(text, start, letters);
+        let bytes = if escaped == 0 { bytes } else { eight_of(text, start + escaped) };
+        Self { start: start + escaped, end: start + letters, is_listed: letters > escaped && begins_with_word(bytes) }
     }
-    None
-}
 
-/// The last word that ends at or before `to`, if no more than a gap stands behind it.
-fn previous(text: &[u8], to: usize) -> Option<Range<usize>> {
-    let mut end = to;
-    while end > 0 && end + GAP >= to {
-        let before = text.get(..end)?.iter().rev().take(LONG);
-        let letters = before.take_while(|byte| byte.is_ascii_alphabetic()).count();
-        let word = run(text, end - letters).start..end;
-        if letters > 0 && !word.is_empty() {
-            return Some(word);
+    /// The same of eight letters or more.
+    #[cold]
+    fn long(text: &[u8], start: usize) -> Self {
+        let rest = text.get(start..).unwrap_or_default().iter().take(LONG);
+        let end = start + rest.take_while(|byte| byte.is_ascii_alphabetic()).count();
+        let start = start + escaped(text, start, end - start);
+        let is_listed = (1..=LONGEST).contains(&(end - start)) && begins_with_word(eight_of(text, start));
+        Self { start, end, is_listed }
+    }
+
+    /// The first word at or behind `from`, if no more than a gap stands before it.
+    fn next(text: &[u8], from: usize) -> Option<Self> {
+        let mut start = from;
+        while start <= from + GAP && start < text.len() {
+            if at(text, start).is_ascii_alphabetic() {
+                let word = Self::at(text, start);
+                if word.start < word.end {
+                    return Some(word);
+                }
+                start = word.end;
+            } else {
+                start += 1;
+            }
         }
-        end -= letters.max(1);
+        None
     }
-    None
+
+    /// The last word that ends at or before `to`, if no more than a gap stands behind it.
+    fn previous(text: &[u8], to: usize) -> Option<Self> {
+        let mut end = to;
+        while end > 0 && end + GAP >= to {
+            let start = start_near(text, end, LONG, |byte| byte.is_ascii_alphabetic());
+            if start < end {
+                let word = Self::at(text, start);
+                if word.start < end {
+                    return Some(Self { end, is_listed: word.is_listed && word.end == end, ..word });
+                }
+                end = start;
+            } else {
+                end -= 1;
+            }
+        }
+        None
+    }
 }
 
-/// The letters from `start` on, without those that belong to an escape.
-fn run(text: &[u8], start: usize) -> Range<usize> {
-    let rest = text.get(start..).unwrap_or_default().iter().take(LONG);
-    let letters = rest.take_while(|byte| byte.is_ascii_alphabetic()).count();
-    let escaped = if letters == 0 { 0 } else { escaped(text, start).min(letters) };
-    start + escaped..start + letters
+/// How many of the letters from `start` on belong to an escape: `\n`, `%2C`, `\u200b`, `\u{200b}`.
+#[inline]
+fn escaped(text: &[u8], start: usize, letters: usize) -> usize {
+    let last = before(text, start);
+    if last == b'\\' || last == b'%' || last == b'{' || last.is_ascii_hexdigit() {
+        return escape(text, start, last).min(letters);
+    }
+    0
 }
 
-/// How many of the bytes from `start` on belong to an escape: `\n`, `%2C`, `\u200b`, `\u{200b}`.
-fn escaped(text: &[u8], start: usize) -> usize {
+#[cold]
+fn escape(text: &[u8], start: usize, last: u8) -> usize {
     let hex = start_near(text, start, 5, |byte| byte.is_ascii_hexdigit());
     let digits = start - hex;
-    let is_unicode = |open: &[u8]| text.get(..hex).is_some_and(|before| before.ends_with(open));
-    match (before(text, start), at(text, start)) {
+    let is_behind = |open: &[u8]| text.get(..hex).is_some_and(|before| before.ends_with(open));
+    match (last, at(text, start)) {
         (b'\\', b'n' | b'r' | b't') => 1,
         (b'\\', b'u') if at(text, start + 1) == b'{' => 1,
         (b'\\', b'u') => 5,
         (b'%', letter) if letter.is_ascii_hexdigit() => 2,
         (_, letter) if !letter.is_ascii_hexdigit() => 0,
-        _ if is_unicode(b"%") && digits == 1 => 1,
-        _ if is_unicode(b"\\u{") => LONG,
-        _ if is_unicode(b"\\u") => 4_usize.saturating_sub(digits),
+        _ if is_behind(b"%") && digits == 1 => 1,
+        _ if is_behind(b"\\u{") => LONG,
+        _ if is_behind(b"\\u") => 4_usize.saturating_sub(digits),
         _ => 0,
     }
 }

@@ -45,6 +45,10 @@ pub(super) fn class_before(text: &[u8], sign: usize, names: &Names) -> KeyClass 
 
 /// The secret behind the sign at `sign`.
 pub(super) fn named(text: &[u8], sign: usize, names: &Names) -> Option<(Range<usize>, Kind)> {
+    // `==`, `=>`, `::`
+    if matches!(at(text, sign + 1), b'=' | b'>' | b':') || before(text, sign) == b':' {
+        return None;
+    }
     let place = name(text, sign);
     let name = text.get(place.clone())?;
     if !may_be_secret(name) && names.secret.is_empty() {
@@ -94,10 +98,6 @@ fn may_be_secret(name: &[u8]) -> bool {
 
 /// Where the value behind `sign` is, without its quotes; nothing if it says nothing.
 fn value(text: &[u8], sign: usize, key: &str) -> Option<Range<usize>> {
-    // `==`, `=>`, `::`
-    if matches!(at(text, sign + 1), b'=' | b'>' | b':') || before(text, sign) == b':' {
-        return None;
-    }
     let start = end_of(text, sign + 1, |byte| matches!(byte, b' ' | b'\t'));
     let is_tight = start == sign + 1 && before(text, sign) != b' ';
     let start = if text.get(start..)?.starts_with(b"Some(") { start + 5 } else { start };

@@ -7,6 +7,9 @@ use std::ops::Range;
 /// How far a card, an account number or the label of a key reaches to either side of one of its bytes.
 pub(super) const REACH: usize = 64;
 
+/// Digits of the shortest card number.
+pub(super) const SHORTEST_CARD: usize = 14;
+
 /// Lengths of IBANs (ISO 13616 registry).
 const IBANS: &[(&[u8; 2], usize)] = &[
     (b"AD", 24), (b"AE", 23), (b"AL", 28), (b"AT", 20), (b"AZ", 28), (b"BA", 20), (b"BE", 16), (b"BG", 22), (b"BH", 22),

@@ -7,11 +7,11 @@
 //! - A recovery phrase has nine words of the list in a row, on at least 35 bytes: one word in every 30 bytes is looked up.
 
 use super::assignments::{class_before, named, user_of_address};
-use super::bytes::{HIGH, at, before, eight, end_of, repeat, start_near, start_of};
+use super::bytes::{HIGH, at, before, eight, eight_of, end_of, repeat, start_near, start_of};
 use super::keys::{KeyClass, Names};
 use super::kind::Kind;
-use super::numbers::{REACH, is_group, list, number};
-use super::tokens::{Token, aws_secret, credentials, is_run, letters_and_digits, pem};
+use super::numbers::{REACH, SHORTEST_CARD, is_group, list, number};
+use super::tokens::{SHORTEST_KEY, Token, aws_secret, credentials, is_run, letters_and_digits, pem};
 use super::words;
 use std::ops::Range;
 
@@ -30,7 +30,7 @@ const BLOCK: usize = 40;
 const FIRST_OF_TOKENS: u8 = b'+';
 
 /// The shortest token that is looked at.
-const TOKEN: usize = 12;
+const TOKEN: u32 = 12;
 
 /// Where a secret is.
 pub(super) struct Found {
@@ -42,6 +42,9 @@ pub(super) struct Found {
 pub(super) fn secrets(text: &[u8], class: KeyClass, names: &Names) -> Vec<Found> {
     let mut scan = Scan { text, class, names, found: Vec::new(), token: 0, group: 0, list: 0, phrase: 0, address: 0 };
     scan.run();
+    if scan.found.is_empty() {
+        return scan.found;
+    }
     scan.found.sort_by_key(|found| (found.place.start, usize::MAX - found.place.end));
     scan.found.dedup_by(|next, kept| {
         let overlaps = next.place.start < kept.place.end;
@@ -131,9 +134,7 @@ impl Scan<'_> {
         if lower_case(eight(block, 24)) == 0 {
             self.groups(place + 24);
         }
-        // The compiler makes this one comparison of 16 bytes each.
-        let signs = block.first_chunk::<32>().map_or(0, |block| block.iter().fold(0, |any, byte| any | is_sign(*byte)));
-        if signs != 0 {
+        if block.first_chunk().is_some_and(have_sign) {
             self.signs(block, place);
         }
     }
@@ -174,17 +175,23 @@ impl Scan<'_> {
     #[cold]
     #[inline(never)]
     fn window(&mut self, place: usize) {
-        if place < self.token {
+        // Most are a word of a sentence: what separates it from its neighbours is near.
+        let left = separators(eight_of(self.text, place.saturating_sub(8)));
+        let right = separators(eight_of(self.text, place + 8));
+        let near = left.leading_zeros() / 8 + right.trailing_zeros() / 8;
+        if place < self.token || (place >= 8 && near + 8 < TOKEN) {
             return;
         }
         let from = start_of(self.text, place + 1, is_run).min(place);
         let run = from..end_of(self.text, place, is_run);
         self.token = run.end.max(place + 1);
-        if run.len() < TOKEN {
+        if run.len() < TOKEN as usize {
             return;
         }
+        let bytes = self.text.get(run.clone()).unwrap_or_default();
+        let is_long = run.len() >= SHORTEST_KEY || bytes.iter().filter(|byte| byte.is_ascii_digit()).count() >= SHORTEST_CARD;
         let mut place = run.start;
-        while place < run.end {
+        while is_long && place < run.end {
             let token = letters_and_digits(self.text, place);
             place = token.end.max(place + 1);
             if token.start < token.end
@@ -282,6 +289,12 @@ impl Scan<'_> {
     fn add(&mut self, place: Range<usize>, kind: Kind) {
         self.found.push(Found { place, kind });
     }
+}
+
+/// A function of its own: so the compiler compares 16 bytes at once.
+#[inline(never)]
+fn have_sign(bytes: &[u8; 32]) -> bool {
+    bytes.iter().fold(0, |any, byte| any | is_sign(*byte)) != 0
 }
 
 const fn is_sign(byte: u8) -> u8 {

@@ -65,7 +65,7 @@ const PROVIDERS: &[Provider] = &[
 ];
 
 /// The shortest of them, and of the web tokens.
-const SHORTEST_KEY: usize = 20;
+pub(super) const SHORTEST_KEY: usize = 20;
 
 /// Whether one of them begins so.
 static FIRST: [bool; 256] = {
@@ -267,9 +267,32 @@ pub(super) fn pem(text: &[u8], header: &Range<usize>) -> Option<(Range<usize>, K
 }
 
 /// Bytes of a token as URLs, headers and configurations write it.
-pub(super) const fn is_run(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.' | b'/' | b':' | b'=' | b'?' | b'@' | b'_' | b'~')
+pub(super) fn is_run(byte: u8) -> bool {
+    is_of(byte, IN_RUN)
 }
+
+fn is_of(byte: u8, class: u8) -> bool {
+    CLASSES.get(usize::from(byte)).is_some_and(|classes| classes & class != 0)
+}
+
+const IN_RUN: u8 = 1;
+const LETTER_OR_DIGIT: u8 = 2;
+
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0_u8;
+    let mut rest: &mut [u8] = &mut classes;
+    while let Some((class, behind)) = rest.split_first_mut() {
+        *class = match byte {
+            _ if byte.is_ascii_alphanumeric() => IN_RUN | LETTER_OR_DIGIT,
+            b'+' | b'-' | b'.' | b'/' | b':' | b'=' | b'?' | b'@' | b'_' | b'~' => IN_RUN,
+            _ => 0,
+        };
+        byte = byte.wrapping_add(1);
+        rest = behind;
+    }
+    classes
+};
 
 const fn is_alphanumeric(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
@@ -310,7 +333,7 @@ const fn is_token68(byte: u8) -> bool {
 
 /// The letters and digits from `start` on, without those of an escape before them (`\\n`, `%22`).
 pub(super) fn letters_and_digits(text: &[u8], start: usize) -> Range<usize> {
-    let end = end_of(text, start, |byte| byte.is_ascii_alphanumeric());
+    let end = end_of(text, start, |byte| is_of(byte, LETTER_OR_DIGIT));
     let escaped = match (before(text, start), at(text, start)) {
         (b'\\', b'n' | b'r' | b't') => 1,
         (b'%', byte) if byte.is_ascii_hexdigit() => 2,

@@ -78,7 +78,12 @@ impl Write for Escaped<'_> {
                 '\n' => self.buffer.push_str("\\n"),
                 '\r' => self.buffer.push_str("\\r"),
                 '\t' => self.buffer.push_str("\\t"),
-                hidden if is_hidden(hidden) => write!(self.buffer, "\\u{:04x}", u32::from(hidden))?,
+                // JSON escapes units of UTF-16: a tag is two of them.
+                hidden if is_hidden(hidden) => {
+                    for unit in hidden.encode_utf16(&mut [0; 2]) {
+                        write!(self.buffer, "\\u{unit:04x}")?;
+                    }
+                }
                 visible => self.buffer.push(visible),
             }
         }
@@ -86,10 +91,20 @@ impl Write for Escaped<'_> {
     }
 }
 
-/// Control characters (C0, DEL, C1), line and paragraph separator, and the bidirectional controls.
+/// Control characters (C0, DEL, C1), line and paragraph separator, the bidirectional controls, and characters without
+/// width or glyph: zero-width spaces and joiners, invisible operators, the byte order mark, tags.
 fn is_hidden(character: char) -> bool {
     character.is_control()
-        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(
+            character,
+            '\u{061c}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{2064}'
+                | '\u{2066}'..='\u{2069}'
+                | '\u{feff}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 #[cfg(test)]
@@ -117,6 +132,17 @@ mod tests {
     fn no_value_can_forge_a_line_or_control_a_terminal() {
         let line = object(|object| object.text("a", &"\"}\n{\r\u{1b}[31m\u{2028}\u{202e}\u{7f}\u{9b}"));
         assert_eq!(line, "{\"a\":\"\\\"}\\n{\\r\\u001b[31m\\u2028\\u202e\\u007f\\u009b\"}\n");
+    }
+
+    #[test]
+    fn no_invisible_character_stays() {
+        let hidden = ('\u{200b}'..='\u{200f}').chain('\u{2060}'..='\u{2064}').chain('\u{e0000}'..='\u{e007f}');
+        for character in hidden.chain(['\u{feff}', '\u{61c}', '\u{2028}', '\u{202a}', '\u{2069}']) {
+            let line = object(|object| object.text("a", &format_args!("a{character}b")));
+            assert!(line.is_ascii() && line.contains("a\\u") && line.ends_with("b\"}\n"), "{line}");
+        }
+        let line = object(|object| object.text("a", &"\u{200b}\u{feff}\u{e0041}"));
+        assert_eq!(line, "{\"a\":\"\\u200b\\ufeff\\udb40\\udc41\"}\n");
     }
 
     #[test]

@@ -1,13 +1,19 @@
 //! Names beside values within a text: `password=…`, `"pin": "…"`, `?access_token=…`, and addresses with a user.
 
-use super::bytes::{at, before, end_of, find, start_near};
+use super::bytes::{at, before, end_of, find, is_in_mask, start_near};
 use super::keys::{KeyClass, Names};
 use super::kind::Kind;
 use std::ops::Range;
 
 /// Names of credentials in the query of an address only.
 const QUERY: &[&str] = &[
-    "awsaccesskeyid", "sig", "signature", "x-amz-credential", "x-amz-signature", "x-goog-credential", "x-goog-signature",
+    "awsaccesskeyid",
+    "sig",
+    "signature",
+    "x-amz-credential",
+    "x-amz-signature",
+    "x-goog-credential",
+    "x-goog-signature",
 ];
 
 /// The same, if the value is as long as a key.
@@ -20,7 +26,8 @@ const LONGEST_NAME: usize = 64;
 const LONG: usize = 16;
 
 /// Values that give nothing away.
-const NOTHING: &[&[u8]] = &[b"", b"null", b"none", b"nil", b"true", b"false", b"undefined", b"some", b"redacted", b"hidden"];
+const NOTHING: &[&[u8]] =
+    &[b"", b"null", b"none", b"nil", b"true", b"false", b"undefined", b"some", b"redacted", b"hidden"];
 
 /// How a masked value starts.
 const MASKED: &[u8] = b"[REDACTED";
@@ -30,6 +37,8 @@ fn name(text: &[u8], sign: usize) -> Range<usize> {
     let spaces = start_near(text, sign, 2, |byte| byte == b' ');
     let end = start_near(text, spaces, 6, |byte| matches!(byte, b'"' | b'\'' | b'\\' | b'`' | b']'));
     let start = start_near(text, end, LONGEST_NAME, is_name);
+    // The kind in a mask is no name.
+    let start = if is_in_mask(text, start) { end } else { start };
     start..end
 }
 
@@ -72,11 +81,32 @@ pub(super) fn named(text: &[u8], sign: usize, names: &Names) -> Option<(Range<us
 }
 
 /// Letters of which a secret name has all of one row: most names have not.
-const LETTERS: [u32; 24] = [
-    letters("pas"), letters("pw"), letters("secrt"), letters("token"), letters("key"), letters("coki"), letters("mnoic"),
-    letters("sed"), letters("auth"), letters("cred"), letters("bear"), letters("pin"), letters("pan"), letters("cv"),
-    letters("csc"), letters("otp"), letters("jwt"), letters("wif"), letters("prv"), letters("priv"), letters("mac"),
-    letters("sig"), letters("code"), letters("cardnume"),
+const LETTERS: [u32; 25] = [
+    letters("pas"),
+    letters("pw"),
+    letters("secrt"),
+    letters("token"),
+    letters("key"),
+    letters("coki"),
+    letters("mnoic"),
+    letters("sed"),
+    letters("auth"),
+    letters("cred"),
+    letters("bear"),
+    letters("pin"),
+    letters("pan"),
+    letters("cv"),
+    letters("csc"),
+    letters("otp"),
+    letters("jwt"),
+    letters("wif"),
+    letters("prv"),
+    letters("priv"),
+    letters("mac"),
+    letters("sig"),
+    letters("code"),
+    letters("cardnume"),
+    letters("cipher"),
 ];
 
 /// A bit for each letter.
@@ -91,7 +121,7 @@ const fn letters(name: &str) -> u32 {
 }
 
 /// Whether it has the letters of a secret name.
-fn may_be_secret(name: &[u8]) -> bool {
+pub(super) fn may_be_secret(name: &[u8]) -> bool {
     let letters = name.iter().filter(|byte| byte.is_ascii_alphabetic()).fold(0, |set, byte| set | 1_u32 << (byte & 31));
     LETTERS.iter().any(|needed| letters & needed == *needed)
 }
@@ -139,14 +169,17 @@ pub(super) fn says_nothing(value: &[u8]) -> bool {
         None => false,
     };
     NOTHING.iter().any(|word| value.eq_ignore_ascii_case(word))
-        || value.iter().all(|byte| matches!(byte, b'*' | b'.' | b'-' | b'x' | b'X' | b'?' | b'_' | b' '))
+        || value.iter().all(|byte| b"*.-xX?_ []{}".contains(byte))
         || is_mask()
 }
 
 /// Headers whose value is the rest of the line.
 fn is_line(key: &str) -> bool {
     ["authorization", "cookie"].iter().any(|name| {
-        key.len().checked_sub(name.len()).and_then(|start| key.get(start..)).is_some_and(|end| end.eq_ignore_ascii_case(name))
+        key.len()
+            .checked_sub(name.len())
+            .and_then(|start| key.get(start..))
+            .is_some_and(|end| end.eq_ignore_ascii_case(name))
     })
 }
 
@@ -159,7 +192,8 @@ const fn is_bare(byte: u8) -> bool {
 fn is_a_word(value: &[u8]) -> bool {
     let value = value.strip_suffix(b".").or_else(|| value.strip_suffix(b":")).unwrap_or(value);
     let letters = value.get(1..).unwrap_or_default();
-    let is_identifier = |byte: &u8| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'-' | b'(' | b'.' | b':' | b'/');
+    let is_identifier =
+        |byte: &u8| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'-' | b'(' | b'.' | b':' | b'/');
     value.first().is_some_and(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'&' | b'(' | b'*' | b'#' | b'@'))
         && letters.iter().all(is_identifier)
 }
@@ -206,12 +240,17 @@ fn closing_bracket(text: &[u8], start: usize) -> usize {
     text.len()
 }
 
-/// The address whose `://` is at `colon`: its user, if it has one, and where it ends.
-pub(super) fn user_of_address(text: &[u8], colon: usize) -> (Option<Range<usize>>, usize) {
-    let start = colon + 3;
-    let in_address = |byte: u8| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'`' | b'<' | b'>');
-    let end = end_of(text, start, in_address);
-    let authority = end_of(text, start, |byte| in_address(byte) && !matches!(byte, b'/' | b'?' | b'#'));
+/// Where the address whose `://` is at `colon` ends: at white space, quotes, a mask.
+pub(super) fn end_of_address(text: &[u8], colon: usize) -> usize {
+    let end = end_of(text, colon, |byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'`' | b'<' | b'>'));
+    text.get(..end).and_then(|text| find(text, colon, MASKED)).unwrap_or(end)
+}
+
+/// The user of the address whose `://` is at `colon`, if it has one, and up to where no other can have one. One
+/// address may stand within another: `jdbc:x://host/?next=y://user@host`.
+pub(super) fn user_of_address(text: &[u8], colon: usize, end: usize) -> (Option<Range<usize>>, usize) {
+    let (text, start) = (text.get(..end).unwrap_or_default(), colon + 3);
+    let authority = end_of(text, start, |byte| !matches!(byte, b'/' | b'?' | b'#'));
     let inside = text.get(start..authority).unwrap_or_default();
     let port = inside.iter().position(|byte| *byte == b':').and_then(|colon| inside.get(colon + 1..));
     // What stands behind the first `:` and is no port is a password, which may contain anything.
@@ -219,5 +258,88 @@ pub(super) fn user_of_address(text: &[u8], colon: usize) -> (Option<Range<usize>
     let searched = if has_password { end } else { authority };
     let user = text.get(start..searched).unwrap_or_default().iter().rposition(|byte| *byte == b'@');
     let user = user.map(|length| start..start + length).filter(|user| !user.is_empty());
-    (user.filter(|user| text.get(user.clone()) != Some(Kind::UrlCredentials.mask().as_bytes())), end)
+    let done = user.as_ref().map_or(searched, |user| user.end);
+    (user, done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        let (text, names) = (text.as_bytes(), Names::default());
+        let values: Vec<_> = (0..text.len())
+            .filter(|sign| matches!(text[*sign], b'=' | b':'))
+            .filter_map(|sign| named(text, sign, &names))
+            .map(|(value, _)| String::from_utf8(text[value].to_vec()).unwrap())
+            .collect();
+        values.join("|")
+    }
+
+    #[test]
+    fn the_value_beside_a_secret_name_is_found() {
+        for (text, value) in [
+            ("password=hunter2 x", "hunter2"),
+            ("password=hunter2&x=1", "hunter2"),
+            ("password = 'hun ter2'", "hun ter2"),
+            (r#"{"pin":"1234","n":1}"#, "1234"),
+            (r#"{"pin":1234,"n":1}"#, "1234"),
+            (r#"{\"pin\": \"12 34\"}"#, "12 34"),
+            (r#"Login { password: "hun\"ter2", id: 7 }"#, r#"hun\"ter2"#),
+            (r#"token: Some("abc"), next: None"#, "abc"),
+            ("authorization: Digest realm=x, nonce=y\nnext", "Digest realm=x, nonce=y"),
+            ("Cookie: a=b; c=d", "a=b; c=d"),
+            ("secrets: [\"a\", \"b\"] n", "[\"a\", \"b\"]"),
+            ("password: hunter2", "hunter2"),
+            ("password=\"never closed", "never closed"),
+            ("params[password]=x1", "x1"),
+            ("?key=AIzaSyD4x8aZl29dkLqW&key=short", "AIzaSyD4x8aZl29dkLqW"),
+        ] {
+            assert_eq!(shown(text), value, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_value_or_says_nothing_is_left() {
+        for text in [
+            "unexpected token: expected identifier",
+            "password: must be longer",
+            "if token == other",
+            "token => x",
+            "secret::value",
+            "password=",
+            "password: None",
+            "token=null&x",
+            "WHERE token = $1",
+            "password = ?",
+            "password: \"***\"",
+            "token=[REDACTED:named]",
+            "token: Secret([REDACTED])",
+            "password: {}",
+            "pin=true",
+            "authorization: Bearer [REDACTED:bearer]",
+            "sha256=abc",
+            "?key=short",
+        ] {
+            assert_eq!(shown(text), "", "{text}");
+        }
+    }
+
+    #[test]
+    fn the_user_of_an_address_is_found() {
+        for (text, user) in [
+            ("https://user:pw@node/", Some("user:pw")),
+            ("redis://:s3cr3t@cache:6379/0", Some(":s3cr3t")),
+            ("postgres://u:s3cr3t/s3cr3t?s3cr3t@db/x", Some("u:s3cr3t/s3cr3t?s3cr3t")),
+            ("https://ghp_x@github.com/a", Some("ghp_x")),
+            ("https://node:8545/@me", None),
+            ("https://[::1]:8080/@me", None),
+            ("https://node/a@b", None),
+            ("https://@node", None),
+        ] {
+            let colon = text.find("://").unwrap();
+            let (found, _) = user_of_address(text.as_bytes(), colon, end_of_address(text.as_bytes(), colon));
+            assert_eq!(found.map(|user| &text[user]), user, "{text}");
+        }
+    }
 }

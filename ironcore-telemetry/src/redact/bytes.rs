@@ -1,5 +1,7 @@
 //! Bytes and eights of bytes.
 
+use super::MARK;
+
 /// The high bit of each of eight bytes.
 pub(super) const HIGH: u64 = repeat(0x80);
 
@@ -60,6 +62,12 @@ pub(super) fn is_boundary(text: &[u8], place: usize) -> bool {
         (b'%', high, low) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => true,
         (.., byte) => !byte.is_ascii_alphanumeric(),
     }
+}
+
+/// Whether the letters at a place are the kind in a mask.
+pub(super) fn is_in_mask(text: &[u8], place: usize) -> bool {
+    let kind = start_near(text, place, 16, |byte| byte.is_ascii_lowercase() || byte == b'_');
+    text.get(..kind).is_some_and(|before| before.ends_with(MARK.as_bytes()))
 }
 
 /// Whether `text` has `part`, in any case; `part` is in lower case.

@@ -123,8 +123,18 @@ static FIRST: [usize; 27] = {
 
 /// Ends of words that make a name secret: `dbpassword`.
 const SECRET_ENDS: &[&str] = &[
-    "apikey", "apisecret", "mnemonic", "passphrase", "passwd", "password", "privatekey", "privkey", "secret",
-    "secretkey", "seedphrase", "token",
+    "apikey",
+    "apisecret",
+    "mnemonic",
+    "passphrase",
+    "passwd",
+    "password",
+    "privatekey",
+    "privkey",
+    "secret",
+    "secretkey",
+    "seedphrase",
+    "token",
 ];
 
 /// Two words that make a name secret.
@@ -266,5 +276,72 @@ impl<'key> Words<'key> {
 
     fn as_slice(&self) -> &[Word<'key>] {
         self.words.get(..self.number).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redact::assignments::may_be_secret;
+
+    #[test]
+    fn a_name_says_what_its_value_is_in_any_case_and_style() {
+        for (names, class) in [
+            (
+                "password db_password userPassword USER-PASSWORD app.db.password passwd dbpasswd PGPASSWORD password2 pwd \
+                 secret client_secret clientSecret secrets mnemonic walletMnemonic seed wallet.seed seedPhrase \
+                 recovery_phrase private_key privateKey PRIVATE-KEY privkey signingKey api_key apiKey APIKey APIKEY \
+                 X-Api-Key x_api_key_2 authorization Proxy-Authorization cookie Set-Cookie token accessToken id_token \
+                 refresh-token authtoken token.value pin PIN_CODE cvv cvv2 cvc pan cardNumber otp passphrase credentials \
+                 private_key_hex password_hash aws_secret_access_key wif xprv jwt bearer encryption_key spendKey",
+                KeyClass::Secret,
+            ),
+            (
+                "token_count tokenCount secret_version token_type token_symbol tokens max_tokens next_page_token \
+                 page-token continuationToken cancellation_token idempotency_key cache_key partition_key primaryKey \
+                 pinned spinner company panel keyboard tokenizer seeded passed compass key monkey cookie_name \
+                 password_required secret_path token_url pass passes",
+                KeyClass::Plain,
+            ),
+            (
+                "tx_hash txHash TX-HASH blockHash block_hash trace_id sha256 image.sha256 merkle_root parent_hash \
+                 public_key publicKey pubkey key_id token_id access_key_id commit keccak256 id topic0 token_address",
+                KeyClass::Hash,
+            ),
+            ("amount gas_price fee balance value_wei timestamp elapsed_ms", KeyClass::Amount),
+            ("mac ciphertext crypto.ciphertext", KeyClass::Keystore),
+        ] {
+            for name in names.split_ascii_whitespace() {
+                let expected = if name == "token_count" { KeyClass::Plain } else { class };
+                assert_eq!(Names::default().class_of(name), expected, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_service_adds_names_of_its_own() {
+        let names = Names { secret: vec!["signing_share".to_owned()], hash: vec!["proposal".to_owned()] };
+        for name in ["signing_share", "SigningShare", "custody.signing-share", "signing_share_2"] {
+            assert_eq!(names.class_of(name), KeyClass::Secret, "{name}");
+        }
+        assert_eq!(names.class_of("share"), KeyClass::Plain);
+        assert_eq!(names.class_of("last_proposal"), KeyClass::Hash);
+        assert_eq!(names.class_of("password"), KeyClass::Secret);
+    }
+
+    #[test]
+    fn every_word_is_found_and_no_secret_name_is_passed_by_its_letters() {
+        assert!(WORDS.is_sorted_by(|one, two| one.0 < two.0));
+        for (word, listed) in WORDS {
+            assert_eq!(roles(&word.to_uppercase()), *listed, "{word}");
+            assert!(listed & SECRET == 0 || may_be_secret(word.as_bytes()), "{word}");
+            assert!(listed & BEFORE_KEY == 0 || may_be_secret(format!("{word}_key").as_bytes()), "{word}");
+            assert!(listed & KEYSTORE == 0 || may_be_secret(word.as_bytes()), "{word}");
+        }
+        let ends = SECRET_ENDS.iter().map(|end| format!("x{end}"));
+        let pairs = SECRET_PAIRS.iter().map(|(one, two)| format!("{one}_{two}"));
+        for name in ends.chain(pairs) {
+            assert!(may_be_secret(name.as_bytes()), "{name}");
+        }
     }
 }

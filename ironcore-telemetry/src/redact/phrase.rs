@@ -40,7 +40,8 @@ mod tests {
     #[test]
     fn words_in_consecutive_fields_are_one_phrase() {
         let mut phrase = Phrase::default();
-        let fields = ["mainnet 7", "legal", "winner", "thank year", "wave", "sausage", "worth,", "USEFUL", "legal", "x"];
+        let fields =
+            ["mainnet 7", "legal", "winner", "thank year", "wave", "sausage", "worth,", "USEFUL", "legal", "x"];
         let found: Vec<_> = fields.iter().map(|value| phrase.push(value)).collect();
         assert_eq!(found, [None, None, None, None, None, None, None, None, Some(1), None]);
     }

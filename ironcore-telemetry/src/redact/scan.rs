@@ -6,8 +6,8 @@
 //! - A value is behind `=` or `:`.
 //! - A recovery phrase has nine words of the list in a row, on at least 35 bytes: one word in every 30 bytes is looked up.
 
-use super::assignments::{class_before, named, user_of_address};
-use super::bytes::{HIGH, at, before, eight, eight_of, end_of, repeat, start_near, start_of};
+use super::assignments::{class_before, end_of_address, named, user_of_address};
+use super::bytes::{HIGH, before, eight, eight_of, end_of, repeat, start_near, start_of};
 use super::keys::{KeyClass, Names};
 use super::kind::Kind;
 use super::numbers::{REACH, SHORTEST_CARD, is_group, list, number};
@@ -32,6 +32,13 @@ const FIRST_OF_TOKENS: u8 = b'+';
 /// The shortest token that is looked at.
 const TOKEN: u32 = 12;
 
+/// So many beginnings of keys are followed in a run of token characters: the time of a scan stays in proportion to the
+/// length of the text.
+const TRIES: u32 = 32;
+
+/// `---BEGIN PRIVATE KEY---`
+const SHORTEST_LABEL: usize = 20;
+
 /// Where a secret is.
 pub(super) struct Found {
     pub(super) place: Range<usize>,
@@ -40,7 +47,8 @@ pub(super) struct Found {
 
 /// The secrets of a text, in their order, apart from each other.
 pub(super) fn secrets(text: &[u8], class: KeyClass, names: &Names) -> Vec<Found> {
-    let mut scan = Scan { text, class, names, found: Vec::new(), token: 0, group: 0, list: 0, phrase: 0, address: 0 };
+    let (found, [token, group, list, phrase, address, user, named, pem]) = (Vec::new(), [0; 8]);
+    let mut scan = Scan { text, class, names, found, token, group, list, phrase, address, user, named, pem };
     scan.run();
     if scan.found.is_empty() {
         return scan.found;
@@ -65,12 +73,15 @@ struct Scan<'text> {
     class: KeyClass,
     names: &'text Names,
     found: Vec<Found>,
-    /// Up to where tokens, groups, lists of numbers, phrases and addresses have been looked at.
+    /// Up to where each of these has been looked at.
     token: usize,
     group: usize,
     list: usize,
     phrase: usize,
     address: usize,
+    user: usize,
+    named: usize,
+    pem: usize,
 }
 
 impl Scan<'_> {
@@ -158,15 +169,21 @@ impl Scan<'_> {
 
     /// A `:` or `=`.
     fn sign(&mut self, sign: usize) {
-        if sign >= self.address && self.text.get(sign..).is_some_and(|rest| rest.starts_with(b"://")) {
-            let (user, end) = user_of_address(self.text, sign);
-            self.address = end;
-            if let Some(user) = user {
-                self.add(user, Kind::UrlCredentials);
+        if self.text.get(sign..).is_some_and(|rest| rest.starts_with(b"://")) {
+            if sign >= self.address {
+                self.address = end_of_address(self.text, sign);
             }
-        } else if !self.found.last().is_some_and(|found| found.place.contains(&sign))
+            if sign >= self.user {
+                let (user, done) = user_of_address(self.text, sign, self.address);
+                self.user = done;
+                if let Some(user) = user {
+                    self.add(user, Kind::UrlCredentials);
+                }
+            }
+        } else if sign >= self.named
             && let Some((value, kind)) = named(self.text, sign, self.names)
         {
+            self.named = value.end;
             self.add(value, kind);
         }
     }
@@ -189,13 +206,15 @@ impl Scan<'_> {
             return;
         }
         let bytes = self.text.get(run.clone()).unwrap_or_default();
-        let is_long = run.len() >= SHORTEST_KEY || bytes.iter().filter(|byte| byte.is_ascii_digit()).count() >= SHORTEST_CARD;
+        let is_long =
+            run.len() >= SHORTEST_KEY || bytes.iter().filter(|byte| byte.is_ascii_digit()).count() >= SHORTEST_CARD;
+        let mut tries = TRIES;
         let mut place = run.start;
         while is_long && place < run.end {
             let token = letters_and_digits(self.text, place);
             place = token.end.max(place + 1);
             if token.start < token.end
-                && let Some((secret, kind)) = self.token(&token, run.end)
+                && let Some((secret, kind)) = self.token(&token, run.end, &mut tries)
             {
                 place = secret.end.max(place);
                 self.add(secret, kind);
@@ -212,9 +231,9 @@ impl Scan<'_> {
         }
     }
 
-    fn token(&self, token: &Range<usize>, run: usize) -> Option<(Range<usize>, Kind)> {
+    fn token(&self, token: &Range<usize>, run: usize, tries: &mut u32) -> Option<(Range<usize>, Kind)> {
         let token = Token { text: self.text, start: token.start, end: token.end, run };
-        let (secret, kind) = self.number(token.start).or_else(|| token.secret())?;
+        let (secret, kind) = self.number(token.start).or_else(|| token.secret(tries))?;
         // The name is asked last: it costs most.
         let is_hash = || self.class == KeyClass::Hash || self.class_of(token.start) == KeyClass::Hash;
         (kind != Kind::PrivateKey || !is_hash()).then_some((secret, kind))
@@ -243,11 +262,11 @@ impl Scan<'_> {
             return;
         }
         let start = start_near(self.text, place, REACH, is_group);
-        let end = end_of(self.text, place, is_group).min(place + REACH);
+        let end = end_of(self.text.get(..place + REACH).unwrap_or(self.text), place, is_group);
         self.group = end;
         let mut place = start;
         while place < end {
-            let token = letters_and_digits(self.text, place);
+            let token = letters_and_digits(self.text.get(..end).unwrap_or_default(), place);
             place = token.end.max(place + 1);
             if !token.is_empty()
                 && let Some((secret, kind)) = self.number(token.start)
@@ -256,9 +275,11 @@ impl Scan<'_> {
                 self.add(secret, kind);
             }
         }
-        if end - start >= 20
+        if end - start >= SHORTEST_LABEL
+            && start >= self.pem
             && let Some((secret, kind)) = pem(self.text, &(start..end))
         {
+            self.pem = secret.end;
             self.add(secret, kind);
         }
     }

@@ -12,6 +12,11 @@ use std::fmt;
 /// secret that is known by its end has 24 words.
 const MARGIN: usize = 512;
 
+/// Scans of one text, at most. The second nearly always finds nothing.
+const ROUNDS: usize = 4;
+
+const LONGEST_MASK: usize = Kind::UrlCredentials.mask().len();
+
 /// What is masked beside what is always masked.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Redaction {
@@ -63,29 +68,39 @@ impl Redaction {
         if text.len() < scan::SHORTEST {
             return Cow::Borrowed(truncate(text, limit));
         }
+        let Some(mut shown) = self.without_secrets(class, text, counts) else {
+            return Cow::Borrowed(truncate(whole, limit));
+        };
+        // What stands beside a mask may only now stand alone.
+        for _ in 1..ROUNDS {
+            match self.without_secrets(class, &shown, counts) {
+                Some(again) => shown = again,
+                None => break,
+            }
+        }
+        shown.truncate(truncate(&shown, limit).len());
+        Cow::Owned(shown)
+    }
+
+    /// The text with a mask in place of each secret; nothing if it has none.
+    fn without_secrets(&self, class: KeyClass, text: &str, counts: &mut Counts) -> Option<String> {
         let mut secrets = scan::secrets(text.as_bytes(), class, &self.names);
         if self.emails {
             emails::add_to(&mut secrets, text.as_bytes());
         }
         if secrets.is_empty() {
-            return Cow::Borrowed(truncate(whole, limit));
+            return None;
         }
-        let mut shown = String::with_capacity(text.len().min(limit) + Kind::UrlCredentials.mask().len());
+        let mut shown = String::with_capacity(text.len() + secrets.len() * LONGEST_MASK);
         let mut from = 0;
         for secret in &secrets {
             shown.push_str(text.get(from..secret.place.start).unwrap_or_default());
-            if shown.len() >= limit {
-                break;
-            }
             shown.push_str(secret.kind.mask());
             counts.add(secret.kind);
             from = secret.place.end;
         }
-        if shown.len() < limit {
-            shown.push_str(text.get(from..).unwrap_or_default());
-        }
-        shown.truncate(truncate(&shown, limit).len());
-        Cow::Owned(shown)
+        shown.push_str(text.get(from..).unwrap_or_default());
+        Some(shown)
     }
 }
 

@@ -21,46 +21,46 @@ const ANY: usize = usize::MAX;
 
 /// In the form that each provider documents.
 const PROVIDERS: &[Provider] = &[
-    provider("AKIA", 16, 16, is_upper_or_digit),         // AWS
-    provider("ASIA", 16, 16, is_upper_or_digit),         // AWS, temporary
-    provider("ABIA", 16, 16, is_upper_or_digit),         // AWS, bearer
-    provider("AIza", 35, 35, is_base64url),              // Google
-    provider("GOCSPX-", 20, ANY, is_base64url),          // Google, client secret
-    provider("ya29.", 20, ANY, is_base64url),            // Google, access token
-    provider("ghp_", 36, ANY, is_alphanumeric),          // GitHub
-    provider("gho_", 36, ANY, is_alphanumeric),          // GitHub, OAuth
-    provider("ghu_", 36, ANY, is_alphanumeric),          // GitHub, user to server
-    provider("ghs_", 36, ANY, is_base64url_or_dot),      // GitHub, server to server
-    provider("ghr_", 36, ANY, is_alphanumeric),          // GitHub, refresh
-    provider("github_pat_", 22, ANY, is_base64url),      // GitHub, fine grained
-    provider("glpat-", 20, ANY, is_base64url_or_dot),    // GitLab
-    provider("gldt-", 20, ANY, is_base64url),            // GitLab, deployment
-    provider("glrt-", 20, ANY, is_base64url),            // GitLab, runner
-    provider("xoxb-", 20, ANY, is_base64url),            // Slack, bot
-    provider("xoxp-", 20, ANY, is_base64url),            // Slack, user
-    provider("xoxa-", 20, ANY, is_base64url),            // Slack, workspace
-    provider("xoxr-", 20, ANY, is_base64url),            // Slack, refresh
-    provider("xoxs-", 20, ANY, is_base64url),            // Slack, session
-    provider("xoxo-", 20, ANY, is_base64url),            // Slack, old
-    provider("xoxe.", 20, ANY, is_base64url_or_dot),     // Slack, rotated
-    provider("xapp-", 20, ANY, is_base64url),            // Slack, application
-    provider("sk_live_", 16, ANY, is_alphanumeric),      // Stripe
-    provider("rk_live_", 16, ANY, is_alphanumeric),      // Stripe, restricted
-    provider("sk_test_", 16, ANY, is_alphanumeric),      // Stripe, test
-    provider("rk_test_", 16, ANY, is_alphanumeric),      // Stripe, test, restricted
-    provider("whsec_", 16, ANY, is_base64),              // Stripe, webhook
-    provider("npm_", 36, ANY, is_alphanumeric),          // npm
-    provider("pypi-", 50, ANY, is_base64url),            // PyPI
-    provider("SG.", 60, ANY, is_base64url_or_dot),       // SendGrid
-    provider("SK", 32, 32, is_lower_hex),                // Twilio
-    provider("hf_", 30, ANY, is_alphanumeric),           // Hugging Face
-    provider("hvs.", 24, ANY, is_base64url),             // Vault
-    provider("hvb.", 24, ANY, is_base64url),             // Vault, batch
-    provider("dop_v1_", 64, 64, is_lower_hex),           // DigitalOcean
-    provider("shpat_", 32, 32, is_hex),                  // Shopify
-    provider("shpss_", 32, 32, is_hex),                  // Shopify, shared secret
-    provider("dckr_pat_", 20, ANY, is_base64url),        // Docker
-    provider("lin_api_", 32, ANY, is_alphanumeric),      // Linear
+    provider("AKIA", 16, 16, is_upper_or_digit),              // AWS
+    provider("ASIA", 16, 16, is_upper_or_digit),              // AWS, temporary
+    provider("ABIA", 16, 16, is_upper_or_digit),              // AWS, bearer
+    provider("AIza", 35, 35, is_base64url),                   // Google
+    provider("GOCSPX-", 20, ANY, is_base64url),               // Google, client secret
+    provider("ya29.", 20, ANY, is_base64url),                 // Google, access token
+    provider("ghp_", 36, ANY, is_alphanumeric),               // GitHub
+    provider("gho_", 36, ANY, is_alphanumeric),               // GitHub, OAuth
+    provider("ghu_", 36, ANY, is_alphanumeric),               // GitHub, user to server
+    provider("ghs_", 36, ANY, is_base64url_or_dot),           // GitHub, server to server
+    provider("ghr_", 36, ANY, is_alphanumeric),               // GitHub, refresh
+    provider("github_pat_", 22, ANY, is_base64url),           // GitHub, fine grained
+    provider("glpat-", 20, ANY, is_base64url_or_dot),         // GitLab
+    provider("gldt-", 20, ANY, is_base64url),                 // GitLab, deployment
+    provider("glrt-", 20, ANY, is_base64url),                 // GitLab, runner
+    provider("xoxb-", 20, ANY, is_base64url),                 // Slack, bot
+    provider("xoxp-", 20, ANY, is_base64url),                 // Slack, user
+    provider("xoxa-", 20, ANY, is_base64url),                 // Slack, workspace
+    provider("xoxr-", 20, ANY, is_base64url),                 // Slack, refresh
+    provider("xoxs-", 20, ANY, is_base64url),                 // Slack, session
+    provider("xoxo-", 20, ANY, is_base64url),                 // Slack, old
+    provider("xoxe.", 20, ANY, is_base64url_or_dot),          // Slack, rotated
+    provider("xapp-", 20, ANY, is_base64url),                 // Slack, application
+    provider("sk_live_", 16, ANY, is_alphanumeric),           // Stripe
+    provider("rk_live_", 16, ANY, is_alphanumeric),           // Stripe, restricted
+    provider("sk_test_", 16, ANY, is_alphanumeric),           // Stripe, test
+    provider("rk_test_", 16, ANY, is_alphanumeric),           // Stripe, test, restricted
+    provider("whsec_", 16, ANY, is_base64),                   // Stripe, webhook
+    provider("npm_", 36, ANY, is_alphanumeric),               // npm
+    provider("pypi-", 50, ANY, is_base64url),                 // PyPI
+    provider("SG.", 60, ANY, is_base64url_or_dot),            // SendGrid
+    provider("SK", 32, 32, is_lower_hex),                     // Twilio
+    provider("hf_", 30, ANY, is_alphanumeric),                // Hugging Face
+    provider("hvs.", 24, ANY, is_base64url),                  // Vault
+    provider("hvb.", 24, ANY, is_base64url),                  // Vault, batch
+    provider("dop_v1_", 64, 64, is_lower_hex),                // DigitalOcean
+    provider("shpat_", 32, 32, is_hex),                       // Shopify
+    provider("shpss_", 32, 32, is_hex),                       // Shopify, shared secret
+    provider("dckr_pat_", 20, ANY, is_base64url),             // Docker
+    provider("lin_api_", 32, ANY, is_alphanumeric),           // Linear
     provider("AGE-SECRET-KEY-1", 50, ANY, is_upper_or_digit), // age
 ];
 
@@ -96,13 +96,13 @@ pub(super) struct Token<'text> {
 
 impl Token<'_> {
     /// The secret that begins with this token.
-    pub(super) fn secret(&self) -> Option<(Range<usize>, Kind)> {
+    pub(super) fn secret(&self, tries: &mut u32) -> Option<(Range<usize>, Kind)> {
         let len = self.end - self.start;
         // Sorted by cost: most tokens are too short for all of it.
-        if len >= 50 {
-            if let Some(kind) = self.key_of_a_chain() {
-                return Some((self.start..self.end, kind));
-            }
+        if len >= 50
+            && let Some(kind) = self.key_of_a_chain()
+        {
+            return Some((self.start..self.end, kind));
         }
         if matches!(len, 64 | 66 | 43 | 44 | 87 | 88 | 128 | 130) && self.is_raw_key() {
             return Some((self.start..self.end, Kind::PrivateKey));
@@ -110,7 +110,7 @@ impl Token<'_> {
         if self.run - self.start < SHORTEST_KEY {
             return None;
         }
-        self.provider_key().or_else(|| self.web_token())
+        self.provider_key(tries).or_else(|| self.web_token(tries))
     }
 
     fn bytes(&self) -> &[u8] {
@@ -149,19 +149,18 @@ impl Token<'_> {
                 _ => false,
             };
         }
-        matches!(token.len(), 43 | 44 | 87 | 88)
-            && token.iter().all(|byte| is_base58(*byte))
-            && self.is_beside_key()
+        matches!(token.len(), 43 | 44 | 87 | 88) && token.iter().all(|byte| is_base58(*byte)) && self.is_beside_key()
     }
 
     fn is_beside_key(&self) -> bool {
         is_beside_key(self.text, self.start)
     }
 
-    fn provider_key(&self) -> Option<(Range<usize>, Kind)> {
+    fn provider_key(&self, tries: &mut u32) -> Option<(Range<usize>, Kind)> {
         let rest = self.text.get(self.start..)?;
         let first = at(rest, 0);
         if first == b's' && rest.starts_with(b"sk-") {
+            *tries = tries.checked_sub(1)?;
             // OpenAI and Anthropic. `sk-` also begins names of packages.
             let end = end_of(self.text, self.start, is_base64url);
             let body = self.text.get(self.start + 3..end)?;
@@ -170,30 +169,36 @@ impl Token<'_> {
         }
         if first.is_ascii_digit() && at(self.text, self.end) == b':' {
             // Telegram: the number of the bot, then 35 characters.
-            let body = end_of(self.text, self.end + 1, is_base64url);
             let number = self.bytes();
-            let is_bot = matches!(number.len(), 8..=12) && number.iter().all(u8::is_ascii_digit);
-            return (is_bot && body - self.end - 1 == 35).then_some((self.start..body, Kind::ApiKey));
+            if !matches!(number.len(), 8..=12) || !number.iter().all(u8::is_ascii_digit) {
+                return None;
+            }
+            *tries = tries.checked_sub(1)?;
+            let end = end_of(self.text, self.end + 1, is_base64url);
+            return (end - self.end - 1 == 35).then_some((self.start..end, Kind::ApiKey));
         }
         if first == b'b' && rest.starts_with(b"bot") && at(rest, 3).is_ascii_digit() {
             let number = Token { start: self.start + 3, ..*self };
-            return number.provider_key();
+            return number.provider_key(tries);
         }
         if !FIRST.get(usize::from(first)).is_some_and(|is_first| *is_first) {
             return None;
         }
-        let provider = PROVIDERS.iter().find(|provider| at(provider.prefix, 0) == first && rest.starts_with(provider.prefix))?;
+        let provider =
+            PROVIDERS.iter().find(|provider| at(provider.prefix, 0) == first && rest.starts_with(provider.prefix))?;
+        *tries = tries.checked_sub(1)?;
         let body = self.start + provider.prefix.len();
         let end = end_of(self.text, body, provider.body);
         (provider.least..=provider.most).contains(&(end - body)).then_some((self.start..end, Kind::ApiKey))
     }
 
     /// RFC 7519: base 64 of a JSON object with `alg`, then a payload. A signature that was cut off changes nothing.
-    fn web_token(&self) -> Option<(Range<usize>, Kind)> {
+    fn web_token(&self, tries: &mut u32) -> Option<(Range<usize>, Kind)> {
         let rest = self.text.get(self.start..)?;
         if !rest.starts_with(b"ey") && !rest.starts_with(b"ew") {
             return None;
         }
+        *tries = tries.checked_sub(1)?;
         let header = end_of(self.text, self.start, is_base64url);
         let payload = end_of(self.text, header + 1, is_base64url);
         if at(self.text, header) != b'.' || payload == header + 1 {
@@ -233,7 +238,13 @@ pub(super) fn aws_secret(text: &[u8], run: &Range<usize>) -> Option<(Range<usize
         return None;
     }
     let start = run.start + text.get(run.clone())?.iter().position(|byte| is_base64(*byte))?;
-    let candidates = [start, text.get(run.clone())?.iter().rposition(|byte| b"=:".contains(byte)).map_or(start, |place| run.start + place + 1)];
+    let candidates = [
+        start,
+        text.get(run.clone())?
+            .iter()
+            .rposition(|byte| b"=:".contains(byte))
+            .map_or(start, |place| run.start + place + 1),
+    ];
     candidates.into_iter().find_map(|start| {
         let end = end_of(text, start, is_base64);
         let token = text.get(start..end)?;
@@ -247,7 +258,7 @@ pub(super) fn aws_secret(text: &[u8], run: &Range<usize>) -> Option<(Range<usize
 /// Whether a name of a key stands shortly before: `private key is …`, `aws_secret_access_key …`.
 pub(super) fn is_beside_key(text: &[u8], start: usize) -> bool {
     const REACH: usize = 40;
-    let from = start_of(text, start, |byte| byte != b']' && byte != b'\n').max(start.saturating_sub(REACH));
+    let from = start_near(text, start, REACH, |byte| byte != b']' && byte != b'\n');
     let near = text.get(from..start).unwrap_or_default();
     [&b"priv"[..], b"secret", b"seed", b"keypair", b"signing", b"key pair"].into_iter().any(|name| has(near, name))
 }
@@ -259,10 +270,12 @@ pub(super) fn pem(text: &[u8], header: &Range<usize>) -> Option<(Range<usize>, K
     find(label, begin, b"PRIVATE KEY")?;
     let start = start_of(text, header.start + begin, |byte| byte == b'-' || byte == b' ');
     let start = start_of(text, header.start + begin, |byte| byte == b'-').max(start);
-    let end = find(text, header.end, b"-END ").or_else(|| find(text, header.end, b"- END ")).map_or(text.len(), |end| {
-        let label = end_of(text, end + 1, |byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ');
-        end_of(text, label, |byte| byte == b'-')
-    });
+    let end =
+        find(text, header.end, b"-END ").or_else(|| find(text, header.end, b"- END ")).map_or(text.len(), |end| {
+            let label =
+                end_of(text, end + 1, |byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ');
+            end_of(text, label, |byte| byte == b'-')
+        });
     Some((start..end, Kind::Pem))
 }
 

@@ -1,7 +1,7 @@
 //! The words of BIP-39. Nine of them in a row are a recovery phrase: in a million words of English technical prose the
 //! longest row has six. The check sum is not asked: a phrase with one wrong word gives away as much.
 
-use super::bytes::{HIGH, at, before, eight_of, repeat, start_near};
+use super::bytes::{HIGH, at, before, eight_of, is_in_mask, repeat, start_near};
 use std::ops::Range;
 
 /// The smallest number of words in a row that is masked.
@@ -40,10 +40,12 @@ const fn table() -> [u64; WORDS] {
         if *byte == b'\n' {
             let product = word.wrapping_mul(SPREAD);
             let (_, from_bucket) = table.split_at_mut(bucket(product));
-            let Some(bucket) = from_bucket.first_mut() else { panic!("a bucket is 11 bits") };
-            assert!(*bucket >> 48 == 0 && mark(product) != 0 && letters <= LONGEST, "a bucket has four places");
-            *bucket = *bucket << 16 | mark(product);
-            (word, letters, words) = (0, 0, words + 1);
+            if let Some(bucket) = from_bucket.first_mut() {
+                assert!(*bucket >> 48 == 0 && mark(product) != 0 && letters <= LONGEST, "a bucket has four places");
+                *bucket = *bucket << 16 | mark(product);
+                words += 1;
+            }
+            (word, letters) = (0, 0);
         } else {
             word |= (*byte as u64) << (8 * letters);
             letters += 1;
@@ -137,7 +139,9 @@ impl Word {
         let letters = (other.trailing_zeros() / 8) as usize;
         let escaped = escaped(text, start, letters);
         let bytes = if escaped == 0 { bytes } else { eight_of(text, start + escaped) };
-        Self { start: start + escaped, end: start + letters, is_listed: letters > escaped && begins_with_word(bytes) }
+        let (start, end) = (start + escaped, start + letters);
+        let is_mask = at(text, end) == b']' && is_in_mask(text, start);
+        Self { start, end, is_listed: start < end && !is_mask && begins_with_word(bytes) }
     }
 
     /// The same of eight letters or more.

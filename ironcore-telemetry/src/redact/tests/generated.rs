@@ -164,8 +164,16 @@ fn wif(random: &mut Random) -> Secret {
 fn extended_key(random: &mut Random) -> Secret {
     // xprv, yprv, zprv, Yprv, Zprv, tprv, uprv, vprv, Uprv, Vprv
     let version: u32 = [
-        0x0488_ade4, 0x049d_7878, 0x04b2_430c, 0x0295_b005, 0x02aa_7a99, 0x0435_8394, 0x044a_4e28, 0x045f_18bc,
-        0x0242_85b5, 0x0257_5048,
+        0x0488_ade4,
+        0x049d_7878,
+        0x04b2_430c,
+        0x0295_b005,
+        0x02aa_7a99,
+        0x0435_8394,
+        0x044a_4e28,
+        0x045f_18bc,
+        0x0242_85b5,
+        0x0257_5048,
     ][random.below(10)];
     let mut bytes = version.to_be_bytes().to_vec();
     bytes.extend(random.bytes(78));
@@ -186,7 +194,8 @@ fn base58_key(random: &mut Random) -> Secret {
             break key;
         }
     };
-    let name = random.one(&["private key ", "secret key is ", "seed ", "keypair: ", "the Private-Key of it, ", "privkey="]);
+    let name =
+        random.one(&["private key ", "secret key is ", "seed ", "keypair: ", "the Private-Key of it, ", "privkey="]);
     Secret { parts: vec![key.clone()], ..secret(format!("{name}{key}")) }
 }
 
@@ -203,9 +212,8 @@ fn pem(random: &mut Random) -> Secret {
     let line_break = random.one(&["\n", "\\n", "\r\n"]);
     let lines: Vec<_> = (0..random.below(20) + 1).map(|_| random.of(BASE64, 64)).collect();
     let body = lines.join(line_break);
-    let text = format!(
-        "-----BEGIN {label}PRIVATE KEY-----{line_break}{body}{line_break}-----END {label}PRIVATE KEY-----"
-    );
+    let text =
+        format!("-----BEGIN {label}PRIVATE KEY-----{line_break}{body}{line_break}-----END {label}PRIVATE KEY-----");
     Secret { parts: lines, ..secret(text) }
 }
 
@@ -251,8 +259,20 @@ fn url_credentials(random: &mut Random) -> Secret {
 
 fn url_query(random: &mut Random) -> Secret {
     let name = random.one(&[
-        "token", "access_token", "api_key", "apikey", "sig", "signature", "X-Amz-Signature", "X-Amz-Security-Token",
-        "client_secret", "X-Goog-Signature", "password", "refresh_token", "id_token", "AWSAccessKeyId",
+        "token",
+        "access_token",
+        "api_key",
+        "apikey",
+        "sig",
+        "signature",
+        "X-Amz-Signature",
+        "X-Amz-Security-Token",
+        "client_secret",
+        "X-Goog-Signature",
+        "password",
+        "refresh_token",
+        "id_token",
+        "AWSAccessKeyId",
     ]);
     let length = 10 + random.below(40);
     let value = random.of(BASE64URL, length);
@@ -298,9 +318,15 @@ fn luhn(digits: &str) -> bool {
 
 fn iban(random: &mut Random) -> Secret {
     let (country, shape) = [
-        ("DE", "nnnnnnnnnnnnnnnnnn"), ("GB", "aaaannnnnnnnnnnnnn"), ("FR", "nnnnnnnnnnccccccccccccc"),
-        ("NO", "nnnnnnnnnnn"), ("MT", "aaaannnnncccccccccccccccccc"), ("KZ", "nnnccccccccccccc"),
-        ("NL", "aaaannnnnnnnnn"), ("CH", "nnnnncccccccccccc"), ("ES", "nnnnnnnnnnnnnnnnnnnn"),
+        ("DE", "nnnnnnnnnnnnnnnnnn"),
+        ("GB", "aaaannnnnnnnnnnnnn"),
+        ("FR", "nnnnnnnnnnccccccccccccc"),
+        ("NO", "nnnnnnnnnnn"),
+        ("MT", "aaaannnnncccccccccccccccccc"),
+        ("KZ", "nnnccccccccccccc"),
+        ("NL", "aaaannnnnnnnnn"),
+        ("CH", "nnnnncccccccccccc"),
+        ("ES", "nnnnnnnnnnnnnnnnnnnn"),
     ][random.below(9)];
     let body: String = shape
         .chars()
@@ -355,7 +381,13 @@ fn provider(random: &mut Random) -> Secret {
         ("sk-proj-A1", BASE64URL, 60),
     ][random.below(12)];
     let text = match random.below(5) {
-        0 => format!("xox{}-{}-{}-{}", random.one(&["b", "p"]), random.digits(12), random.digits(13), random.of(ALPHANUMERIC, 24)),
+        0 => format!(
+            "xox{}-{}-{}-{}",
+            random.one(&["b", "p"]),
+            random.digits(12),
+            random.digits(13),
+            random.of(ALPHANUMERIC, 24)
+        ),
         1 => format!("SG.{}.{}", random.of(BASE64URL, 22), random.of(BASE64URL, 43)),
         2 => format!("{}:AA{}", random.digits(10), random.of(BASE64URL, 33)),
         _ => format!("{prefix}{}", random.of(alphabet, length)),
@@ -365,12 +397,28 @@ fn provider(random: &mut Random) -> Secret {
 
 fn named(random: &mut Random) -> Secret {
     let name = random.one(&[
-        "password", "passwd", "db_password", "userPassword", "client-secret", "app.auth.token", "apiKey", "API_KEY",
-        "X-Api-Key", "private_key", "walletSeed", "pin", "cvv", "set-cookie", "session_token", "PGPASSWORD", "cardCvv2",
+        "password",
+        "passwd",
+        "db_password",
+        "userPassword",
+        "client-secret",
+        "app.auth.token",
+        "apiKey",
+        "API_KEY",
+        "X-Api-Key",
+        "private_key",
+        "walletSeed",
+        "pin",
+        "cvv",
+        "set-cookie",
+        "session_token",
+        "PGPASSWORD",
+        "cardCvv2",
     ]);
     let length = 6 + random.below(20);
     let value = format!("{}7", random.of(ALPHANUMERIC, length));
-    let (before, after) = [("=", ""), ("=\"", "\""), (": \"", "\""), ("\": \"", "\""), ("\":\"", "\""), (": ", "")][random.below(6)];
+    let (before, after) =
+        [("=", ""), ("=\"", "\""), (": \"", "\""), ("\": \"", "\""), ("\":\"", "\""), (": ", "")][random.below(6)];
     let quote = if before.starts_with('"') { "\"" } else { "" };
     let text = format!("{quote}{name}{before}{value}{after}");
     Secret { parts: vec![value], ..secret(text) }
@@ -379,7 +427,9 @@ fn named(random: &mut Random) -> Secret {
 /// The secret in a surrounding in which people log.
 pub(super) fn surrounded(random: &mut Random, secret: &Secret) -> String {
     let text = &secret.text;
-    let escaped = || text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t");
+    let escaped = || {
+        text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t")
+    };
     match random.below(12) {
         0 => text.clone(),
         1 => format!("the service got {text} from the caller and went on"),

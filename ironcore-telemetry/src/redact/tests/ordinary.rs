@@ -108,34 +108,152 @@ pub(super) fn line(random: &mut Random) -> String {
         2 => format!("request {} took {} ms", uuid(random), number(random, 5_000)),
         3 => format!("sent {} wei from 0x{} to 0x{}", random.next(), random.hex(40), random.hex(40)),
         4 => format!("address bc1q{} has {} sats", random.bech32(38), number(random, 2_100_000_000_000_000)),
-        5 => format!("amount={}.{:018} ETH fee=0.{:016}", number(random, 9_000), random.next() % 10_u64.pow(18), random.next() % 10_u64.pow(16)),
+        5 => format!(
+            "amount={}.{:018} ETH fee=0.{:016}",
+            number(random, 9_000),
+            random.next() % 10_u64.pow(18),
+            random.next() % 10_u64.pow(16)
+        ),
         6 => format!("avatar data:image/png;base64,{}", random.base64(400)),
-        7 => format!("{} INFO wallet: ready after {:?}", time(random), std::time::Duration::from_nanos(random.next() % 10_u64.pow(10))),
-        8 => format!("   {}: ironcore::wallet::create::{{closure#{}}}\n             at src/wallet/create.rs:{}:{}", number(random, 40), number(random, 9), number(random, 900), number(random, 90)),
-        9 => format!("SELECT id, owner, balance FROM wallets WHERE id = '{}' AND token = $1 LIMIT {}", uuid(random), number(random, 100)),
-        10 => format!("UPDATE accounts SET balance = balance - {} WHERE user_id = {} AND password_hash = $2", number(random, 1_000_000), number(random, 1_000_000)),
-        11 => format!(r#"{{"id":"{}","at":"{}","items":[{},{},{}],"ok":true,"next_page_token":"{}"}}"#, uuid(random), time(random), number(random, 300), number(random, 300), number(random, 300), random.base64(20)),
-        12 => format!("connection from {}.{}.{}.{}:{} closed", random.below(256), random.below(256), random.below(256), random.below(256), random.below(65_536)),
-        13 => format!("peer [2001:db8:{:x}:{:x}::{:x}]:{} is up", random.below(65_536), random.below(65_536), random.below(65_536), random.below(65_536)),
-        14 => format!("order ORD-2026-{:08} for customer C{:07}", number(random, 100_000_000), number(random, 10_000_000)),
-        15 => format!("call +49 {} {:07} or +1 (555) {:03}-{:04} or +44 20 {:04} {:04}", 30 + random.below(900), number(random, 10_000_000), number(random, 1_000), number(random, 10_000), number(random, 10_000), number(random, 10_000)),
+        7 => format!(
+            "{} INFO wallet: ready after {:?}",
+            time(random),
+            std::time::Duration::from_nanos(random.next() % 10_u64.pow(10))
+        ),
+        8 => format!(
+            "   {}: ironcore::wallet::create::{{closure#{}}}\n             at src/wallet/create.rs:{}:{}",
+            number(random, 40),
+            number(random, 9),
+            number(random, 900),
+            number(random, 90)
+        ),
+        9 => format!(
+            "SELECT id, owner, balance FROM wallets WHERE id = '{}' AND token = $1 LIMIT {}",
+            uuid(random),
+            number(random, 100)
+        ),
+        10 => format!(
+            "UPDATE accounts SET balance = balance - {} WHERE user_id = {} AND password_hash = $2",
+            number(random, 1_000_000),
+            number(random, 1_000_000)
+        ),
+        11 => format!(
+            r#"{{"id":"{}","at":"{}","items":[{},{},{}],"ok":true,"next_page_token":"{}"}}"#,
+            uuid(random),
+            time(random),
+            number(random, 300),
+            number(random, 300),
+            number(random, 300),
+            random.base64(20)
+        ),
+        12 => format!(
+            "connection from {}.{}.{}.{}:{} closed",
+            random.below(256),
+            random.below(256),
+            random.below(256),
+            random.below(256),
+            random.below(65_536)
+        ),
+        13 => format!(
+            "peer [2001:db8:{:x}:{:x}::{:x}]:{} is up",
+            random.below(65_536),
+            random.below(65_536),
+            random.below(65_536),
+            random.below(65_536)
+        ),
+        14 => {
+            format!("order ORD-2026-{:08} for customer C{:07}", number(random, 100_000_000), number(random, 10_000_000))
+        }
+        15 => format!(
+            "call +49 {} {:07} or +1 (555) {:03}-{:04} or +44 20 {:04} {:04}",
+            30 + random.below(900),
+            number(random, 10_000_000),
+            number(random, 1_000),
+            number(random, 10_000),
+            number(random, 10_000),
+            number(random, 10_000)
+        ),
         16 => format!("trace_id={} span_id={} sampled=true", random.hex(32), random.hex(16)),
         17 => format!("pulled image registry.example.com/wallet@sha256:{} in {} s", random.hex(64), number(random, 60)),
         18 => format!("commit {} by ci, build {}", random.hex(40), number(random, 100_000)),
-        19 => format!("GET /v1/wallets/{}/transactions?limit={}&cursor={} HTTP/1.1 200", uuid(random), number(random, 100), random.base64(12)),
-        20 => format!("unix time {}, {} ms, {} us, {} ns", 1_700_000_000 + number(random, 99_999_999), 1_700_000_000_000 + number(random, 99_999_999_999), 1_700_000_000_000_000 + number(random, 99_999_999_999_999), 1_700_000_000_000_000_000 + number(random, 99_999_999_999_999_999)),
-        21 => format!("Transfer {{ from: Address(0x{}), to: Address(0x{}), value: {}, nonce: {} }}", random.hex(40), random.hex(40), number(random, 9_000_000) * 1_000_000_000_000, number(random, 900)),
+        19 => format!(
+            "GET /v1/wallets/{}/transactions?limit={}&cursor={} HTTP/1.1 200",
+            uuid(random),
+            number(random, 100),
+            random.base64(12)
+        ),
+        20 => format!(
+            "unix time {}, {} ms, {} us, {} ns",
+            1_700_000_000 + number(random, 99_999_999),
+            1_700_000_000_000 + number(random, 99_999_999_999),
+            1_700_000_000_000_000 + number(random, 99_999_999_999_999),
+            1_700_000_000_000_000_000 + number(random, 99_999_999_999_999_999)
+        ),
+        21 => format!(
+            "Transfer {{ from: Address(0x{}), to: Address(0x{}), value: {}, nonce: {} }}",
+            random.hex(40),
+            random.hex(40),
+            number(random, 9_000_000) * 1_000_000_000_000,
+            number(random, 900)
+        ),
         22 => format!("solana account {} owner {}", random.base58(44), random.base58(43)),
         23 => format!("public_key=02{} fingerprint=SHA256:{}", random.hex(64), random.base64(43)),
         24 => format!("signature 0x{} is valid", random.hex(130)),
-        25 => format!("token expired; token_count={} secret_version={} key_id={} idempotency_key={}", number(random, 90), number(random, 9), uuid(random), uuid(random)),
-        26 => format!("invalid token: unexpected end of input at line {} column {}", number(random, 90), number(random, 90)),
-        27 => format!("queue: capacity={} used={} oldest={}s dropped=[{}, {}, {}]", number(random, 99_999), number(random, 99_999), number(random, 99), number(random, 9), number(random, 9), number(random, 9)),
+        25 => format!(
+            "token expired; token_count={} secret_version={} key_id={} idempotency_key={}",
+            number(random, 90),
+            number(random, 9),
+            uuid(random),
+            uuid(random)
+        ),
+        26 => format!(
+            "invalid token: unexpected end of input at line {} column {}",
+            number(random, 90),
+            number(random, 90)
+        ),
+        27 => format!(
+            "queue: capacity={} used={} oldest={}s dropped=[{}, {}, {}]",
+            number(random, 99_999),
+            number(random, 99_999),
+            number(random, 99),
+            number(random, 9),
+            number(random, 9),
+            number(random, 9)
+        ),
         28 => format!("https://explorer.example.com/tx/0x{}", random.hex(64)),
-        29 => format!("AWS_REGION=eu-central-1 PATH=/usr/local/bin:/usr/bin LOG_LEVEL=INFO TOTAL_{}={}", number(random, 99), number(random, 99)),
-        30 => format!("mac 02:{:02x}:{:02x}:{:02x}:{:02x}:{:02x} disk 0x{:016x}", random.below(256), random.below(256), random.below(256), random.below(256), random.below(256), random.next()),
-        31 => format!("user agent Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{}.0.0.0 Safari/537.36", random.below(150)),
-        32 => format!("latency p50={:.3} p99={:.3} {}", random.below(1_000_000) as f64 / 1e3, random.below(1_000_000) as f64 / 7e3, random.below(1_000_000) as f64 / 7e5),
-        _ => format!("{}::{}<{}>: version {}.{}.{}-rc.{}", "ironcore", "Wallet", "Eth", random.below(20), random.below(20), random.below(20), random.below(9)),
+        29 => format!(
+            "AWS_REGION=eu-central-1 PATH=/usr/local/bin:/usr/bin LOG_LEVEL=INFO TOTAL_{}={}",
+            number(random, 99),
+            number(random, 99)
+        ),
+        30 => format!(
+            "mac 02:{:02x}:{:02x}:{:02x}:{:02x}:{:02x} disk 0x{:016x}",
+            random.below(256),
+            random.below(256),
+            random.below(256),
+            random.below(256),
+            random.below(256),
+            random.next()
+        ),
+        31 => format!(
+            "user agent Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{}.0.0.0 Safari/537.36",
+            random.below(150)
+        ),
+        32 => format!(
+            "latency p50={:.3} p99={:.3} {}",
+            random.below(1_000_000) as f64 / 1e3,
+            random.below(1_000_000) as f64 / 7e3,
+            random.below(1_000_000) as f64 / 7e5
+        ),
+        _ => format!(
+            "{}::{}<{}>: version {}.{}.{}-rc.{}",
+            "ironcore",
+            "Wallet",
+            "Eth",
+            random.below(20),
+            random.below(20),
+            random.below(20),
+            random.below(9)
+        ),
     }
 }

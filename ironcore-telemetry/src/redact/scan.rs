@@ -47,8 +47,7 @@ pub(super) struct Found {
 
 /// The secrets of a text, in their order, apart from each other.
 pub(super) fn secrets(text: &[u8], class: KeyClass, names: &Names) -> Vec<Found> {
-    let (found, [token, group, list, phrase, address, user, named, pem]) = (Vec::new(), [0; 8]);
-    let mut scan = Scan { text, class, names, found, token, group, list, phrase, address, user, named, pem };
+    let mut scan = Scan { text, class, names, found: Vec::new(), done: Done::default() };
     scan.run();
     if scan.found.is_empty() {
         return scan.found;
@@ -73,13 +72,19 @@ struct Scan<'text> {
     class: KeyClass,
     names: &'text Names,
     found: Vec<Found>,
-    /// Up to where each of these has been looked at.
-    token: usize,
-    group: usize,
-    list: usize,
-    phrase: usize,
+    done: Done,
+}
+
+/// Up to where each of these has been looked at.
+#[derive(Default)]
+struct Done {
+    tokens: usize,
+    groups: usize,
+    lists: usize,
+    phrases: usize,
+    /// The end of the address.
     address: usize,
-    user: usize,
+    users: usize,
     named: usize,
     pem: usize,
 }
@@ -170,20 +175,20 @@ impl Scan<'_> {
     /// A `:` or `=`.
     fn sign(&mut self, sign: usize) {
         if self.text.get(sign..).is_some_and(|rest| rest.starts_with(b"://")) {
-            if sign >= self.address {
-                self.address = end_of_address(self.text, sign);
+            if sign >= self.done.address {
+                self.done.address = end_of_address(self.text, sign);
             }
-            if sign >= self.user {
-                let (user, done) = user_of_address(self.text, sign, self.address);
-                self.user = done;
+            if sign >= self.done.users {
+                let (user, done) = user_of_address(self.text, sign, self.done.address);
+                self.done.users = done;
                 if let Some(user) = user {
                     self.add(user, Kind::UrlCredentials);
                 }
             }
-        } else if sign >= self.named
+        } else if sign >= self.done.named
             && let Some((value, kind)) = named(self.text, sign, self.names)
         {
-            self.named = value.end;
+            self.done.named = value.end;
             self.add(value, kind);
         }
     }
@@ -196,12 +201,12 @@ impl Scan<'_> {
         let left = separators(eight_of(self.text, place.saturating_sub(8)));
         let right = separators(eight_of(self.text, place + 8));
         let near = left.leading_zeros() / 8 + right.trailing_zeros() / 8;
-        if place < self.token || (place >= 8 && near + 8 < TOKEN) {
+        if place < self.done.tokens || (place >= 8 && near + 8 < TOKEN) {
             return;
         }
         let from = start_of(self.text, place + 1, is_run).min(place);
         let run = from..end_of(self.text, place, is_run);
-        self.token = run.end.max(place + 1);
+        self.done.tokens = run.end.max(place + 1);
         if run.len() < TOKEN as usize {
             return;
         }
@@ -251,19 +256,19 @@ impl Scan<'_> {
     #[cold]
     #[inline(never)]
     fn groups(&mut self, place: usize) {
-        if self.text.get(place..place + 8).is_some_and(|window| window.contains(&b',')) && place >= self.list {
+        if self.text.get(place..place + 8).is_some_and(|window| window.contains(&b',')) && place >= self.done.lists {
             let (list, is_key) = list(self.text, place);
-            self.list = list.end;
+            self.done.lists = list.end;
             if is_key && self.class != KeyClass::Hash && self.class_of(list.start) != KeyClass::Hash {
                 self.add(list, Kind::PrivateKey);
             }
         }
-        if place + 8 <= self.group {
+        if place + 8 <= self.done.groups {
             return;
         }
         let start = start_near(self.text, place, REACH, is_group);
         let end = end_of(self.text.get(..place + REACH).unwrap_or(self.text), place, is_group);
-        self.group = end;
+        self.done.groups = end;
         let mut place = start;
         while place < end {
             let token = letters_and_digits(self.text.get(..end).unwrap_or_default(), place);
@@ -276,10 +281,10 @@ impl Scan<'_> {
             }
         }
         if end - start >= SHORTEST_LABEL
-            && start >= self.pem
+            && start >= self.done.pem
             && let Some((secret, kind)) = pem(self.text, &(start..end))
         {
-            self.pem = secret.end;
+            self.done.pem = secret.end;
             self.add(secret, kind);
         }
     }
@@ -288,10 +293,10 @@ impl Scan<'_> {
     #[cold]
     #[inline(never)]
     fn words(&mut self, place: usize) {
-        if place >= self.phrase
+        if place >= self.done.phrases
             && let Some(phrase) = words::phrase(self.text, place)
         {
-            self.phrase = phrase.end;
+            self.done.phrases = phrase.end;
             self.add(phrase, Kind::Mnemonic);
         }
     }

@@ -210,7 +210,7 @@ fn keystore(random: &mut Random) -> Secret {
 fn pem(random: &mut Random) -> Secret {
     let label = random.one(&["", "RSA ", "EC ", "ENCRYPTED ", "OPENSSH ", "DSA ", "ANY "]);
     let line_break = random.one(&["\n", "\\n", "\r\n"]);
-    let lines: Vec<_> = (0..random.below(20) + 1).map(|_| random.of(BASE64, 64)).collect();
+    let lines: Vec<_> = (0..=random.below(20)).map(|_| random.of(BASE64, 64)).collect();
     let body = lines.join(line_break);
     let text =
         format!("-----BEGIN {label}PRIVATE KEY-----{line_break}{body}{line_break}-----END {label}PRIVATE KEY-----");

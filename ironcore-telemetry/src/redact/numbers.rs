@@ -123,6 +123,10 @@ pub(super) fn number(text: &[u8], start: usize) -> Option<(Range<usize>, Kind)> 
 /// The end of a card number: ranges of the issuers, check digit (Luhn, ISO/IEC 7812-1), groups as they are printed. A
 /// number without groups has 14 to 16 digits: longer ones are ids, times and amounts in the smallest unit.
 fn card(text: &[u8], start: usize) -> Option<usize> {
+    // Networks have numbers that begin with 2 to 6.
+    if !matches!(at(text, start), b'2'..=b'6') {
+        return None;
+    }
     // Behind a point it is a fraction.
     if before(text, start) == b'.' && start.checked_sub(2).is_some_and(|place| at(text, place).is_ascii_digit()) {
         return None;

@@ -114,14 +114,13 @@ impl Scan<'_> {
         let first = separators(eight(block, 0));
         if first == 0 {
             self.window(place);
-            self.words(place);
-        } else {
-            // Behind the separator a word begins.
-            let behind = (first.trailing_zeros() / 8 + 1) as usize;
-            let word = eight(block, behind);
-            if words::begins_with_word(word) || words::begins_elsewhere(word) {
-                self.words(place + behind);
-            }
+        }
+        // Behind a separator a word begins.
+        let (from, marks) = if first == 0 { (8, separators(eight(block, 8))) } else { (0, first) };
+        let behind = from + (marks.trailing_zeros() / 8 + 1) as usize;
+        let word = eight(block, behind);
+        if marks == 0 || words::begins_with_word(word) || words::begins_elsewhere(word) {
+            self.words(place + if marks == 0 { 0 } else { behind });
         }
         if separators(eight(block, 5)) == 0 {
             self.window(place + 5);

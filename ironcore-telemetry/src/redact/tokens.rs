@@ -237,21 +237,17 @@ pub(super) fn aws_secret(text: &[u8], run: &Range<usize>) -> Option<(Range<usize
     if run.len() < LENGTH {
         return None;
     }
-    let start = run.start + text.get(run.clone())?.iter().position(|byte| is_base64(*byte))?;
-    let candidates = [
-        start,
-        text.get(run.clone())?
-            .iter()
-            .rposition(|byte| b"=:".contains(byte))
-            .map_or(start, |place| run.start + place + 1),
-    ];
-    candidates.into_iter().find_map(|start| {
-        let end = end_of(text, start, is_base64);
-        let token = text.get(start..end)?;
-        let is_mixed = token.iter().any(u8::is_ascii_digit)
-            && token.iter().any(u8::is_ascii_uppercase)
-            && token.iter().any(u8::is_ascii_lowercase);
-        (token.len() == LENGTH && is_mixed && is_beside_key(text, start)).then_some((start..end, Kind::ApiKey))
+    let mut end = run.start;
+    text.get(run.clone())?.split(|byte| !is_of(*byte, BASE64)).find_map(|token| {
+        let start = end;
+        end = start + token.len() + 1;
+        let is_mixed = || {
+            token.iter().any(u8::is_ascii_digit)
+                && token.iter().any(u8::is_ascii_uppercase)
+                && token.iter().any(u8::is_ascii_lowercase)
+        };
+        let is_key = token.len() == LENGTH && is_mixed() && is_beside_key(text, start);
+        is_key.then_some((start..start + LENGTH, Kind::ApiKey))
     })
 }
 
@@ -290,6 +286,7 @@ fn is_of(byte: u8, class: u8) -> bool {
 
 const IN_RUN: u8 = 1;
 const LETTER_OR_DIGIT: u8 = 2;
+const BASE64: u8 = 4;
 
 static CLASSES: [u8; 256] = {
     let mut classes = [0; 256];
@@ -297,8 +294,9 @@ static CLASSES: [u8; 256] = {
     let mut rest: &mut [u8] = &mut classes;
     while let Some((class, behind)) = rest.split_first_mut() {
         *class = match byte {
-            _ if byte.is_ascii_alphanumeric() => IN_RUN | LETTER_OR_DIGIT,
-            b'+' | b'-' | b'.' | b'/' | b':' | b'=' | b'?' | b'@' | b'_' | b'~' => IN_RUN,
+            _ if byte.is_ascii_alphanumeric() => IN_RUN | LETTER_OR_DIGIT | BASE64,
+            b'+' | b'/' => IN_RUN | BASE64,
+            b'-' | b'.' | b':' | b'=' | b'?' | b'@' | b'_' | b'~' => IN_RUN,
             _ => 0,
         };
         byte = byte.wrapping_add(1);
@@ -327,8 +325,8 @@ const fn is_base58(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() && !matches!(byte, b'0' | b'O' | b'I' | b'l')
 }
 
-const fn is_base64(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')
+fn is_base64(byte: u8) -> bool {
+    is_of(byte, BASE64)
 }
 
 const fn is_base64url(byte: u8) -> bool {

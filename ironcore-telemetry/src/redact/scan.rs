@@ -16,7 +16,7 @@ use super::words;
 use std::ops::Range;
 
 /// A text shorter than this holds no secret: `pin=123`.
-pub(super) const SHORTEST: usize = 7;
+const SHORTEST: usize = 7;
 
 /// Bytes that one step decides on. Windows of eight bytes begin every five bytes (tokens) and every eight or six
 /// (groups).
@@ -43,6 +43,12 @@ const SHORTEST_LABEL: usize = 20;
 pub(super) struct Found {
     pub(super) place: Range<usize>,
     pub(super) kind: Kind,
+}
+
+/// What most short texts fail: a token needs its length, a value its sign.
+#[inline]
+pub(super) fn may_hold_secret(text: &[u8]) -> bool {
+    text.len() >= TOKEN as usize || (text.len() >= SHORTEST && text.iter().any(|byte| is_sign(*byte) != 0))
 }
 
 /// The secrets of a text, in their order, apart from each other.
@@ -104,6 +110,9 @@ impl Scan<'_> {
             if let Some(filled) = block.get_mut(..rest.len()) {
                 filled.copy_from_slice(rest);
             }
+            if let Some(behind) = block.get_mut(rest.len()) {
+                *behind = b' ';
+            }
             self.block(&block, place);
             place += STEP;
         }
@@ -122,32 +131,15 @@ impl Scan<'_> {
         if marks == 0 || words::begins_with_word(word) || words::begins_elsewhere(word) {
             self.words(place + if marks == 0 { 0 } else { behind });
         }
-        if separators(eight(block, 5)) == 0 {
-            self.window(place + 5);
+        for offset in [5, 10, 15, 20, 25] {
+            if separators(eight(block, offset)) == 0 {
+                self.window(place + offset);
+            }
         }
-        if separators(eight(block, 10)) == 0 {
-            self.window(place + 10);
-        }
-        if separators(eight(block, 15)) == 0 {
-            self.window(place + 15);
-        }
-        if separators(eight(block, 20)) == 0 {
-            self.window(place + 20);
-        }
-        if separators(eight(block, 25)) == 0 {
-            self.window(place + 25);
-        }
-        if lower_case(eight(block, 0)) == 0 {
-            self.groups(place);
-        }
-        if lower_case(eight(block, 8)) == 0 {
-            self.groups(place + 8);
-        }
-        if lower_case(eight(block, 16)) == 0 {
-            self.groups(place + 16);
-        }
-        if lower_case(eight(block, 24)) == 0 {
-            self.groups(place + 24);
+        for offset in [0, 8, 16, 24] {
+            if lower_case(eight(block, offset)) == 0 {
+                self.groups(place + offset);
+            }
         }
         if block.first_chunk().is_some_and(have_sign) {
             self.signs(block, place);

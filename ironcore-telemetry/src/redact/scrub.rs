@@ -48,6 +48,9 @@ impl Redaction {
         buffer: &'buffer mut String,
         counts: &mut Counts,
     ) -> Cow<'buffer, str> {
+        if let Some(text) = value.as_str() {
+            return self.scrub(class, text, limit, counts);
+        }
         write_bounded(buffer, limit.saturating_add(MARGIN), value);
         self.scrub(class, buffer, limit, counts)
     }
@@ -65,7 +68,7 @@ impl Redaction {
             counts.add(kind);
             return Cow::Borrowed(truncate(kind.mask(), limit));
         }
-        if text.len() < scan::SHORTEST {
+        if !scan::may_hold_secret(text.as_bytes()) {
             return Cow::Borrowed(truncate(text, limit));
         }
         let Some(mut shown) = self.without_secrets(class, text, counts) else {

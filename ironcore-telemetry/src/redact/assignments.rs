@@ -16,8 +16,8 @@ const QUERY: &[&str] = &[
     "x-goog-signature",
 ];
 
-/// The same, if the value is as long as a key.
-const QUERY_LONG: &[&str] = &["auth", "code", "key", "state", "ticket"];
+/// The same, if the value is as long as a key and has a digit.
+const QUERY_LONG: &[&str] = &["auth", "code", "key", "ticket"];
 
 /// The longest name.
 const LONGEST_NAME: usize = 64;
@@ -76,8 +76,9 @@ pub(super) fn named(text: &[u8], sign: usize, names: &Names) -> Option<(Range<us
         return None;
     }
     let value = value(text, sign, key)?;
-    let is_short = is_query && class != KeyClass::Secret && in_list(QUERY_LONG) && value.len() < LONG;
-    (!is_short).then_some((value, Kind::Named))
+    let is_long = || value.len() >= LONG && text.get(value.clone()).is_some_and(|value| value.iter().any(u8::is_ascii_digit));
+    let is_known = class == KeyClass::Secret || in_list(QUERY);
+    (is_known || is_long()).then_some((value.clone(), Kind::Named))
 }
 
 /// Letters of which a secret name has all of one row: most names have not.

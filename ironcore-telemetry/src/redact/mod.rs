@@ -1,4 +1,9 @@
 //! Keeps secrets and overlong values from leaving the process.
+//!
+//! A signal asks [`Names::class_of`] once per call site what a name says, and gives each value to [`Redaction::scrub`]
+//! (or, if it is written in parts, to [`Redaction::scrub_display`]) before it escapes or joins it. The values of one
+//! record also go to a [`Phrase`], which finds a recovery phrase that is spread over them. What was masked is in
+//! [`Counts`].
 
 #![allow(dead_code, unused_imports, reason = "the signals are wired to the scanner one after the other")]
 

@@ -72,8 +72,11 @@ fn secret(text: String) -> Secret {
     Secret { text, parts, any_case: false }
 }
 
-/// The 18 kinds: name, and how one is made.
-pub(super) const KINDS: [(&str, fn(&mut Random) -> Secret); 18] = [
+/// Makes one secret.
+type Make = fn(&mut Random) -> Secret;
+
+/// The 18 kinds.
+pub(super) const KINDS: [(&str, Make); 18] = [
     ("mnemonic", mnemonic),
     ("numbered mnemonic", numbered_mnemonic),
     ("wif", wif),

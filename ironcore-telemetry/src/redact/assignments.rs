@@ -76,7 +76,8 @@ pub(super) fn named(text: &[u8], sign: usize, names: &Names) -> Option<(Range<us
         return None;
     }
     let value = value(text, sign, key)?;
-    let is_long = || value.len() >= LONG && text.get(value.clone()).is_some_and(|value| value.iter().any(u8::is_ascii_digit));
+    let is_long =
+        || value.len() >= LONG && text.get(value.clone()).is_some_and(|value| value.iter().any(u8::is_ascii_digit));
     let is_known = class == KeyClass::Secret || in_list(QUERY);
     (is_known || is_long()).then_some((value.clone(), Kind::Named))
 }

@@ -34,7 +34,7 @@ const TOKEN: u32 = 12;
 
 /// So many beginnings of keys are followed in a run of token characters: the time of a scan stays in proportion to the
 /// length of the text.
-const TRIES: u32 = 32;
+const TRIES: u32 = 8;
 
 /// `---BEGIN PRIVATE KEY---`
 const SHORTEST_LABEL: usize = 20;

@@ -12,6 +12,7 @@ use crate::panic_hook;
 use crate::propagation::{B3Propagator, BaggagePropagator, JaegerPropagator, TraceContextPropagator};
 use crate::recorder;
 use crate::resource;
+use crate::scrub;
 #[cfg(all(unix, feature = "signals"))]
 use crate::terminate::Termination;
 use crate::traces::{self, BoxedLayer, Stack, TelemetrySubscriber};
@@ -113,6 +114,7 @@ where
     if *initialized {
         return Err(InitError::AlreadyInitialized);
     }
+    scrub::switch(settings.redact);
     let parts = Parts::build(&settings)?;
     #[cfg(all(unix, feature = "signals"))]
     let signals = config.ends_on_signals().map(Termination::prepare).transpose()?;

@@ -79,6 +79,7 @@ mod format;
 mod names;
 mod redact;
 mod report;
+mod scrub;
 mod series;
 // Signals.
 mod export;

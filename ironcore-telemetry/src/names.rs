@@ -294,6 +294,15 @@ pub(crate) static TELEMETRY_DEGRADED: Metric = Metric {
 #[cfg(feature = "prometheus")]
 pub(crate) const METRICS_LISTENER: &str = "metrics_listener";
 
+/// Secrets that were masked.
+pub(crate) static TELEMETRY_SCRUBBED: Metric = Metric {
+    name: "telemetry_scrubbed_total",
+    help: "Secrets that were masked before telemetry left the process, by signal and by kind of secret.",
+    kind: Kind::Counter,
+    labels: &["signal", "kind"],
+    bounded: &[],
+};
+
 /// Label values that were outside their set.
 pub(crate) static TELEMETRY_LABEL_OVERFLOW: Metric = Metric {
     name: "telemetry_label_overflow_total",
@@ -342,6 +351,7 @@ pub(crate) static ALL: &[&Metric] = &[
     &TELEMETRY_QUEUE_CAPACITY,
     &TELEMETRY_QUEUE_CAPACITY_BYTES,
     &TELEMETRY_DEGRADED,
+    &TELEMETRY_SCRUBBED,
     &TELEMETRY_LABEL_OVERFLOW,
     &TELEMETRY_INSTRUMENTS_DROPPED,
 ];

@@ -48,6 +48,8 @@ pub(crate) struct Settings {
     /// How log lines are written to stdout; `None` writes none.
     pub(crate) log_lines: Option<LogLines>,
     pub(crate) trace_filter: Filter,
+    /// Whether secrets are masked.
+    pub(crate) redact: bool,
     /// Whether what the environment keeps from working is an error, and not a warning.
     pub(crate) strict: bool,
     /// What is in force and where each value came from, without secrets.
@@ -225,6 +227,7 @@ impl Settings {
                 ("Config::trace_filter", config.trace_filter.as_deref()),
                 check_directive,
             )?,
+            redact: resolver.read(&table::REDACT)?,
             strict: resolver.is_strict(),
             report: String::new(),
             notices: Notices::default(),

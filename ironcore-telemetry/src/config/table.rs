@@ -473,6 +473,15 @@ pub(super) const LOG_FILTER: Setting<String> = Setting {
     show: Show::Plain(String::clone),
 };
 
+/// Whether secrets are looked for, and masked.
+pub(super) const REDACT: Setting<bool> = Setting {
+    key: "redact",
+    variables: &["IRONCORE_REDACT"],
+    default: || true,
+    parse: parse::boolean,
+    show: Show::Plain(ToString::to_string),
+};
+
 /// Which form log lines have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FormatChoice {
@@ -547,7 +556,7 @@ pub(super) fn defaults() -> std::collections::BTreeMap<&'static str, String> {
     let sizes = [QUEUE_SIZE, QUEUE_BYTES, BATCH_SIZE, BATCH_BYTES, CONCURRENCY];
     let times = [METRIC_INTERVAL, QUEUE_DELAY];
     let texts = [SERVICE_NAME, LOG_FILTER, TRACE_FILTER];
-    let switches = [DISABLED, STRICT, LOG_SPAN_FIELDS];
+    let switches = [DISABLED, STRICT, REDACT, LOG_SPAN_FIELDS];
     let limits = [SPAN_ATTRIBUTES, SPAN_EVENTS, SPAN_LINKS, EVENT_ATTRIBUTES, LINK_ATTRIBUTES];
     per_signal
         .chain(exporters.iter().flat_map(add))

@@ -112,7 +112,7 @@ impl SpanFields {
         record(&mut Fields(|field: &Field, value: Value<'_>| {
             if field.name() != MESSAGE {
                 let mut json = Vec::new();
-                value.write(&mut json);
+                value.write(&mut json, field.name());
                 self.set(field.name(), json);
             }
         }));

@@ -25,6 +25,8 @@ use tracing_subscriber::filter::FilterExt;
 use tracing_subscriber::layer::Context as LayerContext;
 use tracing_subscriber::registry::LookupSpan;
 
+/// The targets of lines whose values are all of closed sets: methods, routes, statuses.
+const ACCESS_LINES: [&str; 2] = ["http_access", "grpc_access"];
 /// The target that a record of the `log` crate has as an event.
 const LOG_CRATE: &str = "log";
 /// The target of this library's own messages.
@@ -44,7 +46,7 @@ where
     let directives = filters::directives(&lines.filter)?;
     let format = lines.format;
     let mut member = Vec::new();
-    Line::begin(&mut member, format).member("service", Value::Str(service));
+    Line::begin(&mut member, format).member("service", Value::Clean(service));
     if format == LogFormat::Json {
         // The brace that begins an object.
         member.remove(0);
@@ -121,6 +123,9 @@ impl<W> Lines<W> {
         S: Subscriber + for<'span> LookupSpan<'span>,
     {
         let mut line = Line::begin(buffer, self.format);
+        if ACCESS_LINES.contains(&metadata.target()) {
+            line.is_closed();
+        }
         let level = *metadata.level();
         if let LogFormat::Pretty { .. } = self.format {
             let mut time = Vec::with_capacity(32);
@@ -131,7 +136,7 @@ impl<W> Lines<W> {
         } else {
             line.clean("timestamp", |to| timestamp::write(to, SystemTime::now()));
             line.clean("level", |to| to.extend_from_slice(level.as_str().as_bytes()));
-            line.member("target", Value::Str(metadata.target()));
+            line.member("target", Value::Clean(metadata.target()));
         }
         let span = self.span_of(event, context);
         fields::write_event(&mut line, event, |line| self.write_context(line, span.as_ref()));
@@ -151,7 +156,7 @@ impl<W> Lines<W> {
                 line.dim(&id);
             }
         } else if let Some(operation) = operation {
-            line.member("operation", Value::Str(operation));
+            line.member("operation", Value::Clean(operation));
         }
         line.end();
     }

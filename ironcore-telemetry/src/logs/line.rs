@@ -1,9 +1,9 @@
 //! One line, written key by key into a buffer: a JSON object, logfmt, or text for a person. Text is copied in runs; only
 //! what must be escaped is looked at character by character.
 
-use crate::caught::caught;
 use crate::config::LogFormat;
-use crate::redact::{PANICKED, VALUE_LIMIT, truncate};
+use crate::redact::{VALUE_LIMIT, truncate};
+use crate::scrub::LOGS;
 use std::fmt::{self, Write as _};
 
 /// A line that has this many bytes takes no further fields.
@@ -21,6 +21,8 @@ const RESET: &[u8] = b"\x1b[0m";
 #[derive(Clone, Copy)]
 pub(super) enum Value<'value> {
     Str(&'value str),
+    /// Text that is known to hold no secret.
+    Clean(&'value str),
     Text(&'value dyn fmt::Display),
     U64(u64),
     I64(i64),
@@ -31,19 +33,22 @@ pub(super) enum Value<'value> {
 }
 
 impl Value<'_> {
-    /// Appends the value as JSON.
-    pub(super) fn write(self, to: &mut Vec<u8>) {
+    /// Appends the value as JSON, its secrets masked; the name under which it stands says what may be one.
+    pub(super) fn write(self, to: &mut Vec<u8>, name: &str) {
         match self {
-            Self::Str(text) => {
-                to.push(b'"');
-                escape(to, truncate(text, VALUE_LIMIT));
-                to.push(b'"');
-            }
-            Self::Text(value) => write_text(to, value),
-            Self::U64(value) => to.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
-            Self::I64(value) => to.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
+            Self::Str(text) => quoted(to, &LOGS.text(name, text, VALUE_LIMIT)),
+            Self::Text(value) => LOGS.display(name, value, VALUE_LIMIT, |text| quoted(to, text)),
+            Self::Clean(text) => quoted(to, truncate(text, VALUE_LIMIT)),
+            Self::U64(value) => match LOGS.number(name, value) {
+                Some(mask) => quoted(to, mask),
+                None => to.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
+            },
+            Self::I64(value) => match u64::try_from(value) {
+                Ok(value) => Self::U64(value).write(to, name),
+                Err(_) => to.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
+            },
             // JSON cannot express NaN and infinity.
-            Self::F64(value) if !value.is_finite() => write_text(to, &value),
+            Self::F64(value) if !value.is_finite() => quoted(to, &value.to_string()),
             Self::F64(value) => {
                 let _ = write!(Plain(to), "{value}");
             }
@@ -52,10 +57,18 @@ impl Value<'_> {
         }
     }
 
+    /// The same where it is known to hold no secret: of closed sets of values.
+    fn known(self) -> Self {
+        match self {
+            Self::Str(text) => Self::Clean(text),
+            other => other,
+        }
+    }
+
     /// Appends the value as JSON, a text without its quotes where `is_clear` says that it is clear without them.
-    fn write_bare(self, to: &mut Vec<u8>, is_clear: impl Fn(&[u8]) -> bool) {
+    fn write_bare(self, to: &mut Vec<u8>, name: &str, is_clear: impl Fn(&[u8]) -> bool) {
         let start = to.len();
-        self.write(to);
+        self.write(to, name);
         let text = to.get(start..).unwrap_or_default();
         let inner = text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\""));
         if inner.is_some_and(is_clear) {
@@ -69,6 +82,8 @@ impl Value<'_> {
 pub(super) struct Line<'buffer> {
     buffer: &'buffer mut Vec<u8>,
     format: LogFormat,
+    /// Whether its values are scanned for secrets.
+    is_scanned: bool,
     is_cut: bool,
 }
 
@@ -78,7 +93,12 @@ impl<'buffer> Line<'buffer> {
         if format == LogFormat::Json {
             buffer.push(b'{');
         }
-        Self { buffer, format, is_cut: false }
+        Self { buffer, format, is_scanned: true, is_cut: false }
+    }
+
+    /// The values are those of closed sets, which hold no secret.
+    pub(super) const fn is_closed(&mut self) {
+        self.is_scanned = false;
     }
 
     /// Ends the line.
@@ -96,9 +116,10 @@ impl<'buffer> Line<'buffer> {
             return;
         }
         self.key(key);
+        let value = if self.is_scanned { value } else { value.known() };
         match self.format {
-            LogFormat::Json => value.write(self.buffer),
-            LogFormat::Logfmt | LogFormat::Pretty { .. } => value.write_bare(self.buffer, is_one_word),
+            LogFormat::Json => value.write(self.buffer, key),
+            LogFormat::Logfmt | LogFormat::Pretty { .. } => value.write_bare(self.buffer, key, is_one_word),
         }
     }
 
@@ -109,7 +130,7 @@ impl<'buffer> Line<'buffer> {
         };
         self.separate();
         let start = self.buffer.len();
-        value.write_bare(self.buffer, |_| true);
+        value.write_bare(self.buffer, "message", |_| true);
         let text = self.buffer.get(start..).unwrap_or_default();
         let columns = String::from_utf8_lossy(text).chars().count();
         if colour {
@@ -193,14 +214,10 @@ pub(super) fn hex(to: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
-/// Writes a value as a JSON string.
-fn write_text(to: &mut Vec<u8>, value: &dyn fmt::Display) {
+/// A text as a JSON string.
+fn quoted(to: &mut Vec<u8>, text: &str) {
     to.push(b'"');
-    let mut escaped = Escaped { buffer: to, left: VALUE_LIMIT };
-    // The value's `Display` may fail or panic half-way; the text written until then stays.
-    if caught(|| write!(escaped, "{value}").is_ok()).is_none() {
-        to.extend_from_slice(PANICKED.as_bytes());
-    }
+    escape(to, text);
     to.push(b'"');
 }
 
@@ -210,26 +227,6 @@ struct Plain<'buffer>(&'buffer mut Vec<u8>);
 impl fmt::Write for Plain<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.0.extend_from_slice(text.as_bytes());
-        Ok(())
-    }
-}
-
-/// Text in parts, up to a limit.
-struct Escaped<'buffer> {
-    buffer: &'buffer mut Vec<u8>,
-    left: usize,
-}
-
-impl fmt::Write for Escaped<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let kept = truncate(text, self.left);
-        escape(self.buffer, kept);
-        if kept.len() < text.len() {
-            self.left = 0;
-            // Stops the formatting: a value of several megabytes must not take its time.
-            return Err(fmt::Error);
-        }
-        self.left -= kept.len();
         Ok(())
     }
 }

@@ -72,18 +72,19 @@ impl<'record> VisitSource<'record> for Collect {
     fn visit_pair(&mut self, key: Key<'record>, value: Value<'record>) -> Result<(), kv::Error> {
         if self.0.len() < MOST && !self.0.iter().any(|(known, _)| known == key.as_str()) {
             let mut json = Vec::new();
-            value.visit(Json(&mut json))?;
+            value.visit(Json(&mut json, key.as_str()))?;
             self.0.push((key.as_str().to_owned(), json));
         }
         Ok(())
     }
 }
 
-struct Json<'text>(&'text mut Vec<u8>);
+/// Writes a value as JSON, under its name.
+struct Json<'text>(&'text mut Vec<u8>, &'text str);
 
 impl Json<'_> {
     fn write(&mut self, value: line::Value<'_>) -> Result<(), kv::Error> {
-        value.write(self.0);
+        value.write(self.0, self.1);
         Ok(())
     }
 }

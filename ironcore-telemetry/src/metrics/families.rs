@@ -285,7 +285,7 @@ fn scope_labels(scope: &InstrumentationScope) -> Labels {
         }
     }
     let labels = labels.into_iter().filter(|(_, value)| !value.is_empty());
-    labels.map(|(name, value)| (name, truncate(value, VALUE_LIMIT).to_owned())).collect()
+    labels.map(|(name, value)| (name, METRICS.text(name, value, VALUE_LIMIT).into_owned())).collect()
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ pub(crate) fn bounded(arguments: fmt::Arguments<'_>) -> String {
 }
 
 /// The same, as the content of `buffer`, cut to `limit` bytes.
-fn write_bounded(buffer: &mut String, limit: usize, arguments: fmt::Arguments<'_>) {
+pub(crate) fn write_bounded(buffer: &mut String, limit: usize, arguments: fmt::Arguments<'_>) {
     struct Bounded<'buffer>(&'buffer mut String, usize);
 
     impl fmt::Write for Bounded<'_> {

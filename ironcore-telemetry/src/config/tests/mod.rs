@@ -82,7 +82,7 @@ fn the_report_lists_every_setting_in_force_with_its_origin() {
          link_attributes=32(default) queue_size=65536(default) \
          queue_bytes=67108864(default) batch_size=512(default) batch_bytes=3670016(default) \
          queue_delay_ms=1000(default) export_concurrency=16(default) \
-         propagators=tracecontext(default) log_filter=info,opentelemetry=warn(default) log_span_fields=true(default) log_format=auto(default) trace_filter=info(default) \
+         propagators=tracecontext(default) log_filter=info,opentelemetry=warn(default) log_span_fields=true(default) log_format=auto(default) trace_filter=info(default) redact=true(default) \
          strict=false(default)",
     ];
     assert_eq!(resolve(&config, &env).unwrap().report, expected.join(" "));
@@ -110,7 +110,7 @@ fn the_report_shows_the_values_of_the_environment_as_a_variable_would_set_them()
                     event_attributes=32(default) link_attributes=32(default) queue_size=65536(default) \
                     queue_bytes=67108864(default) batch_size=512(default) batch_bytes=3670016(default) \
                     queue_delay_ms=5(OTEL_BSP_SCHEDULE_DELAY) export_concurrency=16(default) propagators=tracecontext,b3(OTEL_PROPAGATORS) \
-                    log_filter=info,opentelemetry=warn(default) log_span_fields=true(default) log_format=auto(default) trace_filter=info(default) \
+                    log_filter=info,opentelemetry=warn(default) log_span_fields=true(default) log_format=auto(default) trace_filter=info(default) redact=true(default) \
                     strict=false(default)";
     assert_eq!(report, expected);
 }

@@ -1,0 +1,109 @@
+//! Values on their way out of the process: without the secrets that they hold, each of which is counted.
+
+use crate::names;
+use crate::redact::{Counts, Kind, KeyClass, Redaction};
+use crate::series::{self, Counter};
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::fmt;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether anything is scanned (`IRONCORE_REDACT`).
+static IS_ON: AtomicBool = AtomicBool::new(true);
+
+static REDACTION: LazyLock<Redaction> = LazyLock::new(Redaction::default);
+
+/// For the values of spans.
+pub(crate) static TRACES: LazyLock<Scrub> = LazyLock::new(|| Scrub::new("traces"));
+/// For the values of log lines.
+#[cfg(feature = "json-logs")]
+pub(crate) static LOGS: LazyLock<Scrub> = LazyLock::new(|| Scrub::new("logs"));
+/// For the labels of the instruments of users.
+#[cfg(feature = "prometheus")]
+pub(crate) static METRICS: LazyLock<Scrub> = LazyLock::new(|| Scrub::new("metrics"));
+
+/// Numbers from here on may be those of a card.
+const SHORTEST_CARD: u64 = 1_000_000_000_000;
+
+thread_local! {
+    static SCRATCH: Cell<String> = const { Cell::new(String::new()) };
+}
+
+/// Decides once, at `init`, whether values are scanned.
+pub(crate) fn switch(is_on: bool) {
+    IS_ON.store(is_on, Ordering::Relaxed);
+}
+
+/// Masks the secrets of one signal.
+pub(crate) struct Scrub {
+    counters: [Counter; Kind::ALL.len()],
+}
+
+impl Scrub {
+    fn new(signal: &'static str) -> Self {
+        Self { counters: Kind::ALL.map(|kind| series::counter(&names::TELEMETRY_SCRUBBED, &[signal, kind.name()])) }
+    }
+
+    /// A text that stands under this name, cut to `limit` bytes.
+    pub(crate) fn text<'text>(&self, name: &str, text: &'text str, limit: usize) -> Cow<'text, str> {
+        let Some(class) = class_of(name) else {
+            return Cow::Borrowed(crate::redact::truncate(text, limit));
+        };
+        let mut counts = Counts::new();
+        let shown = REDACTION.scrub(class, text, limit, &mut counts);
+        self.count(&counts);
+        shown
+    }
+
+    /// A value that is text when it is written, cut to `limit` bytes.
+    pub(crate) fn display(&self, name: &str, value: &dyn fmt::Display, limit: usize, show: impl FnOnce(&str)) {
+        // A value that logs while it is written gets a buffer of its own.
+        let mut scratch = SCRATCH.try_with(Cell::take).unwrap_or_default();
+        let mut counts = Counts::new();
+        let arguments = format_args!("{value}");
+        let class = class_of(name);
+        match class {
+            Some(class) => show(&REDACTION.scrub_display(class, arguments, limit, &mut scratch, &mut counts)),
+            None => {
+                crate::redact::write_bounded(&mut scratch, limit, arguments);
+                show(&scratch);
+            }
+        }
+        self.count(&counts);
+        scratch.clear();
+        if scratch.capacity() <= 2 * limit {
+            let _ = SCRATCH.try_with(|kept| kept.set(scratch));
+        }
+    }
+
+    /// The mask in place of a number; nothing if it may be shown.
+    pub(crate) fn number(&self, name: &str, number: u64) -> Option<&'static str> {
+        let class = class_of(name)?;
+        let mut counts = Counts::new();
+        let masked = if class == KeyClass::Secret || number >= SHORTEST_CARD {
+            let text = number.to_string();
+            let shown = REDACTION.scrub(class, &text, text.len() + 64, &mut counts);
+            (*shown != *text).then(|| counts.iter().next().map_or(crate::redact::MASK, |(kind, _)| kind.mask()))
+        } else {
+            None
+        };
+        self.count(&counts);
+        masked
+    }
+
+    fn count(&self, counts: &Counts) {
+        if *counts != Counts::new() {
+            for (kind, number) in counts.iter() {
+                if let Some(counter) = self.counters.get(kind as usize) {
+                    counter.add(number.into());
+                }
+            }
+        }
+    }
+}
+
+/// What a name says of its value; nothing where values are not scanned.
+fn class_of(name: &str) -> Option<KeyClass> {
+    IS_ON.load(Ordering::Relaxed).then(|| REDACTION.names.class_of(name))
+}

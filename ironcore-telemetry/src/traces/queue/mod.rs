@@ -8,6 +8,7 @@ use crate::config::Queue;
 use crate::names;
 use crate::series::{self, Counter, Gauge, Shard};
 use crate::traces::last_values;
+use crate::worker;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter, SpanProcessor};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -219,21 +220,13 @@ impl SpanQueue {
 fn note_failure(state: &mut State, error: &str) {
     let error = error.to_owned();
     if state.last_failure.replace(error.clone()).is_none() {
-        log(move || tracing::warn!(target: "ironcore_telemetry", error, "spans cannot be delivered"));
+        worker::log(move || tracing::warn!(target: "ironcore_telemetry", error, "spans cannot be delivered"));
     }
 }
 
 fn note_success(state: &mut State) {
     if state.last_failure.take().is_some() {
-        log(|| tracing::info!(target: "ironcore_telemetry", "spans are delivered again"));
-    }
-}
-
-/// Logs from a thread that may block: a stalled stdout must not stop the exports.
-fn log(line: impl FnOnce() + Send + 'static) {
-    match tokio::runtime::Handle::try_current() {
-        Ok(runtime) => drop(runtime.spawn_blocking(line)),
-        Err(_) => line(),
+        worker::log(|| tracing::info!(target: "ironcore_telemetry", "spans are delivered again"));
     }
 }
 

@@ -291,22 +291,22 @@ fn scope_labels(scope: &InstrumentationScope) -> Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::callbacks::Callbacks;
     use crate::metrics::meters::Provider;
     use crate::metrics::reader::Reader;
     use opentelemetry::metrics::{Meter, MeterProvider};
     use opentelemetry_sdk::metrics::SdkMeterProvider;
-    use opentelemetry_sdk::metrics::reader::MetricReader;
     use std::sync::Arc;
 
     /// The families of what has been recorded.
     fn gathered(record: impl FnOnce(&Meter)) -> BTreeMap<String, Family> {
-        let (reader, claims) = (Reader::new(), Arc::<Claims>::default());
+        let (callbacks, claims) = (Callbacks::new(), Arc::<Claims>::default());
+        let reader = Reader::new(Arc::clone(&callbacks));
         let sdk = SdkMeterProvider::builder().with_reader(reader.clone()).build();
-        let provider = Provider::new(sdk, Some(Arc::clone(&claims)));
+        let provider = Provider::new(sdk, callbacks, Some(Arc::clone(&claims)));
         record(&provider.meter("users"));
-        let mut metrics = ResourceMetrics::default();
-        reader.collect(&mut metrics).unwrap();
-        gather(&metrics, &claims)
+        reader.refresh();
+        gather(&reader.gather().unwrap(), &claims)
     }
 
     fn values(families: &BTreeMap<String, Family>, base: &str) -> Vec<String> {

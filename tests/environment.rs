@@ -7,11 +7,11 @@ use ironcore_telemetry as telemetry;
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt as _;
 use support::{
-    Child, Receiver, Report, assert_sample, current_thread, in_child, multi_thread, shutdown, shutdown_at_once, start,
-    wait_for,
+    Child, Receiver, Report, assert_sample, current_thread, in_child, multi_thread, page_at, shutdown,
+    shutdown_at_once, start, wait_for,
 };
 use telemetry::{Boundary, Config, HttpClientTelemetryLayer, HttpTelemetryLayer, InitError};
 use tower::{Layer as _, ServiceExt as _, service_fn};
@@ -485,16 +485,8 @@ fn page_after_the_port_is_free() -> Value {
     let while_taken = telemetry::scrape::render();
     drop(taken);
     let page = wait_for("the page", || page_at(address));
-    shutdown_at_once(&guard);
+    let _ = shutdown(&guard);
     json!({ "while_taken": while_taken, "page": page, "port": address.port() })
-}
-
-fn page_at(address: SocketAddr) -> Option<String> {
-    let mut stream = TcpStream::connect(address).ok()?;
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").ok()?;
-    let mut page = String::new();
-    stream.read_to_string(&mut page).ok()?;
-    page.starts_with("HTTP/1.1 200").then_some(page)
 }
 
 #[test]

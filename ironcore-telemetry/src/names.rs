@@ -284,11 +284,14 @@ pub(crate) static TELEMETRY_QUEUE_CAPACITY_BYTES: Metric = Metric {
 /// Parts of telemetry that do not work.
 pub(crate) static TELEMETRY_DEGRADED: Metric = Metric {
     name: "telemetry_degraded",
-    help: "Whether a part of telemetry does not work (1) or does (0), by component (metrics_listener: the port of /metrics is taken).",
+    help: "Whether a part of telemetry does not work (1) or does (0), by component (metrics_listener: the port of /metrics is taken; metric_callbacks: callbacks of instruments are late, and their last values are served).",
     kind: Kind::Gauge,
     labels: &["component"],
     bounded: &[],
 };
+
+/// The component that gives the values of observable instruments.
+pub(crate) const METRIC_CALLBACKS: &str = "metric_callbacks";
 
 /// The component that serves `/metrics`.
 #[cfg(feature = "prometheus")]

@@ -28,15 +28,18 @@ pub(crate) fn install(pipeline: Arc<Pipeline>) {
 
 /// The line. `tracing` puts it on the current span too, as an exception.
 fn log(panic: &PanicHookInfo<'_>) {
-    let message = message(panic.payload());
+    let message = message(panic.payload()).to_owned();
     let location = panic.location().map(ToString::to_string);
-    let current = thread::current();
-    tracing::error!(
-        target: PANIC_TARGET,
-        location = location.as_deref(),
-        thread = current.name(),
-        "{message}"
-    );
+    let name = thread::current().name().map(ToOwned::to_owned);
+    let line = move || {
+        tracing::error!(
+            target: PANIC_TARGET,
+            location = location.as_deref(),
+            thread = name.as_deref(),
+            "{message}"
+        );
+    };
+    if worker::is_own_thread() { worker::log(line) } else { line() }
 }
 
 fn message(payload: &dyn Any) -> &str {

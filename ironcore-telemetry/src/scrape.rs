@@ -6,6 +6,8 @@
 //! page is public.
 
 use crate::metrics::{self, Format};
+#[cfg(feature = "http")]
+use tokio::sync::Semaphore;
 
 /// The page as it stands now, in Prometheus text format 0.0.4: the metrics of this library, and with the feature
 /// `prometheus` the OpenTelemetry instruments of the application and of libraries. It is empty before
@@ -26,9 +28,12 @@ use crate::metrics::{self, Format};
 /// # }
 /// ```
 ///
-/// It does not panic. A callback of an observable instrument that panics costs the values that it has not observed yet;
-/// each panic raises `telemetry_export_failures_total{signal="metrics"}`, and the first one of an instrument logs an
-/// error. Called by such a callback, it has only the metrics of this library.
+/// It does not panic, and waits for callbacks of observable instruments for at most a second. They run side by side, on
+/// threads of their own. One that has not returned within 250 ms costs no other instrument anything: its last values are
+/// on the page, `telemetry_degraded{component="metric_callbacks"}` is 1, and a warning names it, once; it is not called
+/// again before it has returned. One that panics has no values; each panic raises
+/// `telemetry_export_failures_total{signal="metrics"}`, and the first one of an instrument logs an error. For a callback
+/// that asks for the page, it has the last values of all of them.
 #[must_use]
 pub fn render() -> String {
     metrics::page(Format::Text)
@@ -66,9 +71,14 @@ pub fn render_open_metrics() -> String {
 /// ```
 ///
 /// The page is that of [`render`], gathered on a blocking thread. The status is 500 when that thread does not deliver
-/// it, as when the runtime shuts down; the listener of [`init`](crate::init) answers the same.
+/// it, as when the runtime shuts down; the listener of [`init`](crate::init) answers the same. At most two pages are
+/// gathered at the same time.
 #[cfg(feature = "http")]
 pub fn router<S: Clone + Send + Sync + 'static>() -> axum::Router<S> {
-    let page = async |headers: http::HeaderMap| metrics::respond(&headers).await.map(axum::body::Body::from);
+    static RENDERINGS: Semaphore = metrics::renderings();
+    let page = async |headers: http::HeaderMap| {
+        let response = metrics::respond(&headers, &RENDERINGS).await;
+        response.map(axum::body::Body::from)
+    };
     axum::Router::new().route("/metrics", axum::routing::get(page))
 }

@@ -8,6 +8,7 @@ use std::env;
 use std::io::{BufRead, BufReader, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc;
 
 /// The variable that names the scenario to a child process.
 const SCENARIO: &str = "TESTS_SCENARIO";
@@ -145,6 +146,19 @@ impl Child {
         child.wait().expect("it ends")
     }
 
+    /// Runs the scenario to its end, with a stdout that nobody reads; see [`stall_stdout`].
+    ///
+    /// # Panics
+    /// When the child cannot be started, or the scenario panics.
+    #[must_use]
+    pub fn run_unread(&self) -> Report {
+        let mut child = self.spawn();
+        let unread = child.stdout.take();
+        let output = child.wait_with_output().expect("the child ends");
+        drop(unread);
+        self.report(output.status, Vec::new(), &output.stderr)
+    }
+
     fn spawn(&self) -> std::process::Child {
         assert!(env::var_os(SCENARIO).is_none(), "{}: a scenario stands behind a `run`", self.test);
         let program = env::current_exe().expect("this test binary");
@@ -176,6 +190,22 @@ impl Child {
         let result = serde_json::from_str(result).expect("JSON");
         Report { result, lines, stderr }
     }
+}
+
+/// Fills the stdout of a scenario that nobody reads ([`Child::run_unread`]): who writes to it from now on waits for
+/// ever.
+///
+/// # Panics
+/// When there is no thread for it.
+pub fn stall_stdout() {
+    let (sender, locked) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut stdout = std::io::stdout().lock();
+        sender.send(()).expect("the scenario waits");
+        // More than a pipe holds.
+        let _ = stdout.write_all(&vec![b' '; 4 << 20]);
+    });
+    locked.recv().expect("the thread has the lock");
 }
 
 /// The child's part. It ends the process itself, so that libtest prints nothing more.

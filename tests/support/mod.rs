@@ -7,11 +7,11 @@ mod instruments;
 mod page;
 mod scene;
 
-pub use child::{Child, Report};
+pub use child::{Child, Report, stall_stdout};
 pub use collector::{FaultCollector, Hint, Mode, Request, SpanId};
 pub use exposition::{Exposition, Family, Sample};
 pub use instruments::record_instruments;
-pub use page::{assert_golden, assert_sample, is, sample};
+pub use page::{assert_golden, assert_sample, is, page_at, sample};
 pub use scene::{
     PATIENCE, Scene, current_thread, multi_thread, serve, shutdown, shutdown_at_once, shutdown_within, span_named,
     start, start_recording, wait_for,

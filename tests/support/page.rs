@@ -1,5 +1,7 @@
 //! Samples of `/metrics` pages, and golden files.
 
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 
 /// The value of one series on a page; the series is written as it stands there.
@@ -12,6 +14,16 @@ pub fn sample(page: &str, series: &str) -> f64 {
     let line = page.lines().find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')));
     let line = line.unwrap_or_else(|| panic!("no {series} on\n{page}"));
     line.rsplit(' ').next().and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("not a number: {line}"))
+}
+
+/// The `/metrics` page of a listener, with the head of the response; `None` where none is served.
+#[must_use]
+pub fn page_at(address: SocketAddr) -> Option<String> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").ok()?;
+    let mut page = String::new();
+    stream.read_to_string(&mut page).ok()?;
+    page.starts_with("HTTP/1.1 200").then_some(page)
 }
 
 /// Asserts the value of one series on a page.

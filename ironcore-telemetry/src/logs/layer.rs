@@ -9,7 +9,6 @@ use crate::config::{LogFormat, LogLines};
 use crate::current::{self, TakenIn};
 use crate::error::InitError;
 use crate::filter as filters;
-use crate::worker;
 use opentelemetry::trace::TraceContextExt;
 use opentelemetry::{Context, SpanId, TraceId};
 use std::cell::Cell;
@@ -29,8 +28,6 @@ use tracing_subscriber::registry::LookupSpan;
 const ACCESS_LINES: [&str; 2] = ["http_access", "grpc_access"];
 /// The target that a record of the `log` crate has as an event.
 const LOG_CRATE: &str = "log";
-/// The target of this library's own messages.
-const OWN_TARGET: &str = "ironcore_telemetry";
 /// A buffer that grew beyond this size for one long line is freed.
 const KEPT_BUFFER: usize = 64 * 1024;
 
@@ -102,9 +99,6 @@ where
     fn on_event(&self, event: &Event<'_>, context: LayerContext<'_, S>) {
         let forwarded = event.normalized_metadata();
         let metadata = forwarded.as_ref().unwrap_or_else(|| event.metadata());
-        if is_about_transport(metadata) {
-            return;
-        }
         with_buffer(|line| {
             self.write_line(line, event, metadata, &context);
             (self.write)(line, *metadata.level());
@@ -235,17 +229,6 @@ where
         (taken, Some(_)) => taken.and_then(|taken| taken.operation),
         (taken, None) => current::operation().or_else(|| taken.and_then(|taken| taken.operation)),
     }
-}
-
-/// The exporter's events for a failed attempt, which report the spans as lost although the queue keeps or counts them.
-const FALSE_ALARMS: [&str; 2] = ["Export.Failed.Exhausted", "Export.Failed.NonRetryable"];
-
-/// Whether an event comes from the transports on the telemetry thread and is left out: below `WARN` it only helps their
-/// authors and may quote request headers, and [`FALSE_ALARMS`] are wrong.
-fn is_about_transport(metadata: &Metadata<'_>) -> bool {
-    !metadata.target().starts_with(OWN_TARGET)
-        && (*metadata.level() > Level::WARN || FALSE_ALARMS.contains(&metadata.name()))
-        && worker::is_own_thread()
 }
 
 /// The ids of a span, for a log line.

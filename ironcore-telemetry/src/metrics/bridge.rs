@@ -6,17 +6,12 @@ use super::naming::valid_label;
 use super::protobuf;
 use super::reader::Reader;
 use crate::flag::{self, Raised};
-use crate::names;
 use crate::redact::truncate;
-use crate::series::{self, Format, braced, push_label};
+use crate::series::{Format, braced, push_label};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::metrics::data::ResourceMetrics;
-use opentelemetry_sdk::metrics::reader::MetricReader;
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
@@ -28,12 +23,9 @@ static INSTALLED: OnceLock<Bridge> = OnceLock::new();
 const PAGE_SAMPLES: usize = 10_000;
 const PAGE_BYTES: usize = 8 * 1024 * 1024;
 
-/// The most threads that collect or wait for it: a callback that hangs must not take all blocking threads of the
-/// application.
-const WAITERS: usize = 4;
-
 thread_local! {
-    /// Whether this thread is collecting: a callback that asks for the page would wait for itself.
+    /// Whether this thread is collecting: a layer of the user that asks for the page when the SDK logs would wait for
+    /// itself.
     static COLLECTING: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -43,36 +35,18 @@ fn collect_here() -> Option<Raised> {
     (!collecting.was_raised()).then_some(collecting)
 }
 
-/// One of the few threads that may collect or wait for it.
-struct Waiter<'a>(&'a AtomicUsize);
-
-impl<'a> Waiter<'a> {
-    fn enter(waiting: &'a AtomicUsize) -> Option<Self> {
-        let waiter = (waiting.fetch_add(1, Ordering::Relaxed), Self(waiting));
-        (waiter.0 < WAITERS).then_some(waiter.1)
-    }
-}
-
-impl Drop for Waiter<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// Reads the instruments of a provider for the page.
 pub(crate) struct Bridge {
     reader: Reader,
     claims: Arc<Claims>,
     resource: Resource,
     births: Mutex<Births>,
-    /// The number of threads that collect or wait for it.
-    waiting: AtomicUsize,
 }
 
 impl Bridge {
     /// A bridge to the provider that has this reader, whose instruments claim their names here.
     pub(super) fn new(reader: Reader, claims: Arc<Claims>, resource: Resource) -> Self {
-        Self { reader, claims, resource, births: Mutex::default(), waiting: AtomicUsize::new(0) }
+        Self { reader, claims, resource, births: Mutex::default() }
     }
 
     /// Puts the instruments on the page from here on.
@@ -122,21 +96,13 @@ impl Bridge {
         }
     }
 
-    /// The families by their names; empty when the instruments cannot be collected, as when the application has shut the
-    /// provider down, or when too many threads wait for them already.
+    /// The families by their names; empty when the instruments cannot be collected.
     fn families(&self) -> BTreeMap<String, Family> {
-        let Some(_waiter) = Waiter::enter(&self.waiting) else {
-            series::counter(&names::TELEMETRY_EXPORT_FAILURES, &["metrics"]).add(1);
-            return BTreeMap::new();
-        };
         let mut births = self.births.lock().unwrap_or_else(PoisonError::into_inner);
         let now = SystemTime::now();
-        let mut metrics = ResourceMetrics::default();
-        let collected = catch_unwind(AssertUnwindSafe(|| self.reader.collect(&mut metrics)));
-        if !matches!(collected, Ok(Ok(()))) {
-            series::counter(&names::TELEMETRY_EXPORT_FAILURES, &["metrics"]).add(1);
+        let Some(metrics) = self.reader.gather() else {
             return BTreeMap::new();
-        }
+        };
         let mut families = gather(&metrics, &self.claims);
         births.date(&mut families, now);
         families
@@ -195,6 +161,14 @@ impl Births {
     }
 }
 
+/// Runs the callbacks of the instruments, for a bounded time. It comes before the page, on which our own series say how
+/// that went.
+pub(super) fn refresh() {
+    if let Some(bridge) = INSTALLED.get() {
+        bridge.reader.refresh();
+    }
+}
+
 /// Appends the instruments to the page.
 pub(super) fn render(page: &mut String, format: Format) {
     if let Some(bridge) = INSTALLED.get() {
@@ -212,18 +186,7 @@ pub(super) fn encode(page: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_a_few_threads_wait_and_each_that_leaves_makes_room() {
-        let waiting = AtomicUsize::new(0);
-        let mut waiters: Vec<_> = (0..WAITERS).filter_map(|_| Waiter::enter(&waiting)).collect();
-        assert_eq!(waiters.len(), WAITERS);
-        assert!(Waiter::enter(&waiting).is_none() && Waiter::enter(&waiting).is_none());
-        waiters.pop();
-        assert!(Waiter::enter(&waiting).is_some());
-        drop(waiters);
-        assert_eq!(waiting.load(Ordering::Relaxed), 0);
-    }
+    use std::panic::catch_unwind;
 
     #[test]
     fn a_thread_that_panics_while_it_collects_can_collect_again() {

@@ -4,6 +4,7 @@
 use super::naming::{Kind, family_name};
 use crate::names;
 use crate::series;
+use crate::worker;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
@@ -116,6 +117,7 @@ impl Claims {
         // A subscriber may create instruments itself.
         drop(state);
         if is_new {
+            count(reason.label());
             say(reason.label(), &described(scope, name), &owner);
         }
     }
@@ -134,7 +136,9 @@ impl Claims {
         let owner = state.families.get(base).map(|family| family.owner.clone()).unwrap_or_default();
         drop(state);
         if is_new {
-            say(DUPLICATE_SERIES, &described(scope, name), &owner);
+            count(DUPLICATE_SERIES);
+            let dropped = described(scope, name);
+            worker::log(move || say(DUPLICATE_SERIES, &dropped, &owner));
         }
     }
 
@@ -145,14 +149,16 @@ impl Claims {
         let owner = state.families.get(base).map(|family| family.owner.clone()).unwrap_or_default();
         drop(state);
         if is_new {
-            series::counter(&names::TELEMETRY_INSTRUMENTS_DROPPED, &[TOO_LARGE]).add(1);
-            tracing::warn!(
-                target: "ironcore_telemetry",
-                reason = TOO_LARGE,
-                dropped = owner,
-                "an OpenTelemetry instrument is left out of /metrics, because the page has too many series of \
-                 instruments: give it fewer attributes or fewer buckets"
-            );
+            count(TOO_LARGE);
+            worker::log(move || {
+                tracing::warn!(
+                    target: "ironcore_telemetry",
+                    reason = TOO_LARGE,
+                    dropped = owner,
+                    "an OpenTelemetry instrument is left out of /metrics, because the page has too many series of \
+                     instruments: give it fewer attributes or fewer buckets"
+                );
+            });
         }
     }
 
@@ -202,8 +208,11 @@ fn described(scope: &str, name: &str) -> String {
     format!("{name} of scope {scope:?}")
 }
 
-fn say(reason: &'static str, dropped: &str, kept: &str) {
+fn count(reason: &'static str) {
     series::counter(&names::TELEMETRY_INSTRUMENTS_DROPPED, &[reason]).add(1);
+}
+
+fn say(reason: &'static str, dropped: &str, kept: &str) {
     tracing::warn!(
         target: "ironcore_telemetry",
         reason,

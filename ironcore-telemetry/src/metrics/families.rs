@@ -5,6 +5,7 @@ use super::claims::Claims;
 use super::naming::{FamilyName, Kind, family_name, label_name, valid_label};
 use super::number::{Float, Number};
 use crate::redact::truncate;
+use crate::scrub::METRICS;
 use crate::series::{Format, braced, push_label, write_created};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Metric, MetricData, ResourceMetrics};
@@ -253,11 +254,12 @@ fn labels(attributes: &[KeyValue], of_scope: &[(String, String)]) -> Labels {
     let mut labels: BTreeMap<String, String> = of_scope.iter().cloned().collect();
     for (key, value) in attributes {
         let value = value.as_str();
+        let value = METRICS.text(key, &value, VALUE_LIMIT);
         let is_full = labels.len() >= LABELS_LIMIT;
         match labels.entry(label_name(key)) {
             Entry::Vacant(_) if is_full || value.is_empty() => {}
             Entry::Vacant(place) => {
-                place.insert(truncate(&value, VALUE_LIMIT).to_owned());
+                place.insert(value.into_owned());
             }
             Entry::Occupied(mut place) => {
                 let joined = format!("{};{value}", place.get());
@@ -285,28 +287,28 @@ fn scope_labels(scope: &InstrumentationScope) -> Labels {
         }
     }
     let labels = labels.into_iter().filter(|(_, value)| !value.is_empty());
-    labels.map(|(name, value)| (name, METRICS.text(name, value, VALUE_LIMIT).into_owned())).collect()
+    labels.map(|(name, value)| (name, truncate(value, VALUE_LIMIT).to_owned())).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::callbacks::Callbacks;
     use crate::metrics::meters::Provider;
     use crate::metrics::reader::Reader;
     use opentelemetry::metrics::{Meter, MeterProvider};
     use opentelemetry_sdk::metrics::SdkMeterProvider;
-    use opentelemetry_sdk::metrics::reader::MetricReader;
     use std::sync::Arc;
 
     /// The families of what has been recorded.
     fn gathered(record: impl FnOnce(&Meter)) -> BTreeMap<String, Family> {
-        let (reader, claims) = (Reader::new(), Arc::<Claims>::default());
+        let (callbacks, claims) = (Callbacks::new(), Arc::<Claims>::default());
+        let reader = Reader::new(Arc::clone(&callbacks));
         let sdk = SdkMeterProvider::builder().with_reader(reader.clone()).build();
-        let provider = Provider::new(sdk, Some(Arc::clone(&claims)));
+        let provider = Provider::new(sdk, callbacks, Some(Arc::clone(&claims)));
         record(&provider.meter("users"));
-        let mut metrics = ResourceMetrics::default();
-        reader.collect(&mut metrics).unwrap();
-        gather(&metrics, &claims)
+        reader.refresh();
+        gather(&reader.gather().unwrap(), &claims)
     }
 
     fn values(families: &BTreeMap<String, Family>, base: &str) -> Vec<String> {

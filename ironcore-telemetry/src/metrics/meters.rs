@@ -1,27 +1,26 @@
 //! The meters that users and libraries get: those of the SDK, with bounds in seconds for histograms of seconds that ask
-//! for none, callbacks whose panics cost nothing else, and names that are claimed in the order of creation.
+//! for none, callbacks that cost no other instrument anything, and names that are claimed in the order of creation.
 
+use super::callbacks::Callbacks;
 #[cfg(feature = "prometheus")]
 use super::claims::{Claims, Instrument};
 #[cfg(feature = "prometheus")]
 use super::naming::Kind;
-use crate::caught::caught;
-use crate::names::{self, DURATION_BOUNDS};
+use crate::names::DURATION_BOUNDS;
 use crate::series;
 use opentelemetry::InstrumentationScope;
 use opentelemetry::metrics::{
-    AsyncInstrument, AsyncInstrumentBuilder, Callback, Counter, Gauge, Histogram, HistogramBuilder, InstrumentBuilder,
-    InstrumentProvider, Meter, MeterProvider, ObservableCounter, ObservableGauge, ObservableUpDownCounter,
-    UpDownCounter,
+    AsyncInstrumentBuilder, Counter, Gauge, Histogram, HistogramBuilder, InstrumentBuilder, InstrumentProvider, Meter,
+    MeterProvider, ObservableCounter, ObservableGauge, ObservableUpDownCounter, UpDownCounter,
 };
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// The provider of these meters.
 #[derive(Debug)]
 pub(crate) struct Provider {
     sdk: SdkMeterProvider,
+    callbacks: Arc<Callbacks>,
     /// Absent when there is no page.
     #[cfg(feature = "prometheus")]
     claims: Option<Arc<Claims>>,
@@ -30,6 +29,7 @@ pub(crate) struct Provider {
 /// The instruments of one scope.
 struct Instruments {
     sdk: Meter,
+    callbacks: Arc<Callbacks>,
     #[cfg(feature = "prometheus")]
     scope: String,
     #[cfg(feature = "prometheus")]
@@ -37,9 +37,14 @@ struct Instruments {
 }
 
 impl Provider {
-    pub(super) const fn new(sdk: SdkMeterProvider, #[cfg(feature = "prometheus")] claims: Option<Arc<Claims>>) -> Self {
+    pub(super) const fn new(
+        sdk: SdkMeterProvider,
+        callbacks: Arc<Callbacks>,
+        #[cfg(feature = "prometheus")] claims: Option<Arc<Claims>>,
+    ) -> Self {
         Self {
             sdk,
+            callbacks,
             #[cfg(feature = "prometheus")]
             claims,
         }
@@ -53,6 +58,7 @@ impl MeterProvider for Provider {
             scope: scope.name().to_owned(),
             #[cfg(feature = "prometheus")]
             claims: self.claims.clone(),
+            callbacks: Arc::clone(&self.callbacks),
             sdk: self.sdk.meter_with_scope(scope),
         }))
     }
@@ -108,7 +114,7 @@ macro_rules! observed_instruments {
             let mut builder = self.sdk.$method(given.name);
             described!(builder, given);
             for callback in given.callbacks {
-                builder = builder.with_callback(guarded(Arc::clone(&name), callback));
+                builder = builder.with_callback(self.callbacks.register(Arc::clone(&name), callback));
             }
             builder.build()
         }
@@ -163,89 +169,4 @@ impl InstrumentProvider for Instruments {
 
 fn bounds_in_seconds() -> Vec<f64> {
     DURATION_BOUNDS.iter().map(|nanos| series::seconds(*nanos)).collect()
-}
-
-/// The instruments whose callbacks panicked and that nothing has been said about yet.
-static PANICKED: Mutex<Vec<Arc<str>>> = Mutex::new(Vec::new());
-
-/// The callback, without its panics. The SDK would not gather any instrument again after one.
-fn guarded<T: 'static>(name: Arc<str>, callback: Callback<T>) -> impl Fn(&dyn AsyncInstrument<T>) + Send + Sync {
-    let is_said = AtomicBool::new(false);
-    move |observer| {
-        if caught(|| callback(observer)).is_some() {
-            return;
-        }
-        series::counter(&names::TELEMETRY_EXPORT_FAILURES, &["metrics"]).add(1);
-        if !is_said.swap(true, Ordering::Relaxed) {
-            // The SDK holds a lock, and a subscriber may make instruments.
-            PANICKED.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&name));
-        }
-    }
-}
-
-/// Says whose callbacks have panicked, once the SDK has collected.
-pub(super) fn say_panics() {
-    let panicked = std::mem::take(&mut *PANICKED.lock().unwrap_or_else(PoisonError::into_inner));
-    for name in panicked {
-        tracing::error!(
-            target: "ironcore_telemetry",
-            instrument = &*name,
-            "a callback of an observable instrument panicked: what it has not observed is missing; further panics \
-             are counted in telemetry_export_failures_total"
-        );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::metrics::reader::Reader;
-    use opentelemetry_sdk::metrics::data::ResourceMetrics;
-    use opentelemetry_sdk::metrics::reader::MetricReader;
-    use std::panic::panic_any;
-    use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
-
-    struct Bomb;
-
-    impl Drop for Bomb {
-        fn drop(&mut self) {
-            panic!("the payload panics too");
-        }
-    }
-
-    /// Makes an instrument for each event of ours.
-    struct Counting(Meter);
-
-    impl<S: tracing::Subscriber> Layer<S> for Counting {
-        fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-            // The SDK logs with its lock held.
-            if event.metadata().target() == "ironcore_telemetry" {
-                self.0.u64_counter("events").build().add(1, &[]);
-            }
-        }
-    }
-
-    #[test]
-    fn a_panic_of_a_callback_ends_there_and_is_logged_without_the_lock_of_the_sdk() {
-        let reader = Reader::new();
-        let sdk = SdkMeterProvider::builder().with_reader(reader.clone()).build();
-        let provider = Provider::new(
-            sdk,
-            #[cfg(feature = "prometheus")]
-            None,
-        );
-        let meter = provider.meter("users");
-        let _faulty = meter.u64_observable_gauge("faulty").with_callback(|_| panic_any(Bomb)).build();
-        let subscriber = tracing_subscriber::registry().with(Counting(meter.clone()));
-        let mut names = Vec::new();
-        tracing::subscriber::with_default(subscriber, || {
-            for _ in 0..2 {
-                let mut metrics = ResourceMetrics::default();
-                reader.collect(&mut metrics).unwrap();
-                let seen = metrics.scope_metrics().flat_map(opentelemetry_sdk::metrics::data::ScopeMetrics::metrics);
-                names = seen.map(|metric| metric.name().to_owned()).collect();
-            }
-        });
-        assert!(names.iter().any(|name| name == "events"), "{names:?}");
-    }
 }

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "prometheus")]
 mod bridge;
+mod callbacks;
 #[cfg(feature = "prometheus")]
 mod claims;
 #[cfg(feature = "prometheus")]
@@ -31,4 +32,4 @@ pub(crate) use page::page;
 pub(crate) use provider::Meters;
 pub(crate) use push::Push;
 #[cfg(feature = "http")]
-pub(crate) use response::respond;
+pub(crate) use response::{renderings, respond};

@@ -4,6 +4,8 @@ use crate::series::{self, Format};
 
 /// The page as it stands now.
 pub(crate) fn page(format: Format) -> String {
+    #[cfg(feature = "prometheus")]
+    super::bridge::refresh();
     let mut page = String::with_capacity(16 * 1024);
     series::render(&mut page, format);
     #[cfg(feature = "prometheus")]

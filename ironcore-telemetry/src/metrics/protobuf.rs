@@ -126,6 +126,7 @@ const HISTOGRAM: i32 = 4;
 /// The page as it stands now: our own series with native histograms, which are counted from the first call on, then the
 /// instruments.
 pub(super) fn page() -> Vec<u8> {
+    bridge::refresh();
     let mut page = Vec::with_capacity(16 * 1024);
     for family in &series::native_families() {
         append(&mut page, &own(family));

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "prometheus")]
 use super::bridge::Bridge;
+use super::callbacks::Callbacks;
 #[cfg(feature = "prometheus")]
 use super::claims::Claims;
 use super::meters::Provider;
@@ -9,7 +10,6 @@ use super::reader::Reader;
 use crate::config::Settings;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::{Instrument, SdkMeterProvider, Stream};
-#[cfg(feature = "prometheus")]
 use std::sync::Arc;
 
 /// The most series of one instrument; the SDK allocates memory for all of them when the instrument is created.
@@ -28,9 +28,11 @@ pub(crate) struct Meters {
 impl Meters {
     /// A provider that is read for the `/metrics` page, for OTLP, or for both; `None` when neither is on.
     pub(crate) fn new(settings: &Settings, resource: &Resource) -> Option<Self> {
-        let push = settings.metrics_push.is_some().then(Reader::new);
+        let callbacks = Callbacks::new();
+        let reader = || Reader::new(Arc::clone(&callbacks));
+        let push = settings.metrics_push.is_some().then(reader);
         #[cfg(feature = "prometheus")]
-        let page = settings.prometheus.then(Reader::new);
+        let page = settings.prometheus.then(reader);
         #[cfg(not(feature = "prometheus"))]
         let page: Option<Reader> = None;
         if push.is_none() && page.is_none() {
@@ -44,6 +46,7 @@ impl Meters {
         let claims = page.is_some().then(Arc::<Claims>::default);
         let provider = Provider::new(
             sdk.build(),
+            callbacks,
             #[cfg(feature = "prometheus")]
             claims.clone(),
         );

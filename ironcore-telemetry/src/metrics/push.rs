@@ -17,10 +17,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 use opentelemetry_proto::tonic::resource::v1::Resource as ProtoResource;
 use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::metrics::data;
-use opentelemetry_sdk::metrics::reader::MetricReader;
 use prost::Message;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -67,7 +64,10 @@ impl Push {
             let failed = Arc::clone(&self).push().await.is_err();
             if failed != self.failing.swap(failed, Ordering::Relaxed) && failed {
                 worker::log(|| {
-                    tracing::warn!(target: "ironcore_telemetry", "metrics cannot be delivered over OTLP; the next push carries them");
+                    tracing::warn!(
+                        target: "ironcore_telemetry",
+                        "metrics cannot be delivered over OTLP; the next push carries them"
+                    );
                 });
             }
         }
@@ -78,7 +78,7 @@ impl Push {
     /// # Errors
     /// Why the push failed.
     pub(crate) async fn push(self: Arc<Self>) -> Result<(), String> {
-        // A callback of an observable instrument may be slow and must not hold up the spans.
+        // Waiting for callbacks must not hold up the spans.
         let collecting = Arc::clone(&self);
         let request = tokio::task::spawn_blocking(move || collecting.request()).await;
         let request = request.map_err(|_| "the metrics could not be collected".to_owned())?;
@@ -96,10 +96,9 @@ impl Push {
     }
 
     fn request(&self) -> ExportMetricsServiceRequest {
-        let mut bridged = data::ResourceMetrics::default();
-        // A callback may panic, or the application may have shut the provider down: only our own series are sent then.
-        let collected = catch_unwind(AssertUnwindSafe(|| self.reader.collect(&mut bridged)));
-        let bridged = matches!(collected, Ok(Ok(()))).then(|| ExportMetricsServiceRequest::from(&bridged));
+        self.reader.refresh();
+        // Where the instruments cannot be collected, only our own series are sent.
+        let bridged = self.reader.gather().map(|metrics| ExportMetricsServiceRequest::from(&metrics));
         let mut scopes: Vec<_> = bridged
             .into_iter()
             .flat_map(|request| request.resource_metrics)

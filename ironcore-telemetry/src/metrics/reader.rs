@@ -1,6 +1,9 @@
 //! The reader that the page and the OTLP push collect from.
 
-use super::meters::say_panics;
+use super::callbacks::Callbacks;
+use crate::caught::caught;
+use crate::names;
+use crate::series;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::reader::MetricReader;
@@ -11,34 +14,54 @@ use std::time::Duration;
 /// A reader that is collected on request. The SDK's periodic reader has a thread of its own and flushes without a time
 /// limit.
 #[derive(Clone, Debug)]
-pub(crate) struct Reader(Arc<ManualReader>);
+pub(crate) struct Reader {
+    sdk: Arc<ManualReader>,
+    callbacks: Arc<Callbacks>,
+}
 
 impl Reader {
-    pub(super) fn new() -> Self {
-        Self(Arc::new(ManualReader::builder().with_temporality(Temporality::Cumulative).build()))
+    /// The reader of a provider whose instruments have these callbacks.
+    pub(super) fn new(callbacks: Arc<Callbacks>) -> Self {
+        Self { sdk: Arc::new(ManualReader::builder().with_temporality(Temporality::Cumulative).build()), callbacks }
+    }
+
+    /// Runs the callbacks, for a bounded time, so that [`gather`](Self::gather) has their values.
+    pub(super) fn refresh(&self) {
+        self.callbacks.refresh();
+    }
+
+    /// What the instruments have measured. `None`, and counted, when that cannot be collected, as when the application
+    /// has shut the provider down.
+    pub(super) fn gather(&self) -> Option<ResourceMetrics> {
+        let mut metrics = ResourceMetrics::default();
+        // A layer of the user gets what the SDK logs, and may panic.
+        let collected = caught(|| self.sdk.collect(&mut metrics));
+        if matches!(collected, Some(Ok(()))) {
+            return Some(metrics);
+        }
+        series::counter(&names::TELEMETRY_EXPORT_FAILURES, &["metrics"]).add(1);
+        None
     }
 }
 
 impl MetricReader for Reader {
     fn register_pipeline(&self, pipeline: Weak<Pipeline>) {
-        self.0.register_pipeline(pipeline);
+        self.sdk.register_pipeline(pipeline);
     }
 
     fn collect(&self, metrics: &mut ResourceMetrics) -> OTelSdkResult {
-        let collected = self.0.collect(metrics);
-        say_panics();
-        collected
+        self.sdk.collect(metrics)
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.0.force_flush()
+        self.sdk.force_flush()
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.0.shutdown_with_timeout(timeout)
+        self.sdk.shutdown_with_timeout(timeout)
     }
 
     fn temporality(&self, kind: InstrumentKind) -> Temporality {
-        self.0.temporality(kind)
+        self.sdk.temporality(kind)
     }
 }

@@ -7,13 +7,24 @@ use super::protobuf;
 use crate::series::Format;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
 use http::{Response, StatusCode};
+use tokio::sync::Semaphore;
+
+/// The pages that are gathered at the same time; further ones wait. They must not take the blocking threads that the
+/// application, or the push of metrics, needs.
+pub(crate) const fn renderings() -> Semaphore {
+    Semaphore::const_new(2)
+}
 
 /// The page in the format and coding that the request's headers ask for. It is gathered on a blocking thread: callbacks
 /// of observable instruments may be slow, and must not hold up the runtime that exports spans or serves requests.
-pub(crate) async fn respond(request: &HeaderMap) -> Response<Vec<u8>> {
+pub(crate) async fn respond(request: &HeaderMap, renderings: &'static Semaphore) -> Response<Vec<u8>> {
     let form = negotiation::form(request);
     let wants_gzip = negotiation::wants_gzip(request);
+    // Never closed.
+    let rendering = renderings.acquire().await;
     let gathered = tokio::task::spawn_blocking(move || {
+        // Given back by the thread, which a client that goes away does not stop.
+        let _rendering = rendering;
         let page = match form {
             Form::Text(format) => page(format).into_bytes(),
             #[cfg(feature = "prometheus")]

@@ -4,19 +4,16 @@ use super::tracing_span::TracingTracer;
 use crate::config::Filter;
 use crate::error::InitError;
 use crate::filter as filters;
-use crate::worker;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id};
-use tracing::subscriber::Interest;
-use tracing_subscriber::filter::FilterExt;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::layer::Context as LayerContext;
 use tracing_subscriber::registry::LookupSpan;
-use tracing_subscriber::{Layer, filter};
 
-/// The layer. It handles spans only; [`SpanEvents`](super::span_events::SpanEvents) puts warnings and errors on them. Spans
-/// of the exporters' transports on the telemetry thread are left out.
+/// The layer. It handles spans only; [`SpanEvents`](super::span_events::SpanEvents) puts warnings and errors on them.
 ///
 /// # Errors
 /// The filter's directives cannot be parsed.
@@ -30,14 +27,11 @@ where
         .with_threads(false)
         .with_target(false)
         .with_tracked_inactivity(false);
-    // Decided for each span, not once per callsite, as the transports' spans are recognised by their thread. Events are
-    // disabled per callsite, so that one that becomes no log line costs nothing.
-    let wanted = filter::dynamic_filter_fn(|metadata, _| metadata.is_span() && !worker::is_own_thread())
-        .with_callsite_filter(|metadata| if metadata.is_span() { Interest::sometimes() } else { Interest::never() })
-        // The hint is that of the directives then.
-        .with_max_level_hint(LevelFilter::TRACE);
+    // Events are disabled per callsite, so that one that becomes no log line costs nothing. The hint is that of the
+    // directives.
+    let spans = filter_fn(|metadata| metadata.is_span()).with_max_level_hint(LevelFilter::TRACE);
     let layer = layer.and_then(MarkTraced);
-    Ok(layer.with_filter(filters::context_spans().or(wanted.and(filters::directives(filter)?))))
+    Ok(layer.with_filter(filters::context_spans().or(spans.and(filters::directives(filter)?))))
 }
 
 /// The mark of the spans that are spans of the trace.

@@ -7,6 +7,7 @@ use super::tracing_span;
 use crate::caught::caught;
 use crate::current::{self, TakenIn};
 use crate::flag;
+use crate::worker;
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt};
 use std::any::TypeId;
@@ -24,6 +25,9 @@ use tracing_subscriber::registry::LookupSpan;
 /// (see [`context_span`]), so that what is spawned with `in_current_span`, `Span::in_scope` and the like stays in the
 /// trace. The operations and requests themselves are not in the registry, which would cost each of them thousands of
 /// instructions.
+///
+/// What is logged and traced on the threads of telemetry itself, as by its transports, ends here: an event at
+/// `event_enabled`, which is asked for each one, a span at `enabled`, as one that is asked for must be made.
 ///
 /// No layer may stand outside of it: it would not see the spans that are made here, and so this is no `LookupSpan`.
 pub(crate) struct TelemetrySubscriber<S> {
@@ -258,6 +262,9 @@ where
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        if metadata.is_span() && worker::is_own_thread() {
+            return false;
+        }
         let is_enabled = self.inner.enabled(metadata);
         PENDING.set(is_enabled.then(|| metadata.callsite().0));
         is_enabled
@@ -275,7 +282,9 @@ where
     }
 
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        self.inner.register_callsite(metadata)
+        let interest = self.inner.register_callsite(metadata);
+        // Whether there is a span also depends on the thread, for which `enabled` must be asked each time.
+        if metadata.is_span() && interest.is_always() { Interest::sometimes() } else { interest }
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
@@ -291,7 +300,7 @@ where
     }
 
     fn event_enabled(&self, event: &Event<'_>) -> bool {
-        self.inner.event_enabled(event)
+        !worker::is_own_thread() && self.inner.event_enabled(event)
     }
 
     fn clone_span(&self, id: &Id) -> Id {

@@ -1,6 +1,10 @@
 //! The telemetry thread: it has a runtime of its own, so that telemetry works without, inside and beside any runtime of
-//! the application, and never waits for one.
+//! the application, and never waits for one. It waits for the network only: its lines are written by another thread
+//! ([`lines`]), and pages are gathered on the blocking threads of the runtime, where nothing else runs.
 
+mod lines;
+
+pub(crate) use lines::log;
 use opentelemetry::Context;
 use std::cell::Cell;
 use std::io;
@@ -13,16 +17,16 @@ use tokio::sync::oneshot;
 /// How long the thread may take to come up before `init` gives up: it only builds a runtime.
 const START_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long the thread waits at its end for log lines that are being written beside it.
-const LAST_LINES: Duration = Duration::from_secs(1);
+/// The most threads that gather pages and pushes.
+const GATHERING: usize = 4;
 
 thread_local! {
     static IS_OWN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether the calling thread is one of telemetry's own. What the transports log or trace there must not become
-/// telemetry. The SDK's suppression alone is not enough: a `tracing` span that is entered there brings a context
-/// without it.
+/// Whether the calling thread is one of telemetry's own. What is logged or traced there, as by transports and the SDK,
+/// reaches no layer (`traces/subscriber.rs`); our own lines go through [`log`]. The SDK's suppression alone is not
+/// enough: a `tracing` span that is entered there brings a context without it.
 pub(crate) fn is_own_thread() -> bool {
     IS_OWN.try_with(Cell::get).unwrap_or(false)
 }
@@ -31,14 +35,6 @@ pub(crate) fn is_own_thread() -> bool {
 fn mark_own_thread() {
     IS_OWN.set(true);
     std::mem::forget(Context::enter_telemetry_suppressed_scope());
-}
-
-/// Logs from a thread that may block: a stalled stdout must not stop the exports.
-pub(crate) fn log(line: impl FnOnce() + Send + 'static) {
-    match Handle::try_current() {
-        Ok(runtime) => drop(runtime.spawn_blocking(line)),
-        Err(_) => line(),
-    }
 }
 
 /// The handle of the telemetry thread. Dropping it stops the thread without waiting.
@@ -54,6 +50,8 @@ impl Worker {
     /// # Errors
     /// The operating system refused a thread or the runtime's file descriptors.
     pub(crate) fn start() -> io::Result<Self> {
+        // On the page from the start.
+        lines::dropped();
         let (ready, started) = mpsc::sync_channel(1);
         let (stop, stopped) = oneshot::channel();
         let body = move || run(&ready, stopped);
@@ -91,7 +89,7 @@ impl Worker {
         });
     }
 
-    /// Stops the thread and waits for its end for at most `limit`.
+    /// Stops the thread and waits for its end, and for the last log lines, for at most `limit`.
     pub(crate) fn stop(&self, limit: Duration) {
         let Some(thread) = self.signal() else {
             return;
@@ -104,6 +102,7 @@ impl Worker {
             // Whether it panicked no longer matters.
             let _ = thread.join();
         }
+        lines::flush(deadline.saturating_duration_since(Instant::now()));
     }
 
     /// Tells the thread to stop; `None` when it was told before.
@@ -125,8 +124,7 @@ fn run(ready: &mpsc::SyncSender<io::Result<Handle>>, stopped: oneshot::Receiver<
     mark_own_thread();
     let runtime = Builder::new_current_thread()
         .enable_all()
-        // For DNS look-ups and scrapes.
-        .max_blocking_threads(4)
+        .max_blocking_threads(GATHERING)
         .on_thread_start(mark_own_thread)
         .build();
     let runtime = match runtime {
@@ -140,7 +138,8 @@ fn run(ready: &mpsc::SyncSender<io::Result<Handle>>, stopped: oneshot::Receiver<
         // Ends on the signal, and when the `Worker` is dropped.
         let _ = runtime.block_on(stopped);
     }
-    runtime.shutdown_timeout(LAST_LINES);
+    // A page that is being gathered is not waited for.
+    runtime.shutdown_background();
 }
 
 #[cfg(test)]

@@ -17,7 +17,9 @@ mod table;
 mod tests;
 
 use layers::Layers;
-pub(crate) use otlp::{Otlp, TlsFiles, read_headers};
+pub(crate) use otlp::Otlp;
+#[allow(unused_imports, reason = "of the clients, which are there with their features")]
+pub(crate) use otlp::{TlsFiles, read_headers};
 pub(crate) use service::Service;
 pub(crate) use settings::{Environment, Filter, Queue, Settings, SpanLimits};
 #[cfg(feature = "json-logs")]

@@ -87,7 +87,7 @@ struct Done {
     tokens: usize,
     groups: usize,
     lists: usize,
-    phrases: usize,
+    rows: usize,
     /// The end of the address.
     address: usize,
     users: usize,
@@ -284,11 +284,13 @@ impl Scan<'_> {
     #[cold]
     #[inline(never)]
     fn words(&mut self, place: usize) {
-        if place >= self.done.phrases
-            && let Some(phrase) = words::phrase(self.text, place)
+        if place >= self.done.rows
+            && let Some((row, is_phrase)) = words::row(self.text, place)
         {
-            self.done.phrases = phrase.end;
-            self.add(phrase, Kind::Mnemonic);
+            self.done.rows = row.end;
+            if is_phrase {
+                self.add(row, Kind::Mnemonic);
+            }
         }
     }
 

@@ -103,7 +103,7 @@ pub(super) fn line(random: &mut Random) -> String {
             random.below(1_000_000)
         )
     };
-    match random.below(34) {
+    match random.below(35) {
         0 => format!("tx_hash=0x{} confirmed in block {}", random.hex(64), number(random, 30_000_000)),
         1 => format!(r#"{{"block_hash":"0x{}","height":{}}}"#, random.hex(64), number(random, 30_000_000)),
         2 => format!("request {} took {} ms", uuid(random), number(random, 5_000)),
@@ -246,6 +246,7 @@ pub(super) fn line(random: &mut Random) -> String {
             random.below(1_000_000) as f64 / 7e3,
             random.below(1_000_000) as f64 / 7e5
         ),
+        33 => format!("flags {:?} {{\"buy\":true,\"send\":false,\"swap\":true}}", [random.below(2) == 0; 12]),
         _ => format!(
             "{}::{}<{}>: version {}.{}.{}-rc.{}",
             "ironcore",

@@ -147,8 +147,8 @@ const SECRET_PAIRS: &[(&str, &str)] = &[
 ];
 
 impl Names {
-    /// What the name says. Upper-case letters behind others, `_`, `-`, `.` and spaces separate its words; digits behind a
-    /// word do not count.
+    /// What the name says. Upper-case letters behind others, `_`, `-`, `.` and spaces separate its words; digits behind
+    /// a word do not count.
     pub(crate) fn class_of(&self, key: &str) -> KeyClass {
         let words = Words::of(key);
         let words = words.as_slice();
@@ -290,12 +290,13 @@ mod tests {
     fn a_name_says_what_its_value_is_in_any_case_and_style() {
         for (names, class) in [
             (
-                "password db_password userPassword USER-PASSWORD app.db.password passwd dbpasswd PGPASSWORD password2 pwd \
-                 secret client_secret clientSecret secrets mnemonic walletMnemonic seed wallet.seed seedPhrase \
-                 recovery_phrase private_key privateKey PRIVATE-KEY privkey signingKey api_key apiKey APIKey APIKEY \
-                 X-Api-Key x_api_key_2 authorization Proxy-Authorization cookie Set-Cookie token accessToken id_token \
-                 refresh-token authtoken token.value pin PIN_CODE cvv cvv2 cvc pan cardNumber otp passphrase credentials \
-                 private_key_hex password_hash aws_secret_access_key wif xprv jwt bearer encryption_key spendKey",
+                "password db_password userPassword USER-PASSWORD app.db.password passwd dbpasswd PGPASSWORD \
+                 password2 pwd secret client_secret clientSecret secrets mnemonic walletMnemonic seed wallet.seed \
+                 seedPhrase recovery_phrase private_key privateKey PRIVATE-KEY privkey signingKey api_key apiKey \
+                 APIKey APIKEY X-Api-Key x_api_key_2 authorization Proxy-Authorization cookie Set-Cookie token \
+                 accessToken id_token refresh-token authtoken token.value pin PIN_CODE cvv cvv2 cvc pan cardNumber \
+                 otp passphrase credentials private_key_hex password_hash aws_secret_access_key wif xprv jwt bearer \
+                 encryption_key spendKey",
                 KeyClass::Secret,
             ),
             (

@@ -4,7 +4,8 @@
 //! - A token of at least twelve bytes has eight without white space, quotes or brackets.
 //! - A number in groups has eight without a lower-case letter, and so has the label of a PEM block.
 //! - A value is behind `=` or `:`.
-//! - A recovery phrase has nine words of the list in a row, on at least 35 bytes: one word in every 30 bytes is looked up.
+//! - A recovery phrase has nine words of the list in a row, on at least 35 bytes: one word in every 30 bytes is looked
+//!   up.
 
 use super::assignments::{class_before, end_of_address, named, user_of_address};
 use super::bytes::{HIGH, before, eight, eight_of, end_of, repeat, start_near, start_of};

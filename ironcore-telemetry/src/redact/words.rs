@@ -78,10 +78,11 @@ pub(super) fn begins_with_word(bytes: u64) -> bool {
     (lanes.wrapping_sub(LANES) & !lanes & (LANES << 15)) != 0
 }
 
-/// Whether the first of the eight bytes is no letter.
+/// Whether a word begins behind the first of the eight bytes: it is no letter, or the name of one (`w1=`).
 #[inline]
 pub(super) fn begins_elsewhere(bytes: u64) -> bool {
-    no_letters(bytes) & 0x80 != 0
+    let [first, second, ..] = bytes.to_le_bytes();
+    !first.is_ascii_alphabetic() || second.is_ascii_digit()
 }
 
 const fn fold(bytes: u64) -> u64 {
@@ -139,6 +140,11 @@ impl Word {
         word.eq_ignore_ascii_case(b"true") || word.eq_ignore_ascii_case(b"false")
     }
 
+    /// Whether it is a letter that names a word: `w1=legal w2=winner`.
+    fn is_name(&self, text: &[u8]) -> bool {
+        self.end == self.start + 1 && at(text, self.end).is_ascii_digit()
+    }
+
     /// The letters from `start` on; none if something else stands there.
     fn at(text: &[u8], start: usize) -> Self {
         let bytes = eight_of(text, start);
@@ -170,7 +176,7 @@ impl Word {
         while start <= from + GAP && start < text.len() {
             if at(text, start).is_ascii_alphabetic() {
                 let word = Self::at(text, start);
-                if word.start < word.end {
+                if word.start < word.end && !word.is_name(text) {
                     return Some(word);
                 }
                 start = word.end;
@@ -188,7 +194,7 @@ impl Word {
             let start = start_near(text, end, LONG, |byte| byte.is_ascii_alphabetic());
             if start < end {
                 let word = Self::at(text, start);
-                if word.start < end {
+                if word.start < end && !word.is_name(text) {
                     return Some(Self { end, is_listed: word.is_listed && word.end == end, ..word });
                 }
                 end = start;

@@ -111,7 +111,9 @@ fn mnemonic(random: &mut Random) -> Secret {
 
 fn numbered_mnemonic(random: &mut Random) -> Secret {
     let words = words(random);
-    let (before, after) = [("", ". "), ("(", ") "), ("word", "="), ("\"", "\": \""), ("#", " ")][random.below(5)];
+    let (before, after) =
+        [("", ". "), ("(", ") "), ("word", "="), ("\"", "\": \""), ("#", " "), ("w", "="), ("\"w", "\": \"")]
+            [random.below(7)];
     let numbered = |(place, word): (usize, &&str)| format!("{before}{}{after}{word}", place + 1);
     let end = if after.ends_with('"') { "\", " } else { " " };
     let text = words.iter().enumerate().map(numbered).collect::<Vec<_>>().join(end);

@@ -56,47 +56,49 @@ const WORDS: &[(&str, Roles)] = &[
     ("amount", ABOUT | AMOUNT), ("api", BEFORE_KEY), ("apikey", SECRET), ("apisecret", SECRET), ("app", BEFORE_KEY),
     ("attempts", ABOUT), ("audience", ABOUT), ("auth", BEFORE_KEY), ("authorization", SECRET), ("authtoken", SECRET),
     ("balance", ABOUT | AMOUNT), ("bearer", SECRET), ("blake2b", HASH), ("blake3", HASH), ("blob", HASH),
-    ("block", HASH), ("blockhash", HASH), ("bytes", ABOUT | AMOUNT), ("cancel", HARMLESS), ("cancellation", HARMLESS),
-    ("checksum", HASH), ("cid", HASH), ("ciphertext", KEYSTORE), ("commit", HASH), ("commitment", HASH),
-    ("continuation", HARMLESS), ("contract", ABOUT), ("cookie", SECRET), ("cookies", SECRET), ("count", ABOUT),
-    ("counter", ABOUT), ("counts", ABOUT), ("created", ABOUT), ("credential", SECRET), ("credentials", SECRET),
-    ("creds", SECRET), ("csc", SECRET), ("cursor", HARMLESS), ("cvc", SECRET), ("cvv", SECRET), ("decimals", ABOUT),
-    ("decryption", BEFORE_KEY), ("deploy", BEFORE_KEY), ("digest", HASH), ("duration", AMOUNT),
-    ("ed25519", BEFORE_KEY), ("enabled", ABOUT), ("encryption", BEFORE_KEY), ("endpoint", ABOUT), ("error", ABOUT),
-    ("errors", ABOUT), ("etag", HASH), ("exists", ABOUT), ("expired", ABOUT), ("expires", ABOUT), ("expiry", ABOUT),
-    ("extended", BEFORE_KEY), ("failures", ABOUT), ("fee", AMOUNT), ("fees", AMOUNT), ("file", ABOUT),
-    ("fingerprint", HASH), ("format", ABOUT), ("gas", AMOUNT), ("gwei", AMOUNT), ("hash", HASH), ("hashes", HASH),
-    ("hashlock", HASH), ("height", AMOUNT), ("hmac", BEFORE_KEY), ("id", ABOUT | HASH), ("ids", ABOUT | HASH),
-    ("image", HASH), ("in", ABOUT), ("index", ABOUT), ("issued", ABOUT), ("issuer", ABOUT), ("jsessionid", SECRET),
-    ("jwt", SECRET), ("keccak", HASH), ("keccak256", HASH), ("key", KEY), ("keys", KEY), ("kind", ABOUT),
-    ("lamports", AMOUNT), ("latency", ABOUT), ("len", ABOUT), ("length", ABOUT), ("license", BEFORE_KEY),
-    ("limit", ABOUT | AMOUNT), ("mac", KEYSTORE), ("manager", ABOUT), ("master", BEFORE_KEY), ("max", ABOUT),
-    ("merkle", HASH), ("micros", AMOUNT), ("millis", AMOUNT), ("min", ABOUT), ("mnemonic", SECRET),
-    ("mnemonics", SECRET), ("mode", ABOUT), ("ms", ABOUT | AMOUNT), ("name", ABOUT), ("names", ABOUT),
-    ("nanos", AMOUNT), ("next", HARMLESS), ("node", ABOUT), ("nodes", ABOUT), ("ns", AMOUNT), ("offset", AMOUNT),
-    ("otp", SECRET), ("page", HARMLESS), ("pagination", HARMLESS), ("pan", SECRET), ("passcode", SECRET),
-    ("passphrase", SECRET), ("passwd", SECRET), ("password", SECRET), ("passwords", SECRET), ("path", ABOUT),
-    ("peers", ABOUT), ("phpsessid", SECRET), ("pin", SECRET), ("policy", ABOUT), ("prefix", ABOUT),
-    ("present", ABOUT), ("price", ABOUT | AMOUNT), ("priv", BEFORE_KEY), ("private", BEFORE_KEY),
-    ("privatekey", SECRET), ("privkey", SECRET), ("provider", ABOUT), ("pub", PUBLIC), ("pubkey", HASH),
+    ("block", HASH), ("blockhash", HASH), ("builder", ABOUT), ("bytes", ABOUT | AMOUNT), ("cache", ABOUT),
+    ("cancel", HARMLESS), ("cancellation", HARMLESS), ("checksum", HASH), ("cid", HASH), ("ciphertext", KEYSTORE),
+    ("commit", HASH), ("commitment", HASH), ("continuation", HARMLESS), ("contract", ABOUT), ("cookie", SECRET),
+    ("cookies", SECRET), ("count", ABOUT), ("counter", ABOUT), ("counts", ABOUT), ("created", ABOUT),
+    ("credential", SECRET), ("credentials", SECRET), ("creds", SECRET), ("csc", SECRET), ("cursor", HARMLESS),
+    ("cvc", SECRET), ("cvv", SECRET), ("decimals", ABOUT), ("decryption", BEFORE_KEY), ("deploy", BEFORE_KEY),
+    ("digest", HASH), ("duration", AMOUNT), ("ed25519", BEFORE_KEY), ("enabled", ABOUT), ("encryption", BEFORE_KEY),
+    ("endpoint", ABOUT), ("error", ABOUT), ("errors", ABOUT), ("etag", HASH), ("exists", ABOUT), ("expired", ABOUT),
+    ("expires", ABOUT), ("expiry", ABOUT), ("extended", BEFORE_KEY), ("factory", ABOUT), ("failures", ABOUT),
+    ("fee", AMOUNT), ("fees", AMOUNT), ("file", ABOUT), ("fingerprint", HASH), ("format", ABOUT), ("gas", AMOUNT),
+    ("gwei", AMOUNT), ("handler", ABOUT), ("hash", HASH), ("hashes", HASH), ("hashlock", HASH), ("height", AMOUNT),
+    ("hmac", BEFORE_KEY), ("id", ABOUT | HASH), ("ids", ABOUT | HASH), ("image", HASH), ("in", ABOUT),
+    ("index", ABOUT), ("issued", ABOUT), ("issuer", ABOUT), ("jsessionid", SECRET), ("jwt", SECRET), ("keccak", HASH),
+    ("keccak256", HASH), ("key", KEY), ("keys", KEY), ("kind", ABOUT), ("lamports", AMOUNT), ("latency", ABOUT),
+    ("len", ABOUT), ("length", ABOUT), ("license", BEFORE_KEY), ("limit", ABOUT | AMOUNT), ("lite", ABOUT),
+    ("mac", KEYSTORE), ("manager", ABOUT), ("master", BEFORE_KEY), ("max", ABOUT), ("merkle", HASH),
+    ("micros", AMOUNT), ("millis", AMOUNT), ("min", ABOUT), ("mnemonic", SECRET), ("mnemonics", SECRET),
+    ("mode", ABOUT), ("ms", ABOUT | AMOUNT), ("name", ABOUT), ("names", ABOUT), ("nanos", AMOUNT), ("next", HARMLESS),
+    ("node", ABOUT), ("nodes", ABOUT), ("ns", AMOUNT), ("offset", AMOUNT), ("otp", SECRET), ("page", HARMLESS),
+    ("pagination", HARMLESS), ("pan", SECRET), ("parser", ABOUT), ("passcode", SECRET), ("passphrase", SECRET),
+    ("passwd", SECRET), ("password", SECRET), ("passwords", SECRET), ("path", ABOUT), ("peers", ABOUT),
+    ("phpsessid", SECRET), ("pin", SECRET), ("policy", ABOUT), ("prefix", ABOUT), ("present", ABOUT),
+    ("price", ABOUT | AMOUNT), ("priv", BEFORE_KEY), ("private", BEFORE_KEY), ("privatekey", SECRET),
+    ("privkey", SECRET), ("project", ABOUT), ("provider", ABOUT), ("pub", PUBLIC), ("pubkey", HASH),
     ("public", PUBLIC), ("publickey", HASH), ("pw", SECRET), ("pwd", SECRET), ("qty", AMOUNT), ("quantity", AMOUNT),
-    ("reason", ABOUT), ("recovery", BEFORE_KEY), ("remaining", ABOUT), ("required", ABOUT), ("reset", ABOUT),
-    ("result", ABOUT), ("retries", ABOUT), ("rev", HASH), ("revision", HASH), ("root", HASH), ("roots", HASH),
-    ("rotated", ABOUT), ("rotation", ABOUT), ("rsa", BEFORE_KEY), ("satoshis", AMOUNT), ("sats", AMOUNT),
-    ("scope", ABOUT), ("scopes", ABOUT), ("seconds", ABOUT), ("secp256k1", BEFORE_KEY),
-    ("secret", SECRET | BEFORE_KEY), ("secretkey", SECRET), ("secrets", SECRET), ("secs", ABOUT), ("seed", SECRET),
-    ("seedphrase", SECRET), ("seeds", SECRET), ("session", BEFORE_KEY), ("sessiontoken", SECRET), ("sha", HASH),
-    ("sha256", HASH), ("sha3", HASH), ("shared", BEFORE_KEY), ("signer", BEFORE_KEY), ("signing", BEFORE_KEY),
-    ("size", ABOUT | AMOUNT), ("source", ABOUT), ("spend", BEFORE_KEY), ("ssh", BEFORE_KEY), ("standard", ABOUT),
-    ("state", ABOUT), ("status", ABOUT), ("store", ABOUT), ("strength", ABOUT), ("subscription", BEFORE_KEY),
+    ("reason", ABOUT), ("recovery", BEFORE_KEY), ("remaining", ABOUT), ("request", ABOUT), ("required", ABOUT),
+    ("reset", ABOUT), ("response", ABOUT), ("result", ABOUT), ("retries", ABOUT), ("rev", HASH), ("revision", HASH),
+    ("root", HASH), ("roots", HASH), ("rotated", ABOUT), ("rotation", ABOUT), ("rsa", BEFORE_KEY),
+    ("satoshis", AMOUNT), ("sats", AMOUNT), ("scope", ABOUT), ("scopes", ABOUT), ("seconds", ABOUT),
+    ("secp256k1", BEFORE_KEY), ("secret", SECRET | BEFORE_KEY), ("secretkey", SECRET), ("secrets", SECRET),
+    ("secs", ABOUT), ("seed", SECRET), ("seedphrase", SECRET), ("seeds", SECRET), ("server", ABOUT),
+    ("service", ABOUT), ("session", BEFORE_KEY), ("sessiontoken", SECRET), ("sha", HASH), ("sha256", HASH),
+    ("sha3", HASH), ("shared", BEFORE_KEY), ("signer", BEFORE_KEY), ("signing", BEFORE_KEY), ("size", ABOUT | AMOUNT),
+    ("source", ABOUT), ("spend", BEFORE_KEY), ("ssh", BEFORE_KEY), ("standard", ABOUT), ("state", ABOUT),
+    ("status", ABOUT), ("store", ABOUT), ("stream", ABOUT), ("strength", ABOUT), ("subscription", BEFORE_KEY),
     ("supply", ABOUT | AMOUNT), ("supported", ABOUT), ("symbol", ABOUT), ("sync", HARMLESS), ("time", ABOUT | AMOUNT),
     ("timestamp", AMOUNT), ("token", SECRET), ("topic", HASH), ("topic0", HASH), ("topics", HASH),
     ("total", ABOUT | AMOUNT), ("totp", SECRET), ("tpriv", SECRET), ("traceparent", HASH), ("transaction", HASH),
     ("ts", AMOUNT), ("ttl", ABOUT), ("tx", HASH), ("txhash", HASH), ("txid", HASH), ("txids", HASH), ("txn", HASH),
     ("txs", HASH), ("type", ABOUT), ("types", ABOUT), ("uri", ABOUT), ("url", ABOUT), ("us", AMOUNT),
-    ("usage", ABOUT), ("used", ABOUT), ("valid", ABOUT), ("version", ABOUT), ("versions", ABOUT),
-    ("view", BEFORE_KEY), ("wallet", BEFORE_KEY), ("webhook", BEFORE_KEY), ("wei", AMOUNT), ("wif", SECRET),
-    ("xprv", SECRET), ("yprv", SECRET), ("zprv", SECRET),
+    ("usage", ABOUT), ("used", ABOUT), ("valid", ABOUT), ("validator", ABOUT), ("version", ABOUT),
+    ("versions", ABOUT), ("view", BEFORE_KEY), ("wallet", BEFORE_KEY), ("webhook", BEFORE_KEY), ("wei", AMOUNT),
+    ("wif", SECRET), ("xprv", SECRET), ("yprv", SECRET), ("zprv", SECRET),
 ];
 
 /// Where the words of [`WORDS`] begin whose first letter is this one.
@@ -145,8 +147,8 @@ const SECRET_PAIRS: &[(&str, &str)] = &[
 ];
 
 impl Names {
-    /// What the name says. Upper-case letters behind others, `_`, `-`, `.` and spaces separate its words; digits behind a
-    /// word do not count.
+    /// What the name says. Upper-case letters behind others, `_`, `-`, `.` and spaces separate its words; digits behind
+    /// a word do not count.
     pub(crate) fn class_of(&self, key: &str) -> KeyClass {
         let words = Words::of(key);
         let words = words.as_slice();
@@ -288,12 +290,13 @@ mod tests {
     fn a_name_says_what_its_value_is_in_any_case_and_style() {
         for (names, class) in [
             (
-                "password db_password userPassword USER-PASSWORD app.db.password passwd dbpasswd PGPASSWORD password2 pwd \
-                 secret client_secret clientSecret secrets mnemonic walletMnemonic seed wallet.seed seedPhrase \
-                 recovery_phrase private_key privateKey PRIVATE-KEY privkey signingKey api_key apiKey APIKey APIKEY \
-                 X-Api-Key x_api_key_2 authorization Proxy-Authorization cookie Set-Cookie token accessToken id_token \
-                 refresh-token authtoken token.value pin PIN_CODE cvv cvv2 cvc pan cardNumber otp passphrase credentials \
-                 private_key_hex password_hash aws_secret_access_key wif xprv jwt bearer encryption_key spendKey",
+                "password db_password userPassword USER-PASSWORD app.db.password passwd dbpasswd PGPASSWORD \
+                 password2 pwd secret client_secret clientSecret secrets mnemonic walletMnemonic seed wallet.seed \
+                 seedPhrase recovery_phrase private_key privateKey PRIVATE-KEY privkey signingKey api_key apiKey \
+                 APIKey APIKEY X-Api-Key x_api_key_2 authorization Proxy-Authorization cookie Set-Cookie token \
+                 accessToken id_token refresh-token authtoken token.value pin PIN_CODE cvv cvv2 cvc pan cardNumber \
+                 otp passphrase credentials private_key_hex password_hash aws_secret_access_key wif xprv jwt bearer \
+                 encryption_key spendKey",
                 KeyClass::Secret,
             ),
             (

@@ -52,4 +52,10 @@ mod tests {
         let fields = ["legal", "winner", "thank", "year", "wave", "42 wallets", "sausage", "worth", "useful", "legal"];
         assert!(fields.iter().all(|value| phrase.push(value).is_none()));
     }
+
+    #[test]
+    fn fields_that_are_flags_are_no_phrase() {
+        let mut phrase = Phrase::default();
+        assert!(["true", "false"].iter().cycle().take(24).all(|value| phrase.push(value).is_none()));
+    }
 }

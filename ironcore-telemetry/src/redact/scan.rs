@@ -4,7 +4,8 @@
 //! - A token of at least twelve bytes has eight without white space, quotes or brackets.
 //! - A number in groups has eight without a lower-case letter, and so has the label of a PEM block.
 //! - A value is behind `=` or `:`.
-//! - A recovery phrase has nine words of the list in a row, on at least 35 bytes: one word in every 30 bytes is looked up.
+//! - A recovery phrase has nine words of the list in a row, on at least 35 bytes: one word in every 30 bytes is looked
+//!   up.
 
 use super::assignments::{class_before, end_of_address, named, user_of_address};
 use super::bytes::{HIGH, before, eight, eight_of, end_of, repeat, start_near, start_of};
@@ -87,7 +88,7 @@ struct Done {
     tokens: usize,
     groups: usize,
     lists: usize,
-    phrases: usize,
+    rows: usize,
     /// The end of the address.
     address: usize,
     users: usize,
@@ -284,11 +285,13 @@ impl Scan<'_> {
     #[cold]
     #[inline(never)]
     fn words(&mut self, place: usize) {
-        if place >= self.done.phrases
-            && let Some(phrase) = words::phrase(self.text, place)
+        if place >= self.done.rows
+            && let Some((row, is_phrase)) = words::row(self.text, place)
         {
-            self.done.phrases = phrase.end;
-            self.add(phrase, Kind::Mnemonic);
+            self.done.rows = row.end;
+            if is_phrase {
+                self.add(row, Kind::Mnemonic);
+            }
         }
     }
 

@@ -7,6 +7,9 @@ use std::ops::Range;
 /// The smallest number of words in a row that is masked.
 pub(super) const PHRASE: usize = 9;
 
+/// So many of them may be `true` or `false`.
+const FLAGS: usize = 2;
+
 /// The official English list, one word a line.
 pub(super) const ENGLISH: &[u8] = include_bytes!("words/english.txt");
 
@@ -75,10 +78,11 @@ pub(super) fn begins_with_word(bytes: u64) -> bool {
     (lanes.wrapping_sub(LANES) & !lanes & (LANES << 15)) != 0
 }
 
-/// Whether the first of the eight bytes is no letter.
+/// Whether a word begins behind the first of the eight bytes: it is no letter, or the name of one (`w1=`).
 #[inline]
 pub(super) fn begins_elsewhere(bytes: u64) -> bool {
-    no_letters(bytes) & 0x80 != 0
+    let [first, second, ..] = bytes.to_le_bytes();
+    !first.is_ascii_alphabetic() || second.is_ascii_digit()
 }
 
 const fn fold(bytes: u64) -> u64 {
@@ -93,30 +97,31 @@ const fn no_letters(bytes: u64) -> u64 {
     !letters & HIGH
 }
 
-/// The phrase in `text` that the first word at or behind `start` belongs to.
-pub(super) fn phrase(text: &[u8], start: usize) -> Option<Range<usize>> {
+/// The row of listed words in `text` that the first word at or behind `start` belongs to, and whether it is a phrase.
+pub(super) fn row(text: &[u8], start: usize) -> Option<(Range<usize>, bool)> {
     let from = if before(text, start).is_ascii_alphabetic() { Word::at(text, start).end } else { start };
     let middle = Word::next(text, from).filter(|word| word.is_listed)?;
-    let (mut phrase, mut number) = (middle.start..middle.end, 1);
-    while let Some(word) = Word::next(text, phrase.end).filter(|word| word.is_listed) {
-        (phrase.end, number) = (word.end, number + 1);
+    let (mut row, mut number, mut flags) = (middle.start..middle.end, 1, usize::from(middle.is_flag(text)));
+    while let Some(word) = Word::next(text, row.end).filter(|word| word.is_listed) {
+        (row.end, number, flags) = (word.end, number + 1, flags + usize::from(word.is_flag(text)));
     }
-    while let Some(word) = Word::previous(text, phrase.start).filter(|word| word.is_listed) {
-        (phrase.start, number) = (word.start, number + 1);
+    while let Some(word) = Word::previous(text, row.start).filter(|word| word.is_listed) {
+        (row.start, number, flags) = (word.start, number + 1, flags + usize::from(word.is_flag(text)));
     }
-    (number >= PHRASE).then_some(phrase)
+    let is_phrase = number >= PHRASE && number - flags >= PHRASE - FLAGS;
+    Some((row, is_phrase))
 }
 
-/// The words of the list that `text` begins with and ends with, and whether it has nothing else.
+/// The words of the list that `text` begins with and ends with, flags apart, and whether it has nothing else.
 pub(super) fn at_the_ends(text: &[u8]) -> (usize, usize, bool) {
     let (mut leading, mut trailing) = (0, 0);
     let (mut from, mut to) = (0, text.len());
     while let Some(word) = Word::next(text, from).filter(|word| word.is_listed) {
-        (from, leading) = (word.end, leading + 1);
+        (from, leading) = (word.end, leading + usize::from(!word.is_flag(text)));
     }
-    let is_whole = leading > 0 && Word::next(text, from).is_none();
+    let is_whole = from > 0 && Word::next(text, from).is_none();
     while let Some(word) = Word::previous(text, to).filter(|word| word.is_listed) {
-        (to, trailing) = (word.start, trailing + 1);
+        (to, trailing) = (word.start, trailing + usize::from(!word.is_flag(text)));
     }
     (leading, trailing, is_whole)
 }
@@ -129,6 +134,17 @@ struct Word {
 }
 
 impl Word {
+    /// `true` and `false` are in the list, and many in a row in what programs write.
+    fn is_flag(&self, text: &[u8]) -> bool {
+        let word = text.get(self.start..self.end).unwrap_or_default();
+        word.eq_ignore_ascii_case(b"true") || word.eq_ignore_ascii_case(b"false")
+    }
+
+    /// Whether it is a letter that names a word: `w1=legal w2=winner`.
+    fn is_name(&self, text: &[u8]) -> bool {
+        self.end == self.start + 1 && at(text, self.end).is_ascii_digit()
+    }
+
     /// The letters from `start` on; none if something else stands there.
     fn at(text: &[u8], start: usize) -> Self {
         let bytes = eight_of(text, start);
@@ -160,7 +176,7 @@ impl Word {
         while start <= from + GAP && start < text.len() {
             if at(text, start).is_ascii_alphabetic() {
                 let word = Self::at(text, start);
-                if word.start < word.end {
+                if word.start < word.end && !word.is_name(text) {
                     return Some(word);
                 }
                 start = word.end;
@@ -178,7 +194,7 @@ impl Word {
             let start = start_near(text, end, LONG, |byte| byte.is_ascii_alphabetic());
             if start < end {
                 let word = Self::at(text, start);
-                if word.start < end {
+                if word.start < end && !word.is_name(text) {
                     return Some(Self { end, is_listed: word.is_listed && word.end == end, ..word });
                 }
                 end = start;

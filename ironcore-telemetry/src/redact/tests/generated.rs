@@ -111,7 +111,9 @@ fn mnemonic(random: &mut Random) -> Secret {
 
 fn numbered_mnemonic(random: &mut Random) -> Secret {
     let words = words(random);
-    let (before, after) = [("", ". "), ("(", ") "), ("word", "="), ("\"", "\": \""), ("#", " ")][random.below(5)];
+    let (before, after) =
+        [("", ". "), ("(", ") "), ("word", "="), ("\"", "\": \""), ("#", " "), ("w", "="), ("\"w", "\": \"")]
+            [random.below(7)];
     let numbered = |(place, word): (usize, &&str)| format!("{before}{}{after}{word}", place + 1);
     let end = if after.ends_with('"') { "\", " } else { " " };
     let text = words.iter().enumerate().map(numbered).collect::<Vec<_>>().join(end);
@@ -204,9 +206,9 @@ fn base58_key(random: &mut Random) -> Secret {
 
 fn keystore(random: &mut Random) -> Secret {
     let (text, mac, salt, iv) = (random.hex(64), random.hex(64), random.hex(64), random.hex(32));
-    let json = format!(
-        r#"{{"crypto":{{"cipher":"aes-128-ctr","cipherparams":{{"iv":"{iv}"}},"ciphertext":"{text}","kdf":"scrypt","kdfparams":{{"dklen":32,"salt":"{salt}"}},"mac":"{mac}"}},"version":3}}"#
-    );
+    let cipher = format!(r#""cipher":"aes-128-ctr","cipherparams":{{"iv":"{iv}"}},"ciphertext":"{text}""#);
+    let kdf = format!(r#""kdf":"scrypt","kdfparams":{{"dklen":32,"salt":"{salt}"}},"mac":"{mac}""#);
+    let json = format!(r#"{{"crypto":{{{cipher},{kdf}}},"version":3}}"#);
     Secret { parts: vec![text, mac, salt], ..secret(json) }
 }
 

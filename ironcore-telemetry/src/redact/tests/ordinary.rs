@@ -2,43 +2,47 @@
 
 use super::generated::Random;
 
-const NOUNS: &str = "access account action address agent alert amount answer api argument array asset attempt balance \
-    batch block body boundary branch bridge budget buffer build byte cable cache call caller case cause chain change \
-    channel chart check choice claim class client clock code collector column command comment company condition config \
-    connection console contract control copy core counter crate credit cursor custom cycle damage data database deadline \
-    debate decision default delay demand deposit design detail device difference disk document domain door driver \
-    duty echo edge effort element engine entry error event evidence example exchange exhaust exit exporter factory \
-    failure fault feature fee field file filter flag flow format frame future gateway gauge goal group guard handler \
-    hash header health histogram history hold holder host idea identity image index input instance interest interval \
-    item job journal key label language latency layer ledger length lesson letter level library limit line link list \
-    listener load lock log loop machine mail margin market matter measure memory message method metric mistake mode \
-    model moment monitor network node note notice number object offer office operation option order organ other outcome \
-    output owner packet page panic parent part partner password path payment peer people period permission phrase pipe \
-    place plan platform point policy pool port position power present price problem process producer program project \
-    promise proof property protocol provider proxy public purpose query question queue rate ratio reader reason record \
-    recovery region release reply report request resource response result retry review risk room root route row rule \
-    sample scheme scope screen script secret seed segment series server service session shard shift side sign signal \
-    site size skill slot source space span speed spell stage start state status step stock storage store stream string \
-    success supply support surface switch symbol system table target task team term test text thread ticket time token \
-    topic trace track traffic transaction transfer trigger trust type unit update user value vault vendor version wait \
-    wallet window word work worker world zone";
-const VERBS: &str = "accepts adds allows announces asks becomes begins blocks breaks builds calls cancels changes checks \
-    claims clears closes commits compares confirms connects contains copies counts covers creates decides delivers denies \
-    describes drops ends enters exceeds expects expires exports fails fetches fills finds follows forwards gives holds \
-    ignores includes increases keeps leaves limits loads locks logs loses makes marks measures moves names needs offers \
-    opens passes polls prints produces proves publishes reads receives records refuses rejects releases removes replaces \
-    reports requires resets resolves retries returns runs samples saves sends serves sets shows signs skips starts stops \
-    stores takes tells tests throws traces tries updates uses validates waits wakes writes";
-const ADJECTIVES: &str = "absent active actual bad big blind broken busy cold common critical current daily dead deep \
-    different direct dry early empty equal exact external fatal few final first flat foreign free fresh full general good \
-    half hard high idle ill inner internal just large last late lazy legal little local long loud low main major many \
-    minor mutual narrow near new next nice noble normal old only open original outer own parent partial plain popular \
-    private public quick quiet random rapid rare raw ready real recent remote rich right rough safe same sad second \
-    secure shared short silent similar simple single slow small smooth soft solid special stable steady still strong such \
+const NOUNS: &str = "\
+    access account action address agent alert amount answer api argument array asset attempt balance batch block \
+    body boundary branch bridge budget buffer build byte cable cache call caller case cause chain change channel \
+    chart check choice claim class client clock code collector column command comment company condition config \
+    connection console contract control copy core counter crate credit cursor custom cycle damage data database \
+    deadline debate decision default delay demand deposit design detail device difference disk document domain door \
+    driver duty echo edge effort element engine entry error event evidence example exchange exhaust exit exporter \
+    factory failure fault feature fee field file filter flag flow format frame future gateway gauge goal group guard \
+    handler hash header health histogram history hold holder host idea identity image index input instance interest \
+    interval item job journal key label language latency layer ledger length lesson letter level library limit line \
+    link list listener load lock log loop machine mail margin market matter measure memory message method metric \
+    mistake mode model moment monitor network node note notice number object offer office operation option order \
+    organ other outcome output owner packet page panic parent part partner password path payment peer people period \
+    permission phrase pipe place plan platform point policy pool port position power present price problem process \
+    producer program project promise proof property protocol provider proxy public purpose query question queue rate \
+    ratio reader reason record recovery region release reply report request resource response result retry review \
+    risk room root route row rule sample scheme scope screen script secret seed segment series server service \
+    session shard shift side sign signal site size skill slot source space span speed spell stage start state status \
+    step stock storage store stream string success supply support surface switch symbol system table target task \
+    team term test text thread ticket time token topic trace track traffic transaction transfer trigger trust type \
+    unit update user value vault vendor version wait wallet window word work worker world zone";
+const VERBS: &str = "\
+    accepts adds allows announces asks becomes begins blocks breaks builds calls cancels changes checks claims \
+    clears closes commits compares confirms connects contains copies counts covers creates decides delivers denies \
+    describes drops ends enters exceeds expects expires exports fails fetches fills finds follows forwards gives \
+    holds ignores includes increases keeps leaves limits loads locks logs loses makes marks measures moves names \
+    needs offers opens passes polls prints produces proves publishes reads receives records refuses rejects releases \
+    removes replaces reports requires resets resolves retries returns runs samples saves sends serves sets shows \
+    signs skips starts stops stores takes tells tests throws traces tries updates uses validates waits wakes writes";
+const ADJECTIVES: &str = "\
+    absent active actual bad big blind broken busy cold common critical current daily dead deep different direct dry \
+    early empty equal exact external fatal few final first flat foreign free fresh full general good half hard high \
+    idle ill inner internal just large last late lazy legal little local long loud low main major many minor mutual \
+    narrow near new next nice noble normal old only open original outer own parent partial plain popular private \
+    public quick quiet random rapid rare raw ready real recent remote rich right rough safe same sad second secure \
+    shared short silent similar simple single slow small smooth soft solid special stable steady still strong such \
     sudden super sure tiny total true unknown upper useful valid vast visible warm weak whole wide wild wrong young";
-const SMALL: &str = "a an and are as at be because but by can could for from had has have if in into is it its may more \
-    must no not of on once one or our so than that the their them then there these they this to two under until upon was \
-    we were what when where which while who will with without would you";
+const SMALL: &str = "\
+    a an and are as at be because but by can could for from had has have if in into is it its may more must no not \
+    of on once one or our so than that the their them then there these they this to two under until upon was we were \
+    what when where which while who will with without would you";
 
 /// Every second word of English text is one of the most frequent ones, and few of these are in the list of BIP-39.
 const FREQUENT: &str = "the of to a and in is be or for it as are by not with an on the of to a and in is the the";
@@ -103,7 +107,7 @@ pub(super) fn line(random: &mut Random) -> String {
             random.below(1_000_000)
         )
     };
-    match random.below(34) {
+    match random.below(35) {
         0 => format!("tx_hash=0x{} confirmed in block {}", random.hex(64), number(random, 30_000_000)),
         1 => format!(r#"{{"block_hash":"0x{}","height":{}}}"#, random.hex(64), number(random, 30_000_000)),
         2 => format!("request {} took {} ms", uuid(random), number(random, 5_000)),
@@ -246,6 +250,7 @@ pub(super) fn line(random: &mut Random) -> String {
             random.below(1_000_000) as f64 / 7e3,
             random.below(1_000_000) as f64 / 7e5
         ),
+        33 => format!("flags {:?} {{\"buy\":true,\"send\":false,\"swap\":true}}", [random.below(2) == 0; 12]),
         _ => format!(
             "{}::{}<{}>: version {}.{}.{}-rc.{}",
             "ironcore",

@@ -12,7 +12,7 @@ use crate::panic_hook;
 use crate::propagation::{B3Propagator, BaggagePropagator, JaegerPropagator, TraceContextPropagator};
 use crate::recorder;
 use crate::resource;
-use crate::traces::{self, BoxedLayer, SpanQueue, Stack, TelemetrySubscriber};
+use crate::traces::{self, BoxedLayer, HeadSampler, SpanQueue, Stack, TelemetrySubscriber};
 use crate::worker::Worker;
 use opentelemetry::global;
 use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
@@ -141,6 +141,7 @@ struct Parts {
 }
 
 struct Traces {
+    sampler: HeadSampler,
     provider: SdkTracerProvider,
     /// `None` without an exporter: traces have ids then, and their context is passed on.
     export: Option<(Arc<SpanQueue>, Arc<export::SpanExporter>)>,
@@ -184,8 +185,8 @@ impl Parts {
         global::set_tracer_provider(self.traces.provider.clone());
         business::install();
         let start_span: recorder::StartSpan = match self.traces.export {
-            Some(_) => Box::new(traces::start_span(&self.traces.provider, settings.sampler)),
-            None => Box::new(traces::start_ids(settings.sampler)),
+            Some(_) => Box::new(traces::start_span(&self.traces.provider, self.traces.sampler.clone())),
+            None => Box::new(traces::start_ids(self.traces.sampler.clone())),
         };
         recorder::install(start_span, settings.sampler.follows_parent, self.traces.export.is_some());
         log_start(settings);
@@ -193,6 +194,10 @@ impl Parts {
         if let Some(listener) = self.listener {
             listener.announce();
             self.worker.keep_running(move || Arc::clone(&listener).run());
+        }
+        #[cfg(feature = "jaeger-sampling")]
+        if let Some(remote) = self.traces.sampler.remote() {
+            self.worker.keep_running(move || Arc::clone(&remote).poll());
         }
         if let Some(push) = self.push.clone() {
             self.worker.keep_running(move || Arc::clone(&push).pump());
@@ -233,19 +238,21 @@ fn log_start(settings: &Settings) {
 
 impl Traces {
     fn build(settings: &Settings, worker: &Worker, resource: &Resource) -> Result<Self, InitError> {
+        let sampler = HeadSampler::of(settings);
         let Some(otlp) = settings.traces.clone() else {
-            return Ok(Self { provider: traces::provider_without_exporter(settings.sampler), export: None });
+            let provider = traces::provider_without_exporter(sampler.clone());
+            return Ok(Self { sampler, provider, export: None });
         };
         let queue = SpanQueue::new(settings.queue);
         let resource = resource::with_process(resource, &settings.detectors);
-        let provider = traces::provider(settings.sampler, settings.limits, resource.clone(), &queue);
+        let provider = traces::provider(sampler.clone(), settings.limits, resource.clone(), &queue);
         let exporter = build_on(worker, move || {
             use opentelemetry_sdk::trace::SpanExporter;
             let mut exporter = export::span_exporter(&otlp)?;
             exporter.set_resource(&resource);
             Ok(Arc::new(exporter))
         })?;
-        Ok(Self { provider, export: Some((queue, exporter)) })
+        Ok(Self { sampler, provider, export: Some((queue, exporter)) })
     }
 }
 

@@ -257,7 +257,7 @@ pub(crate) static TELEMETRY_QUEUED: Metric = Metric {
 /// Parts of telemetry that do not work.
 pub(crate) static TELEMETRY_DEGRADED: Metric = Metric {
     name: "telemetry_degraded",
-    help: "Whether a part of telemetry does not work (1) or does (0), by component (metrics_listener: the port of /metrics is taken).",
+    help: "Whether a part of telemetry does not work (1) or does (0), by component (metrics_listener: the port of /metrics is taken; sampling: the back end does not tell how to sample).",
     kind: Kind::Gauge,
     labels: &["component"],
     bounded: &[],
@@ -266,6 +266,10 @@ pub(crate) static TELEMETRY_DEGRADED: Metric = Metric {
 /// The component that serves `/metrics`.
 #[cfg(feature = "prometheus")]
 pub(crate) const METRICS_LISTENER: &str = "metrics_listener";
+
+/// The component that asks the back end how to sample.
+#[cfg(feature = "jaeger-sampling")]
+pub(crate) const SAMPLING: &str = "sampling";
 
 /// Label values that were outside their set.
 pub(crate) static TELEMETRY_LABEL_OVERFLOW: Metric = Metric {

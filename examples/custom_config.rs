@@ -19,6 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .header("x-collector-token", token)
         .export_timeout(Duration::from_secs(3))
         .sampling(Sampling::Ratio(0.1))
+        .sampling_for("swap", Sampling::Always)
         .metrics_listener(SocketAddr::from(([127, 0, 0, 1], 0)))
         .log_filter("info,opentelemetry=warn,business=debug");
     let guard = telemetry::init_with(config)?;

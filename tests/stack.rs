@@ -2,18 +2,20 @@
 
 use ironcore_telemetry as telemetry;
 use serde_json::Value;
-use stack::addresses::free_address;
+use stack::addresses::{Port, free_address};
 use stack::native::Program;
 use stack::query::{Jaeger, Prometheus, wait_until};
 use stack::service::{Service, ServiceOptions};
 use stack::trace::Trace;
-use stack::{Options, Stack};
+use stack::{Options, Stack, System as Server};
 use std::collections::{BTreeSet, HashSet};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use support::{PATIENCE, in_child, multi_thread, record_instruments, shutdown_at_once, start};
+use support::{PATIENCE, in_child, multi_thread, record_instruments, shutdown, shutdown_at_once, start};
+use telemetry::opentelemetry::Context;
+use telemetry::opentelemetry::trace::TraceContextExt as _;
 
 #[path = "support/payments.rs"]
 mod payments;
@@ -246,6 +248,43 @@ fn the_service_stops_cleanly_and_no_server_of_the_stack_stays_behind() {
         let address = url.strip_prefix("http://").unwrap().to_owned();
         assert!(std::net::TcpStream::connect(&address).is_err(), "{address} still listens");
     }
+}
+
+#[telemetry::instrument_business]
+fn create_wallet() -> bool {
+    Context::map_current(|context| context.span().span_context().is_sampled())
+}
+
+#[test]
+fn the_real_jaeger_tells_the_service_how_to_sample() {
+    let child = in_child!(|| {
+        let guard = start();
+        wait_until(PATIENCE, POLL, "a trace that is recorded", || {
+            Ok::<_, std::convert::Infallible>(create_wallet().then_some(()))
+        })
+        .unwrap();
+        let page = telemetry::scrape::render();
+        serde_json::json!({ "page": page, "lost": shutdown(guard) })
+    });
+    let stack = Stack::start(&Options::free_ports("test_sampling").with(&[Server::Jaeger])).unwrap();
+    let endpoint = stack.address(Port::JaegerSampling);
+    // Nothing is recorded but what Jaeger says.
+    let argument = format!("endpoint=http://{endpoint},pollingIntervalMs=100,initialSamplingRate=0");
+    let child = child
+        .env("OTEL_TRACES_SAMPLER", "parentbased_jaeger_remote")
+        .env("OTEL_TRACES_SAMPLER_ARG", &argument)
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", &stack.otlp_grpc_url());
+    let report = child.run();
+    assert_eq!(report.lost(), None);
+    assert!(report.page().contains(r#"telemetry_degraded{component="sampling"} 0"#), "{}", report.page());
+    // As `jaeger/sampling.json` has it.
+    assert!(report.log().iter().any(|line| line["sampling"] == "1 of all traces"), "{report:?}");
+    let jaeger = Jaeger::new(stack.jaeger_url());
+    wait_until(PATIENCE, POLL, "the trace in Jaeger", || {
+        let traces = jaeger.traces("tests", 10)?;
+        Ok::<_, stack::Error>(traces.iter().any(|trace| trace.span("wallet.create").is_some()).then_some(()))
+    })
+    .unwrap();
 }
 
 /// The page of a process in which this has been recorded.

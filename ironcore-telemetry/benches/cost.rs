@@ -45,6 +45,10 @@ const CASES: &[Case] = &[
             repeat(n, || call(create_wallet(black_box(7))));
         })
     },
+    case("unsampled, a trace of its own", Some((1_350.0, 1.0)), |n| {
+        let _guard = start(Sampling::Never);
+        repeat(n, || call(create_wallet(black_box(7))));
+    }),
     case("unsampled under a parent", Some((700.0, 0.0)), |n| {
         under_parent(n, TraceFlags::NOT_SAMPLED, || call(create_wallet(black_box(7))));
     }),

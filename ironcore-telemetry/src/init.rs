@@ -15,7 +15,7 @@ use crate::resource;
 use crate::scrub;
 #[cfg(all(unix, feature = "signals"))]
 use crate::terminate::Termination;
-use crate::traces::{self, BoxedLayer, Stack, TelemetrySubscriber};
+use crate::traces::{self, BoxedLayer, HeadSampler, Stack, TelemetrySubscriber};
 use crate::worker::Worker;
 use opentelemetry::global;
 use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
@@ -151,6 +151,7 @@ struct Parts {
 }
 
 struct Traces {
+    sampler: HeadSampler,
     provider: SdkTracerProvider,
     /// `None` without an exporter: traces have ids then, and their context is passed on.
     export: Option<(Arc<Queue<SpanData>>, Arc<Client>)>,
@@ -194,8 +195,8 @@ impl Parts {
         global::set_tracer_provider(self.traces.provider.clone());
         business::install();
         let start_span: recorder::StartSpan = match self.traces.export {
-            Some(_) => Box::new(traces::start_span(&self.traces.provider, settings.sampler)),
-            None => Box::new(traces::start_ids(settings.sampler)),
+            Some(_) => Box::new(traces::start_span(&self.traces.provider, self.traces.sampler.clone())),
+            None => Box::new(traces::start_ids(self.traces.sampler.clone())),
         };
         recorder::install(start_span, settings.sampler.follows_parent, self.traces.export.is_some());
         log_start(settings);
@@ -203,6 +204,10 @@ impl Parts {
         if let Some(listener) = self.listener {
             listener.announce();
             self.worker.keep_running(move || Arc::clone(&listener).run());
+        }
+        #[cfg(feature = "jaeger-sampling")]
+        if let Some(remote) = self.traces.sampler.remote() {
+            self.worker.keep_running(move || Arc::clone(&remote).poll());
         }
         if let Some(push) = self.push.clone() {
             self.worker.keep_running(move || Arc::clone(&push).pump());
@@ -251,14 +256,16 @@ fn log_start(settings: &Settings) {
 
 impl Traces {
     fn build(settings: &Settings, resource: &Resource) -> Result<Self, InitError> {
+        let sampler = HeadSampler::of(settings);
         let Some(otlp) = &settings.traces else {
-            return Ok(Self { provider: traces::provider_without_exporter(settings.sampler), export: None });
+            let provider = traces::provider_without_exporter(sampler.clone());
+            return Ok(Self { sampler, provider, export: None });
         };
         let client = Arc::new(Client::new(otlp, Signal::Traces)?);
         let resource = resource::with_process(resource, &settings.detectors);
         let queue = Queue::new(settings.queue, Signal::Traces, export::values::resource(&resource));
-        let provider = traces::provider(settings.sampler, settings.limits, resource, &queue);
-        Ok(Self { provider, export: Some((queue, client)) })
+        let provider = traces::provider(sampler.clone(), settings.limits, resource, &queue);
+        Ok(Self { sampler, provider, export: Some((queue, client)) })
     }
 }
 

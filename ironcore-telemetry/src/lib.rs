@@ -40,6 +40,7 @@
 //! | `http` | yes | [`HttpTelemetryLayer`] and [`HttpClientTelemetryLayer`] for axum and tower, [`scrape::router`], [`Outcome`](trait@Outcome) of `http::StatusCode`, `http::Response` and `(StatusCode, …)`; without it these are `ok` as a returned value, and `failed` with the code `error` as an `Err` |
 //! | `grpc` | yes | [`GrpcTelemetryLayer`] and [`GrpcClientTelemetryLayer`] for tonic, [`Outcome`](trait@Outcome) of `tonic::Status`; without it an `Err(Status)` is `failed` with the code `error` |
 //! | `config-file` | | declarative configuration in YAML (`OTEL_CONFIG_FILE`) |
+//! | `jaeger-sampling` | | sampling that Jaeger, or the Collector, tells (`OTEL_TRACES_SAMPLER=jaeger_remote`) |
 //! | `reqwest` | | [`HttpClientTelemetryLayer::reqwest`]: the layer around a client of `reqwest` 0.13 |
 //! | `signals` | | `Config::on_terminate`: SIGTERM and SIGINT deliver telemetry before they end the process (Unix) |
 //! | `testing` | | [`testing::Capture`], for the tests of your service |

@@ -284,7 +284,7 @@ pub(crate) static TELEMETRY_QUEUE_CAPACITY_BYTES: Metric = Metric {
 /// Parts of telemetry that do not work.
 pub(crate) static TELEMETRY_DEGRADED: Metric = Metric {
     name: "telemetry_degraded",
-    help: "Whether a part of telemetry does not work (1) or does (0), by component (metrics_listener: the port of /metrics is taken; metric_callbacks: callbacks of instruments are late, and their last values are served).",
+    help: "Whether a part of telemetry does not work (1) or does (0), by component (metrics_listener: the port of /metrics is taken; metric_callbacks: callbacks of instruments are late, and their last values are served; sampling: the back end does not tell how to sample).",
     kind: Kind::Gauge,
     labels: &["component"],
     bounded: &[],
@@ -296,6 +296,10 @@ pub(crate) const METRIC_CALLBACKS: &str = "metric_callbacks";
 /// The component that serves `/metrics`.
 #[cfg(feature = "prometheus")]
 pub(crate) const METRICS_LISTENER: &str = "metrics_listener";
+
+/// The component that asks the back end how to sample.
+#[cfg(feature = "jaeger-sampling")]
+pub(crate) const SAMPLING: &str = "sampling";
 
 /// Secrets that were masked.
 pub(crate) static TELEMETRY_SCRUBBED: Metric = Metric {

@@ -46,7 +46,7 @@ pub(super) fn start(
     fields: impl FnOnce(&mut Fields<'_>),
 ) -> Context {
     let mut fields = Some(fields);
-    start(&parent, &mut || {
+    start(&parent, spec.name, &mut || {
         // With room for the attribute at the end, so that the list does not grow.
         let mut attributes = Vec::with_capacity(ATTRIBUTES + count);
         attributes.push(KeyValue::new(attribute::DOMAIN, spec.domain));

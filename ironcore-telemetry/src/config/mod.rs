@@ -9,6 +9,7 @@ mod notices;
 mod otlp;
 mod parse;
 mod resolver;
+mod sampling;
 mod service;
 mod setting;
 mod settings;
@@ -20,6 +21,8 @@ use layers::Layers;
 pub(crate) use otlp::Otlp;
 #[allow(unused_imports, reason = "of the clients, which are there with their features")]
 pub(crate) use otlp::{TlsFiles, read_headers};
+#[cfg(feature = "jaeger-sampling")]
+pub(crate) use sampling::RemoteSampling;
 pub(crate) use service::Service;
 pub(crate) use settings::{Environment, Filter, Queue, Settings, SpanLimits};
 #[cfg(feature = "json-logs")]
@@ -57,6 +60,7 @@ pub struct Config {
     headers: Vec<(String, Secret<String>)>,
     export_timeout: Option<Duration>,
     sampling: Option<Sampling>,
+    sampling_for: Vec<(String, Sampling)>,
     metrics_listener: MetricsListener,
     log_filter: Option<String>,
     trace_filter: Option<String>,
@@ -90,16 +94,19 @@ pub enum Protocol {
 }
 
 /// Which traces are recorded when the trace starts in this service. A trace that was started by another service keeps
-/// that service's decision.
+/// that service's decision. Counters, durations and log lines are complete in any case.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Sampling {
     /// Every trace.
     Always,
-    /// No trace; counters, durations and logs are not affected.
+    /// No trace.
     Never,
-    /// This share of the traces, from 0.0 to 1.0.
+    /// This share of the traces, from 0.0 to 1.0. The id of a trace decides, as in the SDKs of Rust, Go and Python.
     Ratio(f64),
+    /// At most this many traces a second, from 0.0 to 1,000,000.0, in this process. As many as in one second, but at
+    /// least one, may start at once; 0.1 is one in ten seconds.
+    PerSecond(f64),
 }
 
 impl Config {
@@ -154,6 +161,29 @@ impl Config {
     /// Which traces are recorded (`OTEL_TRACES_SAMPLER`); the decision of a parent is kept in any case.
     pub fn sampling(mut self, sampling: Sampling) -> Self {
         self.sampling = Some(sampling);
+        self
+    }
+
+    /// Which traces are recorded that start at a certain place, instead of what [`sampling`](Self::sampling) or the
+    /// environment says: at an operation of a domain (`swap`), at one operation (`swap.quote`), or at a span of some
+    /// other name, such as a route (`GET /health`). The longer name counts; a limit
+    /// [per second](Sampling::PerSecond) of a domain holds for its operations together.
+    ///
+    /// The first span of a trace decides for all spans in it. An operation inside of a request belongs to the trace of
+    /// the request: there name the route too.
+    ///
+    /// ```
+    /// use ironcore_telemetry as telemetry;
+    /// use telemetry::{Config, Sampling};
+    ///
+    /// let config = Config::new("wallets")
+    ///     .sampling(Sampling::PerSecond(50.0))
+    ///     .sampling_for("swap", Sampling::Always)
+    ///     .sampling_for("POST /api/v1/swaps", Sampling::Always)
+    ///     .sampling_for("GET /health", Sampling::Never);
+    /// ```
+    pub fn sampling_for(mut self, name: impl Into<String>, sampling: Sampling) -> Self {
+        self.sampling_for.push((name.into(), sampling));
         self
     }
 

@@ -1,6 +1,8 @@
 //! Texts of variables as values. Each refusal lists the allowed values. The names of closed lists are read without
 //! regard to case, as OpenTelemetry specifies it.
 
+use super::sampling::RemoteSampling;
+use super::table;
 use crate::redact::Secret;
 use std::fmt::Display;
 use std::net::Ipv6Addr;
@@ -109,6 +111,45 @@ pub(super) fn ratio(text: &str) -> Parsed<f64> {
 /// Whether a ratio from code is one.
 pub(super) fn check_ratio(ratio: f64) -> Result<(), String> {
     (0.0..=1.0).contains(&ratio).then_some(()).ok_or_else(|| "use a number from 0.0 to 1.0".to_owned())
+}
+
+/// Whether a number of traces in a second from code is one.
+pub(super) fn check_rate(rate: f64) -> Result<(), String> {
+    (0.0..=1e6).contains(&rate).then_some(()).ok_or_else(|| "use a number from 0.0 to 1000000.0".to_owned())
+}
+
+/// Where to ask how to sample, how often, and how to sample before the first answer.
+pub(super) fn remote_sampling(text: &str) -> Parsed<RemoteSampling> {
+    let mut remote = (table::SAMPLER_REMOTE.default)();
+    for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+        let (key, value) = entry.split_once('=').ok_or(REMOTE_SAMPLING_ALLOWED)?;
+        let refused = |allowed: String| format!("{}: {allowed}", key.trim());
+        match key.trim() {
+            "endpoint" => remote.endpoint = sampling_endpoint(value.trim()).map_err(|error| refused(error.allowed))?,
+            "pollingIntervalMs" => {
+                remote.interval =
+                    milliseconds(value.trim(), &table::INTERVALS).map_err(|error| refused(error.allowed))?;
+            }
+            "initialSamplingRate" => {
+                remote.initial_ratio = ratio(value.trim()).map_err(|error| refused(error.allowed))?;
+            }
+            _ => return Err(REMOTE_SAMPLING_ALLOWED.into()),
+        }
+    }
+    Ok(remote)
+}
+
+const REMOTE_SAMPLING_ALLOWED: &str =
+    "use endpoint=http://host:5778/sampling,pollingIntervalMs=60000,initialSamplingRate=0.001, or some of these";
+
+/// The specification has endpoints without a path; Jaeger and the collector serve the strategies under one.
+fn sampling_endpoint(text: &str) -> Parsed<String> {
+    const ALLOWED: &str = "use http://host:port/path, as in http://127.0.0.1:5778/sampling; TLS is not supported here";
+    let endpoint = endpoint(text, ALLOWED)?;
+    let Some((_, rest)) = endpoint.split_once("http://") else {
+        return Err(ALLOWED.into());
+    };
+    Ok(if rest.contains('/') { endpoint } else { format!("{endpoint}/sampling") })
 }
 
 /// An OTLP endpoint for gRPC: as for HTTP, or a host and a port without a scheme.

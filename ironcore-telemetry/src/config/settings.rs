@@ -4,10 +4,11 @@ use super::not_acted_on;
 use super::notices::Notices;
 use super::otlp::{Otlp, otlp};
 use super::resolver::{Given, Origin, Resolver};
+use super::sampling::{RemoteSampling, sampler, sampling_for};
 use super::service::{Service, service};
 use super::setting::Setting;
 use super::table::{self, Detector, Exporter, FormatChoice, Propagator, Sampler, Signal};
-use super::{Config, MetricsListener, Sampling, parse};
+use super::{Config, MetricsListener, Sampling};
 use crate::error::InitError;
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
@@ -25,6 +26,8 @@ const COMPILED: &[&str] = &[
     "prometheus",
     #[cfg(feature = "json-logs")]
     "json-logs",
+    #[cfg(feature = "jaeger-sampling")]
+    "jaeger-sampling",
 ];
 
 /// All settings, checked.
@@ -36,6 +39,11 @@ pub(crate) struct Settings {
     /// Where spans go; `None` records none, and passes the context of traces on.
     pub(crate) traces: Option<Otlp>,
     pub(crate) sampler: Sampler,
+    /// For traces that start at an operation of a domain, or at a span of this name; of the same names the last counts.
+    pub(crate) sampling_for: Vec<(String, Sampling)>,
+    /// Where to ask how to sample; the sampler decides until the first answer.
+    #[cfg_attr(not(feature = "jaeger-sampling"), allow(dead_code, reason = "nobody asks without the feature"))]
+    pub(crate) remote_sampling: Option<RemoteSampling>,
     pub(crate) limits: SpanLimits,
     pub(crate) queue: Queue,
     pub(crate) propagators: Vec<Propagator>,
@@ -195,14 +203,18 @@ impl Settings {
 
         let traces = traces.contains(&Exporter::Otlp).then(|| otlp(config, resolver, Signal::Traces)).transpose()?;
         let metrics_push = otlp_metrics.then(|| metrics_push(config, resolver)).transpose()?;
+        let metrics_listener = metrics_listener(config, resolver, prometheus)?;
+        let (sampler, remote_sampling) = sampler(config, resolver)?;
         Ok(Self {
             service,
             detectors,
             traces,
             prometheus,
-            metrics_listener: metrics_listener(config, resolver, prometheus)?,
+            metrics_listener,
             metrics_push,
-            sampler: sampler(config, resolver)?,
+            sampler,
+            sampling_for: sampling_for(config, resolver)?,
+            remote_sampling,
             limits: SpanLimits {
                 attributes: resolver.read(&table::SPAN_ATTRIBUTES)?,
                 events: resolver.read(&table::SPAN_EVENTS)?,
@@ -334,28 +346,6 @@ fn metrics_listener(
         }
         MetricsListener::ByEnvironment | MetricsListener::Off => Ok(None),
     }
-}
-
-fn sampler(config: &Config, resolver: &mut Resolver<'_>) -> Result<Sampler, InitError> {
-    if let Some(root) = config.sampling {
-        if let Sampling::Ratio(ratio) = root {
-            parse::check_ratio(ratio)
-                .map_err(|allowed| InitError::invalid("Config::sampling", ratio.to_string(), allowed))?;
-        }
-        resolver.note(table::SAMPLER.key, &format!("{root:?}"), Origin::Code("Config::sampling"));
-        return Ok(Sampler { root, follows_parent: true });
-    }
-    let mut sampler = resolver.read(&table::SAMPLER)?;
-    let [argument] = table::SAMPLER_RATIO.variables else {
-        return Ok(sampler);
-    };
-    if let Sampling::Ratio(ratio) = &mut sampler.root {
-        *ratio = resolver.read(&table::SAMPLER_RATIO)?;
-    } else if resolver.variable(argument).is_some() {
-        // The other samplers take none.
-        resolver.not_acted_on(argument);
-    }
-    Ok(sampler)
 }
 
 /// The directives of a filter. Of those of a variable the ones that cannot be read are left out.

@@ -1,6 +1,7 @@
 //! The table of settings: the one place of every variable, default and bound. A test compares README's table with it.
 
 use super::parse;
+use super::sampling::RemoteSampling;
 use super::setting::{Setting, Show};
 use super::{Protocol, Sampling};
 use crate::redact::Secret;
@@ -13,8 +14,8 @@ use std::time::Duration;
 const HOUR: u64 = 3_600_000;
 /// Bounds of times, in milliseconds.
 pub(super) const TIMES: RangeInclusive<u64> = 1..=HOUR;
-/// Bounds of the interval between pushes, in milliseconds.
-const INTERVALS: RangeInclusive<u64> = 100..=HOUR;
+/// Bounds of the interval between pushes, and between questions how to sample, in milliseconds.
+pub(super) const INTERVALS: RangeInclusive<u64> = 100..=HOUR;
 /// Bounds of queues and batches, in spans.
 const SIZES: RangeInclusive<usize> = 1..=1 << 20;
 /// Bounds of the memory of a queue, in bytes.
@@ -318,21 +319,38 @@ pub(crate) struct Sampler {
     pub(crate) follows_parent: bool,
 }
 
-/// The ratio of `OTEL_TRACES_SAMPLER_ARG` replaces this one.
-const BY_RATIO: Sampling = Sampling::Ratio(1.0);
-const SAMPLERS: &[(&str, Sampler)] = &[
-    ("always_on", Sampler { root: Sampling::Always, follows_parent: false }),
-    ("always_off", Sampler { root: Sampling::Never, follows_parent: false }),
-    ("traceidratio", Sampler { root: BY_RATIO, follows_parent: false }),
-    ("parentbased_always_on", Sampler { root: Sampling::Always, follows_parent: true }),
-    ("parentbased_always_off", Sampler { root: Sampling::Never, follows_parent: true }),
-    ("parentbased_traceidratio", Sampler { root: BY_RATIO, follows_parent: true }),
+/// A sampler of the specification: how traces are decided that start here, and whether a parent's decision comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NamedSampler {
+    pub(super) root: RootSampler,
+    pub(super) follows_parent: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RootSampler {
+    AlwaysOn,
+    AlwaysOff,
+    /// By the ratio of `OTEL_TRACES_SAMPLER_ARG`.
+    TraceIdRatio,
+    /// By what the endpoint of `OTEL_TRACES_SAMPLER_ARG` says.
+    JaegerRemote,
+}
+
+const SAMPLERS: &[(&str, NamedSampler)] = &[
+    ("always_on", NamedSampler { root: RootSampler::AlwaysOn, follows_parent: false }),
+    ("always_off", NamedSampler { root: RootSampler::AlwaysOff, follows_parent: false }),
+    ("traceidratio", NamedSampler { root: RootSampler::TraceIdRatio, follows_parent: false }),
+    ("jaeger_remote", NamedSampler { root: RootSampler::JaegerRemote, follows_parent: false }),
+    ("parentbased_always_on", NamedSampler { root: RootSampler::AlwaysOn, follows_parent: true }),
+    ("parentbased_always_off", NamedSampler { root: RootSampler::AlwaysOff, follows_parent: true }),
+    ("parentbased_traceidratio", NamedSampler { root: RootSampler::TraceIdRatio, follows_parent: true }),
+    ("parentbased_jaeger_remote", NamedSampler { root: RootSampler::JaegerRemote, follows_parent: true }),
 ];
 
-pub(super) const SAMPLER: Setting<Sampler> = Setting {
+pub(super) const SAMPLER: Setting<NamedSampler> = Setting {
     key: "sampler",
     variables: &["OTEL_TRACES_SAMPLER"],
-    default: || Sampler { root: Sampling::Always, follows_parent: true },
+    default: || NamedSampler { root: RootSampler::AlwaysOn, follows_parent: true },
     parse: |text| parse::one_of(SAMPLERS, text),
     show: Show::Plain(|sampler| parse::name_of(SAMPLERS, sampler).to_owned()),
 };
@@ -343,6 +361,23 @@ pub(super) const SAMPLER_RATIO: Setting<f64> = Setting {
     default: || 1.0,
     parse: parse::ratio,
     show: Show::Plain(|ratio| format!("{ratio:?}")),
+};
+
+/// The same variable, for the samplers that are told by an endpoint. The initial rate is that of Jaeger's clients.
+pub(super) const SAMPLER_REMOTE: Setting<RemoteSampling> = Setting {
+    key: "sampler_remote",
+    variables: SAMPLER_RATIO.variables,
+    default: || RemoteSampling {
+        endpoint: "http://localhost:5778/sampling".to_owned(),
+        interval: Duration::from_secs(60),
+        initial_ratio: 0.001,
+    },
+    parse: parse::remote_sampling,
+    show: Show::Plain(|remote| {
+        let RemoteSampling { endpoint, interval, initial_ratio } = remote;
+        let interval = interval.as_millis();
+        format!("endpoint={endpoint},pollingIntervalMs={interval},initialSamplingRate={initial_ratio:?}")
+    }),
 };
 
 pub(super) const QUEUE_SIZE: Setting<usize> = Setting {

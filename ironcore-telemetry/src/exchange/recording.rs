@@ -30,25 +30,29 @@ pub(crate) struct Recording<C: Classify> {
 const UNKNOWN: u64 = u64::MAX;
 
 impl<C: Classify> Recording<C> {
-    /// Of a request that the service has received, with a span below `parent`.
+    /// Of a request that the service has received, with a span of this name and description below `parent`.
     #[inline]
     pub(crate) fn received(
         recorder: &Recorder,
         parent: &Context,
         classify: C,
         sends_trace_response: bool,
-        mut describe: impl FnMut() -> SpanBuilder,
+        (name, mut describe): (&str, impl FnMut() -> SpanBuilder),
     ) -> Self {
-        let context = recorder.spans()(parent, &mut describe);
+        let context = recorder.spans()(parent, name, &mut describe);
         let scope = Scope { context, owns_span: true };
         Self::begin(scope, classify, sends_trace_response)
     }
 
-    /// Of a request that the service sends, with a span below the current one.
+    /// Of a request that the service sends, with a span of this name and description below the current one.
     #[inline]
-    pub(crate) fn sent(recorder: &Recorder, classify: C, mut describe: impl FnMut() -> SpanBuilder) -> Self {
+    pub(crate) fn sent(
+        recorder: &Recorder,
+        classify: C,
+        (name, mut describe): (&str, impl FnMut() -> SpanBuilder),
+    ) -> Self {
         let scope = match recorder.inner_spans() {
-            Some((start_span, parent)) => Scope { context: start_span(&parent, &mut describe), owns_span: true },
+            Some((start_span, parent)) => Scope { context: start_span(&parent, name, &mut describe), owns_span: true },
             None => Scope { context: Context::current(), owns_span: false },
         };
         Self::begin(scope, classify, false)

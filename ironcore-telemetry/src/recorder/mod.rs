@@ -15,9 +15,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Starts a span under a parent and returns a context that holds it, or its ids alone if it is not sampled: only a span
-/// that is going to be recorded is described. Built where the SDK's own tracer is known: the global tracer of the API
-/// would box each span once more.
-pub(crate) type StartSpan = Box<dyn Fn(&Context, &mut dyn FnMut() -> SpanBuilder) -> Context + Send + Sync>;
+/// that is going to be recorded is described, and its name may decide whether it is. Built where the SDK's own tracer is
+/// known: the global tracer of the API would box each span once more.
+pub(crate) type StartSpan = Box<dyn Fn(&Context, &str, &mut dyn FnMut() -> SpanBuilder) -> Context + Send + Sync>;
 
 /// The number of recorders; while it is zero, nothing is recorded.
 static RECORDERS: AtomicUsize = AtomicUsize::new(0);

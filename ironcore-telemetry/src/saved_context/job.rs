@@ -145,7 +145,7 @@ impl Attempt<'_> {
         let comes_from = origin.span().span_context().clone();
         let is_retry = self.number > 1;
         let parent = if is_retry { recorder::empty_context(&origin) } else { origin };
-        let context = recorder.spans()(&parent, &mut || {
+        let context = recorder.spans()(&parent, name, &mut || {
             let link = (is_retry && comes_from.is_valid()).then(|| vec![Link::with_context(comes_from.clone())]);
             SpanBuilder {
                 name: name.into(),

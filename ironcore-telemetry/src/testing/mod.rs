@@ -26,7 +26,7 @@ use crate::logs;
 use crate::names;
 use crate::recorder::{self, Measurements};
 use crate::series::{Reading, Registry, Series};
-use crate::traces::{self, BoxedLayer, Stack, TelemetrySubscriber};
+use crate::traces::{self, BoxedLayer, HeadSampler, Stack, TelemetrySubscriber};
 use opentelemetry::trace::{FutureExt, SpanContext, Status};
 use opentelemetry::{Context, trace};
 use opentelemetry_sdk::Resource;
@@ -103,9 +103,9 @@ impl Capture {
         let measurements = Measurements::default();
         // Leaked, as its series live as long as the process.
         let registry: &'static Registry = Box::leak(Box::new(Registry::new()));
-        let sampler = Sampler { root: Sampling::Always, follows_parent: true };
+        let sampler = HeadSampler::by(Sampler { root: Sampling::Always, follows_parent: true });
         let resource = Resource::builder_empty().build();
-        let provider = traces::provider_with(sampler, resource, KeepSpans(Arc::clone(&spans)));
+        let provider = traces::provider_with(sampler.clone(), resource, KeepSpans(Arc::clone(&spans)));
         let all = Filter { origin: "Capture", directives: "trace".to_owned() };
         let kept = Arc::clone(&lines);
         let keep = move |line: &[u8], _| locked(&kept).push(String::from_utf8_lossy(line).trim_end().to_owned());

@@ -8,26 +8,27 @@ mod ids;
 mod last_values;
 mod layer;
 mod processor;
+mod sampling;
 mod span_events;
 mod stack;
 mod subscriber;
 mod tracing_span;
 
-use crate::config::{Sampler, Sampling, SpanLimits};
+use crate::config::SpanLimits;
 use crate::export::Queue;
 use crate::names;
 use ids::PresetIds;
 #[cfg(feature = "testing")]
 pub(crate) use last_values::last_values;
 pub(crate) use layer::layer;
-use opentelemetry::trace::{SpanBuilder, SpanContext, SpanKind, TraceContextExt, TraceFlags, Tracer, TracerProvider};
+use opentelemetry::trace::{SpanBuilder, SpanContext, TraceContextExt, TraceFlags, Tracer, TracerProvider};
 use opentelemetry::{Context, InstrumentationScope};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{
-    IdGenerator, Sampler as SdkSampler, SamplingDecision, SdkTracer, SdkTracerProvider, ShouldSample, SpanData,
-    SpanLimits as SdkSpanLimits, TracerProviderBuilder,
+    SdkTracer, SdkTracerProvider, SpanData, SpanLimits as SdkSpanLimits, TracerProviderBuilder,
 };
 use processor::Processor;
+pub(crate) use sampling::HeadSampler;
 pub(crate) use span_events::span_events;
 pub(crate) use stack::{BoxedLayer, Stack};
 use std::sync::Arc;
@@ -35,7 +36,7 @@ pub(crate) use subscriber::TelemetrySubscriber;
 
 /// The provider whose ended spans go into the queue.
 pub(crate) fn provider(
-    sampler: Sampler,
+    sampler: HeadSampler,
     limits: SpanLimits,
     resource: Resource,
     queue: &Arc<Queue<SpanData>>,
@@ -47,7 +48,7 @@ pub(crate) fn provider(
 /// A provider whose ended spans go to any processor.
 #[cfg(any(test, feature = "testing"))]
 pub(crate) fn provider_with(
-    sampler: Sampler,
+    sampler: HeadSampler,
     resource: Resource,
     processor: impl opentelemetry_sdk::trace::SpanProcessor + 'static,
 ) -> SdkTracerProvider {
@@ -56,73 +57,58 @@ pub(crate) fn provider_with(
 
 /// The provider of a process that exports no spans. Its spans, of `tracing` and of other instrumentation, have ids, and
 /// hold nothing that an exporter would need.
-pub(crate) fn provider_without_exporter(sampler: Sampler) -> SdkTracerProvider {
+pub(crate) fn provider_without_exporter(sampler: HeadSampler) -> SdkTracerProvider {
     let nothing = SpanLimits { attributes: 0, events: 0, links: 0, attributes_per_event: 0, attributes_per_link: 0 };
     builder(sampler, nothing).with_resource(Resource::builder_empty().build()).build()
 }
 
-fn builder(sampler: Sampler, limits: SpanLimits) -> TracerProviderBuilder {
-    SdkTracerProvider::builder().with_sampler(sdk_sampler(sampler)).with_id_generator(PresetIds).with_span_limits(
-        SdkSpanLimits {
-            max_events_per_span: limits.events,
-            max_attributes_per_span: limits.attributes,
-            max_links_per_span: limits.links,
-            max_attributes_per_event: limits.attributes_per_event,
-            max_attributes_per_link: limits.attributes_per_link,
-        },
-    )
+fn builder(sampler: HeadSampler, limits: SpanLimits) -> TracerProviderBuilder {
+    SdkTracerProvider::builder().with_sampler(sampler).with_id_generator(PresetIds).with_span_limits(SdkSpanLimits {
+        max_events_per_span: limits.events,
+        max_attributes_per_span: limits.attributes,
+        max_links_per_span: limits.links,
+        max_attributes_per_event: limits.attributes_per_event,
+        max_attributes_per_link: limits.attributes_per_link,
+    })
 }
 
 /// Starts spans with the SDK's tracer, without the lock and the boxing of the global one. The sampler decides before
-/// the span is described, so a span that is not sampled costs only its ids. The SDK repeats the decision for the same
-/// trace id, with the same result.
+/// the span is described, so a span that is not sampled costs only its ids.
 pub(crate) fn start_span(
     provider: &SdkTracerProvider,
-    sampler: Sampler,
-) -> impl Fn(&Context, &mut dyn FnMut() -> SpanBuilder) -> Context + Send + Sync + use<> {
+    sampler: HeadSampler,
+) -> impl Fn(&Context, &str, &mut dyn FnMut() -> SpanBuilder) -> Context + Send + Sync + use<> {
     start(Some(tracer(provider)), sampler)
 }
 
 /// Makes the ids of spans that nobody receives: for log lines, and for the context that is passed on. The sampler still
 /// decides what the flag of the context says, as the services that are called may export.
 pub(crate) fn start_ids(
-    sampler: Sampler,
-) -> impl Fn(&Context, &mut dyn FnMut() -> SpanBuilder) -> Context + Send + Sync + use<> {
+    sampler: HeadSampler,
+) -> impl Fn(&Context, &str, &mut dyn FnMut() -> SpanBuilder) -> Context + Send + Sync + use<> {
     start(None, sampler)
 }
 
 fn start(
     tracer: Option<SdkTracer>,
-    sampler: Sampler,
-) -> impl Fn(&Context, &mut dyn FnMut() -> SpanBuilder) -> Context + Send + Sync + use<> {
-    let sdk_sampler = sdk_sampler(sampler);
-    move |parent, describe| {
+    sampler: HeadSampler,
+) -> impl Fn(&Context, &str, &mut dyn FnMut() -> SpanBuilder) -> Context + Send + Sync + use<> {
+    move |parent, name, describe| {
         if parent.is_telemetry_suppressed() {
             return parent.with_remote_span_context(SpanContext::NONE);
         }
         let span = parent.span();
         let parent_ids = span.span_context();
-        let has_parent = parent_ids.is_valid();
-        let trace_id = if has_parent { parent_ids.trace_id() } else { PresetIds.new_trace_id() };
-        let is_sampled = if has_parent && sampler.follows_parent {
-            parent_ids.is_sampled()
-        } else {
-            // Our samplers use only the parent and the trace id.
-            let sampling = sdk_sampler.should_sample(Some(parent), trace_id, "", &SpanKind::Internal, &[], &[]);
-            sampling.decision == SamplingDecision::RecordAndSample
-        };
+        let trace = if parent_ids.is_valid() { parent_ids.trace_id() } else { ids::random_trace() };
+        let is_sampled = sampler.samples(parent_ids, trace, name);
         let (true, Some(tracer)) = (is_sampled, &tracer) else {
             let flags = if is_sampled { parent_ids.trace_flags().with_sampled(true) } else { TraceFlags::default() };
             let state = parent_ids.trace_state().clone();
-            let ids = SpanContext::new(trace_id, PresetIds.new_span_id(), flags, false, state);
-            return parent.with_remote_span_context(ids);
+            return parent.with_remote_span_context(SpanContext::new(trace, ids::random_span(), flags, false, state));
         };
-        // Before the trace id is preset: the description may run code that starts other spans.
+        // Before the SDK starts: the description may run code that starts other spans.
         let builder = describe();
-        if !has_parent {
-            ids::preset_trace_id(trace_id);
-        }
-        parent.with_span(tracer.build_with_context(builder, parent))
+        parent.with_span(ids::starting(trace, || tracer.build_with_context(builder, parent)))
     }
 }
 
@@ -132,18 +118,10 @@ fn tracer(provider: &SdkTracerProvider) -> SdkTracer {
     provider.tracer_with_scope(scope.build())
 }
 
-fn sdk_sampler(Sampler { root, follows_parent }: Sampler) -> SdkSampler {
-    let root = match root {
-        Sampling::Always => SdkSampler::AlwaysOn,
-        Sampling::Never => SdkSampler::AlwaysOff,
-        Sampling::Ratio(share) => SdkSampler::TraceIdRatioBased(share),
-    };
-    if follows_parent { SdkSampler::ParentBased(Box::new(root)) } else { root }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Sampler, Sampling};
     use opentelemetry_sdk::error::OTelSdkResult;
     use opentelemetry_sdk::trace::{Span, SpanProcessor};
     use std::time::Duration;
@@ -167,16 +145,16 @@ mod tests {
 
     #[test]
     fn a_described_span_is_sampled_even_if_its_description_starts_other_spans() {
-        let sampler = Sampler { root: Sampling::Ratio(0.5), follows_parent: true };
-        let provider = provider_with(sampler, Resource::builder_empty().build(), Discard);
+        let sampler = HeadSampler::by(Sampler { root: Sampling::Ratio(0.5), follows_parent: true });
+        let provider = provider_with(sampler.clone(), Resource::builder_empty().build(), Discard);
         let start = start_span(&provider, sampler);
         let outside = Context::new();
         let mut described = 0;
         for _ in 0..200 {
             let mut is_described = false;
-            let span = start(&outside, &mut || {
+            let span = start(&outside, "outer", &mut || {
                 is_described = true;
-                start(&outside, &mut || SpanBuilder::from_name("inner"));
+                start(&outside, "inner", &mut || SpanBuilder::from_name("inner"));
                 SpanBuilder::from_name("outer")
             });
             assert_eq!(span.span().span_context().is_sampled(), is_described);

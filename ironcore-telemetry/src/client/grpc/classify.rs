@@ -58,7 +58,7 @@ impl GrpcClientCall {
         }
         let timeout = protocol::timeout_of(request.headers());
         let classify = Self { rpc, timeout, code: None, messages: Messages::default() };
-        let recording = Recording::sent(recorder, classify, || describe(peer, server, rpc));
+        let recording = Recording::sent(recorder, classify, (rpc.span_name(), || describe(peer, server, rpc)));
         targets.replace_context(is_target, recording.scope().context(), request.headers_mut());
         Some(recording)
     }

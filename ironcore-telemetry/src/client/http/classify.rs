@@ -61,7 +61,8 @@ impl HttpClientRequest {
             calls.count_overflow("method");
         }
         let classify = Self { calls, is_head: request.method == Method::HEAD, status: None };
-        Some(Recording::sent(recorder, classify, || describe(request, method, resends)))
+        let span = (span_name(request, method), || describe(request, method, resends));
+        Some(Recording::sent(recorder, classify, span))
     }
 }
 
@@ -115,6 +116,13 @@ impl Classify for HttpClientRequest {
     }
 }
 
+fn span_name(request: &Outgoing<'_>, method: MethodLabel) -> &'static str {
+    match request.rpc {
+        Some(JsonRpc { method }) => method.unwrap_or("jsonrpc"),
+        None => method.span_name(),
+    }
+}
+
 /// The span of a request, as it starts. Neither its own host nor its path: providers of nodes put keys into both.
 fn describe(request: &Outgoing<'_>, method: MethodLabel, resends: u32) -> SpanBuilder {
     let mut attributes = Vec::with_capacity(ATTRIBUTES);
@@ -132,14 +140,12 @@ fn describe(request: &Outgoing<'_>, method: MethodLabel, resends: u32) -> SpanBu
     if resends > 0 {
         attributes.push(KeyValue::new(attribute::RESEND_COUNT, i64::from(resends)));
     }
-    let mut name = method.span_name();
     if let Some(JsonRpc { method }) = request.rpc {
         attributes.push(KeyValue::new(attribute::RPC_SYSTEM, "jsonrpc"));
         attributes.extend(method.map(|method| KeyValue::new(attribute::RPC_METHOD, method)));
-        name = method.unwrap_or("jsonrpc");
     }
     SpanBuilder {
-        name: Cow::Borrowed(name),
+        name: Cow::Borrowed(span_name(request, method)),
         span_kind: Some(SpanKind::Client),
         attributes: Some(attributes),
         ..SpanBuilder::default()

@@ -99,7 +99,7 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
     ("OTEL_EXPORTER_OTLP_TIMEOUT", "0", "from 1", "10000 (default)"),
     ("OTEL_EXPORTER_OTLP_TIMEOUT", "1e3", "whole number", "10000 (default)"),
     ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", "none, gzip", "none (default)"),
-    ("OTEL_TRACES_SAMPLER", "jaeger_remote", "always_on", "parentbased_always_on (default)"),
+    ("OTEL_TRACES_SAMPLER", "xray", "always_on", "parentbased_always_on (default)"),
     ("OTEL_PROPAGATORS", "tracecontext,baggage,xray", "none", "tracecontext,baggage (OTEL_PROPAGATORS)"),
     ("OTEL_PROPAGATORS", "ottrace", "tracecontext, baggage, b3, b3multi, jaeger or none", "tracecontext (default)"),
     ("OTEL_BSP_MAX_QUEUE_SIZE", "0", "from 1", "65536 (default)"),

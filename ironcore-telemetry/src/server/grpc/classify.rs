@@ -81,7 +81,8 @@ impl GrpcServerCall {
             answer: Answer::None,
             messages: Messages::default(),
         };
-        Some(Recording::received(recorder, &parent, call, sends_trace_response, || describe(request, boundary, rpc)))
+        let span = (rpc.span_name(), || describe(request, boundary, rpc));
+        Some(Recording::received(recorder, &parent, call, sends_trace_response, span))
     }
 
     /// Where the messages of its request are counted.

@@ -62,9 +62,8 @@ impl HttpServerRequest {
         let parent = boundary::parent(request.headers(), boundary);
         let sends_trace_response = options.sends_trace_response && boundary == Boundary::Trusted;
         let classify = Self { endpoint, body: BodyRule::of(request.method()), status: None };
-        Some(Recording::received(recorder, &parent, classify, sends_trace_response, || {
-            describe(request, boundary, (endpoint, matched))
-        }))
+        let span = (endpoint.span_name, || describe(request, boundary, (endpoint, matched)));
+        Some(Recording::received(recorder, &parent, classify, sends_trace_response, span))
     }
 
     /// What its request's body is counted in.

@@ -23,7 +23,7 @@ use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::reader::MetricReader;
 use own::Own;
 use rand::Rng;
-use samples::{Id, Sample, request, samples};
+use samples::{Id, Kind, Sample, request, samples};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -54,8 +54,8 @@ pub(crate) struct Push<T = Client> {
     batch_bytes: usize,
     /// Locked during a push, so that none overlaps another one.
     state: tokio::sync::Mutex<State>,
-    /// What the instruments have measured and is not in the state.
-    collected: Mutex<Vec<Sample>>,
+    /// What the instruments have measured and is not in the state, by collection.
+    collected: Mutex<Vec<Vec<Sample>>>,
     is_collecting: AtomicBool,
     /// Why the last push failed.
     failure: Mutex<Option<String>>,
@@ -186,8 +186,12 @@ impl<T: Transport> Push<T> {
         let mut state = self.state.lock().await;
         let deadline = Instant::now() + self.timeout;
         self.collect_instruments().await;
-        let instruments = std::mem::take(&mut *self.collected());
-        state.take(instruments);
+        let collected = std::mem::take(&mut *self.collected());
+        for instruments in collected {
+            state.take(instruments);
+        }
+        let own = state.own.read();
+        state.add(samples(vec![own]));
         let result = self.send(&mut state, deadline).await;
         let lost = state.keep_deltas(WAITING_REQUESTS.saturating_mul(self.batch_bytes));
         self.drop_points(Reason::QueueBytes, lost);
@@ -204,7 +208,7 @@ impl<T: Transport> Push<T> {
         let this = Arc::clone(self);
         let collecting = tokio::task::spawn_blocking(move || {
             let instruments = this.instruments();
-            this.collected().extend(instruments);
+            this.collected().push(instruments);
             this.is_collecting.store(false, Ordering::Release);
         });
         let _ = timeout(COLLECTION_LIMIT.min(self.timeout / 2), collecting).await;
@@ -218,7 +222,9 @@ impl<T: Transport> Push<T> {
             return Vec::new();
         }
         let measured = ExportMetricsServiceRequest::from(&measured).resource_metrics;
-        samples(pushed(measured.into_iter().flat_map(|resource| resource.scope_metrics).collect()))
+        let mut samples = samples(pushed(measured.into_iter().flat_map(|resource| resource.scope_metrics).collect()));
+        samples.iter_mut().for_each(Sample::scrub);
+        samples
     }
 
     /// Sends what waits, in as many requests as it needs; what was delivered waits no more.
@@ -298,7 +304,7 @@ impl<T: Transport> Push<T> {
         }
     }
 
-    fn collected(&self) -> MutexGuard<'_, Vec<Sample>> {
+    fn collected(&self) -> MutexGuard<'_, Vec<Vec<Sample>>> {
         self.collected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -308,8 +314,9 @@ impl<T: Transport> Push<T> {
 }
 
 impl State {
-    /// Adds what the instruments have measured, and our own series as they stand now, to what waits.
+    /// Adds what the instruments have measured to what waits, in place of what is older and no delta.
     fn take(&mut self, mut instruments: Vec<Sample>) {
+        self.waiting.retain(|_, sample| sample.is_delta());
         if let Some(earliest) = instruments.iter_mut().map(Sample::time).min() {
             let series = instruments.iter_mut().filter_map(|sample| {
                 let id = sample.id().whole();
@@ -317,12 +324,16 @@ impl State {
             });
             self.births.date(series, earliest);
         }
-        for sample in samples(vec![self.own.read()]).into_iter().chain(instruments) {
+        self.add(instruments);
+    }
+
+    fn add(&mut self, samples: Vec<Sample>) {
+        for sample in samples {
             match self.waiting.entry(sample.id()) {
                 Entry::Vacant(place) => drop(place.insert(sample)),
                 Entry::Occupied(mut place) => {
                     let older = place.insert(sample);
-                    if older.is_delta() {
+                    if !matches!(older.head.kind, Kind::Gauge) {
                         place.get_mut().point.add(older.point);
                     }
                 }

@@ -3,12 +3,16 @@
 use super::buckets;
 use crate::export::wire;
 use crate::names;
+use crate::redact::{VALUE_LIMIT, truncate};
+use crate::scrub::METRICS;
+use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
 use opentelemetry_proto::tonic::metrics::v1::{
     AggregationTemporality, ExponentialHistogramDataPoint, HistogramDataPoint, Metric, NumberDataPoint, ScopeMetrics,
 };
 use prost::Message;
+use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -86,6 +90,20 @@ impl Sample {
         cumulative.then(|| self.point.times().0)
     }
 
+    /// Masks the secrets in its attributes, and cuts them at the limit of values.
+    pub(super) fn scrub(&mut self) {
+        for KeyValue { key, value, .. } in self.point.attributes() {
+            let Some(any_value::Value::StringValue(text)) = value.as_mut().and_then(|value| value.value.as_mut())
+            else {
+                continue;
+            };
+            if let Cow::Owned(shown) = METRICS.text(key, text, VALUE_LIMIT) {
+                *text = shown;
+            }
+            text.truncate(truncate(text, VALUE_LIMIT).len());
+        }
+    }
+
     /// When it ends.
     pub(super) fn time(&mut self) -> u64 {
         *self.point.times().1
@@ -133,6 +151,14 @@ impl Point {
         hasher.finish()
     }
 
+    const fn attributes(&mut self) -> &mut Vec<KeyValue> {
+        match self {
+            Self::Number(point) => &mut point.attributes,
+            Self::Histogram(point) => &mut point.attributes,
+            Self::Exponential(point) => &mut point.attributes,
+        }
+    }
+
     /// When it begins and ends.
     const fn times(&mut self) -> (&mut u64, &mut u64) {
         match self {
@@ -159,7 +185,8 @@ impl Point {
         };
     }
 
-    /// Makes a delta one that covers an older one of its series too, which nobody has acknowledged.
+    /// Makes it cover an older one of its series too: a delta that nobody has acknowledged, or one whose attributes have
+    /// become the same when they were scrubbed.
     pub(super) fn add(&mut self, mut older: Self) {
         let start = (*older.times().0).min(*self.times().0);
         *self.times().0 = start;

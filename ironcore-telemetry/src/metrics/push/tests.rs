@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::{Histograms, Otlp, Protocol, Temporality, TlsFiles};
-use crate::series::{Ended, Kind, Metric, Shard, SpanIds};
+use crate::series::{self, Ended, Metric, Shard, SpanIds};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry_proto::tonic::common::v1::any_value;
@@ -23,15 +23,16 @@ const DELTA: i32 = AggregationTemporality::Delta as i32;
 const CUMULATIVE: i32 = AggregationTemporality::Cumulative as i32;
 
 static COUNT: Metric =
-    Metric { name: "push_count_total", help: "Counts.", kind: Kind::Counter, labels: &["label"], bounded: &[] };
+    Metric { name: "push_count_total", help: "Counts.", kind: series::Kind::Counter, labels: &["label"], bounded: &[] };
 static LASTS: Metric = Metric {
     name: "push_lasts_seconds",
     help: "Lasts.",
-    kind: Kind::Durations(&[5_000_000, 1_000_000_000]),
+    kind: series::Kind::Durations(&[5_000_000, 1_000_000_000]),
     labels: &["label"],
     bounded: &[],
 };
-static LEVEL: Metric = Metric { name: "push_level", help: "Level.", kind: Kind::Gauge, labels: &[], bounded: &[] };
+static LEVEL: Metric =
+    Metric { name: "push_level", help: "Level.", kind: series::Kind::Gauge, labels: &[], bounded: &[] };
 
 /// What the collector does with a request.
 type Judge = Box<dyn Fn(&[Sample], usize) -> Option<Answer> + Send + Sync>;
@@ -365,7 +366,7 @@ fn cumulative_points_begin_when_their_series_was_born() {
         assert!(before[0].1.1 <= born && born <= after[0].1.1, "{name}: {before:?} {after:?}");
     }
     let samples = scene.series("push_count", "a");
-    assert_eq!(samples[0].head.kind, samples::Kind::Sum(CUMULATIVE, true));
+    assert_eq!(samples[0].head.kind, Kind::Sum(CUMULATIVE, true));
 }
 
 #[test]
@@ -384,11 +385,11 @@ fn a_delta_covers_the_pushes_that_failed_and_what_rests_is_not_sent() {
     let counts = scene.series("push_count", "a");
     assert_eq!(counts.iter().map(integer).collect::<Vec<_>>(), [2, 7]);
     assert_eq!(times(&counts[0]).1, times(&counts[1]).0, "nothing lies between them");
-    assert_eq!(counts[0].head.kind, samples::Kind::Sum(DELTA, true));
+    assert_eq!(counts[0].head.kind, Kind::Sum(DELTA, true));
     assert_eq!(scene.series("push_count", "b").len(), 1);
     let levels = scene.series("push_level", "");
     assert_eq!(levels.iter().map(integer).collect::<Vec<_>>(), [7, 7, 7]);
-    assert!(levels.iter().all(|sample| sample.head.kind == samples::Kind::Gauge));
+    assert!(levels.iter().all(|sample| sample.head.kind == Kind::Gauge));
 }
 
 #[test]
@@ -402,7 +403,7 @@ fn what_rises_and_falls_is_cumulative_beside_deltas() {
         scene.push().unwrap();
         let points = scene.series("open", "");
         assert_eq!(points.iter().map(integer).collect::<Vec<_>>(), [5]);
-        assert_eq!(points[0].head.kind, samples::Kind::Sum(CUMULATIVE, false));
+        assert_eq!(points[0].head.kind, Kind::Sum(CUMULATIVE, false));
     }
 }
 
@@ -416,7 +417,7 @@ fn durations_go_out_in_exponential_buckets_on_request() {
     scene.push().unwrap();
     let points = scene.series("push_lasts", "a");
     let [Sample { point: Point::Exponential(point), head }] = points.as_slice() else { panic!("{points:?}") };
-    assert_eq!(head.kind, samples::Kind::Exponential(CUMULATIVE));
+    assert_eq!(head.kind, Kind::Exponential(CUMULATIVE));
     assert_eq!((point.count, point.zero_count, point.scale), (4, 1, 3));
     assert!(point.zero_threshold > 1e-4 && point.zero_threshold < 2e-4);
     let buckets = point.positive.clone().unwrap();
@@ -624,4 +625,28 @@ fn instruments_that_cannot_be_collected_leave_our_own_series() {
     scene.provider.shutdown().unwrap();
     scene.push().unwrap();
     assert_eq!(scene.series("push_count", "a").len(), 1);
+}
+
+#[test]
+fn attributes_of_instruments_have_no_secrets_and_series_that_become_the_same_are_added_up() {
+    for temporality in [Temporality::Cumulative, Temporality::Delta] {
+        let scene = Scene::new(&explicit(temporality), BATCH, script([]));
+        let meter = scene.provider.meter("users");
+        let (counter, gauge) = (meter.u64_counter("orders").build(), meter.u64_gauge("open").build());
+        for secret in ["hunter2", "hunter3"] {
+            counter.add(2, &[KeyValue::new("password", secret)]);
+            gauge.record(7, &[KeyValue::new("password", secret)]);
+        }
+        counter.add(1, &[KeyValue::new("note", "x".repeat(100_000))]);
+        scene.push().unwrap();
+        let all = format!("{:?}", scene.accepted());
+        assert!(!all.contains("hunter"), "{all}");
+        let mut orders: Vec<_> = scene.accepted().into_iter().filter(|((name, _), _)| name == "orders").collect();
+        orders.sort_by_key(|((_, label), _)| label.len());
+        let [(_, masked), ((_, note), long)] = orders.as_slice() else { panic!("{orders:?}") };
+        assert_eq!(masked.iter().map(integer).collect::<Vec<_>>(), [4]);
+        assert_eq!((note.len(), long.len()), (crate::redact::VALUE_LIMIT, 1));
+        let open: Vec<_> = scene.accepted().into_iter().filter(|((name, _), _)| name == "open").collect();
+        assert!(open.len() == 1 && open[0].1.iter().map(integer).eq([7]), "{open:?}");
+    }
 }

@@ -128,30 +128,25 @@ mod tests {
     use crate::metrics::families::gather;
     use opentelemetry::metrics::MeterProvider;
     use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-    use opentelemetry_sdk::metrics::data::ResourceMetrics;
-    use opentelemetry_sdk::metrics::reader::MetricReader;
 
     #[test]
     fn a_page_has_the_bounds_of_a_histogram_whose_push_is_exponential() {
-        let (page, push) = (Reader::new(), Reader::new());
+        let callbacks = Callbacks::new();
+        let [page, push] = [0; 2].map(|_| Reader::new(Arc::clone(&callbacks)));
         let sdk = SdkMeterProvider::builder().with_reader(page.clone()).with_reader(push.clone());
         let claims = Arc::<Claims>::default();
-        let provider = Provider::new(sdk.with_view(view).with_view(twin_view).build(), Some(Arc::clone(&claims)));
+        let sdk = sdk.with_view(view).with_view(twin_view).build();
+        let provider = Provider::new(sdk, callbacks, Some(Arc::clone(&claims)));
         let meter = provider.meter("users");
         meter.f64_histogram("Lasts").with_boundaries(vec![1.0, 2.0]).build().record(1.5, &[]);
         meter.u64_counter("orders").build().add(1, &[]);
-        let collected = |reader: &Reader| {
-            let mut metrics = ResourceMetrics::default();
-            reader.collect(&mut metrics).unwrap();
-            metrics
-        };
-        let families = gather(&collected(&page), &claims);
+        let families = gather(&page.gather().unwrap(), &claims);
         let mut text = String::new();
         families.get("Lasts").unwrap().write(&mut text, "Lasts", crate::series::Format::Text).unwrap();
         assert!(text.contains(r#"le="2"} 1"#), "{text}");
         assert_eq!(families.keys().collect::<Vec<_>>(), ["Lasts", "orders"]);
 
-        let request = ExportMetricsServiceRequest::from(&collected(&push));
+        let request = ExportMetricsServiceRequest::from(&push.gather().unwrap());
         let scopes = request.resource_metrics.into_iter().flat_map(|resource| resource.scope_metrics).collect();
         let metrics: Vec<_> = pushed(scopes).into_iter().flat_map(|scope| scope.metrics).collect();
         let mut seen: Vec<_> = metrics.iter().map(|metric| metric.name.as_str()).collect();

@@ -20,6 +20,12 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
+    /// A reader of cumulative points.
+    #[cfg(all(test, feature = "prometheus"))]
+    pub(super) fn new(callbacks: Arc<Callbacks>) -> Self {
+        Self::with_temporality(callbacks, Temporality::Cumulative)
+    }
+
     /// The reader of a provider whose instruments have these callbacks. Its points count as the preference says.
     pub(super) fn with_temporality(callbacks: Arc<Callbacks>, preference: Temporality) -> Self {
         Self { sdk: Arc::new(ManualReader::builder().with_temporality(preference).build()), callbacks }

@@ -19,14 +19,11 @@ use crate::worker;
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::metrics::data::ResourceMetrics;
-use opentelemetry_sdk::metrics::reader::MetricReader;
 use own::Own;
 use rand::Rng;
 use samples::{Id, Kind, Sample, request, samples};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -215,12 +212,11 @@ impl<T: Transport> Push<T> {
     }
 
     fn instruments(&self) -> Vec<Sample> {
-        let mut measured = ResourceMetrics::default();
-        // A callback may panic, or the application may have shut the provider down: only our own series are sent then.
-        let collected = catch_unwind(AssertUnwindSafe(|| self.reader.collect(&mut measured)));
-        if !matches!(collected, Ok(Ok(()))) {
+        self.reader.refresh();
+        // Where the instruments cannot be collected, only our own series are sent.
+        let Some(measured) = self.reader.gather() else {
             return Vec::new();
-        }
+        };
         let measured = ExportMetricsServiceRequest::from(&measured).resource_metrics;
         let mut samples = samples(pushed(measured.into_iter().flat_map(|resource| resource.scope_metrics).collect()));
         samples.iter_mut().for_each(Sample::scrub);

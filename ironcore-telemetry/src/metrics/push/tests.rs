@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::{Histograms, Otlp, Protocol, Temporality, TlsFiles};
+use crate::metrics::callbacks::Callbacks;
 use crate::series::{self, Ended, Metric, Shard, SpanIds};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::MeterProvider;
@@ -82,11 +83,14 @@ struct Scene {
 impl Scene {
     fn new(settings: &MetricsPush, batch_bytes: usize, judge: Judge) -> Self {
         let registry: &'static Registry = Box::leak(Box::new(Registry::new()));
-        let reader = Reader::with_temporality(match settings.temporality {
-            Temporality::Cumulative => metrics::Temporality::Cumulative,
-            Temporality::Delta => metrics::Temporality::Delta,
-            Temporality::LowMemory => metrics::Temporality::LowMemory,
-        });
+        let reader = Reader::with_temporality(
+            Callbacks::new(),
+            match settings.temporality {
+                Temporality::Cumulative => metrics::Temporality::Cumulative,
+                Temporality::Delta => metrics::Temporality::Delta,
+                Temporality::LowMemory => metrics::Temporality::LowMemory,
+            },
+        );
         let provider = SdkMeterProvider::builder().with_reader(reader.clone()).build();
         let resource = export::values::resource(&Resource::builder_empty().with_service_name("wallets").build());
         let collector = Arc::new(Collector {

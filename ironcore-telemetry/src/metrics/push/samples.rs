@@ -3,7 +3,7 @@
 use super::buckets;
 use crate::export::wire;
 use crate::names;
-use crate::redact::{VALUE_LIMIT, truncate};
+use crate::redact::VALUE_LIMIT;
 use crate::scrub::METRICS;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
@@ -12,7 +12,6 @@ use opentelemetry_proto::tonic::metrics::v1::{
     AggregationTemporality, ExponentialHistogramDataPoint, HistogramDataPoint, Metric, NumberDataPoint, ScopeMetrics,
 };
 use prost::Message;
-use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -97,10 +96,11 @@ impl Sample {
             else {
                 continue;
             };
-            if let Cow::Owned(shown) = METRICS.text(key, text, VALUE_LIMIT) {
+            let shown = METRICS.text(key, text, VALUE_LIMIT);
+            let shown = (*shown != **text).then(|| shown.into_owned());
+            if let Some(shown) = shown {
                 *text = shown;
             }
-            text.truncate(truncate(text, VALUE_LIMIT).len());
         }
     }
 

@@ -24,10 +24,10 @@ pub(crate) use otlp::{TlsFiles, read_headers};
 #[cfg(feature = "jaeger-sampling")]
 pub(crate) use sampling::RemoteSampling;
 pub(crate) use service::Service;
-pub(crate) use settings::{Environment, Filter, Queue, Settings, SpanLimits};
+pub(crate) use settings::{Environment, Filter, MetricsPush, Queue, Settings, SpanLimits};
 #[cfg(feature = "json-logs")]
 pub(crate) use settings::{LogFormat, LogLines};
-pub(crate) use table::{Detector, Propagator, Sampler, Signal};
+pub(crate) use table::{Detector, Histograms, Propagator, Sampler, Signal, Temporality};
 
 use crate::redact::Secret;
 use layers::BoxedLayer;

@@ -27,7 +27,7 @@ const TURN_BYTES: usize = 1024 * 1024;
 /// Items wait in chunks of this many, so that the inbox grows without a copy of what is there.
 const CHUNK: usize = 64;
 /// How long a shutdown tries to reach a collector that has never been there.
-const NEVER_REACHED: Duration = Duration::from_millis(500);
+pub(crate) const NEVER_REACHED: Duration = Duration::from_millis(500);
 
 /// What a queue takes.
 pub(crate) trait Record: Send + 'static {
@@ -81,7 +81,16 @@ impl<R: Record> Queue<R> {
         let bounds = Bounds { batch: bounds.batch.min(bounds.capacity), ..bounds };
         let account = Account::new(signal.name());
         let chunks = Vec::with_capacity(bounds.capacity.div_ceil(CHUNK));
-        let inbox = Inbox { chunks, count: 0, since: None, size: 0, due_at: bounds.batch, held: 0, held_bytes: 0, closed: false };
+        let inbox = Inbox {
+            chunks,
+            count: 0,
+            since: None,
+            size: 0,
+            due_at: bounds.batch,
+            held: 0,
+            held_bytes: 0,
+            closed: false,
+        };
         Arc::new(Self {
             outbox: Mutex::new(Outbox::new(bounds, signal, resource.len())),
             bounds,
@@ -131,8 +140,8 @@ impl<R: Record> Queue<R> {
         inbox.size += size;
         inbox.held += 1;
         inbox.held_bytes += size;
-        let is_due = inbox.count == inbox.due_at
-            || (before < self.bounds.batch_bytes && inbox.size >= self.bounds.batch_bytes);
+        let is_due =
+            inbox.count == inbox.due_at || (before < self.bounds.batch_bytes && inbox.size >= self.bounds.batch_bytes);
         // Counted under the lock: the item must not leave before it has come.
         self.account.queued(shard, size);
         drop(inbox);

@@ -38,6 +38,16 @@ fn gzip(parts: &[Bytes]) -> Option<Bytes> {
     encoder.finish().ok().map(Bytes::from)
 }
 
+/// What a compressed message of a response holds; `None` when it is longer than a response may be, or no gzip.
+#[cfg(feature = "otlp-grpc")]
+pub(super) fn gunzip(bytes: &[u8]) -> Option<Vec<u8>> {
+    use std::io::Read as _;
+    let limit = u64::try_from(super::RESPONSE_LIMIT).ok()?;
+    let mut message = Vec::new();
+    let read = flate2::read::GzDecoder::new(bytes).take(limit + 1).read_to_end(&mut message).ok()?;
+    (read <= super::RESPONSE_LIMIT).then_some(message)
+}
+
 /// Parts that are still to be sent.
 #[derive(Debug, Clone)]
 pub(super) struct Parts(vec::IntoIter<Bytes>);
@@ -74,9 +84,7 @@ impl Body for Parts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flate2::read::GzDecoder;
     use http_body_util::BodyExt;
-    use std::io::Read as _;
 
     fn parts() -> Vec<Bytes> {
         ["one, ", "", "two, ", "three", ""].map(|part| Bytes::from_static(part.as_bytes())).into()
@@ -97,13 +105,21 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "otlp-grpc")]
     fn a_compressed_message_is_one_part_that_decodes_to_the_whole() {
         let plain = Encoded::new(parts(), false);
         assert_eq!((plain.parts.len(), plain.is_gzip, plain.len()), (5, false, 15));
         let gzip = Encoded::new(parts(), true);
         assert_eq!((gzip.parts.len(), gzip.is_gzip), (1, true));
-        let mut text = String::new();
-        GzDecoder::new(&gzip.parts[0][..]).read_to_string(&mut text).unwrap();
-        assert_eq!(text, "one, two, three");
+        assert_eq!(gunzip(&gzip.parts[0]).unwrap(), b"one, two, three");
+    }
+
+    #[test]
+    #[cfg(feature = "otlp-grpc")]
+    fn a_message_that_swells_beyond_the_limit_is_not_decoded() {
+        let gzip = |size| Encoded::new(vec![Bytes::from(vec![0; size])], true).parts;
+        assert_eq!(gunzip(&gzip(super::super::RESPONSE_LIMIT)[0]).map(|message| message.len()), Some(4 << 20));
+        assert_eq!(gunzip(&gzip(super::super::RESPONSE_LIMIT + 1)[0]), None);
+        assert_eq!(gunzip(b"no gzip"), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::body::Parts;
 use super::transport::{Reason, Transport};
-use super::{Protocol, Received, Response};
+use super::{Protocol, RESPONSE_LIMIT, Received, Response};
 use crate::causes::Causes;
 use crate::export::answer::{Cause, Failure};
 use http::Request;
@@ -22,9 +22,6 @@ use std::task::Poll;
 #[cfg(feature = "otlp-grpc")]
 use std::time::Duration;
 use tokio::sync::watch;
-
-/// The longest body of a response, in bytes.
-const RESPONSE_LIMIT: usize = 4 << 20;
 
 /// When a request that waits for its answer is joined by a ping, and how long the other side has to answer it.
 #[cfg(feature = "otlp-grpc")]

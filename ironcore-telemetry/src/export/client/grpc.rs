@@ -1,6 +1,6 @@
 //! OTLP over gRPC: one unary call for each request.
 
-use super::body::{Encoded, Parts};
+use super::body::{Encoded, Parts, gunzip};
 use super::endpoint::Endpoint;
 use super::hints;
 use super::{Reply, Response, USER_AGENT};
@@ -8,6 +8,7 @@ use crate::export::answer::{Answer, Cause, Failure};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, TE, USER_AGENT as USER_AGENT_HEADER};
 use http::{Method, Request, Version};
+use std::borrow::Cow;
 use tokio::time::Instant;
 
 /// The bytes before a message: whether it is compressed, and its length.
@@ -117,10 +118,15 @@ fn accepted(response: &Response) -> Reply {
     if usize::try_from(u32::from_be_bytes(length)).is_ok_and(|length| length != message.len()) {
         return broken("gRPC OK with a message that is cut off");
     }
-    if compressed != 0 {
-        return broken("gRPC OK with a compressed message, which was not asked for");
-    }
-    hints::accepted(message).map_or_else(|| broken("gRPC OK with a message that is no OTLP answer"), Reply::Answer)
+    let encoding = response.headers().get("grpc-encoding").map(HeaderValue::as_bytes);
+    let message = match (compressed, encoding) {
+        (0, _) => Some(Cow::Borrowed(message)),
+        // The servers of Go answer in the encoding of the request, whatever was asked for.
+        (1, Some(b"gzip")) => gunzip(message).map(Cow::Owned),
+        _ => return broken("gRPC OK with a message in an encoding that was not asked for"),
+    };
+    let answer = message.as_deref().and_then(hints::accepted);
+    answer.map_or_else(|| broken("gRPC OK with a message that is no OTLP answer"), Reply::Answer)
 }
 
 /// A response of something else than a gRPC server, or one that is cut off. The status of HTTP counts, as gRPC maps it.
@@ -252,8 +258,13 @@ mod tests {
         assert_eq!(accepted(&[]), Reply::Answer(Answer::Accepted { rejected: 0, message: None }));
         let partial_success = Some(PartialSuccess { rejected: 56, message: "bad ids".to_owned() });
         let message = ExportResponse { partial_success }.encode_to_vec();
-        let expected = Answer::Accepted { rejected: 56, message: Some("bad ids".to_owned()) };
-        assert_eq!(accepted(&message), Reply::Answer(expected));
+        let expected = Reply::Answer(Answer::Accepted { rejected: 56, message: Some("bad ids".to_owned()) });
+        assert_eq!(accepted(&message), expected);
+        let gzip = Encoded::new(vec![Bytes::from(message)], true);
+        let mut bytes = framed(&gzip.parts[0]);
+        bytes[0] = 1;
+        let reply = judge(&response(200, &[GRPC, ("grpc-encoding", "gzip")], &bytes, &[("grpc-status", "0")]));
+        assert_eq!(reply, expected);
     }
 
     #[test]
@@ -268,7 +279,7 @@ mod tests {
             (&[0, 0, 0][..], "without a message"),
             (&[0, 0, 0, 0, 9, 1], "cut off"),
             (&[0, 0, 0, 0, 1, 1, 1], "cut off"),
-            (&[1, 0, 0, 0, 0], "compressed"),
+            (&[1, 0, 0, 0, 0], "an encoding that was not asked for"),
             (&[0, 0, 0, 0, 2, 0x0a, 0x7f], "no OTLP answer"),
         ] {
             let reply = judge(&response(200, &[GRPC], bytes, &ok));

@@ -40,6 +40,9 @@ use tokio::time::Instant;
 /// The name of this client in `user-agent`, as the specification writes it.
 const USER_AGENT: &str = concat!("OTel-OTLP-Exporter-Rust/", env!("CARGO_PKG_VERSION"));
 
+/// The longest body of a response, in bytes.
+const RESPONSE_LIMIT: usize = 4 << 20;
+
 /// The response to a request, as a whole.
 type Response = ::http::Response<Received>;
 

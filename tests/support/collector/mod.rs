@@ -96,7 +96,7 @@ impl FaultCollector {
         let silences = matches!(mode, Mode::Blackhole | Mode::Silent);
         self.shared.mode.send_replace(mode);
         if silences {
-            // A connection is listed before it asks for the mode, so none is missed.
+            // A connection asks for the mode while it is listed, so none is missed.
             let wires = std::mem::take(&mut self.shared.lock().wires);
             wires.iter().filter_map(Weak::upgrade).for_each(|wire| wire.fall_silent());
         }

@@ -74,16 +74,15 @@ async fn until(mode: &mut watch::Receiver<Mode>, holds: impl FnMut(&Mode) -> boo
 async fn serve(mut socket: TcpStream, shared: Arc<Shared>) {
     let wire = shared.update(|state| {
         state.connections += 1;
-        let wire = Wire { number: state.connections, silent: AtomicBool::new(false), cut: Notify::new() };
+        // Asked under the lock: who changes the mode silences the connections that are listed, under the lock too.
+        let silent = AtomicBool::new(*shared.mode.borrow() == Mode::Blackhole);
+        let wire = Wire { number: state.connections, silent, cut: Notify::new() };
         let wire = Arc::new(wire);
         state.wires.retain(|wire| wire.strong_count() > 0);
         state.wires.push(Arc::downgrade(&wire));
         wire
     });
     let mut mode = shared.mode.subscribe();
-    if *mode.borrow() == Mode::Blackhole {
-        wire.fall_silent();
-    }
     let connection = async {
         let Ok(http2) = begins_http2(&socket, &wire).await else { return Ok(()) };
         let (outer, inner) = tokio::io::duplex(PIPE);

@@ -41,6 +41,7 @@ fn service() -> Value {
         let line = line.unwrap();
         let words: Vec<_> = line.split(' ').collect();
         let number = |word: &str| word.parse::<u64>().unwrap();
+        let before = ids.len();
         match words[..] {
             ["record", count, "every", micros] => {
                 for _ in 0..number(count) {
@@ -53,7 +54,7 @@ fn service() -> Value {
             }
             _ => panic!("{line}"),
         }
-        writeln!(&control, "done").unwrap();
+        writeln!(&control, "{}", ids[before..].join(" ")).unwrap();
     }
     let report = guard.shutdown(PATIENCE);
     let too_large = report.signal("traces").map(|ledger| ledger.dropped("too_large"));
@@ -84,15 +85,16 @@ impl Remote {
         writeln!(self.control.get_ref(), "{command}").unwrap();
     }
 
-    fn done(&mut self) {
+    /// Waits until the command is done; returns the ids of its spans.
+    fn done(&mut self) -> BTreeSet<String> {
         let mut line = String::new();
         self.control.read_line(&mut line).unwrap();
-        assert_eq!(line, "done\n");
+        line.split_whitespace().map(ToOwned::to_owned).collect()
     }
 
-    fn run(&mut self, command: &str) {
+    fn run(&mut self, command: &str) -> BTreeSet<String> {
         self.begin(command);
-        self.done();
+        self.done()
     }
 
     /// The result of the service, and the ids of its spans.
@@ -110,26 +112,25 @@ fn signal(stack: &Stack, system: System, signal: Signal) {
     kill_process(pid, signal).unwrap();
 }
 
-/// The ids in Jaeger, once there are so many.
-fn ids_in(stack: &Stack, count: usize) -> BTreeSet<String> {
+/// Waits until Jaeger has all of these spans but so many.
+fn wait_for(stack: &Stack, ids: &BTreeSet<String>, but: usize) {
     let jaeger = Jaeger::new(stack.jaeger_url());
-    let ids = || -> stack::Result<BTreeSet<String>> {
+    let mut missing = ids.len();
+    let waited = wait_until(PATIENCE, POLL, "the spans in Jaeger", || {
         let traces = jaeger.traces("tests", 50_000)?;
-        Ok(traces.into_iter().flat_map(|trace| trace.spans).map(|span| span.span_id).collect())
-    };
-    wait_until(PATIENCE, POLL, format!("{count} spans in Jaeger"), || {
-        Ok::<_, stack::Error>(Some(ids()?).filter(|ids| ids.len() >= count))
-    })
-    .unwrap_or_else(|error| panic!("{error:#}; there are {:?}", ids().map(|ids| ids.len())))
+        let arrived: BTreeSet<_> = traces.into_iter().flat_map(|trace| trace.spans).map(|span| span.span_id).collect();
+        missing = ids.difference(&arrived).count();
+        Ok::<_, stack::Error>((missing <= but).then_some(()))
+    });
+    waited.unwrap_or_else(|error| panic!("{error:#}: {missing} of {} are missing", ids.len()));
+    assert_eq!(missing, but);
 }
 
 /// Everything has arrived, and the service knows it.
 fn assert_complete(stack: &Stack, remote: Remote) {
     let (result, ids) = remote.finish();
     assert_eq!(result["complete"], true, "{}", result["report"]);
-    let arrived = ids_in(stack, ids.len());
-    let missing: Vec<_> = ids.difference(&arrived).collect();
-    assert!(missing.is_empty(), "{} of {} are missing", missing.len(), ids.len());
+    wait_for(stack, &ids, 0);
 }
 
 fn protocols(stack: &Stack) -> [(&'static str, String); 2] {
@@ -157,7 +158,7 @@ fn a_span_that_jaeger_refuses_costs_no_other_one() {
     remote.run("record 999 every 0");
     let (result, ids) = remote.finish();
     assert_eq!((&result["too_large"], ids.len()), (&json!(1), 2_000), "{}", result["report"]);
-    assert_eq!(ids_in(&stack, 1_999).intersection(&ids).count(), 1_999);
+    wait_for(&stack, &ids, 1);
 }
 
 #[test]
@@ -199,9 +200,9 @@ fn the_collector_is_killed_stopped_and_restarted_and_nothing_is_missing() {
     let options = Options::free_ports("test_collector_restarts").with(&[System::Collector, System::Jaeger]);
     let mut stack = Stack::start(&options).unwrap();
     let mut remote = Remote::start(child, &stack.otlp_grpc_url(), "grpc");
-    remote.run("record 500 every 1000");
     // The collector answers before it has stored: what it holds for its decisions dies with it, whoever sends.
-    ids_in(&stack, 500);
+    let before = remote.run("record 500 every 1000");
+    wait_for(&stack, &before, 0);
     stack.kill(System::Collector).unwrap();
     remote.run("record 2000 every 1000");
     stack.restart(System::Collector).unwrap();

@@ -147,7 +147,7 @@ impl Pipeline {
             // What is left is in the report.
             let _ = self.worker.run(self.left_for_spans(deadline), async move { queue.flushed().await });
         }
-        let metrics = self.push_metrics(deadline);
+        let metrics = self.push_metrics(deadline, false);
         flush_lines(deadline);
         metrics
     }
@@ -173,7 +173,7 @@ impl Pipeline {
             // What is left is counted here, also when the thread does not answer any more.
             queue.abandon();
         }
-        let metrics = self.push_metrics(deadline);
+        let metrics = self.push_metrics(deadline, true);
         self.worker.stop(STOP_LIMIT.min(left(deadline)));
         flush_lines(deadline);
         let report = self.report(metrics);
@@ -206,11 +206,15 @@ impl Pipeline {
         false
     }
 
-    /// Pushes the metrics once more. Returns why that failed.
-    fn push_metrics(&self, deadline: Instant) -> Option<String> {
+    /// Pushes the metrics once more, for the last time with several attempts. Returns why that failed.
+    fn push_metrics(&self, deadline: Instant, is_last: bool) -> Option<String> {
         let push = self.push.clone()?;
-        let pushed = self.worker.run(left(deadline), async move { push.push().await });
-        pushed.unwrap_or_else(|| Err("the time was up".to_owned())).err()
+        let pushing = Arc::clone(&push);
+        let pushed = self
+            .worker
+            .run(left(deadline), async move { if is_last { pushing.finish().await } else { pushing.push().await } });
+        let late = || Err(push.last_failure().unwrap_or_else(|| "the time was up".to_owned()));
+        pushed.unwrap_or_else(late).err()
     }
 
     fn report(&self, metrics_failure: Option<String>) -> Report {

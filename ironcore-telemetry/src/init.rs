@@ -13,6 +13,7 @@ use crate::propagation::{B3Propagator, BaggagePropagator, JaegerPropagator, Trac
 use crate::recorder;
 use crate::resource;
 use crate::scrub;
+use crate::series;
 #[cfg(all(unix, feature = "signals"))]
 use crate::terminate::Termination;
 use crate::traces::{self, BoxedLayer, Stack, TelemetrySubscriber};
@@ -184,6 +185,9 @@ impl Parts {
     {
         set_subscriber(subscriber, settings, &self.traces.provider)?;
         set_propagator(&settings.propagators);
+        if !settings.exemplars {
+            series::omit_exemplars();
+        }
         if let Some(meters) = self.meters {
             global::set_meter_provider(meters.provider);
             #[cfg(feature = "prometheus")]
@@ -268,10 +272,10 @@ fn build_push(
     meters: Option<&Meters>,
 ) -> Result<Option<Arc<Push>>, InitError> {
     let reader = meters.and_then(|meters| meters.push.clone());
-    let Some(((otlp, interval), reader)) = settings.metrics_push.as_ref().zip(reader) else {
+    let Some((push, reader)) = settings.metrics_push.as_ref().zip(reader) else {
         return Ok(None);
     };
-    Push::new(otlp, *interval, reader, resource).map(Some)
+    Push::new(push, settings.queue.batch_bytes, reader, resource).map(Some)
 }
 
 /// Makes the subscriber the global one, with the layers of this library.

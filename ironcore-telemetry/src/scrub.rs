@@ -20,7 +20,6 @@ pub(crate) static TRACES: LazyLock<Scrub> = LazyLock::new(|| Scrub::new("traces"
 #[cfg(feature = "json-logs")]
 pub(crate) static LOGS: LazyLock<Scrub> = LazyLock::new(|| Scrub::new("logs"));
 /// For the labels of the instruments of users.
-#[cfg(feature = "prometheus")]
 pub(crate) static METRICS: LazyLock<Scrub> = LazyLock::new(|| Scrub::new("metrics"));
 
 /// Numbers from here on may be those of a card.

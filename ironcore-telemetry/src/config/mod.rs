@@ -19,10 +19,10 @@ mod tests;
 use layers::Layers;
 pub(crate) use otlp::{Otlp, TlsFiles, read_headers};
 pub(crate) use service::Service;
-pub(crate) use settings::{Environment, Filter, Queue, Settings, SpanLimits};
+pub(crate) use settings::{Environment, Filter, MetricsPush, Queue, Settings, SpanLimits};
 #[cfg(feature = "json-logs")]
 pub(crate) use settings::{LogFormat, LogLines};
-pub(crate) use table::{Detector, Propagator, Sampler, Signal};
+pub(crate) use table::{Detector, Histograms, Propagator, Sampler, Signal, Temporality};
 
 use crate::redact::Secret;
 use layers::BoxedLayer;

@@ -27,8 +27,6 @@ const VARIABLES: &[(&str, Check)] = &[
     ("OTEL_BLRP_EXPORT_TIMEOUT", number),
     ("OTEL_BLRP_MAX_QUEUE_SIZE", number),
     ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", number),
-    ("OTEL_METRIC_EXPORT_TIMEOUT", number),
-    ("OTEL_METRICS_EXEMPLAR_FILTER", exemplar_filter),
     ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", number),
     ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", number),
     ("OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", number),
@@ -42,8 +40,6 @@ const VARIABLES: &[(&str, Check)] = &[
     ("OTEL_EXPORTER_OTLP_LOGS_HEADERS", text),
     ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", number),
     ("OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", text),
-    ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", temporality),
-    ("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", histogram_aggregation),
     ("OTEL_EXPORTER_ZIPKIN_ENDPOINT", text),
     ("OTEL_EXPORTER_ZIPKIN_TIMEOUT", number),
     ("OTEL_SEMCONV_STABILITY_OPT_IN", text),
@@ -89,21 +85,6 @@ fn boolean(text: &str) -> Parsed<Effect> {
         Ok(_) => Ok(NotActedOn),
         Err(refused) => Err(refused.allowed.into()),
     }
-}
-
-/// An exemplar is a sampled trace.
-fn exemplar_filter(text: &str) -> Parsed<Effect> {
-    parse::one_of(&[("trace_based", AsIs), ("always_on", NotActedOn), ("always_off", NotActedOn)], text)
-}
-
-/// What is pushed is the sum since the start.
-fn temporality(text: &str) -> Parsed<Effect> {
-    parse::one_of(&[("cumulative", AsIs), ("delta", NotActedOn), ("lowmemory", NotActedOn)], text)
-}
-
-fn histogram_aggregation(text: &str) -> Parsed<Effect> {
-    let choices = [("explicit_bucket_histogram", AsIs), ("base2_exponential_bucket_histogram", NotActedOn)];
-    parse::one_of(&choices, text)
 }
 
 /// The variables of the table.

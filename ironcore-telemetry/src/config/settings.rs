@@ -6,7 +6,9 @@ use super::otlp::{Otlp, otlp};
 use super::resolver::{Given, Origin, Resolver};
 use super::service::{Service, service};
 use super::setting::Setting;
-use super::table::{self, Detector, Exporter, FormatChoice, Propagator, Sampler, Signal};
+use super::table::{
+    self, Detector, ExemplarFilter, Exporter, FormatChoice, Histograms, Propagator, Sampler, Signal, Temporality,
+};
 use super::{Config, MetricsListener, Sampling, parse};
 use crate::error::InitError;
 use std::io::IsTerminal as _;
@@ -43,8 +45,10 @@ pub(crate) struct Settings {
     pub(crate) prometheus: bool,
     /// Where the `/metrics` page is served; `None` opens no listener.
     pub(crate) metrics_listener: Option<SocketAddr>,
-    /// Where metrics are pushed, and how often; `None` pushes nothing.
-    pub(crate) metrics_push: Option<(Otlp, Duration)>,
+    /// How metrics are pushed; `None` pushes nothing.
+    pub(crate) metrics_push: Option<MetricsPush>,
+    /// Whether buckets and counters have exemplars.
+    pub(crate) exemplars: bool,
     /// How log lines are written to stdout; `None` writes none.
     pub(crate) log_lines: Option<LogLines>,
     pub(crate) trace_filter: Filter,
@@ -89,6 +93,17 @@ pub(crate) struct Queue {
     pub(crate) delay: Duration,
     /// The most requests that are on their way at the same time.
     pub(crate) concurrency: usize,
+}
+
+/// How metrics are pushed over OTLP.
+#[derive(Debug)]
+pub(crate) struct MetricsPush {
+    pub(crate) otlp: Otlp,
+    pub(crate) interval: Duration,
+    /// How long one push may take, with all of its requests.
+    pub(crate) timeout: Duration,
+    pub(crate) temporality: Temporality,
+    pub(crate) histograms: Histograms,
 }
 
 /// How log lines are written.
@@ -202,6 +217,7 @@ impl Settings {
             prometheus,
             metrics_listener: metrics_listener(config, resolver, prometheus)?,
             metrics_push,
+            exemplars: exemplars(resolver)?,
             sampler: sampler(config, resolver)?,
             limits: SpanLimits {
                 attributes: resolver.read(&table::SPAN_ATTRIBUTES)?,
@@ -306,9 +322,26 @@ const fn needs(exporter: Exporter) -> (&'static [&'static str], &'static str, &'
     }
 }
 
-fn metrics_push(config: &Config, resolver: &mut Resolver<'_>) -> Result<(Otlp, Duration), InitError> {
-    let otlp = otlp(config, resolver, Signal::Metrics)?;
-    Ok((otlp, resolver.read(&table::METRIC_INTERVAL)?))
+fn metrics_push(config: &Config, resolver: &mut Resolver<'_>) -> Result<MetricsPush, InitError> {
+    Ok(MetricsPush {
+        otlp: otlp(config, resolver, Signal::Metrics)?,
+        interval: resolver.read(&table::METRIC_INTERVAL)?,
+        timeout: resolver.read(&table::METRIC_TIMEOUT)?,
+        temporality: resolver.read(&table::TEMPORALITY)?,
+        histograms: resolver.read(&table::HISTOGRAMS)?,
+    })
+}
+
+/// Whether there are exemplars. An exemplar is a trace that can be looked at, so `always_on` has those of `trace_based`.
+fn exemplars(resolver: &mut Resolver<'_>) -> Result<bool, InitError> {
+    let setting = &table::EXEMPLAR_FILTER;
+    let (mut filter, mut origin) = resolver.read_unnoted(setting, None)?;
+    if let (ExemplarFilter::AlwaysOn, Origin::Variable(variable)) = (filter, origin) {
+        resolver.not_acted_on(variable);
+        (filter, origin) = (ExemplarFilter::TraceBased, Origin::Default(variable));
+    }
+    resolver.note_value(setting, &filter, origin);
+    Ok(filter != ExemplarFilter::AlwaysOff)
 }
 
 fn metrics_listener(

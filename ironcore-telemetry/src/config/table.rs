@@ -287,6 +287,81 @@ pub(super) const METRIC_INTERVAL: Setting<Duration> = Setting {
     show: MILLISECONDS,
 };
 
+pub(super) const METRIC_TIMEOUT: Setting<Duration> = Setting {
+    key: "metric_timeout_ms",
+    variables: &["OTEL_METRIC_EXPORT_TIMEOUT"],
+    default: || Duration::from_secs(30),
+    parse: |text| parse::milliseconds(text, &TIMES),
+    show: MILLISECONDS,
+};
+
+/// Since when the pushed points of counters and histograms count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Temporality {
+    /// Since their series was born.
+    Cumulative,
+    /// Since the point before.
+    Delta,
+    /// As `Delta`, but for what callbacks observe.
+    LowMemory,
+}
+
+const TEMPORALITIES: &[(&str, Temporality)] =
+    &[("cumulative", Temporality::Cumulative), ("delta", Temporality::Delta), ("lowmemory", Temporality::LowMemory)];
+
+pub(super) const TEMPORALITY: Setting<Temporality> = Setting {
+    key: "temporality",
+    variables: &["OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"],
+    default: || Temporality::Cumulative,
+    parse: |text| parse::one_of(TEMPORALITIES, text),
+    show: Show::Plain(|temporality| parse::name_of(TEMPORALITIES, temporality).to_owned()),
+};
+
+/// The buckets of pushed histograms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Histograms {
+    /// With the bounds of their instrument.
+    Explicit,
+    /// With bounds that grow exponentially.
+    Exponential,
+}
+
+const AGGREGATIONS: &[(&str, Histograms)] = &[
+    ("explicit_bucket_histogram", Histograms::Explicit),
+    ("base2_exponential_bucket_histogram", Histograms::Exponential),
+];
+
+pub(super) const HISTOGRAMS: Setting<Histograms> = Setting {
+    key: "histograms",
+    variables: &["OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"],
+    default: || Histograms::Explicit,
+    parse: |text| parse::one_of(AGGREGATIONS, text),
+    show: Show::Plain(|buckets| parse::name_of(AGGREGATIONS, buckets).to_owned()),
+};
+
+/// Which measurements may become exemplars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ExemplarFilter {
+    /// Those of sampled traces.
+    TraceBased,
+    AlwaysOn,
+    AlwaysOff,
+}
+
+const EXEMPLAR_FILTERS: &[(&str, ExemplarFilter)] = &[
+    ("trace_based", ExemplarFilter::TraceBased),
+    ("always_on", ExemplarFilter::AlwaysOn),
+    ("always_off", ExemplarFilter::AlwaysOff),
+];
+
+pub(super) const EXEMPLAR_FILTER: Setting<ExemplarFilter> = Setting {
+    key: "exemplars",
+    variables: &["OTEL_METRICS_EXEMPLAR_FILTER"],
+    default: || ExemplarFilter::TraceBased,
+    parse: |text| parse::one_of(EXEMPLAR_FILTERS, text),
+    show: Show::Plain(|filter| parse::name_of(EXEMPLAR_FILTERS, filter).to_owned()),
+};
+
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 pub(super) const METRICS_HOST: Setting<IpAddr> = Setting {
@@ -554,7 +629,7 @@ pub(super) fn defaults() -> std::collections::BTreeMap<&'static str, String> {
     });
     let exporters = [TRACES_EXPORTER, METRICS_EXPORTER, LOGS_EXPORTER];
     let sizes = [QUEUE_SIZE, QUEUE_BYTES, BATCH_SIZE, BATCH_BYTES, CONCURRENCY];
-    let times = [METRIC_INTERVAL, QUEUE_DELAY];
+    let times = [METRIC_INTERVAL, METRIC_TIMEOUT, QUEUE_DELAY];
     let texts = [SERVICE_NAME, LOG_FILTER, TRACE_FILTER];
     let switches = [DISABLED, STRICT, REDACT, LOG_SPAN_FIELDS];
     let limits = [SPAN_ATTRIBUTES, SPAN_EVENTS, SPAN_LINKS, EVENT_ATTRIBUTES, LINK_ATTRIBUTES];
@@ -568,6 +643,9 @@ pub(super) fn defaults() -> std::collections::BTreeMap<&'static str, String> {
         .chain(add(&HEADERS_FILE))
         .chain(add(&DETECTORS))
         .chain(add(&LOG_FORMAT))
+        .chain(add(&TEMPORALITY))
+        .chain(add(&HISTOGRAMS))
+        .chain(add(&EXEMPLAR_FILTER))
         .chain(add(&RESOURCE_ATTRIBUTES))
         .chain(add(&METRICS_HOST))
         .chain(add(&METRICS_PORT))

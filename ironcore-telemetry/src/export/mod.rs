@@ -13,9 +13,11 @@ mod queue;
 pub(crate) mod values;
 pub(crate) mod wire;
 
-pub(crate) use answer::Answer;
+pub(crate) use account::Reason;
+pub(crate) use answer::{Answer, Cause, Failure};
 pub(crate) use client::Client;
-pub(crate) use queue::{Queue, Record, Transport};
+pub(crate) use pause::LONGEST_HINT;
+pub(crate) use queue::{NEVER_REACHED, Queue, Record, Transport};
 
 use bytes::Bytes;
 

@@ -10,7 +10,7 @@ const FIRST: Duration = Duration::from_millis(250);
 /// has returned is found before the queue is full.
 const LONGEST: Duration = Duration::from_secs(2);
 /// The longest pause that the collector can ask for.
-const LONGEST_HINT: Duration = Duration::from_secs(30);
+pub(crate) const LONGEST_HINT: Duration = Duration::from_secs(30);
 
 /// When the next attempt may start.
 #[derive(Debug, Default)]

@@ -1,5 +1,6 @@
 //! The OpenTelemetry instruments of users and libraries on the `/metrics` page.
 
+use super::births::Births;
 use super::claims::Claims;
 use super::families::{Family, LABELS_LIMIT, VALUE_LIMIT, gather};
 use super::naming::valid_label;
@@ -10,7 +11,7 @@ use crate::redact::truncate;
 use crate::series::{Format, braced, push_label};
 use opentelemetry_sdk::Resource;
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
@@ -40,7 +41,7 @@ pub(crate) struct Bridge {
     reader: Reader,
     claims: Arc<Claims>,
     resource: Resource,
-    births: Mutex<Births>,
+    births: Mutex<Births<SystemTime>>,
 }
 
 impl Bridge {
@@ -104,7 +105,7 @@ impl Bridge {
             return BTreeMap::new();
         };
         let mut families = gather(&metrics, &self.claims);
-        births.date(&mut families, now);
+        births.date(families.iter_mut().flat_map(|(base, family)| family.births(base)), now);
         families
     }
 
@@ -134,30 +135,6 @@ impl Bridge {
             labels.entry(valid_label(key.as_str())).or_insert(value);
         }
         labels
-    }
-}
-
-/// Since when the series of instruments are counted. The SDK only knows when an instrument was created; a series that
-/// was not there at the last collection was zero then.
-#[derive(Default)]
-struct Births {
-    known: HashMap<u64, SystemTime>,
-    last_collection: Option<SystemTime>,
-}
-
-impl Births {
-    fn date(&mut self, families: &mut BTreeMap<String, Family>, now: SystemTime) {
-        let mut known = HashMap::with_capacity(self.known.len());
-        for (base, family) in families {
-            for (id, created) in family.births(base) {
-                let born = self.known.get(&id).copied();
-                let born = born.unwrap_or_else(|| self.last_collection.map_or(*created, |last| last.max(*created)));
-                *created = born;
-                known.insert(id, born);
-            }
-        }
-        self.known = known;
-        self.last_collection = Some(now);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Metrics: the `/metrics` page, the meter provider for the instruments of users and libraries, and the push over OTLP.
 
+mod births;
 #[cfg(feature = "prometheus")]
 mod bridge;
 mod callbacks;

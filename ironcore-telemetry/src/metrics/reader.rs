@@ -20,9 +20,15 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// The reader of a provider whose instruments have these callbacks.
+    /// A reader of cumulative points.
+    #[cfg(all(test, feature = "prometheus"))]
     pub(super) fn new(callbacks: Arc<Callbacks>) -> Self {
-        Self { sdk: Arc::new(ManualReader::builder().with_temporality(Temporality::Cumulative).build()), callbacks }
+        Self::with_temporality(callbacks, Temporality::Cumulative)
+    }
+
+    /// The reader of a provider whose instruments have these callbacks. Its points count as the preference says.
+    pub(super) fn with_temporality(callbacks: Arc<Callbacks>, preference: Temporality) -> Self {
+        Self { sdk: Arc::new(ManualReader::builder().with_temporality(preference).build()), callbacks }
     }
 
     /// Runs the callbacks, for a bounded time, so that [`gather`](Self::gather) has their values.

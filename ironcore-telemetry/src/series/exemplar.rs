@@ -2,6 +2,7 @@
 
 use super::sync::{AtomicU64, Ordering};
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant, SystemTime};
 
 /// The ids of the trace and of the span in which a value was measured.
@@ -34,6 +35,14 @@ struct Slot {
     trace_high: AtomicU64,
     trace_low: AtomicU64,
     span: AtomicU64,
+}
+
+/// Whether readings leave exemplars out.
+static OMITTED: AtomicBool = AtomicBool::new(false);
+
+/// Leaves exemplars out of all readings from here on.
+pub(crate) fn omit_exemplars() {
+    OMITTED.store(true, Ordering::Relaxed);
 }
 
 /// The result of one attempt to read a slot.
@@ -71,8 +80,11 @@ impl Exemplars {
         }
     }
 
-    /// The exemplars of all slots that have one.
+    /// The exemplars of all slots that have one; none where they are [omitted](omit_exemplars).
     pub(super) fn read(&self) -> Vec<Exemplar> {
+        if OMITTED.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
         self.0.iter().filter_map(Slot::read).collect()
     }
 }

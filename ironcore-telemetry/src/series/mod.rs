@@ -15,14 +15,12 @@ mod sync;
 mod text;
 
 pub(crate) use cells::{Counter, Durations, Ended, Gauge, Shard};
-pub(crate) use exemplar::{Exemplar, SpanIds};
-#[cfg(any(feature = "prometheus", all(test, not(ironcore_loom))))]
-pub(crate) use registry::Count;
-#[cfg(test)]
-pub(crate) use registry::durations;
+pub(crate) use exemplar::{Exemplar, SpanIds, omit_exemplars};
 #[cfg(feature = "prometheus")]
 pub(crate) use registry::native_families;
-pub(crate) use registry::{Distribution, Family, Labels, Reading, Registry, Series, counter, families, gauge, process};
+pub(crate) use registry::{Count, Distribution, Family, Labels, Reading, Registry, Series, counter, gauge, process};
+#[cfg(test)]
+pub(crate) use registry::{durations, families};
 pub(crate) use text::{Format, render};
 #[cfg(feature = "prometheus")]
 pub(crate) use text::{braced, push_label, write_created};

@@ -1,5 +1,5 @@
 //! The buckets of native histograms: eight for each power of two (schema 3), from 122 µs to 128 s, so that a quantile is
-//! within 5 %. They take memory and time only once a scraper has asked for them.
+//! within 5 %. They take memory and time only once a scraper, or the push of exponential histograms, has asked for them.
 
 use super::cells::{Cells, Shard};
 use std::sync::LazyLock;
@@ -66,7 +66,7 @@ impl Native {
 }
 
 /// The reading of a native histogram.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Buckets {
     counts: Vec<u64>,
 }
@@ -90,11 +90,25 @@ impl Buckets {
             _ => (ABOVE_INDEX, *count),
         })
     }
+
+    /// The same by the index of OTLP, by which a bucket begins where it ends by the one of Prometheus. OTLP has no bucket
+    /// without an upper bound: what is above all bounds is in the first bucket behind them.
+    pub(crate) fn exponential(&self) -> impl Iterator<Item = (i32, u64)> {
+        let last = FIRST_INDEX + i32::try_from(BUCKETS).unwrap_or(0);
+        self.positive().map(move |(index, count)| (index.min(last) - 1, count))
+    }
+
+    /// What was counted since an earlier reading.
+    pub(crate) fn since(&self, before: &Self) -> Self {
+        let before = before.counts.iter().copied().chain(std::iter::repeat(0));
+        Self { counts: self.counts.iter().zip(before).map(|(now, before)| now.wrapping_sub(before)).collect() }
+    }
 }
 
 #[cfg(all(test, not(ironcore_loom)))]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn index(nanos: u64) -> Option<i32> {
         let native = Native::new(&[], std::iter::empty());
@@ -121,6 +135,52 @@ mod tests {
         ] {
             assert_eq!(index(nanos), expected, "{nanos}");
         }
+    }
+
+    proptest! {
+        #[test]
+        fn a_duration_is_in_its_bucket_by_the_definitions_of_prometheus_and_of_otlp(nanos in any_nanos()) {
+            let native = Native::new(&[], std::iter::empty());
+            native.count(Shard::first(), nanos);
+            let buckets = native.read();
+            let (seconds, base) = (crate::series::seconds(nanos), f64::from(SCHEMA).exp2().recip().exp2());
+            let (prometheus, otlp) = (buckets.positive().next(), buckets.exponential().next());
+            if seconds <= ZERO_THRESHOLD {
+                prop_assert_eq!((buckets.zero(), prometheus, otlp), (1, None, None));
+            } else if nanos <= 128_000_000_000 {
+                let ((by_prometheus, _), (by_otlp, _)) = (prometheus.unwrap(), otlp.unwrap());
+                // Bounds are powers of a root, which a float only comes near to.
+                let is_in = |above: i32, to: i32| {
+                    base.powi(above) < seconds * (1.0 + 1e-12) && seconds <= base.powi(to) * (1.0 + 1e-12)
+                };
+                prop_assert!(is_in(by_prometheus - 1, by_prometheus), "{seconds} in {by_prometheus}");
+                prop_assert!(is_in(by_otlp, by_otlp + 1), "{seconds} in {by_otlp}");
+                prop_assert_eq!(buckets.zero(), 0);
+            } else {
+                prop_assert_eq!((prometheus, otlp), (Some((ABOVE_INDEX, 1)), Some((56, 1))));
+            }
+        }
+    }
+
+    /// Durations of every magnitude, and those at powers of two.
+    fn any_nanos() -> impl Strategy<Value = u64> {
+        let magnitude = (0_u32..64, any::<u64>()).prop_map(|(bits, nanos)| nanos >> bits);
+        let at_a_bound =
+            (0_u32..8, -1_i64..=1).prop_map(|(power, off)| (1_000_000_000_u64 << power).saturating_add_signed(off));
+        prop_oneof![magnitude, at_a_bound, Just(122_070), Just(122_071)]
+    }
+
+    #[test]
+    fn a_change_is_what_was_counted_in_between() {
+        let native = Native::new(&[], std::iter::empty());
+        native.count(Shard::first(), 1_000_000_000);
+        let before = native.read();
+        native.count(Shard::first(), 1_000_000_000);
+        native.count(Shard::first(), 0);
+        let change = native.read().since(&before);
+        assert_eq!((change.total(), change.zero()), (2, 1));
+        assert_eq!(change.positive().collect::<Vec<_>>(), [(0, 1)]);
+        assert_eq!(change.exponential().collect::<Vec<_>>(), [(-1, 1)]);
     }
 
     #[test]

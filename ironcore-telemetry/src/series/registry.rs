@@ -43,7 +43,7 @@ pub(crate) fn native_families() -> Vec<Family> {
     PROCESS.native_families()
 }
 
-/// Whether a scraper has asked for native histograms. An observation that ends at the moment of the change may be counted
+/// Whether a scraper or the push has asked for native histograms. An observation that ends at the moment of the change may be counted
 /// twice, or not at all, in the native form of its series; the classic form always counts it once. Changed under the lock of the registry of the process.
 static NATIVE: AtomicBool = AtomicBool::new(false);
 
@@ -108,7 +108,6 @@ impl Registry {
     }
 
     /// The same with the buckets of native histograms, which are counted from the first call on.
-    #[cfg(feature = "prometheus")]
     pub(crate) fn native_families(&self) -> Vec<Family> {
         let entries = self.lock();
         NATIVE.store(true, Ordering::Relaxed);
@@ -200,7 +199,7 @@ pub(crate) struct Series {
 }
 
 /// The value of a series at one moment.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Reading {
     Counter(Count),
     Gauge(i64),
@@ -208,14 +207,14 @@ pub(crate) enum Reading {
 }
 
 /// The reading of a counter.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Count {
     pub(crate) value: u64,
     pub(crate) exemplar: Option<Exemplar>,
 }
 
 /// The reading of a histogram.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Distribution {
     /// The count of each bucket, not cumulative; the last bucket is above all bounds.
     pub(crate) buckets: Vec<u64>,

@@ -91,13 +91,9 @@ pub(super) fn metric_reader(entry: &Entry<'_>, values: &mut Values) -> Result<&'
             let exporter = section.take("exporter").ok_or_else(|| reader.fault("an exporter is missing"))?;
             refuse_reader_settings(&mut section)?;
             section.finish()?;
-            otlp(&exporter, &METRICS, limit, values, |section| {
-                if let Some(temporality) = section.take("temporality_preference") {
-                    temporality.require("cumulative")?;
-                }
-                let aggregation = section.take("default_histogram_aggregation");
-                aggregation.map_or(Ok(()), |aggregation| aggregation.require("explicit_bucket_histogram"))
-            })?;
+            let timeout = limit.unwrap_or(*TIMES.end()).to_string();
+            values.set("OTEL_METRIC_EXPORT_TIMEOUT", timeout, line);
+            otlp_for_metrics(&exporter, limit, values)?;
             Ok("otlp")
         }
         (None, Some(reader)) => {
@@ -110,6 +106,28 @@ pub(super) fn metric_reader(entry: &Entry<'_>, values: &mut Values) -> Result<&'
         }
         _ => Err(entry.fault("use either periodic or pull")),
     }
+}
+
+fn otlp_for_metrics(exporter: &Entry<'_>, limit: Option<u64>, values: &mut Values) -> Result<(), Fault> {
+    let (mut temporality, mut aggregation) = (None, None);
+    otlp(exporter, &METRICS, limit, values, |section| {
+        temporality = section.take("temporality_preference");
+        aggregation = section.take("default_histogram_aggregation");
+        Ok(())
+    })?;
+    if let Some(temporality) = temporality {
+        let preference = match temporality.text()? {
+            "low_memory" => "lowmemory",
+            preference @ ("cumulative" | "delta") => preference,
+            _ => return Err(temporality.fault("use cumulative, delta or low_memory")),
+        };
+        values.set("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", preference, temporality.line());
+    }
+    if let Some(aggregation) = aggregation {
+        let variable = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
+        values.set(variable, aggregation.text()?, aggregation.line());
+    }
+    Ok(())
 }
 
 fn refuse_reader_settings(section: &mut Section<'_>) -> Result<(), Fault> {
@@ -163,12 +181,12 @@ pub(super) fn log_processor(entry: &Entry<'_>) -> Result<(), Fault> {
 }
 
 /// An exporter over OTLP. `more` takes the keys that only this signal has.
-fn otlp(
-    entry: &Entry<'_>,
+fn otlp<'a>(
+    entry: &Entry<'a>,
     signal: &Signal,
     limit: Option<u64>,
     values: &mut Values,
-    more: impl FnOnce(&mut Section<'_>) -> Result<(), Fault>,
+    more: impl FnOnce(&mut Section<'a>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     let mut section = entry.section()?;
     let (grpc, http) = (section.take_or_null("otlp_grpc"), section.take_or_null("otlp_http"));

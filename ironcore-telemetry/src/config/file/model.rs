@@ -330,7 +330,10 @@ fn meter_provider(entry: Option<Entry<'_>>, line: usize, values: &mut Values) ->
     }
     section.refuse("views", "it is not supported")?;
     if let Some(filter) = section.take("exemplar_filter") {
-        filter.require("trace_based")?;
+        match filter.text()? {
+            name @ ("trace_based" | "always_off") => values.set("OTEL_METRICS_EXEMPLAR_FILTER", name, filter.line()),
+            _ => return Err(filter.fault("use trace_based or always_off")),
+        }
     }
     section.finish()?;
     let names = if names.is_empty() { "none".to_owned() } else { names.join(",") };

@@ -2,7 +2,7 @@
 
 use super::{ConfigFile, values};
 use crate::config::settings::{Environment, Settings};
-use crate::config::{Config, Detector, Propagator, Protocol, Sampler, Sampling};
+use crate::config::{Config, Detector, Histograms, Propagator, Protocol, Sampler, Sampling, Temporality};
 use crate::error::InitError;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -112,11 +112,12 @@ meter_provider:
         exporter:
           otlp_grpc:
             tls: { insecure: true }
-            temporality_preference: cumulative
+            temporality_preference: low_memory
+            default_histogram_aggregation: base2_exponential_bucket_histogram
     - pull:
         exporter:
           prometheus/development: { host: 127.0.0.1, port: 9465 }
-  exemplar_filter: trace_based
+  exemplar_filter: always_off
 logger_provider:
   processors:
     - simple: { exporter: { console: } }
@@ -151,9 +152,11 @@ fn a_whole_file_is_honoured_and_each_value_has_its_line() {
     assert_eq!(traces.timeout, Duration::from_secs(4), "the shorter of the two limits");
     let headers: Vec<_> = traces.headers.iter().map(|(name, value)| (name.as_str(), value.expose().as_str())).collect();
     assert_eq!(headers, [("tenant", "seven"), ("authorization", "Bearer hunter2")]);
-    let (metrics, interval) = settings.metrics_push.as_ref().unwrap();
-    assert_eq!((metrics.protocol, metrics.endpoint.as_str()), (Protocol::Grpc, "http://localhost:4317"));
-    assert_eq!(*interval, Duration::from_secs(5));
+    let push = settings.metrics_push.as_ref().unwrap();
+    assert_eq!((push.otlp.protocol, push.otlp.endpoint.as_str()), (Protocol::Grpc, "http://localhost:4317"));
+    assert_eq!((push.interval, push.timeout), (Duration::from_secs(5), Duration::from_secs(30)));
+    assert_eq!((push.temporality, push.histograms), (Temporality::LowMemory, Histograms::Exponential));
+    assert!(!settings.exemplars);
     assert_eq!(settings.metrics_listener, Some("127.0.0.1:9465".parse().unwrap()));
     assert!(settings.log_lines.is_some());
 
@@ -231,8 +234,15 @@ fn a_time_limit_of_zero_is_none() {
              meter_provider:\n  readers: [{{ periodic: {{ timeout: {whole}, {exporter} }} }}]\n"
         );
         let settings = by_file(&text);
-        let limits = [settings.traces.unwrap().timeout, settings.metrics_push.unwrap().0.timeout];
+        let push = settings.metrics_push.unwrap();
+        let limits = [settings.traces.unwrap().timeout, push.otlp.timeout];
         assert_eq!(limits, [Duration::from_millis(milliseconds); 2], "{whole} and {own}");
+        let whole = match whole {
+            "" => 30_000,
+            "0" => 3_600_000,
+            limit => limit.parse().unwrap(),
+        };
+        assert_eq!(push.timeout, Duration::from_millis(whole));
     }
 }
 
@@ -306,7 +316,12 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("tracer_provider: { processors: [], limits: { attribute_value_length_limit: 10 } }", "2:76", "8 KiB"),
     ("meter_provider: { readers: [{ periodic: { exporter: { console: } } }] }", "2:53", "console is not supported"),
     ("meter_provider: { readers: [], views: [{}] }", "2:39", "meter_provider.views"),
-    ("meter_provider: { readers: [], exemplar_filter: always_on }", "2:49", "only trace_based"),
+    ("meter_provider: { readers: [], exemplar_filter: always_on }", "2:49", "use trace_based or always_off"),
+    (
+        "meter_provider: { readers: [{ periodic: { exporter: { otlp_grpc: { temporality_preference: lowmemory } } } }] }",
+        "2:92",
+        "use cumulative, delta or low_memory",
+    ),
     (
         "logger_provider: { processors: [{ simple: { exporter: { otlp_http: } } }] }",
         "2:55",

@@ -2,7 +2,8 @@
 
 use super::{by_env, environment, resolve};
 use crate::config::not_acted_on;
-use crate::config::{Config, Settings};
+use crate::config::{Config, Histograms, Settings, Temporality};
+use std::time::Duration;
 
 /// What is in force, as the start-up line shows it.
 fn in_force(settings: &Settings, shown: &str) -> bool {
@@ -56,6 +57,7 @@ fn values_of_platforms_are_accepted_as_the_specification_writes_them() {
         ("OTEL_SPAN_LINK_COUNT_LIMIT", "0", "span_links=0(OTEL_SPAN_LINK_COUNT_LIMIT)"),
         ("OTEL_ATTRIBUTE_COUNT_LIMIT", "128", "span_attributes=128(OTEL_ATTRIBUTE_COUNT_LIMIT)"),
         ("IRONCORE_RESOURCE_DETECTORS", "Host,OS", "resource_detectors=host,os(IRONCORE_RESOURCE_DETECTORS)"),
+        ("OTEL_METRICS_EXEMPLAR_FILTER", "ALWAYS_OFF", "exemplars=always_off(OTEL_METRICS_EXEMPLAR_FILTER)"),
         ("IRONCORE_STRICT", "False", "strict=false(IRONCORE_STRICT)"),
     ] {
         for config in [Config::default(), Config::default().strict()] {
@@ -124,13 +126,19 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
     ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "/does/not/exist", "can be read", "the file, once it can be used"),
     ("IRONCORE_OTLP_HEADERS_FILE", "/does/not/exist", "can be read", "the file, once it can be used"),
     ("OTEL_BLRP_SCHEDULE_DELAY", "soon", "whole number", "nothing (default)"),
-    ("OTEL_METRICS_EXEMPLAR_FILTER", "all", "trace_based", "nothing (default)"),
-    ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "gauge", "cumulative, delta, lowmemory", "nothing (default)"),
+    ("OTEL_METRICS_EXEMPLAR_FILTER", "all", "trace_based", "trace_based (default)"),
+    ("OTEL_METRIC_EXPORT_TIMEOUT", "0", "from 1", "30000 (default)"),
+    (
+        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+        "gauge",
+        "cumulative, delta, lowmemory",
+        "cumulative (default)",
+    ),
     (
         "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
         "summary",
         "explicit_bucket_histogram",
-        "nothing (default)",
+        "explicit_bucket_histogram (default)",
     ),
 ];
 
@@ -152,14 +160,32 @@ fn a_variable_that_cannot_be_used_is_ignored_and_warned_of_once() {
 #[test]
 fn in_strict_mode_it_is_an_error_that_names_the_value_and_lists_the_allowed_ones() {
     for (variable, value, allowed, _) in REFUSED.iter().filter(|(variable, ..)| *variable != "IRONCORE_STRICT") {
-        let by_code = resolve(&Config::default().strict(), &[(variable, value)]);
-        let by_variable = resolve(&Config::default(), &[(variable, value), ("IRONCORE_STRICT", "TRUE")]);
+        let push =
+            ("OTEL_METRICS_EXPORTER", if *variable == "OTEL_METRICS_EXPORTER" { *value } else { "prometheus,otlp" });
+        let by_code = resolve(&Config::default().strict(), &[(variable, value), push]);
+        let by_variable = resolve(&Config::default(), &[(variable, value), push, ("IRONCORE_STRICT", "TRUE")]);
         for error in [by_code, by_variable].map(|settings| settings.unwrap_err().to_string()) {
             let shown = if variable.ends_with("HEADERS") { "[REDACTED]" } else { value };
             assert!(error.starts_with(&format!("{variable}={shown:?} is not usable")), "{error}");
             assert!(error.contains(allowed), "{error} should list {allowed}");
         }
     }
+}
+
+#[test]
+fn the_form_of_pushed_metrics_has_the_names_of_the_specification() {
+    let env = [
+        ("OTEL_METRICS_EXPORTER", "otlp"),
+        ("OTEL_METRIC_EXPORT_TIMEOUT", "700"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "LowMemory"),
+        ("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "BASE2_exponential_bucket_histogram"),
+    ];
+    let push = by_env(&env).metrics_push.unwrap();
+    assert_eq!((push.timeout, push.temporality), (Duration::from_millis(700), Temporality::LowMemory));
+    assert_eq!(push.histograms, Histograms::Exponential);
+    let push = by_env(&env[..1]).metrics_push.unwrap();
+    assert_eq!((push.timeout, push.temporality), (Duration::from_secs(30), Temporality::Cumulative));
+    assert_eq!(push.histograms, Histograms::Explicit);
 }
 
 #[test]
@@ -213,9 +239,6 @@ fn the_kill_switch_works_beside_anything_else() {
 fn variables_that_are_not_acted_on_are_named_and_are_no_error() {
     // Each with a value that would need what telemetry does not do.
     let value = |variable: &str| match variable {
-        "OTEL_METRICS_EXEMPLAR_FILTER" => "Always_Off",
-        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE" => "DELTA",
-        "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION" => "base2_exponential_bucket_histogram",
         _ if variable.ends_with("_INSECURE") => "false",
         _ if variable.ends_with("_TIMEOUT") || variable.ends_with("_LIMIT") => "1000",
         _ if variable.contains("_BLRP_") => "7",
@@ -236,6 +259,7 @@ fn values_of_settings_that_are_accepted_and_not_acted_on_are_named() {
         ("OTEL_LOGS_EXPORTER", "otlp", "logs=console(OTEL_LOGS_EXPORTER)"),
         ("OTEL_LOGS_EXPORTER", "console,otlp", "logs=console(OTEL_LOGS_EXPORTER)"),
         ("OTEL_TRACES_SAMPLER_ARG", "0.1", "sampler=parentbased_always_on(default)"),
+        ("OTEL_METRICS_EXEMPLAR_FILTER", "Always_On", "exemplars=trace_based(default)"),
     ] {
         let settings = resolve(&Config::default().strict(), &[(variable, value)]).unwrap();
         assert_eq!(settings.notices.not_acted_on, [variable]);
@@ -245,13 +269,7 @@ fn values_of_settings_that_are_accepted_and_not_acted_on_are_named() {
 
 #[test]
 fn values_that_say_what_is_done_anyway_are_not_named() {
-    for (variable, value) in [
-        ("OTEL_METRICS_EXEMPLAR_FILTER", "trace_based"),
-        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "Cumulative"),
-        ("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "explicit_bucket_histogram"),
-        ("OTEL_EXPORTER_OTLP_INSECURE", "true"),
-        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "  "),
-    ] {
+    for (variable, value) in [("OTEL_EXPORTER_OTLP_INSECURE", "true"), ("OTEL_EXPORTER_OTLP_CERTIFICATE", "  ")] {
         let notices = by_env(&[(variable, value)]).notices;
         assert!(notices.not_acted_on.is_empty() && notices.ignored.is_empty(), "{variable}: {notices:?}");
     }

@@ -77,7 +77,9 @@ fn the_report_lists_every_setting_in_force_with_its_origin() {
          logs=console(default)",
         &otlp("http://localhost:4317(default)"),
         &otlp("http://h:1(OTEL_EXPORTER_OTLP_METRICS_ENDPOINT)"),
-        "metric_interval_ms=60000(default) metrics_listener=127.0.0.1:1(code) sampler=Ratio(0.5)(code) \
+        "metric_interval_ms=60000(default) metric_timeout_ms=30000(default) temporality=cumulative(default) \
+         histograms=explicit_bucket_histogram(default) metrics_listener=127.0.0.1:1(code) \
+         exemplars=trace_based(default) sampler=Ratio(0.5)(code) \
          span_attributes=64(default) span_events=64(default) span_links=32(default) event_attributes=32(default) \
          link_attributes=32(default) queue_size=65536(default) \
          queue_bytes=67108864(default) batch_size=512(default) batch_bytes=3670016(default) \
@@ -104,7 +106,7 @@ fn the_report_shows_the_values_of_the_environment_as_a_variable_would_set_them()
     let expected = "service.name=wallets(OTEL_SERVICE_NAME) \
                     resource_detectors=none(IRONCORE_RESOURCE_DETECTORS) traces=none(OTEL_TRACES_EXPORTER) \
                     metrics=prometheus(default) logs=console(default) metrics_host=localhost(default) \
-                    metrics_port=9464(default) sampler=traceidratio(OTEL_TRACES_SAMPLER) \
+                    metrics_port=9464(default) exemplars=trace_based(default) sampler=traceidratio(OTEL_TRACES_SAMPLER) \
                     sampler_ratio=0.25(OTEL_TRACES_SAMPLER_ARG) \
                     span_attributes=64(default) span_events=7(OTEL_SPAN_EVENT_COUNT_LIMIT) span_links=32(default) \
                     event_attributes=32(default) link_attributes=32(default) queue_size=65536(default) \

@@ -27,7 +27,7 @@ const TURN_BYTES: usize = 1024 * 1024;
 /// Items wait in chunks of this many, so that the inbox grows without a copy of what is there.
 const CHUNK: usize = 64;
 /// How long a shutdown tries to reach a collector that has never been there.
-const NEVER_REACHED: Duration = Duration::from_millis(500);
+pub(crate) const NEVER_REACHED: Duration = Duration::from_millis(500);
 
 /// What a queue takes.
 pub(crate) trait Record: Send + 'static {

@@ -1,7 +1,7 @@
 //! The wallet service with the real Jaeger and the real Prometheus, asserted through their APIs.
 
 use ironcore_telemetry as telemetry;
-use serde_json::Value;
+use serde_json::{Value, json};
 use stack::addresses::free_address;
 use stack::native::Program;
 use stack::query::{Jaeger, Prometheus, wait_until};
@@ -12,8 +12,8 @@ use std::collections::{BTreeSet, HashSet};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
-use support::{PATIENCE, in_child, multi_thread, record_instruments, shutdown_at_once, start};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use support::{PATIENCE, in_child, multi_thread, record_instruments, shutdown, shutdown_at_once, start};
 
 #[path = "support/payments.rs"]
 mod payments;
@@ -283,5 +283,111 @@ fn promtool_accepts_every_page() {
         let output = check.wait_with_output().unwrap();
         let message = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(expected), "{what}: {message}\n{page}");
+    }
+}
+
+#[telemetry::instrument_business(payment)]
+fn settle(amount: i64) -> Result<i64, String> {
+    if amount < 0 { Err("overdrawn".to_owned()) } else { Ok(amount) }
+}
+
+/// Waits for it: Prometheus keeps one value for each.
+fn next_millisecond() {
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let before = now();
+    while now() == before {
+        std::hint::spin_loop();
+    }
+}
+
+/// A Prometheus that metrics are pushed to. It ends with the test.
+struct Pushed {
+    process: std::process::Child,
+    url: String,
+}
+
+impl Pushed {
+    fn start() -> Self {
+        let folder = stack::paths::target_dir().join("stack/test_push");
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("prometheus.yml"), "global: {}\n").unwrap();
+        let address = free_address().unwrap();
+        let process = Command::new(Program::Prometheus.path().unwrap())
+            .arg(format!("--config.file={}", folder.join("prometheus.yml").display()))
+            .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
+            .arg(format!("--web.listen-address={address}"))
+            .args(["--web.enable-otlp-receiver", "--enable-feature=otlp-deltatocumulative,exemplar-storage"])
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(folder.join("prometheus.log")).unwrap())
+            .spawn()
+            .unwrap();
+        Self { process, url: format!("http://{address}") }
+    }
+
+    /// The value of a query, as soon as it has one.
+    fn value(&self, query: &str) -> f64 {
+        let prometheus = Prometheus::new(&self.url);
+        wait_until(PATIENCE, POLL, format!("{query} to have a value"), || {
+            // It may not listen yet.
+            let samples = prometheus.instant(query).unwrap_or_default();
+            Ok::<_, stack::Error>(samples.first().map(|sample| sample.value))
+        })
+        .unwrap()
+    }
+}
+
+impl Drop for Pushed {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn what_is_pushed_to_prometheus_is_what_was_counted_in_every_form() {
+    let child = in_child!(|| {
+        let guard = start();
+        let orders = opentelemetry::global::meter("users").u64_counter("orders").build();
+        for amount in 0..5 {
+            settle(amount).unwrap();
+            orders.add(2, &[]);
+            next_millisecond();
+            let _ = guard.flush(PATIENCE);
+        }
+        next_millisecond();
+        json!({ "lost": shutdown(&guard) })
+    });
+    let prometheus = Pushed::start();
+    assert!((prometheus.value("vector(1)") - 1.0).abs() < f64::EPSILON);
+    for (preference, buckets, count) in [
+        ("cumulative", "explicit_bucket_histogram", "business_operation_duration_seconds_count"),
+        ("delta", "explicit_bucket_histogram", "business_operation_duration_seconds_count"),
+        ("delta", "base2_exponential_bucket_histogram", "business_operation_duration_seconds"),
+        ("cumulative", "base2_exponential_bucket_histogram", "business_operation_duration_seconds"),
+    ] {
+        let service = format!("{preference}-{buckets}");
+        let report = child
+            .clone()
+            .env("OTEL_RESOURCE_ATTRIBUTES", &format!("service.namespace={service}"))
+            .env("OTEL_TRACES_EXPORTER", "none")
+            .env("OTEL_METRICS_EXPORTER", "otlp")
+            .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("{}/api/v1/otlp", prometheus.url))
+            .env("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", preference)
+            .env("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", buckets)
+            .run();
+        assert_eq!(report.lost(), None, "{service}");
+        let series = format!(r#"{{job="{service}/tests",outcome="ok",domain="payment",operation="settle"}}"#);
+        let count = format!("{count}{series}");
+        let count = if buckets.starts_with("base2") { format!("histogram_count({count})") } else { count };
+        for (query, expected) in [
+            (format!("business_operations_total{series}"), 5.0),
+            (count, 5.0),
+            (format!(r#"orders_total{{job="{service}/tests"}}"#), 10.0),
+        ] {
+            let value = prometheus.value(&query);
+            assert!((value - expected).abs() < f64::EPSILON, "{service}: {query} is {value}");
+        }
     }
 }

@@ -4,7 +4,9 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::logs::v1::ResourceLogs;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
-use opentelemetry_proto::tonic::metrics::v1::{self as metrics, ResourceMetrics, number_data_point};
+use opentelemetry_proto::tonic::metrics::v1::{
+    self as metrics, AggregationTemporality, ResourceMetrics, number_data_point,
+};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
@@ -72,6 +74,8 @@ pub struct Metric {
     pub unit: String,
     /// `gauge`, `sum`, `histogram`, `exponential_histogram`, `summary` or `empty`.
     pub kind: &'static str,
+    /// `cumulative`, `delta` or `unspecified`; `None` for what has none, as a gauge.
+    pub temporality: Option<&'static str>,
     /// One point for each attribute set.
     pub points: Vec<Point>,
     /// The instrumentation scope.
@@ -91,6 +95,12 @@ pub struct Point {
     pub value: f64,
     /// For a histogram or summary: the number of measurements.
     pub count: Option<u64>,
+    /// Nanoseconds since the Unix epoch; 0 if it is not given.
+    pub start_ns: u64,
+    /// Nanoseconds since the Unix epoch.
+    pub time_ns: u64,
+    /// The trace ids of its exemplars.
+    pub exemplars: Vec<String>,
 }
 
 impl Point {
@@ -193,25 +203,59 @@ fn span(span: trace::Span, (scope, schema_url): &(String, String), resource: &[(
 }
 
 fn metric(metric: metrics::Metric, (scope, schema_url): &(String, String), resource: &[(String, String)]) -> Metric {
-    let (kind, points) = match metric.data {
-        None => ("empty", Vec::new()),
-        Some(Data::Gauge(gauge)) => ("gauge", gauge.data_points.into_iter().map(number).collect()),
-        Some(Data::Sum(sum)) => ("sum", sum.data_points.into_iter().map(number).collect()),
+    let (kind, temporality, points) = match metric.data {
+        None => ("empty", None, Vec::new()),
+        Some(Data::Gauge(gauge)) => ("gauge", None, gauge.data_points.into_iter().map(number).collect()),
+        Some(Data::Sum(sum)) => {
+            let temporality = temporality(sum.aggregation_temporality());
+            ("sum", Some(temporality), sum.data_points.into_iter().map(number).collect())
+        }
         Some(Data::Histogram(histogram)) => {
-            let point = |p: metrics::HistogramDataPoint| measured(p.attributes, p.sum.unwrap_or_default(), p.count);
-            ("histogram", histogram.data_points.into_iter().map(point).collect())
+            let temporality = temporality(histogram.aggregation_temporality());
+            let point = |point: metrics::HistogramDataPoint| Point {
+                attributes: pairs(point.attributes),
+                value: point.sum.unwrap_or_default(),
+                count: Some(point.count),
+                start_ns: point.start_time_unix_nano,
+                time_ns: point.time_unix_nano,
+                exemplars: trace_ids(&point.exemplars),
+            };
+            ("histogram", Some(temporality), histogram.data_points.into_iter().map(point).collect())
         }
         Some(Data::ExponentialHistogram(histogram)) => {
-            let point =
-                |p: metrics::ExponentialHistogramDataPoint| measured(p.attributes, p.sum.unwrap_or_default(), p.count);
-            ("exponential_histogram", histogram.data_points.into_iter().map(point).collect())
+            let temporality = temporality(histogram.aggregation_temporality());
+            let point = |point: metrics::ExponentialHistogramDataPoint| Point {
+                attributes: pairs(point.attributes),
+                value: point.sum.unwrap_or_default(),
+                count: Some(point.count),
+                start_ns: point.start_time_unix_nano,
+                time_ns: point.time_unix_nano,
+                exemplars: trace_ids(&point.exemplars),
+            };
+            ("exponential_histogram", Some(temporality), histogram.data_points.into_iter().map(point).collect())
         }
         Some(Data::Summary(summary)) => {
-            ("summary", summary.data_points.into_iter().map(|p| measured(p.attributes, p.sum, p.count)).collect())
+            let point = |point: metrics::SummaryDataPoint| Point {
+                attributes: pairs(point.attributes),
+                value: point.sum,
+                count: Some(point.count),
+                start_ns: point.start_time_unix_nano,
+                time_ns: point.time_unix_nano,
+                exemplars: Vec::new(),
+            };
+            ("summary", None, summary.data_points.into_iter().map(point).collect())
         }
     };
     let (scope, schema_url, resource) = (scope.clone(), schema_url.clone(), resource.into());
-    Metric { name: metric.name, unit: metric.unit, kind, points, scope, schema_url, resource }
+    Metric { name: metric.name, unit: metric.unit, kind, temporality, points, scope, schema_url, resource }
+}
+
+const fn temporality(temporality: AggregationTemporality) -> &'static str {
+    match temporality {
+        AggregationTemporality::Unspecified => "unspecified",
+        AggregationTemporality::Delta => "delta",
+        AggregationTemporality::Cumulative => "cumulative",
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "tests compare small counts; exact integers are tested with Prometheus")]
@@ -221,11 +265,18 @@ fn number(point: metrics::NumberDataPoint) -> Point {
         Some(number_data_point::Value::AsInt(value)) => value as f64,
         None => f64::NAN,
     };
-    Point { attributes: pairs(point.attributes), value, count: None }
+    Point {
+        attributes: pairs(point.attributes),
+        value,
+        count: None,
+        start_ns: point.start_time_unix_nano,
+        time_ns: point.time_unix_nano,
+        exemplars: trace_ids(&point.exemplars),
+    }
 }
 
-fn measured(attributes: Vec<KeyValue>, sum: f64, count: u64) -> Point {
-    Point { attributes: pairs(attributes), value: sum, count: Some(count) }
+fn trace_ids(exemplars: &[metrics::Exemplar]) -> Vec<String> {
+    exemplars.iter().map(|exemplar| hex(&exemplar.trace_id)).collect()
 }
 
 fn resource(resource: Option<Resource>) -> Vec<(String, String)> {

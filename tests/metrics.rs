@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use support::{
     PATIENCE, Receiver, assert_golden, assert_sample, in_child, record_instruments, shutdown, shutdown_at_once, start,
 };
+use tower::ServiceExt as _;
 
 #[telemetry::instrument_business]
 fn create_wallet(balance: i64) -> Result<i64, String> {

@@ -19,7 +19,7 @@ mod tests;
 use layers::Layers;
 pub(crate) use otlp::{Otlp, TlsFiles, read_headers};
 pub(crate) use service::Service;
-pub(crate) use settings::{Environment, Filter, Queue, Settings, SpanLimits};
+pub(crate) use settings::{Environment, Filter, Queue, Settings, SpanLimits, Spool};
 #[cfg(feature = "json-logs")]
 pub(crate) use settings::{LogFormat, LogLines};
 pub(crate) use table::{Detector, Propagator, Sampler, Signal};
@@ -27,6 +27,8 @@ pub(crate) use table::{Detector, Propagator, Sampler, Signal};
 use crate::redact::Secret;
 use layers::BoxedLayer;
 use std::net::SocketAddr;
+#[cfg(all(unix, feature = "spool"))]
+use std::path::PathBuf;
 use std::time::Duration;
 use tracing_subscriber::{Layer, Registry};
 
@@ -62,6 +64,8 @@ pub struct Config {
     keeps_panic_hook: bool,
     #[cfg(all(unix, feature = "signals"))]
     on_terminate: Option<Duration>,
+    #[cfg(all(unix, feature = "spool"))]
+    spool: Option<PathBuf>,
     layers: Layers,
     strict: bool,
 }
@@ -220,6 +224,22 @@ impl Config {
     #[cfg(all(unix, feature = "signals"))]
     pub const fn on_terminate(mut self, limit: Duration) -> Self {
         self.on_terminate = Some(limit);
+        self
+    }
+
+    /// The folder, by its absolute path, that keeps what waits for export on disk too (`IRONCORE_SPOOL_DIR`): it survives a
+    /// kill of the process, and the next start of the service delivers it. It is made if it is not there. Give it to the
+    /// processes of one service on one host, and put it on a disk that outlives them: not into the file system of a container.
+    /// It holds at most 256 MiB (`IRONCORE_SPOOL_BYTES`).
+    ///
+    /// ```
+    /// use ironcore_telemetry::Config;
+    ///
+    /// let config = Config::new("wallets").spool("/var/lib/wallets/telemetry");
+    /// ```
+    #[cfg(all(unix, feature = "spool"))]
+    pub fn spool(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.spool = Some(folder.into());
         self
     }
 

@@ -11,6 +11,7 @@ use super::{Config, MetricsListener, Sampling, parse};
 use crate::error::InitError;
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The cargo features of this build that a setting can need.
@@ -25,6 +26,8 @@ const COMPILED: &[&str] = &[
     "prometheus",
     #[cfg(feature = "json-logs")]
     "json-logs",
+    #[cfg(all(unix, feature = "spool"))]
+    "spool",
 ];
 
 /// All settings, checked.
@@ -38,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) sampler: Sampler,
     pub(crate) limits: SpanLimits,
     pub(crate) queue: Queue,
+    /// Where what waits for export is kept on disk too; `None` keeps it in memory only.
+    pub(crate) spool: Option<Spool>,
     pub(crate) propagators: Vec<Propagator>,
     /// Whether the `/metrics` page holds the instruments of users and libraries.
     pub(crate) prometheus: bool,
@@ -89,6 +94,15 @@ pub(crate) struct Queue {
     pub(crate) delay: Duration,
     /// The most requests that are on their way at the same time.
     pub(crate) concurrency: usize,
+}
+
+/// Where what waits for export is kept on disk.
+#[derive(Debug)]
+#[cfg_attr(not(all(unix, feature = "spool")), expect(dead_code, reason = "there is no spool"))]
+pub(crate) struct Spool {
+    pub(crate) folder: PathBuf,
+    /// The most bytes of one signal.
+    pub(crate) bytes: u64,
 }
 
 /// How log lines are written.
@@ -218,6 +232,7 @@ impl Settings {
                 delay: resolver.read(&table::QUEUE_DELAY)?,
                 concurrency: resolver.read(&table::CONCURRENCY)?,
             },
+            spool: spool(config, resolver)?,
             propagators: resolver.read(&table::PROPAGATORS)?,
             log_lines: Some(log_lines(config, resolver, check_directive)?)
                 .filter(|_| logs.contains(&Exporter::Console)),
@@ -304,6 +319,35 @@ const fn needs(exporter: Exporter) -> (&'static [&'static str], &'static str, &'
         }
         Exporter::Console => (&["json-logs"], "console", "set OTEL_LOGS_EXPORTER=none"),
     }
+}
+
+/// The spool. One that the environment asks for, and that is not compiled in, is left out.
+fn spool(config: &Config, resolver: &mut Resolver<'_>) -> Result<Option<Spool>, InitError> {
+    let setting = &table::SPOOL_DIR;
+    #[cfg(all(unix, feature = "spool"))]
+    let in_code = config.spool.as_ref();
+    #[cfg(not(all(unix, feature = "spool")))]
+    let (in_code, _) = (None::<&PathBuf>, config);
+    let in_code = in_code.map(|path| {
+        let is_absolute = path.is_absolute().then_some(());
+        let check = is_absolute.ok_or_else(|| "use the absolute path of a folder".to_owned());
+        Given::Value("Config::spool", Some(path.clone()), check)
+    });
+    let (mut folder, mut origin) = resolver.read_unnoted(setting, in_code)?;
+    if let Some(path) = folder.as_ref().filter(|_| !resolver.has("spool")) {
+        let value = path.display().to_string();
+        let Some(variable) = resolver.forgiven(setting, origin) else {
+            return Err(Resolver::missing("spool", &value, origin, "leave it unset".to_owned()));
+        };
+        let allowed = "it needs the cargo feature `spool` of ironcore-telemetry, on Unix";
+        resolver.forgive(setting, (variable, &value, origin), allowed, "none");
+        (folder, origin) = (None, Origin::Default(variable));
+    }
+    let Some(folder) = folder else {
+        return Ok(None);
+    };
+    resolver.note_value(setting, &Some(folder.clone()), origin);
+    Ok(Some(Spool { folder, bytes: resolver.read(&table::SPOOL_BYTES)? }))
 }
 
 fn metrics_push(config: &Config, resolver: &mut Resolver<'_>) -> Result<(Otlp, Duration), InitError> {

@@ -11,7 +11,7 @@ use crate::error::InitError;
 use std::net::SocketAddr;
 
 /// Every feature that a setting can need.
-const ALL_FEATURES: &[&str] = &["otlp-grpc", "otlp-http", "tls", "prometheus", "json-logs"];
+const ALL_FEATURES: &[&str] = &["otlp-grpc", "otlp-http", "tls", "prometheus", "json-logs", "spool"];
 
 /// The settings in a build with all features, so that these tests hold whichever are compiled in.
 fn resolve(config: &Config, env: &[(&str, &str)]) -> Result<Settings, InitError> {

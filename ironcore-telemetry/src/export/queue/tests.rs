@@ -164,7 +164,7 @@ fn counts() -> BTreeMap<String, i64> {
 fn changes(bounds: Bounds, scenario: impl AsyncFnOnce(Arc<Queue<Item>>)) -> BTreeMap<String, i64> {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let resource = opentelemetry_sdk::Resource::builder_empty().with_service_name("tests").build();
-    let queue = Queue::new(bounds, Signal::Traces, crate::export::values::resource(&resource));
+    let queue = Queue::new(bounds, Signal::Traces, crate::export::values::resource(&resource), None);
     let before = counts();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let work = scenario(Arc::clone(&queue));

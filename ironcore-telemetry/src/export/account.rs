@@ -81,12 +81,14 @@ pub(super) struct Account {
     queued_bytes: Gauge,
     /// With a spool: what is queued and not written to it.
     at_risk: Option<Gauge>,
+    recovered: Option<[Counter; 2]>,
     failures: Counter,
     dropped: [Counter; Reason::ALL.len()],
 }
 
 impl Account {
     pub(super) fn new(signal: &'static str, is_spooled: bool) -> Self {
+        let recovered = |result: Recovery| series::counter(&names::TELEMETRY_RECOVERED, &[signal, result.name()]);
         Self {
             signal,
             ended: series::counter(&names::TELEMETRY_ENDED, &[signal]),
@@ -94,6 +96,7 @@ impl Account {
             queued: series::gauge(&names::TELEMETRY_QUEUED, &[signal]),
             queued_bytes: series::gauge(&names::TELEMETRY_QUEUED_BYTES, &[signal]),
             at_risk: is_spooled.then(|| series::gauge(&names::TELEMETRY_AT_RISK, &[signal])),
+            recovered: is_spooled.then(|| [Recovery::Exported, Recovery::Dropped].map(recovered)),
             failures: series::counter(&names::TELEMETRY_EXPORT_FAILURES, &[signal]),
             dropped: Reason::ALL.map(|reason| series::counter(&names::TELEMETRY_DROPPED, &[signal, reason.name()])),
         }
@@ -129,8 +132,9 @@ impl Account {
 
     /// What became of items of an earlier process. They are not of this one's ledger.
     pub(super) fn recovered(&self, items: usize, result: Recovery) {
-        // Rare, and without a spool there is no such series.
-        series::counter(&names::TELEMETRY_RECOVERED, &[self.signal, result.name()]).add(unsigned(items));
+        if let Some(counter) = self.recovered.as_ref().and_then(|counters| counters.get(result as usize)) {
+            counter.add(unsigned(items));
+        }
     }
 
     /// What the queue holds takes these bytes, and not those that were counted.

@@ -49,11 +49,15 @@ impl Disk {
     /// # Errors
     /// `StorageFull`, also where the limit is reached; and others.
     pub(super) fn append(&mut self, entry: &Arc<Entry>) -> io::Result<()> {
-        let has_room = |disk: &Self| disk.len() + Segment::length_of(entry) <= disk.limit;
-        if !has_room(self) {
-            self.delete_done(true)?;
+        match self.try_append(entry) {
+            // What is done and small is still there.
+            Err(_) if self.delete_done(true)? => self.try_append(entry),
+            appended => appended,
         }
-        if !has_room(self) {
+    }
+
+    fn try_append(&mut self, entry: &Arc<Entry>) -> io::Result<()> {
+        if self.len() + Segment::length_of(entry) > self.limit {
             let text = format!("IRONCORE_SPOOL_BYTES={} is reached", self.limit);
             return Err(io::Error::new(ErrorKind::StorageFull, text));
         }

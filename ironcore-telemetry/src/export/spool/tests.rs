@@ -53,7 +53,7 @@ fn segments(folder: &Path) -> Vec<PathBuf> {
     let folders = fs::read_dir(folder.join("metrics")).into_iter().flatten();
     let files = folders.flat_map(|folder| fs::read_dir(folder.unwrap().path()).unwrap());
     let files = files.map(|file| file.unwrap().path());
-    let mut segments: Vec<_> = files.filter(|path| path.extension().is_some()).collect();
+    let mut segments: Vec<_> = files.filter(|path| path.extension().is_some_and(|extension| extension == "spool")).collect();
     segments.sort();
     segments
 }
@@ -79,7 +79,7 @@ fn request(number: u64, size: usize) -> Vec<Bytes> {
     for scope in ["ours", "theirs"] {
         let mut item = Vec::new();
         crate::export::wire::message(&mut item, 2, |to| {
-            crate::export::wire::fixed64(to, 1, number);
+            crate::export::wire::fixed64(to, 1, number + 1);
             crate::export::wire::bytes(to, 2, &vec![b'x'; size]);
         });
         open.push(&InstrumentationScope::builder(scope).build(), &item, None, Some(number));

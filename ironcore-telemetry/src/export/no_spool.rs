@@ -27,6 +27,10 @@ impl Spool {
         match *self {}
     }
 
+    pub(super) const fn has_recovered(&self) -> bool {
+        match *self {}
+    }
+
     pub(super) const fn close(&self) {
         match *self {}
     }

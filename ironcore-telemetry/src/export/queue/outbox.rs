@@ -259,7 +259,7 @@ impl<R> Outbox<R> {
         self.pause.succeeded(began);
         self.notes.succeeded();
         self.most_bytes = (self.most_bytes + self.most_bytes / REGROWTH).min(self.largest_item);
-        if !self.ready.is_empty() {
+        if !self.ready.is_empty() || self.spool.as_ref().is_some_and(Spool::has_recovered) {
             self.window = (self.window * 2).min(self.bounds.concurrency);
         }
     }

@@ -37,6 +37,7 @@ pub(super) struct Writer {
 struct Work {
     left: Vec<Arc<Entry>>,
     next: Option<Arc<Entry>>,
+    opens: bool,
     reads: bool,
 }
 
@@ -85,7 +86,7 @@ impl Writer {
             let reads = state.recovered_bytes < RECOVERED_BYTES && self.disk.as_ref().is_some_and(Disk::has_unread);
             let is_due = self.sync_at.is_some_and(|at| at <= now);
             if opens || next.is_some() || reads || is_due || !state.left.is_empty() {
-                return Some(Work { left: std::mem::take(&mut state.left), next, reads });
+                return Some(Work { left: std::mem::take(&mut state.left), next, opens, reads });
             }
             if state.is_stuck != !may_try {
                 state.is_stuck = !may_try;
@@ -98,7 +99,7 @@ impl Writer {
     }
 
     fn step(&mut self, work: Work) {
-        if self.disk.is_none() && !self.open() {
+        if work.opens && !self.open() {
             return;
         }
         self.mark(&work.left);

@@ -199,13 +199,13 @@ fn what_is_recovered_and_too_large_or_refused_is_split_or_dropped_and_counted() 
     let folder = Folder::new();
     folder.run(BOUNDS, async |queue| {
         keep_pumping(&queue, &absent());
-        push_sized(&queue, 20, 200);
+        push_sized(&queue, 20, 5_000);
         nothing_at_risk(&queue).await;
     });
     let refusals = AtomicUsize::new(0);
     let collector = Collector::new(move |_, _, length| {
         Some(match length {
-            1_000.. => Answer::TooLarge("too large".to_owned()),
+            40_000.. => Answer::TooLarge("too large".to_owned()),
             _ if refusals.fetch_add(1, Ordering::Relaxed) == 1 => Answer::Refused("no".to_owned()),
             _ => ACCEPTED,
         })

@@ -256,7 +256,8 @@ impl Traces {
         };
         let client = Arc::new(Client::new(otlp, Signal::Traces)?);
         let resource = resource::with_process(resource, &settings.detectors);
-        let queue = Queue::new(settings.queue, Signal::Traces, export::values::resource(&resource), settings.spool.as_ref());
+        let queue =
+            Queue::new(settings.queue, Signal::Traces, export::values::resource(&resource), settings.spool.as_ref());
         let provider = traces::provider(settings.sampler, settings.limits, resource, &queue);
         Ok(Self { provider, export: Some((queue, client)) })
     }

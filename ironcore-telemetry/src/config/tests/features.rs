@@ -87,7 +87,12 @@ fn log_lines_are_the_default_without_their_feature_too() {
 #[test]
 fn a_spool_needs_its_feature() {
     let env = [("IRONCORE_SPOOL_DIR", "/var/lib/wallets")];
-    refused_without(&["spool"], &Config::default(), &env, &[r#"IRONCORE_SPOOL_DIR="/var/lib/wallets" needs"#, "`spool`"]);
+    refused_without(
+        &["spool"],
+        &Config::default(),
+        &env,
+        &[r#"IRONCORE_SPOOL_DIR="/var/lib/wallets" needs"#, "`spool`"],
+    );
 }
 
 #[test]

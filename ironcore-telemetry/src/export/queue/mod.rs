@@ -83,7 +83,16 @@ impl<R: Record> Queue<R> {
         let spool = spool.and_then(|settings| Spool::new(settings, signal, Arc::clone(&work)));
         let account = Account::new(signal.name(), spool.is_some());
         let chunks = Vec::with_capacity(bounds.capacity.div_ceil(CHUNK));
-        let inbox = Inbox { chunks, count: 0, since: None, size: 0, due_at: bounds.batch, held: 0, held_bytes: 0, closed: false };
+        let inbox = Inbox {
+            chunks,
+            count: 0,
+            since: None,
+            size: 0,
+            due_at: bounds.batch,
+            held: 0,
+            held_bytes: 0,
+            closed: false,
+        };
         Arc::new(Self {
             outbox: Mutex::new(Outbox::new(bounds, signal, resource, spool)),
             bounds,
@@ -132,8 +141,8 @@ impl<R: Record> Queue<R> {
         inbox.size += size;
         inbox.held += 1;
         inbox.held_bytes += size;
-        let is_due = inbox.count == inbox.due_at
-            || (before < self.bounds.batch_bytes && inbox.size >= self.bounds.batch_bytes);
+        let is_due =
+            inbox.count == inbox.due_at || (before < self.bounds.batch_bytes && inbox.size >= self.bounds.batch_bytes);
         // Counted under the lock: the item must not leave before it has come.
         self.account.queued(shard, size);
         drop(inbox);

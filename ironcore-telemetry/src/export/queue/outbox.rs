@@ -235,7 +235,7 @@ impl<R> Outbox<R> {
                 }
                 settled
             }
-            Answer::TooLarge(text) => self.too_large(batch, text, account),
+            Answer::TooLarge(text) => self.too_large(&batch, text, account),
             Answer::Refused(text) => {
                 self.was_reached = true;
                 self.notes.refused(&text);
@@ -265,7 +265,7 @@ impl<R> Outbox<R> {
     }
 
     /// Splits a batch that the collector cannot take as a whole; the next ones are smaller too.
-    fn too_large(&mut self, batch: Batch, text: String, account: &Account) -> Settled {
+    fn too_large(&mut self, batch: &Batch, text: String, account: &Account) -> Settled {
         self.was_reached = true;
         let bytes = batch.len();
         let halves = if bytes > LEAST_BYTES { batch.clone().split() } else { None };
@@ -278,7 +278,7 @@ impl<R> Outbox<R> {
             }
             None => {
                 self.notes.because(Reason::TooLarge, text);
-                lost(&batch, Reason::TooLarge, account)
+                lost(batch, Reason::TooLarge, account)
             }
         }
     }

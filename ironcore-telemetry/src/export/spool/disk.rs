@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// The size at which a segment is followed by the next one.
 const SEGMENT: u64 = 8 << 20;
 /// A segment that is still written to is deleted when nothing of it has to be delivered, once it has this size.
-const WORTH_DELETING: u64 = 1 << 20;
+const WORTH_DELETING: u64 = 4 << 20;
 
 pub(super) struct Disk {
     folder: Folder,

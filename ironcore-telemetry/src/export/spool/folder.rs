@@ -1,6 +1,6 @@
 //! Which folder a process has: one below the configured folder, for as long as it lives.
 
-use super::segment::{Segment, is_gone, no_follow};
+use super::segment::{Segment, is_gone, no_follow, sync_folder};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
@@ -38,6 +38,8 @@ impl Folder {
                 Err(error) => return Err(error),
             }
         }
+        // The folders that may be new: the one below, this one and the configured one.
+        parent.ancestors().take(3).for_each(sync_folder);
         Ok((own.ok_or_else(|| io::Error::other("every folder in it is taken"))?, abandoned))
     }
 

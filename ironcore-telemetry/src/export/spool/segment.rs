@@ -32,7 +32,9 @@ pub(super) struct Segment {
     /// Where the next record is read; `None` when all are.
     unread: Option<u64>,
     entries: BTreeMap<u64, (u64, Arc<Entry>)>,
-    /// Whether something is not synced.
+    /// Whether its name is not synced.
+    is_new: bool,
+    /// Whether something in it is not.
     is_dirty: bool,
     origin: Origin,
 }
@@ -58,19 +60,36 @@ pub(super) enum Found {
 }
 
 impl Segment {
-    /// A new file, which a loss of power does not take out of its folder.
+    /// A new file.
     pub(super) fn create(folder: &Path, number: u64) -> io::Result<Self> {
         let path = folder.join(format!("{number:016}.{EXTENSION}"));
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-        File::open(folder)?.sync_all()?;
-        Ok(Self { path, file, end: 0, unread: None, entries: BTreeMap::new(), is_dirty: false, origin: Origin::Own })
+        Ok(Self {
+            path,
+            file,
+            end: 0,
+            unread: None,
+            entries: BTreeMap::new(),
+            is_new: true,
+            is_dirty: false,
+            origin: Origin::Own,
+        })
     }
 
     /// The file of an earlier process.
     pub(super) fn open(path: PathBuf) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).custom_flags(no_follow()).open(&path)?;
         let end = file.metadata()?.len();
-        Ok(Self { path, file, end, unread: Some(0), entries: BTreeMap::new(), is_dirty: false, origin: Origin::Left })
+        Ok(Self {
+            path,
+            file,
+            end,
+            unread: Some(0),
+            entries: BTreeMap::new(),
+            is_new: false,
+            is_dirty: false,
+            origin: Origin::Left,
+        })
     }
 
     /// The number of a segment by its path; `None` for another file.
@@ -198,6 +217,9 @@ impl Segment {
         if self.is_dirty && !self.entries.is_empty() {
             self.file.sync_data()?;
             self.is_dirty = false;
+            if std::mem::replace(&mut self.is_new, false) {
+                self.path.parent().map(sync_folder);
+            }
         }
         Ok(())
     }
@@ -231,6 +253,11 @@ impl Segment {
     pub(super) fn into_entries(self) -> impl Iterator<Item = Arc<Entry>> {
         self.entries.into_values().map(|(_, entry)| entry)
     }
+}
+
+/// Writes to the disk which files a folder has. Not every file system can.
+pub(super) fn sync_folder(folder: &Path) {
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
 }
 
 /// The flag that opens no symbolic link.

@@ -55,7 +55,8 @@ fn segments(folder: &Path) -> Vec<PathBuf> {
     let folders = fs::read_dir(folder.join("metrics")).into_iter().flatten();
     let files = folders.flat_map(|folder| fs::read_dir(folder.unwrap().path()).unwrap());
     let files = files.map(|file| file.unwrap().path());
-    let mut segments: Vec<_> = files.filter(|path| path.extension().is_some_and(|extension| extension == "spool")).collect();
+    let mut segments: Vec<_> =
+        files.filter(|path| path.extension().is_some_and(|extension| extension == "spool")).collect();
     segments.sort();
     segments
 }

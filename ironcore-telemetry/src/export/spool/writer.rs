@@ -51,7 +51,13 @@ impl Writer {
             disk: None,
             retry_at: None,
             sync_at: None,
-            trouble: Trouble { signal: signal.name(), folder: settings.folder.clone(), degraded, is_on: false, said: None },
+            trouble: Trouble {
+                signal: signal.name(),
+                folder: settings.folder.clone(),
+                degraded,
+                is_on: false,
+                said: None,
+            },
         }
     }
 
@@ -88,7 +94,7 @@ impl Writer {
             if opens || next.is_some() || reads || is_due || !state.left.is_empty() {
                 return Some(Work { left: std::mem::take(&mut state.left), next, opens, reads });
             }
-            if state.is_stuck != !may_try {
+            if state.is_stuck == may_try {
                 state.is_stuck = !may_try;
                 self.shared.changed.notify_all();
             }
@@ -146,7 +152,7 @@ impl Writer {
             }
             Err(error) => {
                 self.fail(&error);
-                if disk_is_gone(&self.disk) {
+                if self.disk.as_ref().is_some_and(Disk::is_gone) {
                     self.reset();
                 }
             }
@@ -227,10 +233,6 @@ impl Writer {
         self.retry_at = Some(Instant::now() + RETRY);
         self.trouble.begin(error);
     }
-}
-
-fn disk_is_gone(disk: &Option<Disk>) -> bool {
-    disk.as_ref().is_some_and(Disk::is_gone)
 }
 
 /// What keeps the spool from being written.

@@ -31,7 +31,8 @@ impl Folder {
             scenario(Arc::clone(&queue)).await;
             queue.abandon();
             let after = queue.ledger();
-            ledger = Some(Ledger { queued: after.queued - before.queued, spooled: after.spooled - before.spooled, ..after });
+            ledger =
+                Some(Ledger { queued: after.queued - before.queued, spooled: after.spooled - before.spooled, ..after });
         });
         (changes, ledger.unwrap())
     }

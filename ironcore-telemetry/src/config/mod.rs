@@ -12,6 +12,7 @@ mod resolver;
 mod service;
 mod setting;
 mod settings;
+mod spool;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -19,9 +20,10 @@ mod tests;
 use layers::Layers;
 pub(crate) use otlp::{Otlp, TlsFiles, read_headers};
 pub(crate) use service::Service;
-pub(crate) use settings::{Environment, Filter, Queue, Settings, SpanLimits, Spool};
+pub(crate) use settings::{Environment, Filter, Queue, Settings, SpanLimits};
 #[cfg(feature = "json-logs")]
 pub(crate) use settings::{LogFormat, LogLines};
+pub(crate) use spool::Spool;
 pub(crate) use table::{Detector, Propagator, Sampler, Signal};
 
 use crate::redact::Secret;

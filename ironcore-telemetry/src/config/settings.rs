@@ -6,12 +6,12 @@ use super::otlp::{Otlp, otlp};
 use super::resolver::{Given, Origin, Resolver};
 use super::service::{Service, service};
 use super::setting::Setting;
+use super::spool::{Spool, spool};
 use super::table::{self, Detector, Exporter, FormatChoice, Propagator, Sampler, Signal};
 use super::{Config, MetricsListener, Sampling, parse};
 use crate::error::InitError;
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// The cargo features of this build that a setting can need.
@@ -94,15 +94,6 @@ pub(crate) struct Queue {
     pub(crate) delay: Duration,
     /// The most requests that are on their way at the same time.
     pub(crate) concurrency: usize,
-}
-
-/// Where what waits for export is kept on disk.
-#[derive(Debug)]
-#[cfg_attr(not(all(unix, feature = "spool")), expect(dead_code, reason = "there is no spool"))]
-pub(crate) struct Spool {
-    pub(crate) folder: PathBuf,
-    /// The most bytes of one signal.
-    pub(crate) bytes: u64,
 }
 
 /// How log lines are written.
@@ -319,35 +310,6 @@ const fn needs(exporter: Exporter) -> (&'static [&'static str], &'static str, &'
         }
         Exporter::Console => (&["json-logs"], "console", "set OTEL_LOGS_EXPORTER=none"),
     }
-}
-
-/// The spool. One that the environment asks for, and that is not compiled in, is left out.
-fn spool(config: &Config, resolver: &mut Resolver<'_>) -> Result<Option<Spool>, InitError> {
-    let setting = &table::SPOOL_DIR;
-    #[cfg(all(unix, feature = "spool"))]
-    let in_code = config.spool.as_ref();
-    #[cfg(not(all(unix, feature = "spool")))]
-    let (in_code, _) = (None::<&PathBuf>, config);
-    let in_code = in_code.map(|path| {
-        let is_absolute = path.is_absolute().then_some(());
-        let check = is_absolute.ok_or_else(|| "use the absolute path of a folder".to_owned());
-        Given::Value("Config::spool", Some(path.clone()), check)
-    });
-    let (mut folder, mut origin) = resolver.read_unnoted(setting, in_code)?;
-    if let Some(path) = folder.as_ref().filter(|_| !resolver.has("spool")) {
-        let value = path.display().to_string();
-        let Some(variable) = resolver.forgiven(setting, origin) else {
-            return Err(Resolver::missing("spool", &value, origin, "leave it unset".to_owned()));
-        };
-        let allowed = "it needs the cargo feature `spool` of ironcore-telemetry, on Unix";
-        resolver.forgive(setting, (variable, &value, origin), allowed, "none");
-        (folder, origin) = (None, Origin::Default(variable));
-    }
-    let Some(folder) = folder else {
-        return Ok(None);
-    };
-    resolver.note_value(setting, &Some(folder.clone()), origin);
-    Ok(Some(Spool { folder, bytes: resolver.read(&table::SPOOL_BYTES)? }))
 }
 
 fn metrics_push(config: &Config, resolver: &mut Resolver<'_>) -> Result<(Otlp, Duration), InitError> {

@@ -396,13 +396,15 @@ pub(super) const QUEUE_DELAY: Setting<Duration> = Setting {
     show: MILLISECONDS,
 };
 
+pub(super) const SPOOL_DIR_ALLOWED: &str = "use the absolute path of a folder";
+
 pub(super) const SPOOL_DIR: Setting<Option<PathBuf>> = Setting {
     key: "spool",
     variables: &["IRONCORE_SPOOL_DIR"],
     default: || None,
     parse: |text| match PathBuf::from(text) {
         path if path.is_absolute() => Ok(Some(path)),
-        _ => Err("use the absolute path of a folder".into()),
+        _ => Err(SPOOL_DIR_ALLOWED.into()),
     },
     show: Show::Plain(|path| path.as_ref().map_or_else(|| "none".to_owned(), |path| path.display().to_string())),
 };

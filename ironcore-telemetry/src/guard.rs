@@ -56,7 +56,7 @@ impl TelemetryGuard {
     /// Delivers what is left, first spans, then metrics, and stops the telemetry thread. Blocks the calling thread for
     /// at most `timeout`, and needs no runtime: the telemetry thread does the work. Spans that end after the call
     /// are not accepted; they are counted as dropped (`after_shutdown`). If no collector was ever reached, it gives up
-    /// after half a second.
+    /// after half a second. What is in the spool then stays there, for the next start.
     ///
     /// A second call, also from another thread, waits for the first one, for at most its own `timeout`, and returns the same
     /// report.
@@ -110,12 +110,16 @@ impl Drop for TelemetryGuard {
     }
 }
 
-/// Logs what was lost, on a thread of its own: a stdout that is not read must not hold up the end of the process.
+/// Logs what was not delivered, on a thread of its own: a stdout that is not read must not hold up the end of the process.
 fn log_loss(report: &Report) {
-    let report = report.to_string();
+    let (report, is_safe) = (report.to_string(), report.is_safe());
     let (done, written) = mpsc::channel::<()>();
     let write = move || {
-        tracing::error!(target: "ironcore_telemetry", report, "telemetry was lost");
+        if is_safe {
+            tracing::warn!(target: "ironcore_telemetry", report, "telemetry waits in the spool for the next start");
+        } else {
+            tracing::error!(target: "ironcore_telemetry", report, "telemetry was lost");
+        }
         drop(done);
     };
     if std::thread::Builder::new().spawn(write).is_ok() {

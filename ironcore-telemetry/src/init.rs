@@ -267,7 +267,8 @@ impl Traces {
         };
         let client = Arc::new(Client::new(otlp, Signal::Traces)?);
         let resource = resource::with_process(resource, &settings.detectors);
-        let queue = Queue::new(settings.queue, Signal::Traces, export::values::resource(&resource));
+        let queue =
+            Queue::new(settings.queue, Signal::Traces, export::values::resource(&resource), settings.spool.as_ref());
         let provider = traces::provider(sampler.clone(), settings.limits, resource, &queue);
         Ok(Self { sampler, provider, export: Some((queue, client)) })
     }

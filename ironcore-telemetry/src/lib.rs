@@ -43,6 +43,7 @@
 //! | `jaeger-sampling` | | sampling that Jaeger, or the Collector, tells (`OTEL_TRACES_SAMPLER=jaeger_remote`) |
 //! | `reqwest` | | [`HttpClientTelemetryLayer::reqwest`]: the layer around a client of `reqwest` 0.13 |
 //! | `signals` | | `Config::on_terminate`: SIGTERM and SIGINT deliver telemetry before they end the process (Unix) |
+//! | `spool` | | `Config::spool`: what waits for export is kept on disk too, and the next start delivers it (Unix) |
 //! | `testing` | | [`testing::Capture`], for the tests of your service |
 //!
 //! Features add; none changes a default. If the configuration needs a feature that is not compiled in, [`init`] returns

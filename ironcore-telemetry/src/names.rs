@@ -281,10 +281,28 @@ pub(crate) static TELEMETRY_QUEUE_CAPACITY_BYTES: Metric = Metric {
     bounded: &[],
 };
 
+/// What a killed process would lose.
+pub(crate) static TELEMETRY_AT_RISK: Metric = Metric {
+    name: "telemetry_at_risk",
+    help: "Telemetry items that wait for export and are not in the spool: lost if the process is killed.",
+    kind: Kind::Gauge,
+    labels: &["signal"],
+    bounded: &[],
+};
+
+/// Items that an earlier process has left in the spool.
+pub(crate) static TELEMETRY_RECOVERED: Metric = Metric {
+    name: "telemetry_recovered_total",
+    help: "Telemetry items that an earlier process has left in the spool, by result (exported, dropped). They may have been delivered before.",
+    kind: Kind::Counter,
+    labels: &["signal", "result"],
+    bounded: &[],
+};
+
 /// Parts of telemetry that do not work.
 pub(crate) static TELEMETRY_DEGRADED: Metric = Metric {
     name: "telemetry_degraded",
-    help: "Whether a part of telemetry does not work (1) or does (0), by component (metrics_listener: the port of /metrics is taken; metric_callbacks: callbacks of instruments are late, and their last values are served; sampling: the back end does not tell how to sample).",
+    help: "Whether a part of telemetry does not work (1) or does (0), by component (metrics_listener: the port of /metrics is taken; metric_callbacks: callbacks of instruments are late, and their last values are served; sampling: the back end does not tell how to sample; spool: it is full or cannot be written).",
     kind: Kind::Gauge,
     labels: &["component"],
     bounded: &[],
@@ -300,6 +318,10 @@ pub(crate) const METRICS_LISTENER: &str = "metrics_listener";
 /// The component that asks the back end how to sample.
 #[cfg(feature = "jaeger-sampling")]
 pub(crate) const SAMPLING: &str = "sampling";
+
+/// The component that keeps what waits for export on disk.
+#[cfg(all(unix, feature = "spool"))]
+pub(crate) const SPOOL: &str = "spool";
 
 /// Secrets that were masked.
 pub(crate) static TELEMETRY_SCRUBBED: Metric = Metric {
@@ -357,6 +379,8 @@ pub(crate) static ALL: &[&Metric] = &[
     &TELEMETRY_QUEUED_BYTES,
     &TELEMETRY_QUEUE_CAPACITY,
     &TELEMETRY_QUEUE_CAPACITY_BYTES,
+    &TELEMETRY_AT_RISK,
+    &TELEMETRY_RECOVERED,
     &TELEMETRY_DEGRADED,
     &TELEMETRY_SCRUBBED,
     &TELEMETRY_LABEL_OVERFLOW,
@@ -391,6 +415,10 @@ pub(crate) mod attribute {
     pub(crate) const SERVER_PORT: &str = "server.port";
     pub(crate) const USER_AGENT: &str = "user_agent.original";
 }
+
+/// The attribute of each scope in a request that holds the request's number: from 1 on, in the order in which an instance
+/// (`service.instance.id`) makes them. With a spool only; a request that is delivered twice keeps its number.
+pub(crate) const REQUEST_NUMBER: &str = "ironcore.request.number";
 
 /// The name of a span's event that holds an error.
 pub(crate) const EXCEPTION: &str = "exception";

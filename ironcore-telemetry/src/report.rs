@@ -26,6 +26,8 @@ pub struct Ledger {
     pub(crate) ended: u64,
     pub(crate) exported: u64,
     pub(crate) queued: u64,
+    /// What of the queued items is in the spool.
+    pub(crate) spooled: u64,
     /// By reason; those that did not occur are absent.
     pub(crate) dropped: Vec<(&'static str, u64)>,
     pub(crate) last_failure: Option<String>,
@@ -36,6 +38,12 @@ impl Report {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.metrics_failure.is_none() && self.signals.iter().all(Ledger::is_complete)
+    }
+
+    /// Whether nothing was lost, and nothing can be any more: what waits is in the spool, for the next process.
+    pub(crate) fn is_safe(&self) -> bool {
+        let is_safe = |ledger: &Ledger| ledger.queued == ledger.spooled && ledger.dropped_total() == 0;
+        self.metrics_failure.is_none() && self.signals.iter().all(is_safe)
     }
 
     /// The ledger of a signal: `"traces"`. `None` when the signal is not exported.
@@ -92,6 +100,13 @@ impl Ledger {
         self.queued
     }
 
+    /// What of the [queued](Self::queued) items is in the spool: it survives a kill of the process, and what is left at its
+    /// end is delivered by the next one. 0 without the feature `spool`.
+    #[must_use]
+    pub const fn spooled(&self) -> u64 {
+        self.spooled
+    }
+
     /// What was dropped for this reason: `queue_full`, `queue_bytes`, `too_large`, `rejected`, `refused`, `expired`,
     /// `deadline`, `after_shutdown` or `internal`. The README's table "What happens when" explains them.
     #[must_use]
@@ -118,10 +133,13 @@ impl Ledger {
 
 impl fmt::Display for Ledger {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { signal, ended, exported, queued, .. } = self;
+        let Self { signal, ended, exported, queued, spooled, .. } = self;
         write!(formatter, "{signal}: {ended} ended, {exported} exported")?;
         if *queued > 0 {
             write!(formatter, ", {queued} queued")?;
+        }
+        if *spooled > 0 {
+            write!(formatter, " ({spooled} in the spool)")?;
         }
         if !self.dropped.is_empty() {
             write!(formatter, ", {} dropped (", self.dropped_total())?;
@@ -145,7 +163,7 @@ mod tests {
         let dropped = dropped.to_vec();
         let ended = exported + queued + dropped.iter().map(|(_, count)| count).sum::<u64>();
         let last_failure = Some("connection refused".to_owned());
-        Ledger { signal: "traces", ended, exported, queued, dropped, last_failure }
+        Ledger { signal: "traces", ended, exported, queued, spooled: 0, dropped, last_failure }
     }
 
     fn report(ledger: Ledger) -> Report {
@@ -172,8 +190,17 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_not_complete() {
-        assert!(!report(ledger(7, 1, &[])).is_complete());
+    fn what_waits_is_not_complete_and_safe_where_it_is_in_the_spool() {
+        let waits = ledger(7, 2, &[]);
+        let half = Ledger { spooled: 1, ..waits.clone() };
+        let whole = Ledger { spooled: 2, ..waits.clone() };
+        for (ledger, is_safe) in [(waits, false), (half, false), (whole.clone(), true)] {
+            let report = report(ledger);
+            assert!(!report.is_complete());
+            assert_eq!(report.is_safe(), is_safe, "{report}");
+        }
+        let expected = "traces: 9 ended, 7 exported, 2 queued (2 in the spool); last failure: connection refused";
+        assert_eq!(report(whole).to_string(), expected);
     }
 
     #[test]

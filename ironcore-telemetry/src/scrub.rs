@@ -1,7 +1,7 @@
 //! Values on their way out of the process: without the secrets that they hold, each of which is counted.
 
 use crate::names;
-use crate::redact::{Counts, Kind, KeyClass, Redaction};
+use crate::redact::{Counts, KeyClass, Kind, MASK, Redaction, truncate, write_bounded};
 use crate::series::{self, Counter};
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -22,6 +22,8 @@ pub(crate) static LOGS: LazyLock<Scrub> = LazyLock::new(|| Scrub::new("logs"));
 /// For the labels of the instruments of users.
 pub(crate) static METRICS: LazyLock<Scrub> = LazyLock::new(|| Scrub::new("metrics"));
 
+/// The part of a name that is looked at, in bytes.
+const LONGEST_NAME: usize = 128;
 /// Numbers from here on may be those of a card.
 const SHORTEST_CARD: u64 = 1_000_000_000_000;
 
@@ -34,6 +36,17 @@ pub(crate) fn switch(is_on: bool) {
     IS_ON.store(is_on, Ordering::Relaxed);
 }
 
+/// What the name of a value says of it; nothing where values are not scanned.
+#[derive(Clone, Copy)]
+pub(crate) struct Class(Option<KeyClass>);
+
+impl Class {
+    pub(crate) fn of(name: &str) -> Self {
+        let name = truncate(name, LONGEST_NAME);
+        Self(IS_ON.load(Ordering::Relaxed).then(|| REDACTION.names.class_of(name)))
+    }
+}
+
 /// Masks the secrets of one signal.
 pub(crate) struct Scrub {
     counters: [Counter; Kind::ALL.len()],
@@ -44,10 +57,10 @@ impl Scrub {
         Self { counters: Kind::ALL.map(|kind| series::counter(&names::TELEMETRY_SCRUBBED, &[signal, kind.name()])) }
     }
 
-    /// A text that stands under this name, cut to `limit` bytes.
-    pub(crate) fn text<'text>(&self, name: &str, text: &'text str, limit: usize) -> Cow<'text, str> {
-        let Some(class) = class_of(name) else {
-            return Cow::Borrowed(crate::redact::truncate(text, limit));
+    /// A text of this class, cut to `limit` bytes.
+    pub(crate) fn text<'text>(&self, class: Class, text: &'text str, limit: usize) -> Cow<'text, str> {
+        let Class(Some(class)) = class else {
+            return Cow::Borrowed(truncate(text, limit));
         };
         let mut counts = Counts::new();
         let shown = REDACTION.scrub(class, text, limit, &mut counts);
@@ -56,16 +69,15 @@ impl Scrub {
     }
 
     /// A value that is text when it is written, cut to `limit` bytes.
-    pub(crate) fn display(&self, name: &str, value: &dyn fmt::Display, limit: usize, show: impl FnOnce(&str)) {
+    pub(crate) fn display(&self, Class(class): Class, value: &dyn fmt::Display, limit: usize, show: impl FnOnce(&str)) {
         // A value that logs while it is written gets a buffer of its own.
         let mut scratch = SCRATCH.try_with(Cell::take).unwrap_or_default();
         let mut counts = Counts::new();
         let arguments = format_args!("{value}");
-        let class = class_of(name);
         match class {
             Some(class) => show(&REDACTION.scrub_display(class, arguments, limit, &mut scratch, &mut counts)),
             None => {
-                crate::redact::write_bounded(&mut scratch, limit, arguments);
+                write_bounded(&mut scratch, limit, arguments);
                 show(&scratch);
             }
         }
@@ -77,13 +89,13 @@ impl Scrub {
     }
 
     /// The mask in place of a number; nothing if it may be shown.
-    pub(crate) fn number(&self, name: &str, number: u64) -> Option<&'static str> {
-        let class = class_of(name)?;
+    pub(crate) fn number(&self, Class(class): Class, number: u64) -> Option<&'static str> {
+        let class = class?;
         let mut counts = Counts::new();
         let masked = if class == KeyClass::Secret || number >= SHORTEST_CARD {
             let text = number.to_string();
             let shown = REDACTION.scrub(class, &text, text.len() + 64, &mut counts);
-            (*shown != *text).then(|| counts.iter().next().map_or(crate::redact::MASK, |(kind, _)| kind.mask()))
+            (*shown != *text).then(|| counts.iter().next().map_or(MASK, |(kind, _)| kind.mask()))
         } else {
             None
         };
@@ -102,7 +114,3 @@ impl Scrub {
     }
 }
 
-/// What a name says of its value; nothing where values are not scanned.
-fn class_of(name: &str) -> Option<KeyClass> {
-    IS_ON.load(Ordering::Relaxed).then(|| REDACTION.names.class_of(name))
-}

@@ -19,7 +19,9 @@ use support::expressions::{Expression, dashboards};
 use support::{PATIENCE, POLL, eventually_true, get, post, service};
 
 /// Metrics that rules name although this test never produces them, and why.
-const WITHOUT_SERIES: [(&str, &str); 4] = [
+const WITHOUT_SERIES: [(&str, &str); 6] = [
+    ("telemetry_at_risk", "only with a spool"),
+    ("telemetry_recovered_total", "only with a spool"),
     ("otelcol_exporter_enqueue_failed_spans_total", "created with the first full queue"),
     ("otelcol_exporter_enqueue_failed_log_records_total", "created with the first full queue"),
     ("otelcol_exporter_send_failed_spans_total", "created with the first failure"),

@@ -13,6 +13,7 @@ mod sampling;
 mod service;
 mod setting;
 mod settings;
+mod spool;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -27,11 +28,14 @@ pub(crate) use service::Service;
 pub(crate) use settings::{Environment, Filter, MetricsPush, Queue, Settings, SpanLimits};
 #[cfg(feature = "json-logs")]
 pub(crate) use settings::{LogFormat, LogLines};
+pub(crate) use spool::Spool;
 pub(crate) use table::{Detector, Histograms, Propagator, Sampler, Signal, Temporality};
 
 use crate::redact::Secret;
 use layers::BoxedLayer;
 use std::net::SocketAddr;
+#[cfg(all(unix, feature = "spool"))]
+use std::path::PathBuf;
 use std::time::Duration;
 use tracing_subscriber::{Layer, Registry};
 
@@ -68,6 +72,8 @@ pub struct Config {
     keeps_panic_hook: bool,
     #[cfg(all(unix, feature = "signals"))]
     on_terminate: Option<Duration>,
+    #[cfg(all(unix, feature = "spool"))]
+    spool: Option<PathBuf>,
     layers: Layers,
     strict: bool,
 }
@@ -252,6 +258,22 @@ impl Config {
     #[cfg(all(unix, feature = "signals"))]
     pub const fn on_terminate(mut self, limit: Duration) -> Self {
         self.on_terminate = Some(limit);
+        self
+    }
+
+    /// The folder, by its absolute path, that keeps what waits for export on disk too (`IRONCORE_SPOOL_DIR`): it survives a
+    /// kill of the process, and the next start of the service delivers it. It is made if it is not there. Give it to the
+    /// processes of one service on one host, and put it on a disk that outlives them: not into the file system of a container.
+    /// It holds at most 256 MiB (`IRONCORE_SPOOL_BYTES`).
+    ///
+    /// ```
+    /// use ironcore_telemetry::Config;
+    ///
+    /// let config = Config::new("wallets").spool("/var/lib/wallets/telemetry");
+    /// ```
+    #[cfg(all(unix, feature = "spool"))]
+    pub fn spool(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.spool = Some(folder.into());
         self
     }
 

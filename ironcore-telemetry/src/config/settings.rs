@@ -7,6 +7,7 @@ use super::resolver::{Given, Origin, Resolver};
 use super::sampling::{RemoteSampling, sampler, sampling_for};
 use super::service::{Service, service};
 use super::setting::Setting;
+use super::spool::{Spool, spool};
 use super::table::{
     self, Detector, ExemplarFilter, Exporter, FormatChoice, Histograms, Propagator, Sampler, Signal, Temporality,
 };
@@ -30,6 +31,8 @@ const COMPILED: &[&str] = &[
     "json-logs",
     #[cfg(feature = "jaeger-sampling")]
     "jaeger-sampling",
+    #[cfg(all(unix, feature = "spool"))]
+    "spool",
 ];
 
 /// All settings, checked.
@@ -48,6 +51,8 @@ pub(crate) struct Settings {
     pub(crate) remote_sampling: Option<RemoteSampling>,
     pub(crate) limits: SpanLimits,
     pub(crate) queue: Queue,
+    /// Where what waits for export is kept on disk too; `None` keeps it in memory only.
+    pub(crate) spool: Option<Spool>,
     pub(crate) propagators: Vec<Propagator>,
     /// Whether the `/metrics` page holds the instruments of users and libraries.
     pub(crate) prometheus: bool,
@@ -246,6 +251,7 @@ impl Settings {
                 delay: resolver.read(&table::QUEUE_DELAY)?,
                 concurrency: resolver.read(&table::CONCURRENCY)?,
             },
+            spool: spool(config, resolver)?,
             propagators: resolver.read(&table::PROPAGATORS)?,
             log_lines: Some(log_lines(config, resolver, check_directive)?)
                 .filter(|_| logs.contains(&Exporter::Console)),

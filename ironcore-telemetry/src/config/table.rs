@@ -22,6 +22,8 @@ const SIZES: RangeInclusive<usize> = 1..=1 << 20;
 const QUEUE_MEMORY: RangeInclusive<usize> = 1 << 20..=1 << 30;
 /// Bounds of the size of a request, in bytes; OTLP advises receivers to take no more than 64 MiB.
 const BATCH_MEMORY: RangeInclusive<usize> = 64 << 10..=64 << 20;
+/// Bounds of the spool, in bytes.
+const SPOOL_SIZES: RangeInclusive<u64> = 16 << 20..=1 << 40;
 /// Bounds of the number of requests that are on their way.
 const CONCURRENCIES: RangeInclusive<usize> = 1..=64;
 
@@ -504,6 +506,27 @@ pub(super) const QUEUE_DELAY: Setting<Duration> = Setting {
     show: MILLISECONDS,
 };
 
+pub(super) const SPOOL_DIR_ALLOWED: &str = "use the absolute path of a folder";
+
+pub(super) const SPOOL_DIR: Setting<Option<PathBuf>> = Setting {
+    key: "spool",
+    variables: &["IRONCORE_SPOOL_DIR"],
+    default: || None,
+    parse: |text| match PathBuf::from(text) {
+        path if path.is_absolute() => Ok(Some(path)),
+        _ => Err(SPOOL_DIR_ALLOWED.into()),
+    },
+    show: Show::Plain(|path| path.as_ref().map_or_else(|| "none".to_owned(), |path| path.display().to_string())),
+};
+
+pub(super) const SPOOL_BYTES: Setting<u64> = Setting {
+    key: "spool_bytes",
+    variables: &["IRONCORE_SPOOL_BYTES"],
+    default: || 256 << 20,
+    parse: |text| parse::whole(text, &SPOOL_SIZES),
+    show: Show::Plain(u64::to_string),
+};
+
 /// Bounds of the numbers of things on one span.
 const COUNTS: RangeInclusive<u32> = 0..=1024;
 
@@ -676,6 +699,8 @@ pub(super) fn defaults() -> std::collections::BTreeMap<&'static str, String> {
         .chain(switches.iter().flat_map(add))
         .chain(limits.iter().flat_map(add))
         .chain(add(&HEADERS_FILE))
+        .chain(add(&SPOOL_DIR))
+        .chain(add(&SPOOL_BYTES))
         .chain(add(&DETECTORS))
         .chain(add(&LOG_FORMAT))
         .chain(add(&TEMPORALITY))

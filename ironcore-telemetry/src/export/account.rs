@@ -56,6 +56,22 @@ impl Reason {
     }
 }
 
+/// What became of items that an earlier process has left in the spool: the values of the label `result`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Recovery {
+    Exported,
+    Dropped,
+}
+
+impl Recovery {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Exported => "exported",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
 /// The counters of one signal.
 pub(super) struct Account {
     signal: &'static str,
@@ -63,18 +79,24 @@ pub(super) struct Account {
     exported: Counter,
     queued: Gauge,
     queued_bytes: Gauge,
+    /// With a spool: what is queued and not written to it.
+    at_risk: Option<Gauge>,
+    recovered: Option<[Counter; 2]>,
     failures: Counter,
     dropped: [Counter; Reason::ALL.len()],
 }
 
 impl Account {
-    pub(super) fn new(signal: &'static str) -> Self {
+    pub(super) fn new(signal: &'static str, is_spooled: bool) -> Self {
+        let recovered = |result: Recovery| series::counter(&names::TELEMETRY_RECOVERED, &[signal, result.name()]);
         Self {
             signal,
             ended: series::counter(&names::TELEMETRY_ENDED, &[signal]),
             exported: series::counter(&names::TELEMETRY_EXPORTED, &[signal]),
             queued: series::gauge(&names::TELEMETRY_QUEUED, &[signal]),
             queued_bytes: series::gauge(&names::TELEMETRY_QUEUED_BYTES, &[signal]),
+            at_risk: is_spooled.then(|| series::gauge(&names::TELEMETRY_AT_RISK, &[signal])),
+            recovered: is_spooled.then(|| [Recovery::Exported, Recovery::Dropped].map(recovered)),
             failures: series::counter(&names::TELEMETRY_EXPORT_FAILURES, &[signal]),
             dropped: Reason::ALL.map(|reason| series::counter(&names::TELEMETRY_DROPPED, &[signal, reason.name()])),
         }
@@ -96,6 +118,23 @@ impl Account {
     pub(super) fn queued(&self, shard: Shard, bytes: usize) {
         self.queued.add_at(shard, 1);
         self.queued_bytes.add_at(shard, signed(bytes));
+        if let Some(at_risk) = self.at_risk {
+            at_risk.add_at(shard, 1);
+        }
+    }
+
+    /// Items have left the queue that never had a place in the spool.
+    pub(super) fn left_unspooled(&self, items: usize) {
+        if let Some(at_risk) = self.at_risk {
+            at_risk.add(-signed(items));
+        }
+    }
+
+    /// What became of items of an earlier process. They are not of this one's ledger.
+    pub(super) fn recovered(&self, items: usize, result: Recovery) {
+        if let Some(counter) = self.recovered.as_ref().and_then(|counters| counters.get(result as usize)) {
+            counter.add(unsigned(items));
+        }
     }
 
     /// What the queue holds takes these bytes, and not those that were counted.
@@ -131,11 +170,14 @@ impl Account {
     /// The counts as they stand now.
     pub(super) fn ledger(&self) -> Ledger {
         let dropped = Reason::ALL.iter().zip(&self.dropped).map(|(reason, counter)| (reason.name(), counter.value()));
+        let queued = u64::try_from(self.queued.value()).unwrap_or(0);
+        let at_risk = self.at_risk.map_or(queued, |at_risk| u64::try_from(at_risk.value()).unwrap_or(0));
         Ledger {
             signal: self.signal,
             ended: self.ended.value(),
             exported: self.exported.value(),
-            queued: u64::try_from(self.queued.value()).unwrap_or(0),
+            queued,
+            spooled: queued.saturating_sub(at_risk),
             dropped: dropped.filter(|(_, count)| *count > 0).collect(),
             last_failure: None,
         }

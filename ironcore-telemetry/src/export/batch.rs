@@ -1,9 +1,11 @@
 //! Encoded items, grouped to requests. Spans and log records have the same frame in OTLP: a resource, in it scopes, in
 //! each scope the items.
 
+use super::spool::Place;
 use super::wire::{self, varint_len};
+use crate::names;
 use bytes::Bytes;
-use opentelemetry::InstrumentationScope;
+use opentelemetry::{InstrumentationScope, Key, Value};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,14 +17,21 @@ const SCOPES: u32 = 2;
 /// Each scope of a batch costs its head once. A batch with more scopes than this is cut.
 const MOST_SCOPES: usize = 32;
 
+/// The id of all batches of an earlier process.
+const RECOVERED: u64 = u64::MAX;
+
 /// The items of one request. Its bytes are shared: a clone copies none.
 #[derive(Clone)]
 pub(super) struct Batch {
     /// Rises from batch to batch; the parts of a batch that was split keep it.
     pub(super) id: u64,
+    /// The encoded resource, the head of the request.
+    resource: Bytes,
     parts: Vec<Part>,
     /// Since when attempts fail that reached the collector.
     pub(super) failing_since: Option<Instant>,
+    /// Its place in the spool, which it leaves once all of its parts are dropped.
+    pub(super) place: Option<Arc<Place>>,
 }
 
 /// The items of one scope.
@@ -68,15 +77,20 @@ impl Batch {
         self.parts.iter().map(Part::len).sum()
     }
 
+    /// Whether it is of an earlier process, whose items do not count as those of this one.
+    pub(super) const fn is_recovered(&self) -> bool {
+        self.id == RECOVERED
+    }
+
     /// The message of the request, in parts that follow each other.
-    pub(super) fn request(&self, resource: &Bytes) -> Vec<Bytes> {
+    pub(super) fn request(&self) -> Vec<Bytes> {
         let scopes: Vec<_> = self.parts.iter().map(|part| part.head.len() + part.len()).collect();
         let framed = |length: usize| 1 + varint_len(length) + length;
-        let length = resource.len() + scopes.iter().map(|length| framed(*length)).sum::<usize>();
+        let length = self.resource.len() + scopes.iter().map(|length| framed(*length)).sum::<usize>();
         let mut request = Vec::with_capacity(2 * self.parts.len());
-        let mut head = Vec::with_capacity(resource.len() + 64);
+        let mut head = Vec::with_capacity(self.resource.len() + 64);
         wire::delimited(&mut head, RESOURCES, length);
-        head.extend_from_slice(resource);
+        head.extend_from_slice(&self.resource);
         for (part, length) in self.parts.iter().zip(scopes) {
             wire::delimited(&mut head, SCOPES, length);
             head.extend_from_slice(&part.head);
@@ -105,8 +119,60 @@ impl Batch {
                 second.push(Part { from: middle, ..part });
             }
         }
-        let with = |parts| Self { id: self.id, parts, failing_since: self.failing_since };
+        let with = |parts| Self {
+            id: self.id,
+            resource: self.resource.clone(),
+            parts,
+            failing_since: self.failing_since,
+            place: self.place.clone(),
+        };
         Some((with(first), with(second)))
+    }
+}
+
+#[cfg(all(unix, feature = "spool"))]
+impl Batch {
+    /// The batch of a request that an earlier process has [encoded](Self::request); `None` for other bytes.
+    pub(super) fn recovered(request: &Bytes, place: Arc<Place>) -> Option<Self> {
+        let (field, body) = wire::first_delimited(request)?;
+        if field != RESOURCES || body.end != request.len() {
+            return None;
+        }
+        let body = request.slice(body);
+        let (mut resource, mut parts) = (Vec::new(), Vec::new());
+        let mut at = 0;
+        while at < body.len() {
+            let (field, value) = wire::first_delimited(body.get(at..)?)?;
+            let end = at + value.end;
+            if field == SCOPES {
+                parts.push(Part::recovered(&body.slice(at + value.start..end))?);
+            } else {
+                resource.extend_from_slice(body.get(at..end)?);
+            }
+            at = end;
+        }
+        Some(Self { id: RECOVERED, resource: resource.into(), parts, failing_since: None, place: Some(place) })
+    }
+}
+
+#[cfg(all(unix, feature = "spool"))]
+impl Part {
+    fn recovered(scope: &Bytes) -> Option<Self> {
+        /// The field of the items, the last of a scope that is written here.
+        const ITEMS: u32 = 2;
+        let (mut at, mut head) = (0, 0);
+        let mut ends = Vec::new();
+        while at < scope.len() {
+            let (field, value) = wire::first_delimited(scope.get(at..)?)?;
+            at += value.end;
+            match field {
+                ITEMS => ends.push(at - head),
+                _ if ends.is_empty() => head = at,
+                _ => return None,
+            }
+        }
+        let to = ends.len();
+        Some(Self { head: scope.slice(..head), items: scope.slice(head..), ends: ends.into(), from: 0, to })
     }
 }
 
@@ -144,10 +210,16 @@ impl Open {
         self.count < most_items && self.len + length <= most_bytes && (self.parts.len() < MOST_SCOPES || !is_new())
     }
 
-    /// Appends an encoded item, which has waited since then.
-    pub(super) fn push(&mut self, scope: &InstrumentationScope, item: &[u8], since: Option<Instant>) {
+    /// Appends an encoded item, which has waited since then. Its scope carries the number of the request, if there is one.
+    pub(super) fn push(
+        &mut self,
+        scope: &InstrumentationScope,
+        item: &[u8],
+        since: Option<Instant>,
+        number: Option<u64>,
+    ) {
         let at = self.part_of(scope).unwrap_or_else(|| {
-            let head = scope_head(scope);
+            let head = scope_head(scope, number);
             self.len += head.len();
             self.parts.push(OpenPart { scope: scope.clone(), head, items: Vec::new(), ends: Vec::new() });
             self.parts.len() - 1
@@ -162,7 +234,7 @@ impl Open {
     }
 
     /// The batch, and an empty one in its place.
-    pub(super) fn cut(&mut self, id: u64) -> Batch {
+    pub(super) fn cut(&mut self, id: u64, resource: &Bytes) -> Batch {
         let parts = std::mem::take(self).parts.into_iter();
         let parts = parts.map(|part| Part {
             from: 0,
@@ -171,7 +243,7 @@ impl Open {
             items: shared(part.items),
             ends: part.ends.into(),
         });
-        Batch { id, parts: parts.collect(), failing_since: None }
+        Batch { id, resource: resource.clone(), parts: parts.collect(), failing_since: None, place: None }
     }
 
     fn part_of(&self, scope: &InstrumentationScope) -> Option<usize> {
@@ -186,11 +258,18 @@ fn shared(mut bytes: Vec<u8>) -> Bytes {
 }
 
 /// The fields of a scope before its items.
-fn scope_head(scope: &InstrumentationScope) -> Bytes {
+fn scope_head(scope: &InstrumentationScope, number: Option<u64>) -> Bytes {
     const SCOPE: u32 = 1;
+    const ATTRIBUTES: u32 = 3;
     const SCHEMA_URL: u32 = 3;
     let mut head = Vec::new();
-    wire::message(&mut head, SCOPE, |to| super::values::scope(to, scope));
+    wire::message(&mut head, SCOPE, |to| {
+        super::values::scope(to, scope);
+        if let Some(number) = number {
+            let number = Value::I64(number.cast_signed());
+            super::values::attribute(to, ATTRIBUTES, &Key::from_static_str(names::REQUEST_NUMBER), &number);
+        }
+    });
     wire::bytes(&mut head, SCHEMA_URL, scope.schema_url().unwrap_or_default().as_bytes());
     Bytes::from(head)
 }

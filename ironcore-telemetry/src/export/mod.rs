@@ -10,6 +10,8 @@ mod client;
 mod client;
 mod pause;
 mod queue;
+#[cfg_attr(not(all(unix, feature = "spool")), path = "no_spool.rs")]
+mod spool;
 pub(crate) mod values;
 pub(crate) mod wire;
 

@@ -3,7 +3,7 @@
 
 use super::wire;
 use crate::redact::VALUE_LIMIT;
-use crate::scrub::TRACES;
+use crate::scrub::{Class, TRACES};
 use bytes::Bytes;
 use opentelemetry::{Array, InstrumentationScope, Key, KeyValue, Value};
 use opentelemetry_sdk::Resource;
@@ -13,19 +13,19 @@ pub(crate) const NAME_LIMIT: usize = 1024;
 
 /// A name, cut at its limit.
 pub(crate) fn name(to: &mut Vec<u8>, field: u32, name: &str) {
-    wire::bytes(to, field, TRACES.text("", name, NAME_LIMIT).as_bytes());
+    wire::bytes(to, field, TRACES.text(Class::of(""), name, NAME_LIMIT).as_bytes());
 }
 
 /// A text, cut at the limit of values.
 pub(crate) fn text(to: &mut Vec<u8>, field: u32, text: &str) {
-    wire::bytes(to, field, TRACES.text("", text, VALUE_LIMIT).as_bytes());
+    wire::bytes(to, field, TRACES.text(Class::of(""), text, VALUE_LIMIT).as_bytes());
 }
 
 /// An attribute, as a `KeyValue`.
 pub(crate) fn attribute(to: &mut Vec<u8>, field: u32, key: &Key, value: &Value) {
     wire::message(to, field, |to| {
         name(to, 1, key.as_str());
-        wire::message(to, 2, |to| any_value(to, key.as_str(), value));
+        wire::message(to, 2, |to| any_value(to, Class::of(key.as_str()), value));
     });
 }
 
@@ -35,21 +35,21 @@ pub(crate) fn attributes<'a>(to: &mut Vec<u8>, field: u32, pairs: impl IntoItera
     }
 }
 
-fn any_value(to: &mut Vec<u8>, key: &str, value: &Value) {
+fn any_value(to: &mut Vec<u8>, class: Class, value: &Value) {
     match value {
         Value::Bool(value) => boolean(to, *value),
-        Value::I64(value) => integer(to, key, *value),
+        Value::I64(value) => integer(to, class, *value),
         Value::F64(value) => float(to, *value),
-        Value::String(value) => string(to, key, value.as_str()),
+        Value::String(value) => string(to, class, value.as_str()),
         Value::Array(values) => wire::message(to, 5, |to| match values {
             Array::Bool(values) => array(to, values, |to, value| boolean(to, *value)),
-            Array::I64(values) => array(to, values, |to, value| integer(to, key, *value)),
+            Array::I64(values) => array(to, values, |to, value| integer(to, class, *value)),
             Array::F64(values) => array(to, values, |to, value| float(to, *value)),
-            Array::String(values) => array(to, values, |to, value| string(to, key, value.as_str())),
+            Array::String(values) => array(to, values, |to, value| string(to, class, value.as_str())),
             _ => {}
         }),
         // The API may grow kinds of values: their text is better than nothing.
-        other => string(to, key, &other.as_str()),
+        other => string(to, class, &other.as_str()),
     }
 }
 
@@ -57,8 +57,8 @@ fn boolean(to: &mut Vec<u8>, value: bool) {
     wire::uint_of_oneof(to, 2, u64::from(value));
 }
 
-fn integer(to: &mut Vec<u8>, key: &str, value: i64) {
-    match u64::try_from(value).ok().and_then(|number| TRACES.number(key, number)) {
+fn integer(to: &mut Vec<u8>, class: Class, value: i64) {
+    match u64::try_from(value).ok().and_then(|number| TRACES.number(class, number)) {
         Some(mask) => wire::bytes_of_oneof(to, 1, mask.as_bytes()),
         None => wire::uint_of_oneof(to, 3, value.cast_unsigned()),
     }
@@ -68,8 +68,8 @@ fn float(to: &mut Vec<u8>, value: f64) {
     wire::double_of_oneof(to, 4, value);
 }
 
-fn string(to: &mut Vec<u8>, key: &str, value: &str) {
-    wire::bytes_of_oneof(to, 1, TRACES.text(key, value, VALUE_LIMIT).as_bytes());
+fn string(to: &mut Vec<u8>, class: Class, value: &str) {
+    wire::bytes_of_oneof(to, 1, TRACES.text(class, value, VALUE_LIMIT).as_bytes());
 }
 
 /// The values of an array, as many as the limit of a value lets through.

@@ -100,6 +100,32 @@ pub(crate) fn varint_len(length: usize) -> usize {
     bits.div_ceil(7) as usize
 }
 
+/// The first field of an encoded message, if it is a delimited one: its number, and where its value begins and ends.
+#[cfg(all(unix, feature = "spool"))]
+pub(crate) fn first_delimited(message: &[u8]) -> Option<(u32, std::ops::Range<usize>)> {
+    let (tag, tag_length) = first_varint(message)?;
+    if tag & 7 != Layout::Delimited as u64 {
+        return None;
+    }
+    let (length, length_length) = first_varint(message.get(tag_length..)?)?;
+    let start = tag_length + length_length;
+    let end = start.checked_add(usize::try_from(length).ok()?).filter(|end| *end <= message.len())?;
+    Some((u32::try_from(tag >> 3).ok()?, start..end))
+}
+
+/// A varint at the beginning of some bytes, and its length.
+#[cfg(all(unix, feature = "spool"))]
+fn first_varint(bytes: &[u8]) -> Option<(u64, usize)> {
+    let mut value = 0;
+    for (at, byte) in bytes.iter().take(10).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * at);
+        if *byte < 0x80 {
+            return Some((value, at + 1));
+        }
+    }
+    None
+}
+
 fn low_bits(value: usize) -> u8 {
     value.to_le_bytes()[0] & 0x7f
 }

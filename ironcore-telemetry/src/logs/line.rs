@@ -3,7 +3,7 @@
 
 use crate::config::LogFormat;
 use crate::redact::{VALUE_LIMIT, truncate};
-use crate::scrub::LOGS;
+use crate::scrub::{Class, LOGS};
 use std::fmt::{self, Write as _};
 
 /// A line that has this many bytes takes no further fields.
@@ -36,10 +36,10 @@ impl Value<'_> {
     /// Appends the value as JSON, its secrets masked; the name under which it stands says what may be one.
     pub(super) fn write(self, to: &mut Vec<u8>, name: &str) {
         match self {
-            Self::Str(text) => quoted(to, &LOGS.text(name, text, VALUE_LIMIT)),
-            Self::Text(value) => LOGS.display(name, value, VALUE_LIMIT, |text| quoted(to, text)),
+            Self::Str(text) => quoted(to, &LOGS.text(Class::of(name), text, VALUE_LIMIT)),
+            Self::Text(value) => LOGS.display(Class::of(name), value, VALUE_LIMIT, |text| quoted(to, text)),
             Self::Clean(text) => quoted(to, truncate(text, VALUE_LIMIT)),
-            Self::U64(value) => match LOGS.number(name, value) {
+            Self::U64(value) => match LOGS.number(Class::of(name), value) {
                 Some(mask) => quoted(to, mask),
                 None => to.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
             },

@@ -56,7 +56,7 @@ mod tests {
         let (bytes, delay) = (1 << 20, Duration::from_secs(1));
         let bounds = Bounds { capacity: 1, bytes, batch: 1, batch_bytes: bytes, delay, concurrency: 1 };
         // Nothing else is counted there.
-        let queue = Queue::new(bounds, Signal::Metrics, bytes::Bytes::new());
+        let queue = Queue::new(bounds, Signal::Metrics, bytes::Bytes::new(), None);
         let processor = Processor::new(Arc::clone(&queue));
         for (flags, ended) in [(TraceFlags::NOT_SAMPLED, 0), (TraceFlags::SAMPLED, 1)] {
             processor.on_end(SpanData {

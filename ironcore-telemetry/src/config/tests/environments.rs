@@ -58,6 +58,7 @@ fn values_of_platforms_are_accepted_as_the_specification_writes_them() {
         ("OTEL_ATTRIBUTE_COUNT_LIMIT", "128", "span_attributes=128(OTEL_ATTRIBUTE_COUNT_LIMIT)"),
         ("IRONCORE_RESOURCE_DETECTORS", "Host,OS", "resource_detectors=host,os(IRONCORE_RESOURCE_DETECTORS)"),
         ("OTEL_METRICS_EXEMPLAR_FILTER", "ALWAYS_OFF", "exemplars=always_off(OTEL_METRICS_EXEMPLAR_FILTER)"),
+        ("IRONCORE_SPOOL_DIR", "/var/lib/wallets", "spool=/var/lib/wallets(IRONCORE_SPOOL_DIR)"),
         ("IRONCORE_STRICT", "False", "strict=false(IRONCORE_STRICT)"),
     ] {
         for config in [Config::default(), Config::default().strict()] {
@@ -118,6 +119,7 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
     ("OTEL_SPAN_EVENT_COUNT_LIMIT", "many", "whole number", "64 (default)"),
     ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "-1", "whole number", "64 (default)"),
     ("IRONCORE_RESOURCE_DETECTORS", "os,gpu", "host, os", "os (IRONCORE_RESOURCE_DETECTORS)"),
+    ("IRONCORE_SPOOL_DIR", "spool", "absolute path", "none (default)"),
     ("RUST_LOG", "info,!", "directives", "info (RUST_LOG)"),
     ("RUST_LOG", "!", "directives", "info,opentelemetry=warn (default)"),
     ("IRONCORE_TRACE_FILTER", "!", "directives", "info (default)"),

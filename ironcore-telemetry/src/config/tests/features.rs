@@ -85,6 +85,17 @@ fn log_lines_are_the_default_without_their_feature_too() {
 }
 
 #[test]
+fn a_spool_needs_its_feature() {
+    let env = [("IRONCORE_SPOOL_DIR", "/var/lib/wallets")];
+    refused_without(
+        &["spool"],
+        &Config::default(),
+        &env,
+        &[r#"IRONCORE_SPOOL_DIR="/var/lib/wallets" needs"#, "`spool`"],
+    );
+}
+
+#[test]
 fn without_any_feature_the_ways_out_lead_to_working_settings() {
     let env = [
         ("OTEL_TRACES_EXPORTER", "none"),
@@ -183,6 +194,7 @@ fn a_value_that_cannot_be_used_never_keeps_a_build_with_fewer_features_from_work
         (&["prometheus"], &[(METRICS, "console")], "metrics=none(default)", "none"),
         (&["prometheus"], &[(METRICS, "prometheus,console")], "metrics=none(OTEL_METRICS_EXPORTER)", "none"),
         (&["json-logs"], &[(LOGS, "consle")], "logs=none(default)", "none"),
+        (&["spool"], &[("IRONCORE_SPOOL_DIR", "/var/lib/wallets")], "queue_size=65536(default)", "none"),
         (&["otlp-grpc", "otlp-http"], &[(TRACES, "nnone")], "traces=none(default)", "none"),
         (&["otlp-grpc", "otlp-http"], &[(TRACES, "otlp")], "traces=none(OTEL_TRACES_EXPORTER)", "none"),
         (

@@ -12,7 +12,8 @@ use crate::error::InitError;
 use std::net::SocketAddr;
 
 /// Every feature that a setting can need.
-const ALL_FEATURES: &[&str] = &["otlp-grpc", "otlp-http", "tls", "prometheus", "json-logs", "jaeger-sampling"];
+const ALL_FEATURES: &[&str] =
+    &["otlp-grpc", "otlp-http", "tls", "prometheus", "json-logs", "jaeger-sampling", "spool"];
 
 /// The settings in a build with all features, so that these tests hold whichever are compiled in.
 fn resolve(config: &Config, env: &[(&str, &str)]) -> Result<Settings, InitError> {
@@ -208,4 +209,17 @@ fn a_listener_in_code_gives_way_to_an_environment_without_a_page() {
     assert_eq!(settings.notices.ignored[0].name, "Config::metrics_listener");
     let error = resolve(&config.strict(), &env).unwrap_err();
     assert!(error.to_string().contains("Config::metrics_listener"), "{error}");
+}
+
+#[cfg(all(unix, feature = "spool"))]
+#[test]
+fn a_spool_is_the_absolute_path_of_a_folder_and_has_a_limit() {
+    let settings =
+        resolve(&Config::default().spool("/var/lib/wallets"), &[("IRONCORE_SPOOL_BYTES", "16777216")]).unwrap();
+    let spool = settings.spool.unwrap();
+    assert_eq!((spool.folder.to_str(), spool.bytes), (Some("/var/lib/wallets"), 16 << 20));
+    assert!(settings.report.contains("spool=/var/lib/wallets(code) spool_bytes=16777216(IRONCORE_SPOOL_BYTES)"));
+    let error = resolve(&Config::default().spool("wallets"), &[]).unwrap_err().to_string();
+    assert!(error.contains("Config::spool") && error.contains("absolute path"), "{error}");
+    assert!(by_env(&[]).spool.is_none());
 }

@@ -78,6 +78,7 @@ fn every_variable_that_is_read_stands_in_the_table() {
         match name {
             "OTEL_METRICS_EXPORTER" => Some("prometheus,otlp".to_owned()),
             "OTEL_TRACES_SAMPLER" => Some("traceidratio".to_owned()),
+            "IRONCORE_SPOOL_DIR" => Some("/spool".to_owned()),
             _ => None,
         }
     };

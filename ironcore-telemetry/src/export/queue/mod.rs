@@ -10,8 +10,9 @@ mod outbox;
 use super::account::{Account, Reason};
 use super::answer::Answer;
 use super::batch::Batch;
+use super::spool::Spool;
 use crate::caught::caught;
-use crate::config::{Queue as Bounds, Signal};
+use crate::config::{self, Queue as Bounds, Signal};
 use crate::report::Ledger;
 use crate::series::Shard;
 use bytes::Bytes;
@@ -48,13 +49,11 @@ pub(crate) trait Transport: Send + Sync + 'static {
 /// Items that wait for export.
 pub(crate) struct Queue<R> {
     bounds: Bounds,
-    /// The encoded resource, the head of each request.
-    resource: Bytes,
     inbox: Mutex<Inbox<R>>,
     outbox: Mutex<Outbox<R>>,
     account: Account,
     /// There may be something to do.
-    work: Notify,
+    work: Arc<Notify>,
     /// Items have left the queue.
     settled: Notify,
 }
@@ -77,9 +76,12 @@ struct Inbox<R> {
 }
 
 impl<R: Record> Queue<R> {
-    pub(crate) fn new(bounds: Bounds, signal: Signal, resource: Bytes) -> Arc<Self> {
+    /// A queue whose requests begin with the encoded resource.
+    pub(crate) fn new(bounds: Bounds, signal: Signal, resource: Bytes, spool: Option<&config::Spool>) -> Arc<Self> {
         let bounds = Bounds { batch: bounds.batch.min(bounds.capacity), ..bounds };
-        let account = Account::new(signal.name());
+        let work = Arc::new(Notify::new());
+        let spool = spool.and_then(|settings| Spool::new(settings, signal, Arc::clone(&work)));
+        let account = Account::new(signal.name(), spool.is_some());
         let chunks = Vec::with_capacity(bounds.capacity.div_ceil(CHUNK));
         let inbox = Inbox {
             chunks,
@@ -92,12 +94,11 @@ impl<R: Record> Queue<R> {
             closed: false,
         };
         Arc::new(Self {
-            outbox: Mutex::new(Outbox::new(bounds, signal, resource.len())),
+            outbox: Mutex::new(Outbox::new(bounds, signal, resource, spool)),
             bounds,
-            resource,
             inbox: Mutex::new(inbox),
             account,
-            work: Notify::new(),
+            work,
             settled: Notify::new(),
         })
     }
@@ -152,6 +153,7 @@ impl<R: Record> Queue<R> {
 
     /// Encodes and exports; never returns. Restarted after a panic, it goes on with what is there.
     pub(crate) async fn pump(self: Arc<Self>, transport: Arc<impl Transport>) {
+        self.outbox().start_spool();
         loop {
             self.collect();
             loop {
@@ -173,7 +175,7 @@ impl<R: Record> Queue<R> {
 
     async fn attempt(self: Arc<Self>, id: AttemptId, batch: Batch, transport: Arc<impl Transport>) {
         let mut attempt = Attempt { queue: &self, id, began: Instant::now(), answer: None };
-        attempt.answer = Some(transport.send(batch.request(&self.resource)).await);
+        attempt.answer = Some(transport.send(batch.request()).await);
     }
 
     /// Whether what is not encoded fills a batch.
@@ -229,6 +231,7 @@ impl<R: Record> Queue<R> {
         inbox.due_at = outbox.missing_in_batch();
         drop(inbox);
         self.account.resized(sizes, lengths);
+        self.account.left_unspooled(lost.items);
         self.leave(lost);
         // Until here: what is abandoned meanwhile must not be counted twice.
         drop(outbox);
@@ -301,20 +304,25 @@ impl<R: Record> Queue<R> {
         self.inbox().closed = true;
     }
 
-    /// Closes the queue, and drops what is left.
+    /// Closes the queue, and drops what is left, but for what is in the spool: that stays queued, for the next process.
     pub(crate) fn abandon(&self) {
         let mut outbox = self.outbox();
+        let cleared = outbox.clear();
         let mut inbox = self.inbox();
         inbox.closed = true;
-        let left = Settled { items: inbox.held, bytes: inbox.held_bytes };
+        let left = Settled {
+            items: inbox.held.saturating_sub(cleared.spooled.items),
+            bytes: inbox.held_bytes.saturating_sub(cleared.spooled.bytes),
+        };
         let chunks = std::mem::take(&mut inbox.chunks);
         inbox.count = 0;
         drop(inbox);
-        let taken = outbox.clear();
         self.account.dropped(left.items, Reason::Deadline);
+        self.account.left_unspooled(left.items.saturating_sub(cleared.unspooled));
         self.leave(left);
+        outbox.end_spool();
         drop(outbox);
-        drop((chunks, taken));
+        drop((chunks, cleared.taken));
     }
 
     /// What became of everything so far.

@@ -1,12 +1,14 @@
 //! The part of the queue that belongs to the telemetry thread: encoded items, as batches that wait and that are on their
 //! way.
 
-use super::super::account::{Account, Reason};
+use super::super::account::{Account, Reason, Recovery};
 use super::super::answer::{Answer, Cause};
 use super::super::batch::{Batch, Open};
 use super::super::pause::Pause;
+use super::super::spool::Spool;
 use super::notes::Notes;
 use crate::config::{Queue as Bounds, Signal};
+use bytes::Bytes;
 use opentelemetry::InstrumentationScope;
 use std::collections::VecDeque;
 use std::iter::Flatten;
@@ -38,10 +40,32 @@ impl Settled {
     fn all(batch: &Batch) -> Self {
         Self { items: batch.count(), bytes: batch.len() }
     }
+
+    fn add(&mut self, other: Self) {
+        self.items += other.items;
+        self.bytes += other.bytes;
+    }
+}
+
+/// What the outbox held when it was [cleared](Outbox::clear).
+pub(super) struct Cleared<R> {
+    /// What was not encoded, to be dropped without a lock.
+    pub(super) taken: Flatten<vec::IntoIter<Vec<R>>>,
+    /// What is in the spool, also of earlier calls.
+    pub(super) spooled: Settled,
+    /// How many items had a place in the spool, and were not written.
+    pub(super) unspooled: usize,
 }
 
 pub(super) struct Outbox<R> {
     bounds: Bounds,
+    /// The encoded resource, the head of each request.
+    resource: Bytes,
+    spool: Option<Spool>,
+    /// Whether the last batch was of an earlier process: those and new ones take turns.
+    was_recovered: bool,
+    /// What the spool keeps for the next process.
+    kept: Settled,
     /// Items that were taken out of the inbox and are not encoded.
     pub(super) taken: Flatten<vec::IntoIter<Vec<R>>>,
     pub(super) taken_count: usize,
@@ -66,10 +90,14 @@ pub(super) struct Outbox<R> {
 }
 
 impl<R> Outbox<R> {
-    pub(super) fn new(bounds: Bounds, signal: Signal, resource: usize) -> Self {
-        let most_bytes = bounds.batch_bytes.saturating_sub(resource + FRAME).max(LEAST_BYTES);
+    pub(super) fn new(bounds: Bounds, signal: Signal, resource: Bytes, spool: Option<Spool>) -> Self {
+        let most_bytes = bounds.batch_bytes.saturating_sub(resource.len() + FRAME).max(LEAST_BYTES);
         Self {
             bounds,
+            resource,
+            spool,
+            was_recovered: false,
+            kept: Settled::default(),
             taken: Vec::new().into_iter().flatten(),
             taken_count: 0,
             taken_since: None,
@@ -104,7 +132,7 @@ impl<R> Outbox<R> {
         if !self.open.fits(scope, item.len(), (self.bounds.batch, self.most_bytes)) {
             self.cut();
         }
-        self.open.push(scope, item, self.taken_since);
+        self.open.push(scope, item, self.taken_since, self.spool.is_some().then_some(self.next_id));
         if self.open.count() >= self.bounds.batch {
             self.cut();
         }
@@ -113,23 +141,39 @@ impl<R> Outbox<R> {
     /// Ends the open batch.
     fn cut(&mut self) {
         if self.open.count() > 0 {
-            self.ready.push_back(self.open.cut(self.next_id));
+            let mut batch = self.open.cut(self.next_id, &self.resource);
+            batch.place = self.spool.as_ref().map(|spool| spool.append(batch.request(), batch.count()));
+            self.ready.push_back(batch);
             self.next_id += 1;
         }
     }
 
     /// The batch that is to be sent now: a full one, else the open one if it is due.
     pub(super) fn next(&mut self, now: Instant) -> Option<(AttemptId, Batch)> {
+        let is_due = self.due_in(now).is_some_and(|left| left.is_zero());
+        // While others wait it may grow, but what is not cut is not in the spool.
+        if is_due && self.spool.is_some() {
+            self.cut();
+        }
         if self.in_flight.len() >= self.window || !self.pause.left(now).is_zero() {
             return None;
         }
-        if self.ready.is_empty() && self.due_in(now).is_some_and(|left| left.is_zero()) {
+        if is_due && self.ready.is_empty() {
             self.cut();
         }
-        let batch = self.ready.pop_front()?;
+        let batch = self.next_recovered().or_else(|| self.ready.pop_front())?;
+        self.was_recovered = batch.is_recovered();
         self.attempts += 1;
         self.in_flight.push((self.attempts, batch.clone()));
         Some((self.attempts, batch))
+    }
+
+    /// A batch that an earlier process has left, when its turn is.
+    fn next_recovered(&self) -> Option<Batch> {
+        if self.was_recovered && !self.ready.is_empty() {
+            return None;
+        }
+        self.spool.as_ref()?.next_recovered()
     }
 
     /// The time until the open batch is due; `None` when it is empty.
@@ -174,25 +218,29 @@ impl<R> Outbox<R> {
             return Settled::default();
         };
         let (_, batch) = self.in_flight.swap_remove(at);
-        let settled = Settled::all(&batch);
         match answer {
             Answer::Accepted { rejected, message } => {
+                self.succeeded(began);
+                let settled = Settled::all(&batch);
                 let rejected = usize::try_from(rejected).unwrap_or(usize::MAX).min(settled.items);
+                if batch.is_recovered() {
+                    account.recovered(settled.items - rejected, Recovery::Exported);
+                    account.recovered(rejected, Recovery::Dropped);
+                    return Settled::default();
+                }
                 account.exported(settled.items - rejected);
                 account.dropped(rejected, Reason::Rejected);
                 if let Some(message) = message.filter(|_| rejected > 0) {
                     self.notes.because(Reason::Rejected, message);
                 }
-                self.succeeded(began);
                 settled
             }
-            Answer::TooLarge(text) => self.too_large(batch, text, account),
+            Answer::TooLarge(text) => self.too_large(&batch, text, account),
             Answer::Refused(text) => {
                 self.was_reached = true;
                 self.notes.refused(&text);
-                account.dropped(settled.items, Reason::Refused);
                 self.notes.because(Reason::Refused, text);
-                settled
+                lost(&batch, Reason::Refused, account)
             }
             Answer::Failed(failure) => {
                 let now = Instant::now();
@@ -211,27 +259,26 @@ impl<R> Outbox<R> {
         self.pause.succeeded(began);
         self.notes.succeeded();
         self.most_bytes = (self.most_bytes + self.most_bytes / REGROWTH).min(self.largest_item);
-        if !self.ready.is_empty() {
+        if !self.ready.is_empty() || self.spool.as_ref().is_some_and(Spool::has_recovered) {
             self.window = (self.window * 2).min(self.bounds.concurrency);
         }
     }
 
     /// Splits a batch that the collector cannot take as a whole; the next ones are smaller too.
-    fn too_large(&mut self, batch: Batch, text: String, account: &Account) -> Settled {
+    fn too_large(&mut self, batch: &Batch, text: String, account: &Account) -> Settled {
         self.was_reached = true;
-        let settled = Settled::all(&batch);
-        let halves = if settled.bytes > LEAST_BYTES { batch.split() } else { None };
+        let bytes = batch.len();
+        let halves = if bytes > LEAST_BYTES { batch.clone().split() } else { None };
         match halves {
             Some((first, second)) => {
-                self.most_bytes = self.most_bytes.min(settled.bytes / 2).max(LEAST_BYTES);
+                self.most_bytes = self.most_bytes.min(bytes / 2).max(LEAST_BYTES);
                 self.ready.push_front(second);
                 self.ready.push_front(first);
                 Settled::default()
             }
             None => {
-                account.dropped(settled.items, Reason::TooLarge);
                 self.notes.because(Reason::TooLarge, text);
-                settled
+                lost(batch, Reason::TooLarge, account)
             }
         }
     }
@@ -249,9 +296,7 @@ impl<R> Outbox<R> {
                 let mut batch = batch;
                 let since = *batch.failing_since.get_or_insert(now);
                 if now.saturating_duration_since(since) >= MAX_AGE {
-                    let settled = Settled::all(&batch);
-                    account.dropped(settled.items, Reason::Expired);
-                    return settled;
+                    return lost(&batch, Reason::Expired, account);
                 }
                 self.ready.push_back(batch);
             }
@@ -259,12 +304,51 @@ impl<R> Outbox<R> {
         Settled::default()
     }
 
-    /// Drops everything. Returns what is not encoded, to be dropped without a lock.
-    pub(super) fn clear(&mut self) -> Flatten<vec::IntoIter<Vec<R>>> {
-        self.open = Open::default();
-        self.ready.clear();
-        self.in_flight.clear();
+    /// Drops everything, but for what is in the spool, which keeps it for the next process.
+    pub(super) fn clear(&mut self) -> Cleared<R> {
+        self.cut();
+        if let Some(spool) = &self.spool {
+            spool.close();
+        }
+        let mut unspooled = 0;
+        for batch in self.ready.drain(..).chain(self.in_flight.drain(..).map(|(_, batch)| batch)) {
+            let Some(place) = batch.place.as_ref().filter(|_| !batch.is_recovered()) else {
+                continue;
+            };
+            if place.is_written() {
+                self.kept.add(Settled::all(&batch));
+            } else {
+                unspooled += batch.count();
+            }
+            place.leave();
+        }
+        let taken = std::mem::replace(&mut self.taken, Vec::new().into_iter().flatten());
         self.taken_count = 0;
-        std::mem::replace(&mut self.taken, Vec::new().into_iter().flatten())
+        Cleared { taken, spooled: self.kept, unspooled }
     }
+
+    /// Begins to deliver what earlier processes have left, and to keep what this one has.
+    pub(super) fn start_spool(&mut self) {
+        if let Some(spool) = &mut self.spool {
+            spool.start();
+        }
+    }
+
+    /// Waits until the spool knows what has left, so that the next process does not deliver it once more.
+    pub(super) fn end_spool(&mut self) {
+        if let Some(spool) = self.spool.take() {
+            spool.end();
+        }
+    }
+}
+
+/// Counts the items of a batch that is dropped.
+fn lost(batch: &Batch, reason: Reason, account: &Account) -> Settled {
+    if batch.is_recovered() {
+        account.recovered(batch.count(), Recovery::Dropped);
+        return Settled::default();
+    }
+    let settled = Settled::all(batch);
+    account.dropped(settled.items, reason);
+    settled
 }

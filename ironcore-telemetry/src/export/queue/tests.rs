@@ -11,6 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+#[cfg(all(unix, feature = "spool"))]
+mod spooled;
+
 static TURN: Mutex<()> = Mutex::new(());
 static SCOPES: LazyLock<[InstrumentationScope; 2]> =
     LazyLock::new(|| ["ours", "theirs"].map(|name| InstrumentationScope::builder(name).build()));
@@ -154,7 +157,12 @@ fn counts() -> BTreeMap<String, i64> {
                 Reading::Durations(_) => continue,
             };
             let name = family.metric.name.trim_start_matches("telemetry_").trim_end_matches("_total");
-            counts.insert(series.labels.get(1).map_or(name, |(_, reason)| reason).to_owned(), value);
+            let key = match series.labels.get(1) {
+                Some((_, result)) if name == "recovered" => format!("recovered_{result}"),
+                Some((_, reason)) => (*reason).to_string(),
+                None => name.to_owned(),
+            };
+            counts.insert(key, value);
         }
     }
     counts
@@ -162,9 +170,17 @@ fn counts() -> BTreeMap<String, i64> {
 
 /// Runs a scenario on a queue and returns the counts that changed; the ledger must balance.
 fn changes(bounds: Bounds, scenario: impl AsyncFnOnce(Arc<Queue<Item>>)) -> BTreeMap<String, i64> {
+    changes_with(bounds, None, scenario)
+}
+
+fn changes_with(
+    bounds: Bounds,
+    spool: Option<&config::Spool>,
+    scenario: impl AsyncFnOnce(Arc<Queue<Item>>),
+) -> BTreeMap<String, i64> {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let resource = opentelemetry_sdk::Resource::builder_empty().with_service_name("tests").build();
-    let queue = Queue::new(bounds, Signal::Traces, crate::export::values::resource(&resource));
+    let queue = Queue::new(bounds, Signal::Traces, crate::export::values::resource(&resource), spool);
     let before = counts();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let work = scenario(Arc::clone(&queue));

@@ -138,7 +138,11 @@ fn main() -> ExitCode {
     let mut above = print_table(CASES);
     let (instructions, allocations) = delivered_span();
     let (most, allocs) = DELIVERED;
-    println!("{:<40}{instructions:>14.0}{allocations:>21.2}{:>25}", "a delivered span, all threads", format!("{most} / {allocs}"));
+    println!(
+        "{:<40}{instructions:>14.0}{allocations:>21.2}{:>25}",
+        "a delivered span, all threads",
+        format!("{most} / {allocs}")
+    );
     if instructions > most * MARGIN || allocations > allocs * MARGIN {
         above.push("a delivered span");
     }

@@ -28,10 +28,13 @@ pub(crate) fn start() -> SocketAddr {
 }
 
 /// Answers a gRPC call with an empty message.
-async fn take(request: Request<Incoming>) -> Result<Response<impl hyper::body::Body<Data = Bytes, Error = Infallible>>, Infallible> {
+async fn take(
+    request: Request<Incoming>,
+) -> Result<Response<impl hyper::body::Body<Data = Bytes, Error = Infallible>>, Infallible> {
     // A request that breaks off is the caller's to notice.
     let _ = request.into_body().collect().await;
-    let trailers = HeaderMap::from_iter([(http::HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"))]);
+    let trailers =
+        HeaderMap::from_iter([(http::HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"))]);
     let body = Full::new(Bytes::from_static(&[0; 5])).with_trailers(async move { Some(Ok(trailers)) });
     let answer = Response::builder().header("content-type", "application/grpc");
     Ok(answer.body(body).expect("an answer"))

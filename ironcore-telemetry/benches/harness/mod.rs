@@ -94,7 +94,8 @@ pub(crate) fn number_after(mark: &str, command: &mut Command) -> f64 {
     let output = command.output().expect("it runs (valgrind: apt-get install valgrind)");
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text);
-    let number = text.split_once(mark).and_then(|(_, rest)| rest.split_whitespace().next()?.replace(',', "").parse().ok());
+    let number =
+        text.split_once(mark).and_then(|(_, rest)| rest.split_whitespace().next()?.replace(',', "").parse().ok());
     number.unwrap_or_else(|| panic!("no {mark:?} in: {text}"))
 }
 

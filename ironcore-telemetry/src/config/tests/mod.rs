@@ -12,8 +12,7 @@ use crate::error::InitError;
 use std::net::SocketAddr;
 
 /// Every feature that a setting can need.
-const ALL_FEATURES: &[&str] =
-    &["otlp-grpc", "otlp-http", "tls", "prometheus", "json-logs", "jaeger-sampling", "spool"];
+const ALL_FEATURES: &[&str] = &["otlp-grpc", "otlp-http", "tls", "prometheus", "json-logs", "jaeger-sampling", "spool"];
 
 /// The settings in a build with all features, so that these tests hold whichever are compiled in.
 fn resolve(config: &Config, env: &[(&str, &str)]) -> Result<Settings, InitError> {
@@ -108,8 +107,8 @@ fn the_report_shows_the_values_of_the_environment_as_a_variable_would_set_them()
     let expected = "service.name=wallets(OTEL_SERVICE_NAME) \
                     resource_detectors=none(IRONCORE_RESOURCE_DETECTORS) traces=none(OTEL_TRACES_EXPORTER) \
                     metrics=prometheus(default) logs=console(default) metrics_host=localhost(default) \
-                    metrics_port=9464(default) exemplars=trace_based(default) sampler=traceidratio(OTEL_TRACES_SAMPLER) \
-                    sampler_ratio=0.25(OTEL_TRACES_SAMPLER_ARG) \
+                    metrics_port=9464(default) sampler=traceidratio(OTEL_TRACES_SAMPLER) \
+                    sampler_ratio=0.25(OTEL_TRACES_SAMPLER_ARG) exemplars=trace_based(default) \
                     span_attributes=64(default) span_events=7(OTEL_SPAN_EVENT_COUNT_LIMIT) span_links=32(default) \
                     event_attributes=32(default) link_attributes=32(default) queue_size=65536(default) \
                     queue_bytes=67108864(default) batch_size=512(default) batch_bytes=3670016(default) \

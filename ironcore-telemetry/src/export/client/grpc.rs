@@ -102,9 +102,11 @@ pub(super) fn judge(response: &Response) -> Reply {
         Meaning::Limit if retry_info.is_none() && hints::is_about_size(&message) => {
             Reply::Answer(Answer::TooLarge(text))
         }
-        Meaning::Limit | Meaning::Busy => {
-            Reply::Answer(Answer::Failed(Failure { cause: Cause::Busy, text, retry_after: retry_info.flatten() }))
-        }
+        Meaning::Limit | Meaning::Busy => Reply::Answer(Answer::Failed(Failure {
+            cause: Cause::Busy,
+            text,
+            retry_after: retry_info.and_then(hints::retry_delay),
+        })),
     }
 }
 

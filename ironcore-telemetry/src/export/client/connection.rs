@@ -107,6 +107,7 @@ impl Connection {
     }
 
     /// One more share; `None` if the connection takes one request at a time.
+    #[cfg_attr(not(feature = "otlp-http"), expect(clippy::unnecessary_wraps, reason = "not so with HTTP/1.1"))]
     pub(super) fn share(&self) -> Option<Self> {
         match &self.sender {
             #[cfg(feature = "otlp-http")]

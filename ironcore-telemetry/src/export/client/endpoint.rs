@@ -99,8 +99,8 @@ mod tests {
 
     #[test]
     fn an_endpoint_is_a_place_and_an_address() {
-        let tcp = |host: &str, port| Place::Tcp { host: host.to_owned(), port };
         const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+        let tcp = |host: &str, port| Place::Tcp { host: host.to_owned(), port };
         for (text, protocol, place, is_tls, uri) in [
             ("http://h:4317", Protocol::Grpc, tcp("h", 4317), false, format!("http://h:4317{TRACES}")),
             ("https://h", Protocol::Grpc, tcp("h", 443), true, format!("https://h{TRACES}")),

@@ -3,7 +3,7 @@
 use super::body::{Encoded, Parts, gunzip};
 use super::endpoint::Endpoint;
 use super::hints;
-use super::{Reply, Response, USER_AGENT};
+use super::{RESPONSE_LIMIT, Reply, Response, USER_AGENT};
 use crate::export::answer::{Answer, Cause, Failure};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, TE, USER_AGENT as USER_AGENT_HEADER};
@@ -102,9 +102,11 @@ pub(super) fn judge(response: &Response) -> Reply {
         Meaning::Limit if retry_info.is_none() && hints::is_about_size(&message) => {
             Reply::Answer(Answer::TooLarge(text))
         }
-        Meaning::Limit | Meaning::Busy => {
-            Reply::Answer(Answer::Failed(Failure { cause: Cause::Busy, text, retry_after: retry_info.flatten() }))
-        }
+        Meaning::Limit | Meaning::Busy => Reply::Answer(Answer::Failed(Failure {
+            cause: Cause::Busy,
+            text,
+            retry_after: retry_info.and_then(hints::retry_delay),
+        })),
     }
 }
 
@@ -122,7 +124,7 @@ fn accepted(response: &Response) -> Reply {
     let message = match (compressed, encoding) {
         (0, _) => Some(Cow::Borrowed(message)),
         // The servers of Go answer in the encoding of the request, whatever was asked for.
-        (1, Some(b"gzip")) => gunzip(message).map(Cow::Owned),
+        (1, Some(b"gzip")) => gunzip(message, RESPONSE_LIMIT).map(Cow::Owned),
         _ => return broken("gRPC OK with a message in an encoding that was not asked for"),
     };
     let answer = message.as_deref().and_then(hints::accepted);

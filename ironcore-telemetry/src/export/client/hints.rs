@@ -48,15 +48,19 @@ pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     date.duration_since(now).ok().map(|wait| wait.min(LONGEST_WAIT))
 }
 
-/// The `RetryInfo` of a status: whether there is one, and its delay if it says one that can be used.
-pub(super) fn retry_info(status: &Status) -> Option<Option<Duration>> {
+/// The `RetryInfo` of a status.
+pub(super) fn retry_info(status: &Status) -> Option<RetryInfo> {
     let detail = status.details.iter().find(|detail| detail.type_url.ends_with("google.rpc.RetryInfo"))?;
-    let delay = RetryInfo::decode(detail.value.as_slice()).ok().and_then(|info| info.retry_delay);
-    Some(delay.and_then(|delay| {
-        let seconds = u64::try_from(delay.seconds).ok()?;
-        let nanos = u32::try_from(delay.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
-        Some(Duration::new(seconds, nanos).min(LONGEST_WAIT))
-    }))
+    // One that cannot be read says that a retry is welcome, and no more.
+    Some(RetryInfo::decode(detail.value.as_slice()).unwrap_or_default())
+}
+
+/// The delay that it asks for, if it is one.
+pub(super) fn retry_delay(info: RetryInfo) -> Option<Duration> {
+    let delay = info.retry_delay?;
+    let seconds = u64::try_from(delay.seconds).ok()?;
+    let nanos = u32::try_from(delay.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    Some(Duration::new(seconds, nanos).min(LONGEST_WAIT))
 }
 
 /// The status in `grpc-status-details-bin`.
@@ -72,16 +76,10 @@ pub(super) fn grpc_message(header: &[u8]) -> String {
     let mut rest = header;
     while let (Some((first, after)), true) = (rest.split_first(), bytes.len() < 4 * SHOWN) {
         let digits = (*first == b'%').then(|| after.split_at_checked(2)).flatten();
-        match digits.and_then(|(digits, behind)| Some((hexadecimal(digits)?, behind))) {
-            Some((byte, behind)) => {
-                bytes.push(byte);
-                rest = behind;
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
+        let decoded = digits.and_then(|(digits, behind)| Some((hexadecimal(digits)?, behind)));
+        let (byte, behind) = decoded.unwrap_or((*first, after));
+        bytes.push(byte);
+        rest = behind;
     }
     shown(&String::from_utf8_lossy(&bytes))
 }
@@ -163,7 +161,7 @@ mod tests {
             let type_url = "type.googleapis.com/google.rpc.RetryInfo".to_owned();
             let status =
                 Status { details: vec![other, Any { type_url, value: info.encode_to_vec() }], ..Status::default() };
-            retry_info(&status)
+            retry_info(&status).map(retry_delay)
         };
         assert_eq!(info(2, 500_000_000), Some(Some(Duration::from_millis(2_500))));
         assert_eq!(info(0, 0), Some(Some(Duration::ZERO)));
@@ -174,7 +172,7 @@ mod tests {
         assert_eq!(retry_info(&Status::default()), None);
         let type_url = "google.rpc.RetryInfo".to_owned();
         let garbage = Status { details: vec![Any { type_url, value: vec![0xff; 9] }], ..Status::default() };
-        assert_eq!(retry_info(&garbage), Some(None));
+        assert_eq!(retry_info(&garbage).map(retry_delay), Some(None));
     }
 
     #[test]

@@ -63,13 +63,12 @@ impl Pool {
         let result = timeout_at(deadline, connection.send(request)).await;
         let result = result
             .unwrap_or_else(|_| Err(SendError::Broken(Failure::new(Cause::Broken, "no answer within the time limit"))));
-        match &result {
-            Ok(_) => self.keep(connection),
-            Err(_) => {
-                connection.retire();
-                // The others have gone the same way.
-                self.idle().clear();
-            }
+        if result.is_ok() {
+            self.keep(connection);
+        } else {
+            connection.retire();
+            // The others have gone the same way.
+            self.idle().clear();
         }
         result
     }

@@ -16,13 +16,15 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 /// Why a connection broke, once it is known.
 pub(super) type Reason = Arc<OnceLock<String>>;
 
+/// Tells what an error means, if it is more than its own text.
+type Explain = Box<dyn Fn(&io::Error) -> Option<String> + Send>;
+
 /// An open stream that speaks one protocol.
 pub(super) struct Transport {
     stream: Box<dyn Stream>,
     protocol: Protocol,
     has_read: bool,
-    /// Tells what an error means, if it is more than its own text.
-    explain: Box<dyn Fn(&io::Error) -> Option<String> + Send>,
+    explain: Explain,
     reason: Reason,
 }
 

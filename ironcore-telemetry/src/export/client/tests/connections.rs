@@ -303,13 +303,11 @@ async fn credentials_that_are_refused_are_read_again_and_tried_once_more() {
             count.fetch_add(1, Ordering::SeqCst);
             let file = Arc::clone(&renewed);
             async move {
-                match request.headers()["authorization"].to_str().unwrap() {
-                    "two" => accepted(*protocol),
-                    _ => {
-                        file.write("authorization=two");
-                        unauthenticated(*protocol, "expired")
-                    }
+                if request.headers()["authorization"] == "two" {
+                    return accepted(*protocol);
                 }
+                file.write("authorization=two");
+                unauthenticated(*protocol, "expired")
             }
         });
         let server = server.await;

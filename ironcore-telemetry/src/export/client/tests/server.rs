@@ -235,6 +235,7 @@ pub(super) fn accepted(protocol: Protocol) -> Answered {
 }
 
 /// An empty message with these trailers.
+#[expect(clippy::unnecessary_wraps, reason = "has the form of the other answers")]
 pub(super) fn grpc(trailers: &[(&'static str, &str)]) -> Answered {
     let trailers: HeaderMap =
         trailers.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())).collect();

@@ -1,6 +1,6 @@
 //! Each fault of a collector: what arrives in the end, and for which reason the rest is dropped.
 
-use crate::traffic::{Numbers, Traffic, hasty, is_grpc, over_both};
+use crate::traffic::{Numbers, Traffic, failed_attempts, hasty, is_grpc, over_both};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 use support::{FaultCollector, Hint, Mode, Request, in_child, wait_for};
@@ -96,7 +96,7 @@ fn each_fault() -> Value {
     for (number, (mode, fate)) in faults.into_iter().enumerate() {
         let producers = [1, 2, 8][number % 3];
         let what = format!("{mode:?} with {producers} producers");
-        let (before, failures) = (traffic.numbers(), traffic.failures());
+        let (before, failures) = (traffic.numbers(), failed_attempts());
         traffic.collector.set(mode);
         traffic.record(usize::try_from(SPANS).unwrap(), producers);
         match fate {
@@ -131,7 +131,7 @@ fn spans_arrive_when_the_collector_comes_after_the_service() {
     over_both(&hasty(in_child!(|| {
         let traffic = Traffic::start_in(Mode::Refuse);
         traffic.record(500, 2);
-        wait_for("a failed attempt", || (traffic.failures() > 0.0).then_some(()));
+        wait_for("a failed attempt", || (failed_attempts() > 0.0).then_some(()));
         let numbers = traffic.recover("a late collector");
         assert_eq!((numbers.exported, traffic.collector.duplicates()), (500, 0));
         Value::Null

@@ -169,7 +169,7 @@ fn ending_a_span_never_waits_for_the_collector() {
     over_both(&in_child!(|| {
         let traffic = Traffic::start_in(Mode::Blackhole);
         let ((), elapsed) = timed(|| traffic.record(100_000, 2));
-        assert!(elapsed < Duration::from_secs(60), "{elapsed:?}");
+        assert!(elapsed < Duration::from_mins(1), "{elapsed:?}");
         let begin = Instant::now();
         let _ = traffic.guard.shutdown(Duration::ZERO);
         assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());

@@ -94,13 +94,8 @@ impl Traffic {
         wait_for("an effect of the fault", || {
             let now = self.numbers();
             let changed = now.dropped != before.dropped || now.exported != before.exported;
-            (changed || self.failures() > failures).then_some(())
+            (changed || failed_attempts() > failures).then_some(())
         });
-    }
-
-    /// How many attempts have failed.
-    pub(crate) fn failures(&self) -> f64 {
-        sample(&telemetry::scrape::render(), r#"telemetry_export_failures_total{signal="traces"}"#)
     }
 
     /// Waits until nothing is queued.
@@ -172,6 +167,11 @@ impl Numbers {
         let of = |numbers: &Self| numbers.dropped.get(reason).copied().unwrap_or_default();
         of(self) - of(before)
     }
+}
+
+/// How many attempts to export spans have failed.
+pub(crate) fn failed_attempts() -> f64 {
+    sample(&telemetry::scrape::render(), r#"telemetry_export_failures_total{signal="traces"}"#)
 }
 
 fn count(number: usize) -> u64 {

@@ -30,7 +30,10 @@ async fn serve_http1(pipe: DuplexStream, wire: Arc<Wire>, shared: Arc<Shared>) -
         async move {
             let (head, body) = request.into_parts();
             match reply_to(&head, Body::Http1(body), &wire, &shared).await {
-                Reply::Answer(Answer { head, body, .. }) => Ok(head.map(|()| Full::new(body))),
+                Reply::Answer(answer) => {
+                    let Answer { head, body, .. } = *answer;
+                    Ok(head.map(|()| Full::new(body)))
+                }
                 // The connection ends without an answer.
                 Reply::GoAway(_) => Err(io::Error::from(io::ErrorKind::ConnectionAborted)),
                 Reply::Reset(_) | Reply::Cut => {
@@ -76,7 +79,7 @@ async fn serve_stream(
     match reply {
         Reply::Answer(answer) => {
             // An error is the client's: it is gone.
-            let _ = send(&mut respond, answer);
+            let _ = send(&mut respond, *answer);
         }
         Reply::Reset(code) => respond.send_reset(h2::Reason::from(code)),
         // The receiver lives as long as the connection.

@@ -33,7 +33,7 @@ pub(super) struct Broken;
 
 /// How a request ends.
 pub(super) enum Reply {
-    Answer(Answer),
+    Answer(Box<Answer>),
     /// `RST_STREAM` with this code.
     Reset(u32),
     /// The connection ends, over HTTP/2 with this code.
@@ -82,7 +82,7 @@ pub(super) async fn reply_to(head: &http::request::Parts, body: Body, wire: &Wir
     let Some(spans) = spans else {
         return refuse(grpc, Code::InvalidArgument, "no export request", Hint::None);
     };
-    decide(&mode, grpc, arrived(message.len(), spans.len()), &spans, shared)
+    decide(&mode, grpc, &arrived(message.len(), spans.len()), &spans, shared)
 }
 
 /// Why a body was not read to its end, or in vain.
@@ -111,7 +111,7 @@ async fn read(mut body: Body, grpc: bool, mode: &Mode) -> Result<Vec<u8>, Unread
     }
 }
 
-fn decide(mode: &Mode, grpc: bool, request: Request, spans: &[SpanId], shared: &Shared) -> Reply {
+fn decide(mode: &Mode, grpc: bool, request: &Request, spans: &[SpanId], shared: &Shared) -> Reply {
     let take = |count: usize| {
         shared.update(|state| {
             for id in &spans[..count] {
@@ -215,7 +215,7 @@ fn retry_after(hint: Hint) -> Option<String> {
 
 /// `google.rpc.Status`, as it stands in `grpc-status-details-bin`.
 #[derive(Clone, PartialEq, Message)]
-struct Details {
+struct RpcStatus {
     #[prost(int32, tag = "1")]
     code: i32,
     #[prost(string, tag = "2")]
@@ -255,7 +255,7 @@ fn retry_info(code: Code, text: &str, hint: Hint) -> Option<Bytes> {
     };
     let value = RetryInfo { retry_delay: Some(Delay { seconds }) }.encode_to_vec();
     let any = Any { type_url: "type.googleapis.com/google.rpc.RetryInfo".to_owned(), value };
-    Some(Details { code: code as i32, message: text.to_owned(), details: vec![any] }.encode_to_vec().into())
+    Some(RpcStatus { code: code as i32, message: text.to_owned(), details: vec![any] }.encode_to_vec().into())
 }
 
 /// An answer over gRPC without a message.
@@ -264,7 +264,7 @@ fn status(code: Code, text: &str) -> Reply {
 }
 
 fn from_status(status: Status) -> Reply {
-    Reply::Answer(Answer { head: status.into_http(), body: Bytes::new(), trailers: None })
+    answer(status.into_http(), Bytes::new(), None)
 }
 
 /// A message over gRPC, with `OK` after it.
@@ -274,12 +274,16 @@ fn message(bytes: &[u8]) -> Reply {
     framed.extend_from_slice(bytes);
     let ok = (HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"));
     let trailers = Some(HeaderMap::from_iter([ok]));
-    Reply::Answer(Answer { head: found("application/grpc"), body: framed.into(), trailers })
+    answer(found("application/grpc"), framed.into(), trailers)
 }
 
 /// 200 with a body.
 fn body(body: Bytes, content_type: &'static str) -> Reply {
-    Reply::Answer(Answer { head: found(content_type), body, trailers: None })
+    answer(found(content_type), body, None)
+}
+
+fn answer(head: Response<()>, body: Bytes, trailers: Option<HeaderMap>) -> Reply {
+    Reply::Answer(Box::new(Answer { head, body, trailers }))
 }
 
 fn found(content_type: &'static str) -> Response<()> {
@@ -292,7 +296,7 @@ fn found(content_type: &'static str) -> Response<()> {
 fn plain(status: StatusCode) -> Reply {
     let mut head = found("text/plain");
     *head.status_mut() = status;
-    Reply::Answer(Answer { head, body: Bytes::from_static(b"as asked for\n"), trailers: None })
+    answer(head, Bytes::from_static(b"as asked for\n"), None)
 }
 
 fn with_header(mut reply: Reply, name: HeaderName, value: &str) -> Reply {

@@ -71,7 +71,7 @@ fn no_dependency_is_older_than_its_oldest_safe_version() {
     let floors = [
         ("opentelemetry", "0.33.1"),
         ("opentelemetry_sdk", "0.33.1"),
-        ("opentelemetry-otlp", "0.33.1"),
+        ("rustls-webpki", "0.103.13"),
         ("tracing-opentelemetry", "0.34.0"),
         ("tracing-subscriber", "0.3.23"),
         ("h2", "0.4.16"),

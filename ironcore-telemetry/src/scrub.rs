@@ -74,12 +74,11 @@ impl Scrub {
         let mut scratch = SCRATCH.try_with(Cell::take).unwrap_or_default();
         let mut counts = Counts::new();
         let arguments = format_args!("{value}");
-        match class {
-            Some(class) => show(&REDACTION.scrub_display(class, arguments, limit, &mut scratch, &mut counts)),
-            None => {
-                write_bounded(&mut scratch, limit, arguments);
-                show(&scratch);
-            }
+        if let Some(class) = class {
+            show(&REDACTION.scrub_display(class, arguments, limit, &mut scratch, &mut counts));
+        } else {
+            write_bounded(&mut scratch, limit, arguments);
+            show(&scratch);
         }
         self.count(&counts);
         scratch.clear();

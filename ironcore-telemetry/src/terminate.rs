@@ -25,9 +25,9 @@ impl Termination {
     /// # Errors
     /// The operating system refused a thread.
     pub(crate) fn prepare(limit: Duration) -> Result<Self, InitError> {
-        let (begin, begun) = mpsc::channel::<(Arc<Pipeline>, Sender<()>)>();
+        let (sender, receiver) = mpsc::channel::<(Arc<Pipeline>, Sender<()>)>();
         let body = move || {
-            let Ok((pipeline, ready)) = begun.recv() else {
+            let Ok((pipeline, ready)) = receiver.recv() else {
                 return;
             };
             match watch() {
@@ -42,7 +42,7 @@ impl Termination {
             }
         };
         let spawned = Builder::new().name("ironcore-telemetry-signals".to_owned()).spawn(body);
-        spawned.map(|_| Self(begin)).map_err(|source| InitError::Thread { source })
+        spawned.map(|_| Self(sender)).map_err(|source| InitError::Thread { source })
     }
 
     /// Handles the signals from here on.

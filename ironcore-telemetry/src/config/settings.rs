@@ -37,6 +37,7 @@ const COMPILED: &[&str] = &[
 
 /// All settings, checked.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct Settings {
     pub(crate) service: Service,
     /// What of its surroundings the resource names.

@@ -83,34 +83,39 @@ impl<'record> VisitSource<'record> for Collect {
 struct Json<'text>(&'text mut Vec<u8>, &'text str);
 
 impl Json<'_> {
-    fn write(&mut self, value: line::Value<'_>) -> Result<(), kv::Error> {
+    fn write(&mut self, value: line::Value<'_>) {
         value.write(self.0, self.1);
-        Ok(())
     }
 }
 
 impl VisitValue<'_> for Json<'_> {
     fn visit_any(&mut self, value: Value<'_>) -> Result<(), kv::Error> {
-        self.write(line::Value::Text(&value))
+        self.write(line::Value::Text(&value));
+        Ok(())
     }
 
     fn visit_null(&mut self) -> Result<(), kv::Error> {
-        self.write(line::Value::Json(b"null"))
+        self.write(line::Value::Json(b"null"));
+        Ok(())
     }
 
     fn visit_bool(&mut self, value: bool) -> Result<(), kv::Error> {
-        self.write(line::Value::Bool(value))
+        self.write(line::Value::Bool(value));
+        Ok(())
     }
 
     fn visit_u64(&mut self, value: u64) -> Result<(), kv::Error> {
-        self.write(line::Value::U64(value))
+        self.write(line::Value::U64(value));
+        Ok(())
     }
 
     fn visit_i64(&mut self, value: i64) -> Result<(), kv::Error> {
-        self.write(line::Value::I64(value))
+        self.write(line::Value::I64(value));
+        Ok(())
     }
 
     fn visit_f64(&mut self, value: f64) -> Result<(), kv::Error> {
-        self.write(line::Value::F64(value))
+        self.write(line::Value::F64(value));
+        Ok(())
     }
 }

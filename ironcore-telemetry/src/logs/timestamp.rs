@@ -28,16 +28,14 @@ pub(super) fn write(to: &mut Vec<u8>, at: SystemTime) {
 fn second(seconds: u64) -> Second {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil(days);
-    let [c, d] = pair(year / 100);
-    let [y, z] = pair(year);
-    let ([m, n], [e, f]) = (pair(month), pair(day));
-    let ([h, i], [j, k], [s, t]) = (pair(second / 3600), pair(second / 60 % 60), pair(second % 60));
-    [c, d, y, z, b'-', m, n, b'-', e, f, b'T', h, i, b':', j, k, b':', s, t]
-}
-
-/// The last two digits.
-fn pair(number: u64) -> [u8; 2] {
-    [digit(number / 10), digit(number)]
+    let mut text = *b"0000-00-00T00:00:00";
+    let parts = [year / 100, year, month, day, second / 3600, second / 60 % 60, second % 60];
+    for (at, part) in [0, 2, 5, 8, 11, 14, 17].into_iter().zip(parts) {
+        if let Some(place) = text.get_mut(at..at + 2) {
+            place.copy_from_slice(&[digit(part / 10), digit(part)]);
+        }
+    }
+    text
 }
 
 /// The last digit.

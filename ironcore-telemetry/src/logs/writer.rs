@@ -283,8 +283,8 @@ impl Output {
     fn fail(&mut self) -> u64 {
         let lost = self.bytes.iter().skip(self.written).filter(|byte| **byte == b'\n').count();
         let mends = self.is_torn && self.written == 0;
-        let last = self.written.checked_sub(1).and_then(|last| self.bytes.get(last));
-        self.is_torn = last.map_or(self.is_torn, |last| *last != b'\n');
+        let end = self.written.checked_sub(1).and_then(|end| self.bytes.get(end));
+        self.is_torn = end.map_or(self.is_torn, |end| *end != b'\n');
         self.bytes.clear();
         self.written = 0;
         u64::try_from(lost).unwrap_or(u64::MAX).saturating_sub(u64::from(mends))

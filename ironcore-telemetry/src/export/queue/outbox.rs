@@ -185,7 +185,7 @@ impl<R> Outbox<R> {
     /// For how long there is nothing to do unless something happens. What arrives is looked for once a delay.
     pub(super) fn idle_for(&self, now: Instant) -> Duration {
         let may_send = self.in_flight.len() < self.window;
-        let waits = self.ready.is_empty().then(|| self.due_in(now)).unwrap_or(Some(Duration::ZERO));
+        let waits = if self.ready.is_empty() { self.due_in(now) } else { Some(Duration::ZERO) };
         match waits.filter(|_| may_send) {
             Some(due) => due.max(self.pause.left(now)).min(self.bounds.delay),
             None => self.bounds.delay,
@@ -269,17 +269,14 @@ impl<R> Outbox<R> {
         self.was_reached = true;
         let bytes = batch.len();
         let halves = if bytes > LEAST_BYTES { batch.clone().split() } else { None };
-        match halves {
-            Some((first, second)) => {
-                self.most_bytes = self.most_bytes.min(bytes / 2).max(LEAST_BYTES);
-                self.ready.push_front(second);
-                self.ready.push_front(first);
-                Settled::default()
-            }
-            None => {
-                self.notes.because(Reason::TooLarge, text);
-                lost(batch, Reason::TooLarge, account)
-            }
+        if let Some((first, second)) = halves {
+            self.most_bytes = self.most_bytes.min(bytes / 2).max(LEAST_BYTES);
+            self.ready.push_front(second);
+            self.ready.push_front(first);
+            Settled::default()
+        } else {
+            self.notes.because(Reason::TooLarge, text);
+            lost(batch, Reason::TooLarge, account)
         }
     }
 

@@ -407,9 +407,9 @@ fn what_is_abandoned_while_answers_arrive_is_counted_once() {
             push(&queue, 500);
             let abandoning = Arc::clone(&queue);
             let began = Arc::new(std::sync::Barrier::new(2));
-            let begin = Arc::clone(&began);
+            let other = Arc::clone(&began);
             let thread = std::thread::spawn(move || {
-                begin.wait();
+                other.wait();
                 abandoning.abandon();
             });
             keep_pumping(&queue, &collector);

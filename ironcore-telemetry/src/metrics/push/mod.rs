@@ -246,18 +246,17 @@ impl<T: Transport> Push<T> {
                         result = Err(Undelivered { text, retry: None });
                     }
                 }
-                Answer::TooLarge(text) => match halves(&ids) {
-                    Some((first, second)) => {
+                Answer::TooLarge(text) => {
+                    if let Some((first, second)) = halves(&ids) {
                         state.most_bytes = state.most_bytes.min(length / 2).max(LEAST_BYTES.min(self.batch_bytes));
                         requests.push_front(second);
                         requests.push_front(first);
-                    }
-                    None => {
+                    } else {
                         state.acknowledge(&ids);
                         self.drop_points(Reason::TooLarge, ids.len());
                         result = Err(Undelivered { text, retry: None });
                     }
-                },
+                }
                 // Others may pass, and what is in this one may pass as a part of the next one.
                 Answer::Refused(text) => result = Err(Undelivered { text, retry: None }),
                 Answer::Failed(Failure { cause, text, retry_after }) => {

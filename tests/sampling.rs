@@ -40,7 +40,7 @@ fn a_rate_limits_the_traces_of_all_kinds_of_spans_and_no_count() {
         let recorded = count(50, create_wallet) + count(50, theirs) + count(50, by_tracing);
         let swaps = count(50, quote_swap);
         let page = telemetry::scrape::render();
-        json!({ "recorded": recorded, "swaps": swaps, "page": page, "lost": shutdown(guard) })
+        json!({ "recorded": recorded, "swaps": swaps, "page": page, "lost": shutdown(&guard) })
     });
     let receiver = Receiver::start().unwrap();
     let report = child.exporting_to(&receiver).run();
@@ -65,7 +65,7 @@ fn a_trace_that_begins_elsewhere_is_not_decided_again_inside_of_it() {
             quote_swap()
         };
         let outside = quote_swap();
-        shutdown_at_once(guard);
+        shutdown_at_once(&guard);
         json!([inside, outside])
     });
     assert_eq!(child.run().result, json!([false, true]));
@@ -127,7 +127,7 @@ fn what_the_back_end_has_told_holds_through_its_outage_which_is_said_once() {
             quote_swap().then_some(())
         });
         let page = telemetry::scrape::render();
-        json!({ "page": page, "lost": shutdown(guard) })
+        json!({ "page": page, "lost": shutdown(&guard) })
     });
     let report = told_by(child, &back_end(answer), "0").run();
     assert_sample(report.page(), r#"telemetry_degraded{component="sampling"}"#, 0);
@@ -145,7 +145,7 @@ fn a_back_end_that_is_not_there_leaves_the_initial_rate_in_force() {
         let guard = start();
         let degraded = r#"telemetry_degraded{component="sampling"} 1"#;
         wait_for("the outage", || telemetry::scrape::render().contains(degraded).then_some(()));
-        json!({ "recorded": count(100, create_wallet), "lost": shutdown(guard) })
+        json!({ "recorded": count(100, create_wallet), "lost": shutdown(&guard) })
     });
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for (initial, recorded) in [("1", 100), ("0", 0)] {

@@ -159,7 +159,7 @@ impl Pipeline {
     /// The time for spans: where metrics are pushed, not all of it.
     fn left_for_spans(&self, deadline: Instant) -> Duration {
         let left = left(deadline);
-        if self.push.is_some() { left - (left / 4).min(METRICS_SHARE) } else { left }
+        if self.push.is_some() { left.saturating_sub((left / 4).min(METRICS_SHARE)) } else { left }
     }
 
     fn shut_down(&self, timeout: Duration) -> Report {

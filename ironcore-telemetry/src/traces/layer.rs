@@ -5,9 +5,9 @@ use crate::config::Filter;
 use crate::error::InitError;
 use crate::filter as filters;
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id};
+use tracing::{Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::layer::Context as LayerContext;
@@ -29,7 +29,7 @@ where
         .with_tracked_inactivity(false);
     // Events are disabled per callsite, so that one that becomes no log line costs nothing. The hint is that of the
     // directives.
-    let spans = filter_fn(|metadata| metadata.is_span()).with_max_level_hint(LevelFilter::TRACE);
+    let spans = filter_fn(is_span as fn(&Metadata<'_>) -> bool).with_max_level_hint(LevelFilter::TRACE);
     let layer = layer.and_then(MarkTraced);
     Ok(layer.with_filter(filters::context_spans().or(spans.and(filters::directives(filter)?))))
 }
@@ -48,4 +48,9 @@ where
             span.extensions_mut().insert(Traced);
         }
     }
+}
+
+/// The method has another lifetime than a filter asks for.
+fn is_span(metadata: &Metadata<'_>) -> bool {
+    metadata.is_span()
 }

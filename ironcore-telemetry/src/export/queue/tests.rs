@@ -40,7 +40,7 @@ impl Record for Item {
     }
 
     fn scope(&self) -> &InstrumentationScope {
-        &SCOPES[usize::from(self.number % 3 == 0)]
+        &SCOPES[usize::from(self.number.is_multiple_of(3))]
     }
 
     fn encode(&self, to: &mut Vec<u8>) {
@@ -124,7 +124,7 @@ fn numbers(message: &[u8]) -> Vec<u64> {
         let name = &scope.scope.as_ref().unwrap().name;
         for span in &scope.spans {
             let number = u64::from_be_bytes(span.span_id.as_slice().try_into().unwrap());
-            assert_eq!(name, if number % 3 == 0 { "theirs" } else { "ours" });
+            assert_eq!(name, if number.is_multiple_of(3) { "theirs" } else { "ours" });
             numbers.push(number);
         }
     }

@@ -91,7 +91,7 @@ impl Scene {
 }
 
 fn text(numbers: std::ops::Range<usize>) -> String {
-    numbers.map(|number| format!("line {number}\n")).collect()
+    numbers.fold(String::new(), |text, number| text + &format!("line {number}\n"))
 }
 
 #[test]

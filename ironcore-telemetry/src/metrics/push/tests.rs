@@ -190,6 +190,7 @@ fn yes(_: &[Sample], _: usize) -> Option<Answer> {
     Some(Answer::Accepted { rejected: 0, message: None })
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a collector may also hang")]
 fn failed(cause: Cause, retry_after: Option<u64>) -> Option<Answer> {
     let retry_after = retry_after.map(Duration::from_secs);
     Some(Answer::Failed(Failure { cause, text: "no".to_owned(), retry_after }))

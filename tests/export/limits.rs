@@ -89,22 +89,21 @@ fn what_waits_for_an_absent_collector_is_bounded_in_bytes() {
     let child = in_child!(|| {
         let traffic = Traffic::start_in(Mode::Refuse);
         let before = memory("VmRSS");
-        // 500 MB.
-        for _ in 0..500 {
+        for _ in 0..150 {
             traffic.record_large(128);
         }
         let grown = memory("VmHWM") - before;
         let numbers = traffic.assert_exact("an absent collector");
         let dropped = numbers.dropped_since(&Numbers::default(), "queue_bytes");
-        assert!(dropped > 400 && dropped == numbers.lost(), "{numbers:?}");
-        // 64 MiB are the bound; the rest is the allocator's.
-        assert!(grown < 200 << 20, "{} MiB for a queue of 64 MiB", grown >> 20);
+        assert!(dropped > 130 && dropped == numbers.lost(), "{numbers:?}");
+        // The bound is 16 MiB, and 150 MiB have ended; the rest is the allocator's.
+        assert!(grown < 64 << 20, "{} MiB for a queue of 16 MiB", grown >> 20);
         traffic.recover("an absent collector");
         let grown = memory("VmHWM") - before;
-        assert!(grown < 300 << 20, "{} MiB after the export", grown >> 20);
+        assert!(grown < 96 << 20, "{} MiB after the export", grown >> 20);
         Value::Null
     });
-    over_both(&with_many_attributes(child));
+    over_both(&with_many_attributes(child).env("IRONCORE_QUEUE_BYTES", "16777216"));
 }
 
 #[test]

@@ -79,7 +79,7 @@ impl Traffic {
     pub(crate) fn record_large(&self, attributes: usize) {
         let mut span = opentelemetry::global::tracer("tests").start("large");
         for number in 0..attributes {
-            span.set_attribute(KeyValue::new(format!("attribute.{number}"), "x".repeat(8 << 10)));
+            span.set_attribute(KeyValue::new(format!("attribute.{number}"), "a value, ".repeat(910)));
         }
         self.born.lock().unwrap().insert(span.span_context().span_id().to_bytes());
         span.end();

@@ -170,7 +170,7 @@ impl Child {
             Command::new(program)
         };
         command
-            .args([self.test.as_str(), "--exact", "--nocapture", "--quiet", "--test-threads=1"])
+            .args([self.test.as_str(), "--exact", "--include-ignored", "--nocapture", "--quiet", "--test-threads=1"])
             .env_clear()
             .envs(&self.variables)
             .env(SCENARIO, self.scenario)

@@ -6,7 +6,13 @@ use std::path::{Path, PathBuf};
 
 /// Floors, from the lowest up; the rooms of the vocabulary are in that order too. `lib.rs` is above them all.
 const FLOORS: &[(&str, &[&str])] = &[
-    ("vocabulary", &["flag", "series", "current", "format", "caught", "redact", "causes", "error", "names", "config"]),
+    (
+        "vocabulary",
+        &[
+            "flag", "series", "current", "format", "caught", "redact", "causes", "error", "names", "report", "scrub",
+            "config",
+        ],
+    ),
     ("signals", &["resource", "filter", "traces", "metrics", "logs", "export", "worker"]),
     (
         "instrumentation",
@@ -24,7 +30,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "client",
         ],
     ),
-    ("wiring", &["init", "guard", "panic_hook"]),
+    ("wiring", &["guard", "panic_hook", "terminate", "init"]),
     ("doors", &["scrape", "private", "testing"]),
 ];
 
@@ -103,7 +109,12 @@ fn may_use(room: &str, used: &str) -> bool {
             }
         }
         ("wiring", floor) => {
-            floor != "doors" && (floor != "wiring" || matches!((room, used), ("init", "guard" | "panic_hook")))
+            let is_order = match room {
+                "init" => matches!(used, "guard" | "panic_hook" | "terminate"),
+                "panic_hook" | "terminate" => used == "guard",
+                _ => false,
+            };
+            floor != "doors" && (floor != "wiring" || is_order)
         }
         ("doors", floor) => {
             matches!((room, used), ("scrape", "metrics") | ("private", "business"))

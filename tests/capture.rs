@@ -92,10 +92,25 @@ fn calls_outside_of_a_capture_are_not_recorded() {
     capture.assert_absent("outside");
 }
 
+const KEY: &str = "-----BEGIN PRIVATE KEY-----";
+
 #[test]
-fn assert_no_secrets_finds_a_key_in_a_log_line() {
+fn a_key_in_a_log_line_is_masked_before_it_leaves() {
     let capture = Capture::new();
-    capture.run(|| create_user("-----BEGIN PRIVATE KEY-----"));
+    capture.run(|| create_user(KEY));
+    let masked = |line: &String| line.contains(r#""name":"[REDACTED:pem]""#);
+    assert!(capture.log_lines().iter().any(masked), "{:?}", capture.log_lines());
+}
+
+#[telemetry::instrument_business]
+fn update_user(key: &'static str) {
+    telemetry::set_attribute("user.note", key);
+}
+
+#[test]
+fn assert_no_secrets_finds_a_key_that_the_code_records() {
+    let capture = Capture::new();
+    capture.run(|| update_user(KEY));
     let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| capture.assert_no_secrets()));
     assert!(found.is_err());
     let capture = Capture::new();

@@ -43,7 +43,8 @@ fn named_in_public_interface() -> BTreeMap<String, BTreeSet<String>> {
     let files: Vec<_> = files(&source)
         .into_iter()
         .map(|path| {
-            let file = syn::parse_file(&fs::read_to_string(&path).unwrap()).unwrap();
+            let file = syn::parse_file(&fs::read_to_string(&path).unwrap());
+            let file = file.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             (path.strip_prefix(&source).unwrap().display().to_string(), expand(file.items))
         })
         .collect();
@@ -63,7 +64,8 @@ fn named_in_public_interface() -> BTreeMap<String, BTreeSet<String>> {
 
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+    let entries = entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] });
+    entries.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
 }
 
 /// The crates that the library depends on, as code spells them.

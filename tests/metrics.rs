@@ -22,7 +22,7 @@ fn steady(page: &str) -> String {
     let steady = |line: &str| match line.split_once(' ') {
         _ if line.starts_with('#') => line.to_owned(),
         Some((series, _)) if series.starts_with("target_info") => "target_info{…} 1".to_owned(),
-        Some((series, _)) if series.contains("_bucket{") || series.contains("_sum{") => {
+        Some((series, _)) if ["_bucket{", "_sum{", "_queued_bytes{"].iter().any(|part| series.contains(part)) => {
             format!("{series} …")
         }
         _ => line.to_owned(),

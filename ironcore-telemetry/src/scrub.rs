@@ -31,9 +31,13 @@ thread_local! {
     static SCRATCH: Cell<String> = const { Cell::new(String::new()) };
 }
 
-/// Decides once, at `init`, whether values are scanned.
+/// Decides once, at `init`, whether values are scanned, and puts the counters on the page.
 pub(crate) fn switch(is_on: bool) {
     IS_ON.store(is_on, Ordering::Relaxed);
+    LazyLock::force(&TRACES);
+    #[cfg(feature = "json-logs")]
+    LazyLock::force(&LOGS);
+    LazyLock::force(&METRICS);
 }
 
 /// What the name of a value says of it; nothing where values are not scanned.

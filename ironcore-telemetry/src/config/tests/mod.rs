@@ -80,7 +80,7 @@ fn the_report_lists_every_setting_in_force_with_its_origin() {
         &otlp("http://h:1(OTEL_EXPORTER_OTLP_METRICS_ENDPOINT)"),
         "metric_interval_ms=60000(default) metric_timeout_ms=30000(default) temporality=cumulative(default) \
          histograms=explicit_bucket_histogram(default) metrics_listener=127.0.0.1:1(code) \
-         exemplars=trace_based(default) sampler=Ratio(0.5)(code) \
+         sampler=Ratio(0.5)(code) exemplars=trace_based(default) \
          span_attributes=64(default) span_events=64(default) span_links=32(default) event_attributes=32(default) \
          link_attributes=32(default) queue_size=65536(default) \
          queue_bytes=67108864(default) batch_size=512(default) batch_bytes=3670016(default) \

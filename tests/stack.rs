@@ -264,7 +264,7 @@ fn the_real_jaeger_tells_the_service_how_to_sample() {
         })
         .unwrap();
         let page = telemetry::scrape::render();
-        serde_json::json!({ "page": page, "lost": shutdown(guard) })
+        serde_json::json!({ "page": page, "lost": shutdown(&guard) })
     });
     let stack = Stack::start(&Options::free_ports("test_sampling").with(&[Server::Jaeger])).unwrap();
     let endpoint = stack.address(Port::JaegerSampling);

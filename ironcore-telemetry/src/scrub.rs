@@ -44,7 +44,39 @@ pub(crate) fn switch(is_on: bool) {
 #[derive(Clone, Copy)]
 pub(crate) struct Class(Option<KeyClass>);
 
+/// The classes of names that live as long as the program, by their addresses: fields of log lines have few.
+const REMEMBERED: usize = 64;
+
+thread_local! {
+    static CLASSES: [Cell<(usize, usize, Class)>; REMEMBERED] = const { [const { Cell::new((0, 0, Class::NOT_SCANNED)) }; REMEMBERED] };
+}
+
 impl Class {
+    /// Of a value that is known to hold no secret.
+    pub(crate) const NOT_SCANNED: Self = Self(None);
+
+    /// Of a value without a name, or with one that says nothing.
+    pub(crate) fn plain() -> Self {
+        Self(IS_ON.load(Ordering::Relaxed).then_some(KeyClass::Plain))
+    }
+
+    /// As [`of`](Self::of), for a name that lives as long as the program.
+    pub(crate) fn of_static(name: &'static str) -> Self {
+        let (address, length) = (name.as_ptr().addr(), name.len());
+        let slot = (address >> 3 ^ length) % REMEMBERED;
+        let look_up = |classes: &[Cell<(usize, usize, Self)>; REMEMBERED]| {
+            let known = classes.get(slot)?;
+            let (at, of_length, class) = known.get();
+            if (at, of_length) == (address, length) {
+                return Some(class);
+            }
+            let class = Self::of(name);
+            known.set((address, length, class));
+            Some(class)
+        };
+        CLASSES.try_with(look_up).ok().flatten().unwrap_or_else(|| Self::of(name))
+    }
+
     pub(crate) fn of(name: &str) -> Self {
         let name = truncate(name, LONGEST_NAME);
         Self(IS_ON.load(Ordering::Relaxed).then(|| REDACTION.names.class_of(name)))

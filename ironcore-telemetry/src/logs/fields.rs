@@ -3,6 +3,7 @@
 use super::line::{Line, Value};
 use crate::causes::Causes;
 use crate::names::{self, RESERVED_LOG_KEYS};
+use crate::scrub::Class;
 use std::error::Error;
 use std::fmt;
 use tracing::Event;
@@ -61,15 +62,15 @@ impl<T: FnMut(&Field, Value<'_>)> Visit for Fields<T> {
 
 /// Writes a member under a key that is none of the library's own: such a field becomes `field.<key>`. Two names never
 /// become the same key.
-pub(super) fn write_unreserved(line: &mut Line<'_>, key: &str, value: Value<'_>) {
+pub(super) fn write_unreserved(line: &mut Line<'_>, key: &str, class: Class, value: Value<'_>) {
     let mut bare = key;
     while let Some(rest) = bare.strip_prefix(PREFIX) {
         bare = rest;
     }
     if RESERVED_LOG_KEYS.contains(&bare) {
-        line.member(&format!("{PREFIX}{key}"), value);
+        line.member(&format!("{PREFIX}{key}"), class, value);
     } else {
-        line.member(key, value);
+        line.member(key, class, value);
     }
 }
 
@@ -94,7 +95,7 @@ pub(super) fn write_event(line: &mut Line<'_>, event: &Event<'_>, middle: impl F
             middle(line);
         }
         if !is_message {
-            write_unreserved(line, field.name(), value);
+            write_unreserved(line, field.name(), Class::of_static(field.name()), value);
         }
     }));
     if let Some(middle) = middle {
@@ -112,7 +113,7 @@ impl SpanFields {
         record(&mut Fields(|field: &Field, value: Value<'_>| {
             if field.name() != MESSAGE {
                 let mut json = Vec::new();
-                value.write(&mut json, field.name());
+                value.write(&mut json, Class::of_static(field.name()));
                 self.set(field.name(), json);
             }
         }));
@@ -161,7 +162,7 @@ pub(super) fn write_spans<'registry, R>(
                 return;
             }
             inherited.push(key);
-            write_unreserved(line, key, Value::Json(value));
+            write_unreserved(line, key, Class::NOT_SCANNED, Value::Json(value));
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::config::{LogFormat, LogLines};
 use crate::current::{self, TakenIn};
 use crate::error::InitError;
 use crate::filter as filters;
+use crate::scrub::Class;
 use opentelemetry::trace::TraceContextExt;
 use opentelemetry::{Context, SpanId, TraceId};
 use std::cell::Cell;
@@ -43,7 +44,7 @@ where
     let directives = filters::directives(&lines.filter)?;
     let format = lines.format;
     let mut member = Vec::new();
-    Line::begin(&mut member, format).member("service", Value::Clean(service));
+    Line::begin(&mut member, format).member("service", Class::NOT_SCANNED, Value::Str(service));
     if format == LogFormat::Json {
         // The brace that begins an object.
         member.remove(0);
@@ -130,7 +131,7 @@ impl<W> Lines<W> {
         } else {
             line.clean("timestamp", |to| timestamp::write(to, SystemTime::now()));
             line.clean("level", |to| to.extend_from_slice(level.as_str().as_bytes()));
-            line.member("target", Value::Clean(metadata.target()));
+            line.member("target", Class::NOT_SCANNED, Value::Str(metadata.target()));
         }
         let span = self.span_of(event, context);
         fields::write_event(&mut line, event, |line| self.write_context(line, span.as_ref()));
@@ -150,7 +151,7 @@ impl<W> Lines<W> {
                 line.dim(&id);
             }
         } else if let Some(operation) = operation {
-            line.member("operation", Value::Clean(operation));
+            line.member("operation", Class::NOT_SCANNED, Value::Str(operation));
         }
         line.end();
     }
@@ -163,7 +164,7 @@ impl<W> Lines<W> {
         if let Some(SpanOfLine { trace_id, span_id, is_sampled }) = span {
             line.clean("trace_id", |to| line::hex(to, &trace_id.to_bytes()));
             line.clean("span_id", |to| line::hex(to, &span_id.to_bytes()));
-            line.member("sampled", Value::Bool(*is_sampled));
+            line.member("sampled", Class::NOT_SCANNED, Value::Bool(*is_sampled));
         }
         line.members(&self.service);
     }

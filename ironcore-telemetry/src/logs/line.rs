@@ -21,8 +21,6 @@ const RESET: &[u8] = b"\x1b[0m";
 #[derive(Clone, Copy)]
 pub(super) enum Value<'value> {
     Str(&'value str),
-    /// Text that is known to hold no secret.
-    Clean(&'value str),
     Text(&'value dyn fmt::Display),
     U64(u64),
     I64(i64),
@@ -33,42 +31,29 @@ pub(super) enum Value<'value> {
 }
 
 impl Value<'_> {
-    /// Appends the value as JSON, its secrets masked; the name under which it stands says what may be one.
-    pub(super) fn write(self, to: &mut Vec<u8>, name: &str) {
+    /// Appends the value as JSON, its secrets masked.
+    pub(super) fn write(self, to: &mut Vec<u8>, class: Class) {
         match self {
-            Self::Str(text) => quoted(to, &LOGS.text(Class::of(name), text, VALUE_LIMIT)),
-            Self::Text(value) => LOGS.display(Class::of(name), value, VALUE_LIMIT, |text| quoted(to, text)),
-            Self::Clean(text) => quoted(to, truncate(text, VALUE_LIMIT)),
-            Self::U64(value) => match LOGS.number(Class::of(name), value) {
+            Self::Str(text) => quoted(to, &LOGS.text(class, text, VALUE_LIMIT)),
+            Self::Text(value) => LOGS.display(class, value, VALUE_LIMIT, |text| quoted(to, text)),
+            Self::U64(value) => match LOGS.number(class, value) {
                 Some(mask) => quoted(to, mask),
                 None => to.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
             },
             Self::I64(value) => match u64::try_from(value) {
-                Ok(value) => Self::U64(value).write(to, name),
+                Ok(value) => Self::U64(value).write(to, class),
                 Err(_) => to.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
             },
-            // JSON cannot express NaN and infinity.
-            Self::F64(value) if !value.is_finite() => quoted(to, &value.to_string()),
-            Self::F64(value) => {
-                let _ = write!(Plain(to), "{value}");
-            }
+            Self::F64(value) => float(to, value),
             Self::Bool(value) => to.extend_from_slice(if value { b"true" } else { b"false" }),
             Self::Json(json) => to.extend_from_slice(json),
         }
     }
 
-    /// The same where it is known to hold no secret: of closed sets of values.
-    fn known(self) -> Self {
-        match self {
-            Self::Str(text) => Self::Clean(text),
-            other => other,
-        }
-    }
-
     /// Appends the value as JSON, a text without its quotes where `is_clear` says that it is clear without them.
-    fn write_bare(self, to: &mut Vec<u8>, name: &str, is_clear: impl Fn(&[u8]) -> bool) {
+    fn write_bare(self, to: &mut Vec<u8>, class: Class, is_clear: impl Fn(&[u8]) -> bool) {
         let start = to.len();
-        self.write(to, name);
+        self.write(to, class);
         let text = to.get(start..).unwrap_or_default();
         let inner = text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\""));
         if inner.is_some_and(is_clear) {
@@ -110,27 +95,27 @@ impl<'buffer> Line<'buffer> {
         self.buffer.extend_from_slice(if self.format == LogFormat::Json { b"}\n" } else { b"\n" });
     }
 
-    pub(super) fn member(&mut self, key: &str, value: Value<'_>) {
+    pub(super) fn member(&mut self, key: &str, class: Class, value: Value<'_>) {
         if self.buffer.len() > LINE_LIMIT {
             self.is_cut = true;
             return;
         }
         self.key(key);
-        let value = if self.is_scanned { value } else { value.known() };
+        let class = if self.is_scanned { class } else { Class::NOT_SCANNED };
         match self.format {
-            LogFormat::Json => value.write(self.buffer, key),
-            LogFormat::Logfmt | LogFormat::Pretty { .. } => value.write_bare(self.buffer, key, is_one_word),
+            LogFormat::Json => value.write(self.buffer, class),
+            LogFormat::Logfmt | LogFormat::Pretty { .. } => value.write_bare(self.buffer, class, is_one_word),
         }
     }
 
     /// The message, which text for a person has without a key and in a column of its own.
     pub(super) fn message(&mut self, value: Value<'_>) {
         let LogFormat::Pretty { colour } = self.format else {
-            return self.member("message", value);
+            return self.member("message", Class::plain(), value);
         };
         self.separate();
         let start = self.buffer.len();
-        value.write_bare(self.buffer, "message", |_| true);
+        value.write_bare(self.buffer, Class::plain(), |_| true);
         let text = self.buffer.get(start..).unwrap_or_default();
         let columns = String::from_utf8_lossy(text).chars().count();
         if colour {
@@ -142,11 +127,16 @@ impl<'buffer> Line<'buffer> {
 
     /// A member whose text needs no escapes.
     pub(super) fn clean(&mut self, key: &'static str, write: impl FnOnce(&mut Vec<u8>)) {
-        self.key(key);
-        let quote: &[u8] = if self.format == LogFormat::Json { b"\"" } else { b"" };
-        self.buffer.extend_from_slice(quote);
+        if self.format != LogFormat::Json {
+            self.key(key);
+            return write(self.buffer);
+        }
+        self.separate();
+        self.buffer.push(b'"');
+        self.buffer.extend_from_slice(key.as_bytes());
+        self.buffer.extend_from_slice(b"\":\"");
         write(self.buffer);
-        self.buffer.extend_from_slice(quote);
+        self.buffer.push(b'"');
     }
 
     /// Members that are ready, with their keys.
@@ -208,9 +198,41 @@ fn is_one_word(text: &[u8]) -> bool {
 
 /// Appends bytes as hexadecimal digits.
 pub(super) fn hex(to: &mut Vec<u8>, bytes: &[u8]) {
+    /// The bytes that are converted at once: those of a trace id.
+    const CHUNK: usize = 16;
     let digit = |half: u8| half + if half < 10 { b'0' } else { b'a' - 10 };
-    for byte in bytes {
-        to.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+    for chunk in bytes.chunks(CHUNK) {
+        let mut digits = [0; 2 * CHUNK];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(chunk) {
+            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+        }
+        to.extend_from_slice(digits.get(..2 * chunk.len()).unwrap_or_default());
+    }
+}
+
+/// Appends a number, as short as it can be read back. JSON cannot express NaN and infinity: they are text.
+fn float(to: &mut Vec<u8>, value: f64) {
+    /// Up to here, a number with three decimals is read back as it is written.
+    const EXACT: f64 = 1e12;
+    let thousandths = value * 1e3;
+    let is_short = value.is_sign_positive() && value < EXACT && thousandths.fract() == 0.0;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole, positive and below 1e15")]
+    let whole = if is_short { thousandths as u64 } else { 0 };
+    #[expect(clippy::cast_precision_loss, reason = "below 1e15")]
+    #[expect(clippy::float_cmp, reason = "the number that is meant, or another way is taken")]
+    let is_exact = is_short && whole as f64 / 1e3 == value;
+    if is_exact {
+        to.extend_from_slice(itoa::Buffer::new().format(whole / 1000).as_bytes());
+        let decimals = [whole / 100 % 10, whole / 10 % 10, whole % 10].map(|digit| b'0' + digit.to_le_bytes()[0]);
+        let shown = decimals.iter().rposition(|digit| *digit != b'0').map_or(0, |last| last + 1);
+        if shown > 0 {
+            to.push(b'.');
+            to.extend_from_slice(decimals.get(..shown).unwrap_or_default());
+        }
+    } else if value.is_finite() {
+        let _ = write!(Plain(to), "{value}");
+    } else {
+        quoted(to, &value.to_string());
     }
 }
 
@@ -318,19 +340,19 @@ mod tests {
     }
 
     fn string(text: &str) -> String {
-        object(|object| object.member("a", Value::Str(text)))
+        object(|object| object.member("a", Class::plain(), Value::Str(text)))
     }
 
     #[test]
     fn members_are_separated_by_commas_and_the_line_is_closed() {
         let line = object(|object| {
-            object.member("a", Value::Str("x"));
-            object.member("b", Value::U64(7));
+            object.member("a", Class::plain(), Value::Str("x"));
+            object.member("b", Class::plain(), Value::U64(7));
             object.clean("c", |to| hex(to, &[0, 0x9f, 0xfa]));
-            object.member("d", Value::I64(-7));
-            object.member("e", Value::F64(0.5));
-            object.member("f", Value::F64(f64::NAN));
-            object.member("g", Value::Bool(true));
+            object.member("d", Class::plain(), Value::I64(-7));
+            object.member("e", Class::plain(), Value::F64(0.5));
+            object.member("f", Class::plain(), Value::F64(f64::NAN));
+            object.member("g", Class::plain(), Value::Bool(true));
             object.members(b"\"h\":1");
         });
         assert_eq!(
@@ -344,7 +366,7 @@ mod tests {
         let text = "\"}\n{\r\u{1b}[31m\u{2028}\u{202e}\u{7f}\u{9b}";
         let expected = "{\"a\":\"\\\"}\\n{\\r\\u001b[31m\\u2028\\u202e\\u007f\\u009b\"}\n";
         assert_eq!(string(text), expected);
-        assert_eq!(object(|object| object.member("a", Value::Text(&text))), expected);
+        assert_eq!(object(|object| object.member("a", Class::plain(), Value::Text(&text))), expected);
     }
 
     #[test]
@@ -358,7 +380,7 @@ mod tests {
     fn a_long_value_is_truncated_at_a_character_boundary() {
         for long in ["é".repeat(VALUE_LIMIT), format!("a{}z", "é".repeat(VALUE_LIMIT))] {
             let fit = (VALUE_LIMIT - usize::from(long.starts_with('a'))) / 2;
-            for line in [string(&long), object(|object| object.member("a", Value::Text(&long)))] {
+            for line in [string(&long), object(|object| object.member("a", Class::plain(), Value::Text(&long)))] {
                 assert_eq!(line.matches('é').count(), fit);
                 assert!(!line.contains('z'), "nothing follows the truncated text");
             }
@@ -375,24 +397,24 @@ mod tests {
                 }
             }
         }
-        let line = object(|object| object.member("a", Value::Text(&Endless)));
+        let line = object(|object| object.member("a", Class::plain(), Value::Text(&Endless)));
         assert_eq!(line.len(), VALUE_LIMIT + "{\"a\":\"\"}\n".len());
     }
 
     #[test]
     fn a_line_is_bounded_and_says_so() {
         let long = "x".repeat(VALUE_LIMIT);
-        let line = object(|object| (0..100).for_each(|_| object.member("a", Value::Str(&long))));
+        let line = object(|object| (0..100).for_each(|_| object.member("a", Class::plain(), Value::Str(&long))));
         assert!(line.len() < 64 * 1024 && line.ends_with(",\"truncated\":true}\n"), "{}", line.len());
     }
 
     fn with_everything(line: &mut Line<'_>) {
         line.message(Value::Text(&"said \"no\"\n\u{1b}[2J"));
-        line.member("asset", Value::Str("btc"));
-        line.member("note", Value::Str("two words"));
-        line.member("odd key=", Value::Str("a=b"));
-        line.member("empty", Value::Str(""));
-        line.member("amount", Value::U64(7));
+        line.member("asset", Class::plain(), Value::Str("btc"));
+        line.member("note", Class::plain(), Value::Str("two words"));
+        line.member("odd key=", Class::plain(), Value::Str("a=b"));
+        line.member("empty", Class::plain(), Value::Str(""));
+        line.member("amount", Class::plain(), Value::U64(7));
     }
 
     #[test]
@@ -420,15 +442,26 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
+        fn every_number_is_read_back(value in any::<f64>(), thousandths in -9_000_000_000_i64..9_000_000_000) {
+            #[expect(clippy::cast_precision_loss, reason = "any number will do")]
+            for value in [value, thousandths as f64 / 1e3, thousandths as f64 / 1e2, thousandths as f64] {
+                let mut shown = Vec::new();
+                float(&mut shown, value);
+                let shown = String::from_utf8(shown).unwrap();
+                prop_assert_eq!(shown.trim_matches('"'), value.to_string());
+            }
+        }
+
+        #[test]
         fn every_text_is_read_back_and_nothing_hidden_is_in_the_line(text in "(?s).{0,40}", parts in any::<bool>()) {
             let line = object(|object| {
                 // As a key it may be the name of a secret, whose value is masked.
-                object.member(&text, Value::Clean("x"));
+                object.member(&text, Class::NOT_SCANNED, Value::Str("x"));
                 if parts {
                     let (first, second) = text.split_at(text.char_indices().nth(7).map_or(0, |(at, _)| at));
-                    object.member("the value", Value::Text(&format_args!("{first}{second}")));
+                    object.member("the value", Class::plain(), Value::Text(&format_args!("{first}{second}")));
                 } else {
-                    object.member("the value", Value::Str(&text));
+                    object.member("the value", Class::plain(), Value::Str(&text));
                 }
             });
             let body = line.strip_suffix('\n').unwrap();

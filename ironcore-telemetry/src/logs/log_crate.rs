@@ -2,6 +2,7 @@
 
 use super::fields::write_unreserved;
 use super::line::{self, Line};
+use crate::scrub::Class;
 use log::kv::{self, Key, Value, VisitSource, VisitValue};
 use log::{LevelFilter, Log, Metadata, Record};
 use std::cell::RefCell;
@@ -60,7 +61,7 @@ impl Drop for Restore {
 /// Writes the key-values of the record that has become this event, and returns their keys.
 pub(super) fn write_key_values(line: &mut Line<'_>) -> Vec<String> {
     let write = |(key, value): KeyValue| {
-        write_unreserved(line, &key, line::Value::Json(&value));
+        write_unreserved(line, &key, Class::NOT_SCANNED, line::Value::Json(&value));
         key
     };
     KEY_VALUES.take().into_iter().map(write).collect()
@@ -72,7 +73,7 @@ impl<'record> VisitSource<'record> for Collect {
     fn visit_pair(&mut self, key: Key<'record>, value: Value<'record>) -> Result<(), kv::Error> {
         if self.0.len() < MOST && !self.0.iter().any(|(known, _)| known == key.as_str()) {
             let mut json = Vec::new();
-            value.visit(Json(&mut json, key.as_str()))?;
+            value.visit(Json(&mut json, Class::of(key.as_str())))?;
             self.0.push((key.as_str().to_owned(), json));
         }
         Ok(())
@@ -80,7 +81,7 @@ impl<'record> VisitSource<'record> for Collect {
 }
 
 /// Writes a value as JSON, under its name.
-struct Json<'text>(&'text mut Vec<u8>, &'text str);
+struct Json<'text>(&'text mut Vec<u8>, Class);
 
 impl Json<'_> {
     fn write(&mut self, value: line::Value<'_>) {

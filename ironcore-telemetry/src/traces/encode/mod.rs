@@ -2,6 +2,7 @@
 
 use super::last_values::last_of_each_key;
 use crate::export::{Record, values, wire};
+use crate::names;
 use crate::redact::{VALUE_LIMIT, truncate};
 use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status};
 use opentelemetry::{Array, InstrumentationScope, Key, KeyValue, StringValue, Value};
@@ -28,7 +29,11 @@ impl Record for SpanData {
             .links
             .iter()
             .map(|link| size_of::<Link>() + link.attributes.iter().map(size_of_attribute).sum::<usize>());
-        let attributes = self.attributes.iter().map(size_of_attribute).sum::<usize>();
+        let attributes: usize = if is_own(self) {
+            self.attributes.iter().map(size_of_value_and_pair).sum()
+        } else {
+            self.attributes.iter().map(size_of_attribute).sum()
+        };
         size_of::<Self>() + self.name.len() + status + attributes + events.sum::<usize>() + links.sum::<usize>()
     }
 
@@ -41,7 +46,17 @@ impl Record for SpanData {
     }
 }
 
+/// Whether it is a span of this library, whose attributes have names that are constants.
+fn is_own(span: &SpanData) -> bool {
+    std::ptr::eq(span.instrumentation_scope.name(), names::SCOPE)
+}
+
 fn size_of_attribute(pair: &KeyValue) -> usize {
+    pair.key.as_str().len() + size_of_value_and_pair(pair)
+}
+
+#[inline]
+fn size_of_value_and_pair(pair: &KeyValue) -> usize {
     let value = match &pair.value {
         Value::String(text) => text.as_str().len(),
         Value::Array(Array::Bool(values)) => values.len(),
@@ -52,7 +67,7 @@ fn size_of_attribute(pair: &KeyValue) -> usize {
         }
         _ => 0,
     };
-    size_of::<KeyValue>() + pair.key.as_str().len() + value
+    size_of::<KeyValue>() + value
 }
 
 fn span(to: &mut Vec<u8>, span: &SpanData) {

@@ -52,19 +52,19 @@ const CASES: &[Case] = &[
     case("unsampled under a parent", Some((700.0, 0.0)), |n| {
         under_parent(n, TraceFlags::NOT_SAMPLED, || call(create_wallet(black_box(7))));
     }),
-    case("sampled, one field", Some((3_500.0, 4.0)), |n| {
+    case("sampled, one field", Some((3_750.0, 4.0)), |n| {
         under_parent(n, TraceFlags::SAMPLED, || call(rename_wallet(black_box(7))));
     }),
     case("bare event", None, |n| repeat(n, event)),
     // On a parent, so that it has ids.
-    case("a line with two fields", Some((5_000.0, 0.0)), |n| {
+    case("a line with two fields", Some((8_300.0, 0.0)), |n| {
         let _guard = start_with_lines();
         let ids = SpanContext::new(1_u128.into(), 1_u64.into(), TraceFlags::NOT_SAMPLED, true, TraceState::NONE);
         let _current = opentelemetry::Context::new().with_remote_span_context(ids).attach();
         repeat(n, event);
     }),
     case("bare request", None, |n| requests(n, &bare_router())),
-    case("request with its line, unsampled", Some((11_000.0, 6.0)), |n| {
+    case("request with its line, unsampled", Some((12_300.0, 6.0)), |n| {
         let _guard = start_with_lines();
         requests(n, &bare_router().layer(HttpTelemetryLayer::new()));
     }),

@@ -19,8 +19,6 @@ pub(crate) static TRACES: LazyLock<Scrub> = LazyLock::new(|| Scrub::new("traces"
 /// For the values of log lines.
 #[cfg(feature = "json-logs")]
 pub(crate) static LOGS: LazyLock<Scrub> = LazyLock::new(|| Scrub::new("logs"));
-/// For the labels of the instruments of users.
-pub(crate) static METRICS: LazyLock<Scrub> = LazyLock::new(|| Scrub::new("metrics"));
 
 /// The part of a name that is looked at, in bytes.
 const LONGEST_NAME: usize = 128;
@@ -37,7 +35,6 @@ pub(crate) fn switch(is_on: bool) {
     LazyLock::force(&TRACES);
     #[cfg(feature = "json-logs")]
     LazyLock::force(&LOGS);
-    LazyLock::force(&METRICS);
 }
 
 /// What the name of a value says of it; nothing where values are not scanned.
@@ -80,6 +77,15 @@ impl Class {
     pub(crate) fn of(name: &str) -> Self {
         let name = truncate(name, LONGEST_NAME);
         Self(IS_ON.load(Ordering::Relaxed).then(|| REDACTION.names.class_of(name)))
+    }
+}
+
+/// The label value of an instrument, cut to `limit` bytes. Its secrets are not counted: a page and a push show the same value
+/// again and again.
+pub(crate) fn label<'text>(Class(class): Class, text: &'text str, limit: usize) -> Cow<'text, str> {
+    match class {
+        Some(class) => REDACTION.scrub(class, text, limit, &mut Counts::new()),
+        None => Cow::Borrowed(truncate(text, limit)),
     }
 }
 

@@ -5,7 +5,7 @@ use super::claims::Claims;
 use super::naming::{FamilyName, Kind, family_name, label_name, valid_label};
 use super::number::{Float, Number};
 use crate::redact::truncate;
-use crate::scrub::{Class, METRICS};
+use crate::scrub::{self, Class};
 use crate::series::{Format, braced, push_label, write_created};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Metric, MetricData, ResourceMetrics};
@@ -254,7 +254,7 @@ fn labels(attributes: &[KeyValue], of_scope: &[(String, String)]) -> Labels {
     let mut labels: BTreeMap<String, String> = of_scope.iter().cloned().collect();
     for (key, value) in attributes {
         let value = value.as_str();
-        let value = METRICS.text(Class::of(key), &value, VALUE_LIMIT);
+        let value = scrub::label(Class::of(key), &value, VALUE_LIMIT);
         let is_full = labels.len() >= LABELS_LIMIT;
         match labels.entry(label_name(key)) {
             Entry::Vacant(_) if is_full || value.is_empty() => {}

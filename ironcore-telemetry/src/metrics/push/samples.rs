@@ -4,7 +4,7 @@ use super::buckets;
 use crate::export::wire;
 use crate::names;
 use crate::redact::VALUE_LIMIT;
-use crate::scrub::{Class, METRICS};
+use crate::scrub::{self, Class};
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
@@ -96,7 +96,7 @@ impl Sample {
             else {
                 continue;
             };
-            let shown = METRICS.text(Class::of(key), text, VALUE_LIMIT);
+            let shown = scrub::label(Class::of(key), text, VALUE_LIMIT);
             let shown = (*shown != **text).then(|| shown.into_owned());
             if let Some(shown) = shown {
                 *text = shown;

@@ -48,7 +48,7 @@ impl Record for SpanData {
 
 /// Whether it is a span of this library, whose attributes have names that are constants.
 fn is_own(span: &SpanData) -> bool {
-    std::ptr::eq(span.instrumentation_scope.name(), names::SCOPE)
+    span.instrumentation_scope.name() == names::SCOPE
 }
 
 fn size_of_attribute(pair: &KeyValue) -> usize {

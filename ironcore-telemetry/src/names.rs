@@ -431,6 +431,34 @@ pub(crate) fn is_own_attribute(key: &str) -> bool {
     key.is_empty() || families.iter().any(|family| key.starts_with(family)) || single.contains(&key)
 }
 
+/// Whether the library itself sets this attribute, to one of a closed set of values: of the program, or of a protocol.
+pub(crate) fn is_closed_attribute(key: &str) -> bool {
+    use attribute::{
+        ATTEMPT, CODE_FUNCTION, DOMAIN, ERROR_TYPE, HTTP_METHOD, HTTP_ROUTE, HTTP_STATUS, OPERATION, OUTCOME,
+        PEER_NAME, PROTOCOL_VERSION, RPC_METHOD, RPC_STATUS, RPC_SYSTEM, SERVER_ADDRESS, SERVER_PORT, URL_SCHEME,
+    };
+    matches!(
+        key,
+        ATTEMPT
+            | CODE_FUNCTION
+            | DOMAIN
+            | ERROR_TYPE
+            | HTTP_METHOD
+            | HTTP_ROUTE
+            | HTTP_STATUS
+            | OPERATION
+            | OUTCOME
+            | PEER_NAME
+            | PROTOCOL_VERSION
+            | RPC_METHOD
+            | RPC_STATUS
+            | RPC_SYSTEM
+            | SERVER_ADDRESS
+            | SERVER_PORT
+            | URL_SCHEME
+    )
+}
+
 /// Keys of a log line that belong to the library; an event's field of the same name is written as `field.<key>`.
 pub(crate) const RESERVED_LOG_KEYS: &[&str] =
     &["timestamp", "level", "target", "message", "trace_id", "span_id", "sampled", "service", "operation", "truncated"];

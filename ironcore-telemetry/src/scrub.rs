@@ -4,7 +4,7 @@ use crate::names;
 use crate::redact::{Counts, KeyClass, Kind, MASK, Redaction, truncate, write_bounded};
 use crate::series::{self, Counter};
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +26,7 @@ const LONGEST_NAME: usize = 128;
 const SHORTEST_CARD: u64 = 1_000_000_000_000;
 
 thread_local! {
+    static NAMES: RefCell<Vec<(String, Class)>> = const { RefCell::new(Vec::new()) };
     static SCRATCH: Cell<String> = const { Cell::new(String::new()) };
 }
 
@@ -72,6 +73,27 @@ impl Class {
             Some(class)
         };
         CLASSES.try_with(look_up).ok().flatten().unwrap_or_else(|| Self::of(name))
+    }
+
+    /// As [`of`](Self::of), for names that come again and again.
+    pub(crate) fn remembered(name: &str) -> Self {
+        let bytes = name.as_bytes();
+        let ends = [bytes.first(), bytes.last()].into_iter().flatten();
+        let slot = ends.fold(name.len(), |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte)));
+        let look_up = |names: &RefCell<Vec<(String, Self)>>| {
+            let mut names = names.try_borrow_mut().ok()?;
+            if names.is_empty() {
+                names.resize(REMEMBERED, (String::new(), Self::plain()));
+            }
+            let known = names.get_mut(slot % REMEMBERED)?;
+            if known.0 != name {
+                known.1 = Self::of(name);
+                known.0.clear();
+                known.0.push_str(truncate(name, LONGEST_NAME));
+            }
+            Some(known.1)
+        };
+        NAMES.try_with(look_up).ok().flatten().unwrap_or_else(|| Self::of(name))
     }
 
     pub(crate) fn of(name: &str) -> Self {

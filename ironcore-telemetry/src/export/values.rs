@@ -2,7 +2,7 @@
 //! masked: here, on the telemetry thread, and nowhere else on the way of a span.
 
 use super::wire;
-use crate::redact::VALUE_LIMIT;
+use crate::redact::{VALUE_LIMIT, truncate};
 use crate::scrub::{Class, TRACES};
 use bytes::Bytes;
 use opentelemetry::{Array, InstrumentationScope, Key, KeyValue, Value};
@@ -23,9 +23,18 @@ pub(crate) fn text(to: &mut Vec<u8>, field: u32, text: &str) {
 
 /// An attribute, as a `KeyValue`.
 pub(crate) fn attribute(to: &mut Vec<u8>, field: u32, key: &Key, value: &Value) {
+    attribute_of(to, field, (key, Class::remembered(key.as_str())), value);
+}
+
+/// An attribute whose value is one of a closed set, under a name that the program has: neither is scanned.
+pub(crate) fn closed_attribute(to: &mut Vec<u8>, field: u32, key: &Key, value: &Value) {
+    attribute_of(to, field, (key, Class::NOT_SCANNED), value);
+}
+
+fn attribute_of(to: &mut Vec<u8>, field: u32, (key, class): (&Key, Class), value: &Value) {
     wire::message(to, field, |to| {
-        name(to, 1, key.as_str());
-        wire::message(to, 2, |to| any_value(to, Class::of(key.as_str()), value));
+        wire::bytes(to, 1, truncate(key.as_str(), NAME_LIMIT).as_bytes());
+        wire::message(to, 2, |to| any_value(to, class, value));
     });
 }
 

@@ -76,13 +76,25 @@ fn span(to: &mut Vec<u8>, span: &SpanData) {
     if span.parent_span_id != SpanId::INVALID {
         wire::bytes(to, 4, &span.parent_span_id.to_bytes());
     }
-    values::name(to, 5, &span.name);
+    let is_own = is_own(span);
+    if is_own {
+        // Of the program: operations, routes and methods.
+        wire::bytes(to, 5, truncate(&span.name, values::NAME_LIMIT).as_bytes());
+    } else {
+        values::name(to, 5, &span.name);
+    }
     wire::uint(to, 6, kind(&span.span_kind));
     let start = unix_nanos(span.start_time);
     wire::fixed64(to, 7, start);
     // The clock may have been set back in between.
     wire::fixed64(to, 8, unix_nanos(span.end_time).max(start));
-    values::attributes(to, 9, last_of_each_key(&span.attributes));
+    for pair in last_of_each_key(&span.attributes) {
+        if is_own && names::is_closed_attribute(pair.key.as_str()) {
+            values::closed_attribute(to, 9, &pair.key, &pair.value);
+        } else {
+            values::attribute(to, 9, &pair.key, &pair.value);
+        }
+    }
     wire::uint(to, 10, span.dropped_attributes_count.into());
     for event in events.iter() {
         wire::message(to, 11, |to| {

@@ -3,7 +3,6 @@
 use axum::http::Request;
 use http_body_util::BodyExt;
 use ironcore_telemetry as telemetry;
-use opentelemetry::metrics::MeterProvider as _;
 use serde_json::{Value, json};
 use stack::otlp::Point;
 use std::collections::HashSet;

@@ -104,7 +104,7 @@ impl Class {
 
 /// The label value of an instrument, cut to `limit` bytes. Its secrets are not counted: a page and a push show the same value
 /// again and again.
-pub(crate) fn label<'text>(Class(class): Class, text: &'text str, limit: usize) -> Cow<'text, str> {
+pub(crate) fn label(Class(class): Class, text: &str, limit: usize) -> Cow<'_, str> {
     match class {
         Some(class) => REDACTION.scrub(class, text, limit, &mut Counts::new()),
         None => Cow::Borrowed(truncate(text, limit)),

@@ -23,7 +23,7 @@ fn works_until_it_is_ended(config: Config) -> Value {
 }
 
 fn on_terminate() -> Config {
-    Config::new("tests").on_terminate(Duration::from_secs(60))
+    Config::new("tests").on_terminate(Duration::from_mins(1))
 }
 
 fn slowly(child: Child) -> Child {
@@ -58,14 +58,14 @@ fn a_flush_delivers_and_the_process_goes_on() {
         let mut reports = Vec::new();
         for _ in 0..3 {
             (0..10).for_each(|_| create_wallet());
-            reports.push(guard.flush(Duration::from_secs(60)).to_string());
+            reports.push(guard.flush(Duration::from_mins(1)).to_string());
         }
         let runtime = support::current_thread();
         create_wallet();
-        reports.push(runtime.block_on(guard.flush_async(Duration::from_secs(60))).to_string());
+        reports.push(runtime.block_on(guard.flush_async(Duration::from_mins(1))).to_string());
         create_wallet();
-        reports.push(runtime.block_on(guard.shutdown_async(Duration::from_secs(60))).to_string());
-        reports.push(guard.shutdown(Duration::from_secs(60)).to_string());
+        reports.push(runtime.block_on(guard.shutdown_async(Duration::from_mins(1))).to_string());
+        reports.push(guard.shutdown(Duration::from_mins(1)).to_string());
         json!(reports)
     }));
     let receiver = Receiver::start().unwrap();

@@ -7,6 +7,7 @@ use crate::scrub::{Class, TRACES};
 use bytes::Bytes;
 use opentelemetry::{Array, InstrumentationScope, Key, KeyValue, Value};
 use opentelemetry_sdk::Resource;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The longest name or key, in bytes.
 pub(crate) const NAME_LIMIT: usize = 1024;
@@ -99,6 +100,12 @@ pub(super) fn scope(to: &mut Vec<u8>, scope: &InstrumentationScope) {
     name(to, 1, scope.name());
     name(to, 2, scope.version().unwrap_or_default());
     attributes(to, 3, scope.attributes());
+}
+
+/// A moment in nanoseconds since 1970; 0 for an earlier one.
+pub(crate) fn unix_nanos(at: SystemTime) -> u64 {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The fields of a resource before its scopes, as they stand in `ResourceSpans`.

@@ -2,6 +2,7 @@
 
 use super::buckets;
 use crate::config::{Histograms, Temporality};
+use crate::export::values;
 use crate::names;
 use crate::series::native::{Buckets, SCHEMA, ZERO_THRESHOLD};
 use crate::series::{Count, Distribution, Exemplar, Family, Kind, Labels, Reading, Registry, Series, seconds};
@@ -11,7 +12,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
     Histogram, HistogramDataPoint, Metric, NumberDataPoint, ScopeMetrics, Sum, exemplar, metric, number_data_point,
 };
 use std::collections::HashMap;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 /// Reads our own series for the push.
 pub(super) struct Own {
@@ -201,7 +202,7 @@ fn of_durations(exemplars: &[Exemplar]) -> Vec<ProtoExemplar> {
 
 fn proto_exemplar(Exemplar { ids, at, .. }: &Exemplar, value: exemplar::Value) -> ProtoExemplar {
     ProtoExemplar {
-        time_unix_nano: unix_nanos(*at),
+        time_unix_nano: values::unix_nanos(*at),
         span_id: ids.span.to_be_bytes().to_vec(),
         trace_id: ids.trace.to_be_bytes().to_vec(),
         value: Some(value),
@@ -211,8 +212,8 @@ fn proto_exemplar(Exemplar { ids, at, .. }: &Exemplar, value: exemplar::Value) -
 
 /// When the point of a series begins and ends. A clock that was set back must not end it before it begins.
 fn times(series: &Series, now: SystemTime) -> (u64, u64) {
-    let start = unix_nanos(series.created);
-    (start, unix_nanos(now).max(start))
+    let start = values::unix_nanos(series.created);
+    (start, values::unix_nanos(now).max(start))
 }
 
 fn integer(value: u64) -> i64 {
@@ -235,9 +236,4 @@ fn attributes(labels: &Labels) -> Vec<KeyValue> {
             ..KeyValue::default()
         })
         .collect()
-}
-
-fn unix_nanos(at: SystemTime) -> u64 {
-    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

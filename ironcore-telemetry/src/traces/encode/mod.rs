@@ -8,7 +8,6 @@ use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status};
 use opentelemetry::{Array, InstrumentationScope, Key, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 use std::borrow::Cow;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The field of `ScopeSpans`.
 const SPANS: u32 = 2;
@@ -29,11 +28,7 @@ impl Record for SpanData {
             .links
             .iter()
             .map(|link| size_of::<Link>() + link.attributes.iter().map(size_of_attribute).sum::<usize>());
-        let attributes: usize = if is_own(self) {
-            self.attributes.iter().map(size_of_value_and_pair).sum()
-        } else {
-            self.attributes.iter().map(size_of_attribute).sum()
-        };
+        let attributes = self.attributes.iter().map(size_of_attribute).sum::<usize>();
         size_of::<Self>() + self.name.len() + status + attributes + events.sum::<usize>() + links.sum::<usize>()
     }
 
@@ -52,11 +47,6 @@ fn is_own(span: &SpanData) -> bool {
 }
 
 fn size_of_attribute(pair: &KeyValue) -> usize {
-    pair.key.as_str().len() + size_of_value_and_pair(pair)
-}
-
-#[inline]
-fn size_of_value_and_pair(pair: &KeyValue) -> usize {
     let value = match &pair.value {
         Value::String(text) => text.as_str().len(),
         Value::Array(Array::Bool(values)) => values.len(),
@@ -67,7 +57,7 @@ fn size_of_value_and_pair(pair: &KeyValue) -> usize {
         }
         _ => 0,
     };
-    size_of::<KeyValue>() + value
+    size_of::<KeyValue>() + pair.key.as_str().len() + value
 }
 
 fn span(to: &mut Vec<u8>, span: &SpanData) {
@@ -84,10 +74,10 @@ fn span(to: &mut Vec<u8>, span: &SpanData) {
         values::name(to, 5, &span.name);
     }
     wire::uint(to, 6, kind(&span.span_kind));
-    let start = unix_nanos(span.start_time);
+    let start = values::unix_nanos(span.start_time);
     wire::fixed64(to, 7, start);
     // The clock may have been set back in between.
-    wire::fixed64(to, 8, unix_nanos(span.end_time).max(start));
+    wire::fixed64(to, 8, values::unix_nanos(span.end_time).max(start));
     for pair in last_of_each_key(&span.attributes) {
         if is_own && names::is_closed_attribute(pair.key.as_str()) {
             values::closed_attribute(to, 9, &pair.key, &pair.value);
@@ -98,7 +88,7 @@ fn span(to: &mut Vec<u8>, span: &SpanData) {
     wire::uint(to, 10, span.dropped_attributes_count.into());
     for event in events.iter() {
         wire::message(to, 11, |to| {
-            wire::fixed64(to, 1, unix_nanos(event.timestamp));
+            wire::fixed64(to, 1, values::unix_nanos(event.timestamp));
             values::name(to, 2, &event.name);
             values::attributes(to, 3, last_of_each_key(&event.attributes));
             wire::uint(to, 4, event.dropped_attributes_count.into());
@@ -148,11 +138,6 @@ const fn kind(kind: &SpanKind) -> u64 {
         SpanKind::Producer => 4,
         SpanKind::Consumer => 5,
     }
-}
-
-fn unix_nanos(at: SystemTime) -> u64 {
-    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A span above this size is cut before it is queued; any other one when it is encoded.

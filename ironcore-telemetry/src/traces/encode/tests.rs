@@ -8,7 +8,7 @@ use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use prost::Message;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 fn decoded(span: &SpanData) -> Span {
     let mut bytes = Vec::new();

@@ -3,9 +3,9 @@
 use crate::export::Queue;
 use crate::metrics::Push;
 use crate::report::Report;
-use crate::worker::Worker;
+use crate::worker::{self, Worker};
 use opentelemetry_sdk::trace::SpanData;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -110,22 +110,17 @@ impl Drop for TelemetryGuard {
     }
 }
 
-/// Logs what was not delivered, on a thread of its own: a stdout that is not read must not hold up the end of the process.
+/// Logs what was not delivered. A stdout that is not read holds up the end of the process for a moment only.
 fn log_loss(report: &Report) {
     let (report, is_safe) = (report.to_string(), report.is_safe());
-    let (done, written) = mpsc::channel::<()>();
-    let write = move || {
+    worker::log(move || {
         if is_safe {
             tracing::warn!(target: "ironcore_telemetry", report, "telemetry waits in the spool for the next start");
         } else {
             tracing::error!(target: "ironcore_telemetry", report, "telemetry was lost");
         }
-        drop(done);
-    };
-    if std::thread::Builder::new().spawn(write).is_ok() {
-        // Always an error: the sender is dropped without sending, or the time is up.
-        let _ = written.recv_timeout(LOG_LIMIT);
-    }
+    });
+    worker::flush_log(LOG_LIMIT);
 }
 
 impl std::fmt::Debug for Pipeline {

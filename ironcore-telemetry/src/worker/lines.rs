@@ -24,7 +24,7 @@ pub(crate) fn log(line: impl FnOnce() + Send + 'static) {
 }
 
 /// Waits until the lines so far are written, for at most `limit`.
-pub(super) fn flush(limit: Duration) {
+pub(crate) fn flush(limit: Duration) {
     LOG.flush(limit);
 }
 

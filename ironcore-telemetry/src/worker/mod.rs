@@ -4,7 +4,7 @@
 
 mod lines;
 
-pub(crate) use lines::log;
+pub(crate) use lines::{flush as flush_log, log};
 use opentelemetry::Context;
 use std::cell::Cell;
 use std::io;
@@ -102,7 +102,7 @@ impl Worker {
             // Whether it panicked no longer matters.
             let _ = thread.join();
         }
-        lines::flush(deadline.saturating_duration_since(Instant::now()));
+        flush_log(deadline.saturating_duration_since(Instant::now()));
     }
 
     /// Tells the thread to stop; `None` when it was told before.

@@ -52,7 +52,7 @@ const CASES: &[Case] = &[
     case("unsampled under a parent", Some((700.0, 0.0)), |n| {
         under_parent(n, TraceFlags::NOT_SAMPLED, || call(create_wallet(black_box(7))));
     }),
-    case("sampled, one field", Some((3_750.0, 4.0)), |n| {
+    case("sampled, one field", Some((3_800.0, 4.0)), |n| {
         under_parent(n, TraceFlags::SAMPLED, || call(rename_wallet(black_box(7))));
     }),
     case("bare event", None, |n| repeat(n, event)),

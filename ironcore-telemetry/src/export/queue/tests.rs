@@ -553,6 +553,18 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+async fn take(steps: Vec<Step>, queue: &Queue<Item>) {
+    for step in steps {
+        match step {
+            Step::Push(items, size) => push_sized(queue, items, size),
+            Step::Wait => tokio::time::sleep(Duration::from_millis(3)).await,
+            Step::Flush => {
+                let _ = tokio::time::timeout(Duration::from_millis(300), queue.flushed()).await;
+            }
+        }
+    }
+}
+
 fn answer() -> impl Strategy<Value = Option<Answer>> {
     prop_oneof![
         6 => Just(Some(ACCEPTED)),
@@ -576,15 +588,7 @@ proptest! {
         let bounds = Bounds { bytes: 20_000, batch_bytes: 4_500, delay: Duration::from_millis(2), ..BOUNDS };
         let changes = changes(bounds, async |queue| {
             keep_pumping(&queue, &collector);
-            for step in steps {
-                match step {
-                    Step::Push(items, size) => push_sized(&queue, items, size),
-                    Step::Wait => tokio::time::sleep(Duration::from_millis(3)).await,
-                    Step::Flush => {
-                        let _ = tokio::time::timeout(Duration::from_millis(300), queue.flushed()).await;
-                    }
-                }
-            }
+            take(steps, &queue).await;
             // It may give up: then the rest is dropped.
             queue.drained().await;
             queue.abandon();

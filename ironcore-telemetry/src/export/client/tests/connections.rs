@@ -2,7 +2,7 @@
 
 use super::super::Client;
 use super::server::{Answered, Server, accepted, body, grpc};
-use super::{TempFile, otlp};
+use super::{PROTOCOLS, TempFile, WHOLE, otlp};
 use crate::config::{Otlp, Protocol, Signal};
 use crate::export::answer::{Answer, Cause, Failure};
 use crate::redact::Secret;
@@ -17,16 +17,6 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::{Barrier, mpsc};
-
-/// The protocols of this build.
-const PROTOCOLS: &[Protocol] = &[
-    #[cfg(feature = "otlp-grpc")]
-    Protocol::Grpc,
-    #[cfg(feature = "otlp-http")]
-    Protocol::HttpProtobuf,
-];
-
-const WHOLE: Answer = Answer::Accepted { rejected: 0, message: None };
 
 fn client(otlp: &Otlp) -> Client {
     Client::new(otlp, Signal::Traces).unwrap()

@@ -6,8 +6,19 @@ mod server;
 mod tls;
 
 use crate::config::{Otlp, Protocol, TlsFiles};
+use crate::export::answer::Answer;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// The protocols of this build.
+const PROTOCOLS: &[Protocol] = &[
+    #[cfg(feature = "otlp-grpc")]
+    Protocol::Grpc,
+    #[cfg(feature = "otlp-http")]
+    Protocol::HttpProtobuf,
+];
+
+const WHOLE: Answer = Answer::Accepted { rejected: 0, message: None };
 
 /// The settings of an endpoint, with a time limit that only bounds a hang.
 pub(super) fn otlp(endpoint: &str, protocol: Protocol) -> Otlp {

@@ -2,7 +2,7 @@
 
 use super::super::Client;
 use super::server::{Server, accepted};
-use super::{TempFile, otlp};
+use super::{PROTOCOLS, TempFile, WHOLE, otlp};
 use crate::config::{Otlp, Protocol, Signal};
 use crate::export::answer::{Answer, Cause};
 use bytes::Bytes;
@@ -12,16 +12,6 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use std::sync::Arc;
-
-/// The protocols of this build.
-const PROTOCOLS: &[Protocol] = &[
-    #[cfg(feature = "otlp-grpc")]
-    Protocol::Grpc,
-    #[cfg(feature = "otlp-http")]
-    Protocol::HttpProtobuf,
-];
-
-const WHOLE: Answer = Answer::Accepted { rejected: 0, message: None };
 
 /// An authority, and its certificate in PEM.
 struct Authority {

@@ -245,15 +245,7 @@ proptest! {
         let bounds = Bounds { bytes: 20_000, batch_bytes: 4_500, delay: Duration::from_millis(2), ..BOUNDS };
         let (changes, ledger) = folder.run(bounds, async |queue| {
             keep_pumping(&queue, &collector);
-            for step in steps {
-                match step {
-                    Step::Push(items, size) => push_sized(&queue, items, size),
-                    Step::Wait => tokio::time::sleep(Duration::from_millis(3)).await,
-                    Step::Flush => {
-                        let _ = tokio::time::timeout(Duration::from_millis(300), queue.flushed()).await;
-                    }
-                }
-            }
+            take(steps, &queue).await;
         });
         let exported = changes.get("exported").copied().unwrap_or(0);
         prop_assert_eq!(i64::try_from(collector.numbers().len()).unwrap(), exported);
